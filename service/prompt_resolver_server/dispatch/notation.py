@@ -1,0 +1,135 @@
+"""Model strings: `<provider>/<model>`, `<store>/<model>` and `<store>/<provider>/<model>`.
+
+The first part is looked up as a store, then as a provider. `<store>` alone and `<store>/auto` leave
+the model to the template. A name without a provider is one of OpenAI's, which carry no prefix in
+this notation, unless it is known from elsewhere whose it is.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..aliases import Alias
+from ..errors import Blame, CallError, Reason
+from ..prompts import Template
+
+DEFAULT_PROVIDER = "openai"
+
+_HUMANLOOP_PROVIDERS: Mapping[str, str] = {
+    "google": "gemini",
+    "mock": "echo",
+    "openai_azure": "azure",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model string, taken apart; `prefix` stands before the model and is no store's name."""
+
+    store: str | None = None
+    prefix: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """The model that was chosen, whose it is, and who named it. Empty if nobody named one.
+
+    `passed_over` is the other model where the alias and the template name different ones.
+    """
+
+    provider: str = ""
+    model: str = ""
+    named_by: Literal["caller", "alias", "template", "nobody"] = "nobody"
+    passed_over: str = ""
+
+
+class Notation:
+    """Reads model strings, knowing which stores and providers there are."""
+
+    def __init__(self, *, stores: Container[str], providers: Container[str]) -> None:
+        self._stores = stores
+        self._providers = providers
+
+    def read(self, text: str) -> ModelName:
+        """Take a model string apart."""
+        store = None
+        first, slash, rest = text.partition("/")
+        if first in self._stores:
+            store, text = first, rest
+            if text in ("", "auto"):
+                return ModelName(store=store)
+            first, slash, rest = text.partition("/")
+        if slash and first and rest:
+            return ModelName(store=store, prefix=first, model=rest)
+        return ModelName(store=store, model=text)
+
+    def choose(
+        self, *, requested: ModelName | None, alias: Alias | None, template: Template | None
+    ) -> ModelChoice:
+        """Return the model that answers: the request's, else the alias', else the template's.
+
+        An alias that prefers the template's model comes last. Raises PROVIDER_UNKNOWN if the caller
+        names a provider that there is not; what an alias or a template names is judged when it is
+        used.
+        """
+        if requested is not None and requested.model is not None:
+            return self._of_request(requested, requested.model, template)
+        candidates = [self._of_alias(alias), self._of_template(template)]
+        if alias is not None and alias.prefer_template_model:
+            candidates.reverse()
+        named = [choice for choice in candidates if choice.model]
+        if not named:
+            return ModelChoice()
+        first, last = named[0], named[-1]
+        if (first.provider, first.model) == (last.provider, last.model):
+            return first
+        return replace(first, passed_over=last.model)
+
+    def _of_request(
+        self, requested: ModelName, model: str, template: Template | None
+    ) -> ModelChoice:
+        if requested.prefix is not None:
+            provider = self.provider_name(requested.prefix)
+            if provider not in self._providers:
+                raise CallError(
+                    Reason.PROVIDER_UNKNOWN,
+                    f"model: no provider {requested.prefix!r} is configured",
+                    metadata={"provider": requested.prefix},
+                    blame=Blame.CALLER,
+                )
+        elif template is not None and template.provider:
+            provider = self.provider_name(template.provider)
+        else:
+            provider = DEFAULT_PROVIDER
+        return ModelChoice(provider=provider, model=model, named_by="caller")
+
+    def _of_alias(self, alias: Alias | None) -> ModelChoice:
+        name = self.read(alias.model) if alias is not None and alias.model else ModelName()
+        if alias is None or name.model is None:
+            return ModelChoice()
+        if alias.provider:
+            # Whose model it is has been said, so a prefix that says the same is not part of its
+            # name.
+            same = name.prefix == alias.provider
+            model = name.model if same or name.prefix is None else f"{name.prefix}/{name.model}"
+            provider = self.provider_name(alias.provider)
+        else:
+            model = name.model
+            provider = self.provider_name(name.prefix or DEFAULT_PROVIDER)
+        return ModelChoice(provider=provider, model=model, named_by="alias")
+
+    def _of_template(self, template: Template | None) -> ModelChoice:
+        if template is None or not template.model:
+            return ModelChoice()
+        if template.provider:
+            provider, model = self.provider_name(template.provider), template.model
+        else:
+            prefix, slash, rest = template.model.partition("/")
+            provider = self.provider_name(prefix) if slash else DEFAULT_PROVIDER
+            model = rest if slash else template.model
+        return ModelChoice(provider=provider, model=model, named_by="template")
+
+    def provider_name(self, name: str) -> str:
+        """Return a provider's name here, for a store that may use Humanloop's name for it."""
+        return name if name in self._providers else _HUMANLOOP_PROVIDERS.get(name, name)

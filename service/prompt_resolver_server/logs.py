@@ -1,0 +1,48 @@
+"""The log: one line of JSON for each event, and nothing in it that nobody meant to tell."""
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+
+from typing_extensions import override
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as JSON: time, level, logger, message, and whatever `extra` holds.
+
+    Of an exception it tells the type and the places in the code. An exception's text is left out:
+    it may quote a prompt, a value or a key.
+    """
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line for a record."""
+        extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **extra,
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            entry["type"] = type(record.exc_info[1]).__name__
+            entry["where"] = where(record.exc_info[1])
+        return json.dumps(entry, default=str)
+
+
+def configure_logs(level: str) -> None:
+    """Write everything from this level on to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def where(exception: BaseException) -> list[str]:
+    """Return the places in the code that an exception came through, the innermost last."""
+    frames = traceback.extract_tb(exception.__traceback__)
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]

@@ -1,0 +1,128 @@
+"""How a model should answer, as a value; and which further parameters may be passed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal
+
+from typing_extensions import TypeAliasType
+
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
+
+
+def kind_of(value: Json) -> str:
+    """Name the kind of a value, for errors that must not show the value itself."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case dict():
+            return "a mapping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonSchema:
+    """A named JSON Schema for an answer."""
+
+    name: str
+    schema: Mapping[str, Json] = field(repr=False)
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseFormat:
+    """The form of an answer; the schema is there for `json_schema` alone."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """How a model should answer. None and empty mean "not set"."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    reasoning_effort: str | None = None
+    response_format: ResponseFormat | None = None
+    top_k: int | None = None
+    parallel_tool_calls: bool | None = None
+    extra: Mapping[str, Json] = field(default_factory=dict, repr=False)
+
+    def over(self, defaults: "Parameters") -> "Parameters":
+        """Return these parameters, and `defaults` where these say nothing."""
+        if not self:
+            return defaults
+        chosen = {name: getattr(self, name) for name in self.names()}
+        if self.extra and defaults.extra:
+            chosen["extra"] = {**defaults.extra, **self.extra}
+        return replace(defaults, **chosen)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the parameters that are set."""
+        return tuple(name for name in _PARAMETER_NAMES if getattr(self, name) not in _UNSET)
+
+    def __bool__(self) -> bool:
+        return self is not NO_PARAMETERS and bool(self.names())
+
+
+_UNSET: tuple[object, ...] = (None, (), {})
+_PARAMETER_NAMES = tuple(each.name for each in fields(Parameters))
+NO_PARAMETERS = Parameters()
+
+TYPED_PARAMETERS = frozenset(_PARAMETER_NAMES) - {"extra"}
+"""The names of the parameters that have a field of their own."""
+
+_OWN_NAMES = frozenset(
+    {
+        "model",
+        "messages",
+        "prompt",
+        "stream",
+        "stream_options",
+        "n",
+        "tools",
+        "tool_choice",
+        "functions",
+    }
+)
+_ROUTING_NAMES = frozenset(
+    {
+        *("authorization", "client", "custom_llm_provider", "default_query", "deployment_id"),
+        *("endpoint", "extra_body", "extra_query", "headers", "max_retries", "organization"),
+        *("project", "provider", "proxy", "timeout", "url"),
+    }
+)
+_ROUTING_PREFIXES = ("api_", "aws_", "azure_", "vertex_", "http_", "https_")
+_ROUTING_SUFFIXES = ("_url", "_headers", "_credentials", "_api_key", "_api_base", "_proxy")
+
+
+def refusal(name: str) -> str | None:
+    """Tell why `Parameters.extra` must not hold this name; None means that it may.
+
+    Extra parameters come from callers and from stores. They may tune an answer; what is sent, where
+    to and with which key is never theirs to say.
+    """
+    folded = name.lower()
+    if folded in TYPED_PARAMETERS:
+        return "has a field of its own"
+    if folded in _OWN_NAMES:
+        return "is set by this service"
+    if (
+        folded in _ROUTING_NAMES
+        or folded.startswith(_ROUTING_PREFIXES)
+        or folded.endswith(_ROUTING_SUFFIXES)
+    ):
+        return "would decide where the request goes"
+    return None

@@ -1,0 +1,126 @@
+"""The transport over aiohttp, which spends less than half of what httpx does on a call."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+import aiohttp
+from yarl import URL
+
+from .transport import HttpRequest, HttpResponse, Phase, TransportError
+
+_KEEPALIVE_S = 15.0
+_MAX_HEADER_BYTES = 64 * 1024
+_REQUEST_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+
+
+class AiohttpTransport:
+    """A `Transport`. Made inside of a running event loop, and used in that loop alone.
+
+    `find_proxy` gives the proxy for a URL, if there is one.
+    """
+
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext,
+        find_proxy: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self._find_proxy = find_proxy
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=tls, keepalive_timeout=_KEEPALIVE_S, enable_cleanup_closed=False
+            ),
+            timeout=aiohttp.ClientTimeout(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A compressed body could be a bomb, and one cut short would read as a whole one.
+            auto_decompress=False,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+            headers=_REQUEST_HEADERS,
+        )
+
+    def post(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send a request; see `Transport.post`."""
+        return self._post(request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    @asynccontextmanager
+    async def _post(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
+        clock = _Clock()
+        with _translated(clock):
+            async with asyncio.timeout(request.timeouts.first_byte_s):
+                response = await self._session.post(
+                    URL(request.url, encoded=True),
+                    data=request.body,
+                    headers=request.headers,
+                    proxy=self._find_proxy(request.url),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(connect=request.timeouts.connect_s),
+                )
+        try:
+            yield _Response(response, clock, request.timeouts.idle_s)
+        finally:
+            # Returns the connection for reuse if the body has ended, and closes it if not.
+            response.release()
+
+
+class _Clock:
+    """What is being waited for, so that a timeout can tell."""
+
+    phase: Phase = "first_byte"
+
+
+class _Response:
+    """An `HttpResponse`."""
+
+    def __init__(self, response: aiohttp.ClientResponse, clock: _Clock, idle_s: float) -> None:
+        self._response = response
+        self._clock = clock
+        self._idle_s = idle_s
+
+    @property
+    def status(self) -> int:
+        return self._response.status
+
+    def header(self, name: str) -> str:
+        return self._response.headers.get(name, "")
+
+    async def read(self, limit: int) -> bytes:
+        chunks = []
+        size = 0
+        while chunk := await self.read_some():
+            size += len(chunk)
+            if size > limit:
+                raise TransportError("too_large")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def read_some(self) -> bytes:
+        self._clock.phase = "idle"
+        with _translated(self._clock):
+            async with asyncio.timeout(self._idle_s):
+                return await self._response.content.readany()
+
+
+@contextmanager
+def _translated(clock: _Clock) -> Iterator[None]:
+    """Turn the library's errors into ours: the one place that knows them."""
+    try:
+        yield
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise TransportError("tls") from error
+    except aiohttp.ConnectionTimeoutError as error:
+        raise TransportError("timeout", phase="connect") from error
+    except TimeoutError as error:
+        raise TransportError("timeout", phase=clock.phase) from error
+    except aiohttp.ClientPayloadError as error:
+        raise TransportError("cut") from error
+    except (aiohttp.ClientConnectionError, OSError) as error:
+        raise TransportError("cut" if clock.phase == "idle" else "unreachable") from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise TransportError("malformed") from error

@@ -1,0 +1,90 @@
+"""What every dialect does: pure functions between our values and one wire format."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..answers import Answer, Delta, Finish, ModelRequest
+from ..errors import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quirks:
+    """Where a provider differs from its dialect."""
+
+    max_tokens_field: str = "max_tokens"
+    """The name under which the wire carries `max_tokens`."""
+    lacks: frozenset[str] = frozenset()
+    """Parameters that the provider does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireRequest:
+    """A request's body, where it goes below the base URL, and the parameters that it leaves out."""
+
+    path: str
+    body: bytes = field(repr=False)
+    dropped: tuple[str, ...] = ()
+
+
+class ProtocolError(Exception):
+    """What came is not of the dialect. The text quotes nothing of it."""
+
+
+class InBandError(Exception):
+    """The provider reports a failure in place of an answer: by our reason, or an HTTP status."""
+
+    def __init__(self, reason: Reason | None, status: int | None = None) -> None:
+        super().__init__(reason, status)
+        self.reason = reason
+        self.status = status
+
+
+class StreamReader(Protocol):
+    """Reads one streamed answer, in whatever portions its bytes arrive."""
+
+    def feed(self, chunk: bytes) -> list[Delta]:
+        """Return the deltas that the bytes complete. An empty chunk is the end of the stream.
+
+        Raises `ProtocolError` and `InBandError`. After the answer's end, bytes are ignored.
+        """
+        ...
+
+    @property
+    def finish(self) -> Finish | None:
+        """How the answer ended, once the dialect's own terminal marker has arrived."""
+        ...
+
+    @property
+    def chunks(self) -> int:
+        """How many events have arrived."""
+        ...
+
+    @property
+    def characters(self) -> int:
+        """How much text has arrived."""
+        ...
+
+
+class Dialect(Protocol):
+    """One wire format."""
+
+    def authorize(self, key: str) -> Mapping[str, str]:
+        """Return the headers that carry a key."""
+        ...
+
+    def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
+        """Return what to send. Raises `CallError` for what the wire cannot carry."""
+        ...
+
+    def parse(self, body: bytes) -> Answer:
+        """Return the whole answer. Raises `ProtocolError` and `InBandError`."""
+        ...
+
+    def read_stream(self) -> StreamReader:
+        """Return a reader for one streamed answer."""
+        ...
+
+    def classify(self, status: int, body: bytes) -> Reason | None:
+        """Return the reason that an error's body gives, or None to go by the HTTP status alone."""
+        ...

@@ -1,0 +1,134 @@
+"""What went wrong at a provider: the one place where its failures become our errors."""
+
+import email.utils
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..errors import Blame, Reason, Resource, UpstreamError
+from .transport import HttpResponse, TransportError
+
+_REASONS_BY_STATUS = {
+    401: Reason.UPSTREAM_AUTH,
+    402: Reason.UPSTREAM_QUOTA,
+    403: Reason.UPSTREAM_AUTH,
+    404: Reason.MODEL_NOT_FOUND,
+    408: Reason.UPSTREAM_TIMEOUT,
+    413: Reason.REQUEST_TOO_LARGE,
+    429: Reason.UPSTREAM_RATE_LIMITED,
+    504: Reason.UPSTREAM_TIMEOUT,
+    529: Reason.UPSTREAM_OVERLOADED,
+}
+
+_TEXTS = {
+    Reason.UPSTREAM_AUTH: "refuses the configured key",
+    Reason.UPSTREAM_AUTH_CALLER_KEY: "refuses the caller's key",
+    Reason.UPSTREAM_REJECTED: "refuses the request",
+    Reason.CONTEXT_LENGTH: "says that the prompt is longer than its model can read",
+    Reason.REQUEST_TOO_LARGE: "says that the request is too large",
+    Reason.CONTENT_BLOCKED: "blocks the prompt by its policy",
+    Reason.MODEL_NOT_FOUND: "does not know the model",
+    Reason.UPSTREAM_RATE_LIMITED: "limits the rate of requests",
+    Reason.UPSTREAM_QUOTA: "says that the quota is used up",
+    Reason.UPSTREAM_UNAVAILABLE: "cannot be reached or failed",
+    Reason.UPSTREAM_OVERLOADED: "is overloaded",
+    Reason.UPSTREAM_TLS: "cannot be reached over a secure connection",
+    Reason.UPSTREAM_TIMEOUT: "did not answer in time",
+    Reason.UPSTREAM_PROTOCOL: "answered something that is not its protocol",
+    Reason.UPSTREAM_TRUNCATED: "ended its stream before its answer was complete",
+}
+
+_WITH_RETRY_AFTER = frozenset(
+    {Reason.UPSTREAM_RATE_LIMITED, Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_OVERLOADED}
+)
+
+
+class Failures:
+    """Makes the errors of one call to one provider.
+
+    `with_caller_key` tells whether the call carries the caller's own key, which decides whom a
+    refusal of the key concerns.
+    """
+
+    def __init__(self, *, provider: str, model: str, with_caller_key: bool) -> None:
+        self._provider = provider
+        self._model = model
+        self._with_caller_key = with_caller_key
+
+    def of(
+        self, reason: Reason, *, retry_after_s: float | None = None, **metadata: str
+    ) -> UpstreamError:
+        """Return the error for a reason; the metadata is added to the provider's name."""
+        return UpstreamError(
+            reason,
+            f"provider {self._provider!r} {_TEXTS[reason]}",
+            metadata={"provider": self._provider, **metadata},
+            resource=Resource("model", self._model) if reason is Reason.MODEL_NOT_FOUND else None,
+            retry_after_s=retry_after_s if reason in _WITH_RETRY_AFTER else None,
+        )
+
+    def of_status(
+        self, status: int, reason: Reason | None, *, retry_after_s: float | None = None
+    ) -> UpstreamError:
+        """Return the error for an HTTP status and the reason that came in its body, if any."""
+        reason = reason or _reason_of_status(status)
+        if reason is Reason.UPSTREAM_AUTH and self._with_caller_key:
+            error = self.of(Reason.UPSTREAM_AUTH_CALLER_KEY, http_status=str(status))
+            error.blame = Blame.CALLER_DENIED if status == 403 else Blame.CALLER
+            return error
+        return self.of(reason, retry_after_s=retry_after_s, http_status=str(status))
+
+    def of_transport(self, error: TransportError, *, streaming: bool) -> UpstreamError:
+        """Return the error for a response that did not come, or not to its end."""
+        match error.kind:
+            case "unreachable":
+                return self.of(Reason.UPSTREAM_UNAVAILABLE)
+            case "tls":
+                return self.of(Reason.UPSTREAM_TLS)
+            case "timeout":
+                return self.of(Reason.UPSTREAM_TIMEOUT, phase=error.phase or "connect")
+            case "cut" if streaming:
+                return self.of(Reason.UPSTREAM_TRUNCATED)
+            case "cut" | "malformed" | "too_large":
+                return self.of(Reason.UPSTREAM_PROTOCOL)
+
+
+def _reason_of_status(status: int) -> Reason:
+    if status in _REASONS_BY_STATUS:
+        return _REASONS_BY_STATUS[status]
+    if status >= 500:
+        return Reason.UPSTREAM_UNAVAILABLE
+    # Redirects are not followed, and an answer with another 2xx is none.
+    return Reason.UPSTREAM_REJECTED if status >= 400 else Reason.UPSTREAM_PROTOCOL
+
+
+def retry_after(
+    response: HttpResponse, *, now: Callable[[], datetime] | None = None
+) -> float | None:
+    """Return how many seconds the provider asks to wait; None if it says nothing usable."""
+    if milliseconds := response.header("retry-after-ms"):
+        seconds = _number(milliseconds)
+        return None if seconds is None else seconds / 1000
+    value = response.header("retry-after")
+    seconds = _number(value)
+    if seconds is not None or not value:
+        return seconds
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or _now)()).total_seconds())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and 0 <= number < 1e6 else None

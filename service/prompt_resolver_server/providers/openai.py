@@ -1,0 +1,34 @@
+"""OpenAI's chat completions dialect, which most providers and local servers speak."""
+
+from collections.abc import Mapping
+
+from ..answers import Answer, ModelRequest
+from ..errors import Reason
+from .dialect import Quirks, StreamReader, WireRequest
+from .openai_request import build_body
+from .openai_response import OpenAIStreamReader, classify_error, parse_answer
+
+
+class OpenAIDialect:
+    """A `Dialect`: `POST {base_url}/chat/completions`, streamed as server-sent events."""
+
+    def authorize(self, key: str) -> Mapping[str, str]:
+        """Return the bearer header."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
+        """Return the request; see `Dialect.build`."""
+        body, dropped = build_body(request, stream=stream, quirks=quirks)
+        return WireRequest(path="/chat/completions", body=body, dropped=dropped)
+
+    def parse(self, body: bytes) -> Answer:
+        """Return the answer; see `Dialect.parse`."""
+        return parse_answer(body)
+
+    def read_stream(self) -> StreamReader:
+        """Return a reader; see `Dialect.read_stream`."""
+        return OpenAIStreamReader()
+
+    def classify(self, status: int, body: bytes) -> Reason | None:
+        """Return the reason in an error's body; see `Dialect.classify`."""
+        return classify_error(status, body)

@@ -1,0 +1,128 @@
+"""A provider across the network: a dialect, an endpoint and a transport."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from ..answers import Answer, Emit, Finish, ModelRequest
+from ..errors import CallError, Reason, UpstreamError
+from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
+from .failures import Failures, retry_after
+from .transport import HttpRequest, HttpResponse, Timeouts, Transport, TransportError
+
+MAX_BODY_BYTES = 16 * 1024 * 1024
+_MAX_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a provider is, and how to get in.
+
+    `find_key` returns the key as it is now, or None where none is configured; it is asked for each
+    call, so that a key can be replaced while the service runs.
+    """
+
+    base_url: str
+    timeouts: Timeouts
+    find_key: Callable[[], str | None] = field(repr=False)
+    key_required: bool
+    quirks: Quirks = Quirks()
+
+
+class RemoteProvider:
+    """A `Provider` that speaks a dialect to an endpoint."""
+
+    def __init__(
+        self, *, name: str, dialect: Dialect, endpoint: Endpoint, transport: Transport
+    ) -> None:
+        self._name = name
+        self._dialect = dialect
+        self._endpoint = endpoint
+        self._transport = transport
+
+    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
+        """Return the whole answer; see `Provider.complete`."""
+        wire = self._dialect.build(request, stream=False, quirks=self._endpoint.quirks)
+        failures = self._failures(request, caller_key)
+        try:
+            async with self._transport.post(self._address(wire, caller_key)) as response:
+                await self._check(response, failures, "application/json")
+                body = await response.read(MAX_BODY_BYTES)
+            answer = self._dialect.parse(body)
+        except TransportError as error:
+            raise failures.of_transport(error, streaming=False) from error
+        except (ProtocolError, InBandError) as error:
+            raise _in_band(error, failures) from error
+        return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
+
+    async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
+        """Emit the answer as it arrives; see `Provider.stream`."""
+        wire = self._dialect.build(request, stream=True, quirks=self._endpoint.quirks)
+        failures = self._failures(request, caller_key)
+        reader = self._dialect.read_stream()
+        try:
+            async with self._transport.post(self._address(wire, caller_key)) as response:
+                await self._check(response, failures, "text/event-stream")
+                while reader.finish is None:
+                    chunk = await response.read_some()
+                    if deltas := reader.feed(chunk):
+                        await emit(deltas)
+                    if not chunk and reader.finish is None:
+                        raise TransportError("cut")
+        except TransportError as error:
+            raise _with_progress(failures.of_transport(error, streaming=True), reader) from error
+        except (ProtocolError, InBandError) as error:
+            raise _with_progress(_in_band(error, failures), reader) from error
+        return replace(reader.finish, dropped=wire.dropped)
+
+    def _failures(self, request: ModelRequest, caller_key: str | None) -> Failures:
+        return Failures(
+            provider=self._name, model=request.model, with_caller_key=caller_key is not None
+        )
+
+    def _address(self, wire: WireRequest, caller_key: str | None) -> HttpRequest:
+        key = caller_key if caller_key is not None else self._endpoint.find_key()
+        if not key and self._endpoint.key_required:
+            raise CallError(
+                Reason.PROVIDER_KEY_MISSING,
+                f"provider {self._name!r} needs a key and none is configured",
+                metadata={"provider": self._name},
+            )
+        return HttpRequest(
+            url=self._endpoint.base_url.rstrip("/") + wire.path,
+            headers=self._dialect.authorize(key) if key else {},
+            body=wire.body,
+            timeouts=self._endpoint.timeouts,
+        )
+
+    async def _check(self, response: HttpResponse, failures: Failures, media_type: str) -> None:
+        """Raise for a response that is no answer."""
+        if response.status != 200:
+            wait_s = retry_after(response)
+            try:
+                body = await response.read(_MAX_ERROR_BYTES)
+            except TransportError:
+                body = b""
+            reason = self._dialect.classify(response.status, body)
+            raise failures.of_status(response.status, reason, retry_after_s=wait_s)
+        if response.header("content-encoding") not in ("", "identity"):
+            raise ProtocolError("an encoding that was not asked for")
+        if response.header("content-type").partition(";")[0].strip().lower() != media_type:
+            # A failure may come as JSON where a stream was asked for.
+            self._dialect.parse(await response.read(MAX_BODY_BYTES))
+            raise ProtocolError(f"expected {media_type}")
+
+
+def _in_band(error: ProtocolError | InBandError, failures: Failures) -> UpstreamError:
+    match error:
+        case InBandError(status=int() as status, reason=reason):
+            return failures.of_status(status, reason)
+        case InBandError(reason=Reason() as reason):
+            return failures.of(reason)
+        case _:
+            return failures.of(Reason.UPSTREAM_PROTOCOL)
+
+
+def _with_progress(error: UpstreamError, reader: StreamReader) -> UpstreamError:
+    if error.reason is Reason.UPSTREAM_TRUNCATED:
+        error.metadata |= {"chunks": str(reader.chunks), "chars": str(reader.characters)}
+    return error

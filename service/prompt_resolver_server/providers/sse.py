@@ -1,0 +1,72 @@
+"""Server-sent events: bytes, in whatever portions they arrive, become the events' data."""
+
+MAX_EVENT_BYTES = 1024 * 1024
+
+
+class SseError(Exception):
+    """A stream that is not one of server-sent events."""
+
+
+class SseParser:
+    """Reads one stream and keeps at most one event of it.
+
+    Follows the WHATWG specification, but counts an event that the end of the stream cuts off before
+    its blank line: what to make of it is for the reader to say.
+    """
+
+    def __init__(self) -> None:
+        self._fragments: list[bytes] = []
+        self._fragments_bytes = 0
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._after_return = False
+        self._first_line = True
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the data of the events that the chunk completes; an empty chunk ends the stream.
+
+        Raises `SseError` for a line, or an event, of more than 1 MiB.
+        """
+        if not chunk:
+            return self._take_lines([*self._join_fragments(b""), b""])
+        if self._after_return:
+            # A line's end may be split: the newline belongs to the return before it.
+            chunk = chunk.removeprefix(b"\n")
+        self._after_return = chunk.endswith(b"\r")
+        lines = chunk.splitlines()
+        is_whole = chunk.endswith((b"\n", b"\r"))
+        rest = lines.pop() if lines and not is_whole else b""
+        if lines:
+            lines[:1] = self._join_fragments(lines[0])
+        if rest:
+            self._fragments.append(rest)
+            self._fragments_bytes += len(rest)
+            if self._fragments_bytes > MAX_EVENT_BYTES:
+                raise SseError("a line of more than 1 MiB")
+        return self._take_lines(lines)
+
+    def _join_fragments(self, end: bytes) -> list[bytes]:
+        line = b"".join((*self._fragments, end))
+        self._fragments = []
+        self._fragments_bytes = 0
+        return [line]
+
+    def _take_lines(self, lines: list[bytes]) -> list[bytes]:
+        events = []
+        for line in lines:
+            if line:
+                self._take_field(line.removeprefix(b"\xef\xbb\xbf") if self._first_line else line)
+            elif self._data:
+                events.append(b"\n".join(self._data))
+                self._data = []
+                self._data_bytes = 0
+            self._first_line = False
+        return events
+
+    def _take_field(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value.removeprefix(b" "))
+            self._data_bytes += len(value)
+            if self._data_bytes > MAX_EVENT_BYTES:
+                raise SseError("an event of more than 1 MiB")

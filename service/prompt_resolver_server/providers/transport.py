@@ -1,0 +1,76 @@
+"""The way to a provider: one request, one response, closed on every way out."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Phase = Literal["connect", "first_byte", "idle"]
+
+TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", "too_large"]
+"""`unreachable`: no response began. `malformed`: what came is no HTTP. `cut`: a response began and
+did not end as its own headers say it would. `too_large`: its body is larger than the limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long to wait for a connection, for a response to begin, and between its parts."""
+
+    connect_s: float
+    first_byte_s: float
+    idle_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """A POST of a JSON body. `headers` may hold a key, so they are not in the `repr`."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    timeouts: Timeouts
+
+
+class TransportError(Exception):
+    """Nothing usable came back; `phase` tells for a timeout what was waited for."""
+
+    def __init__(self, kind: TransportFailure, *, phase: Phase | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.phase = phase
+
+
+class HttpResponse(Protocol):
+    """A response whose body is still to come. Reading raises `TransportError`."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        ...
+
+    def header(self, name: str) -> str:
+        """Return a header, empty where there is none."""
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """Return the body, of which more than `limit` bytes are an error."""
+        ...
+
+    async def read_some(self) -> bytes:
+        """Return what has arrived of the body, waiting for something to; empty at its end."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests. Redirects are not followed, and bodies are taken as they are sent."""
+
+    def post(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send a request. Leaving the context before the body's end closes the connection.
+
+        Raises `TransportError`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...

@@ -1,0 +1,184 @@
+"""Renders a template's messages with variables."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
+
+from ..errors import CallError, Reason, TemplateError, Violation
+from ..parameters import Json
+from ..prompts import Media, Message, Part, Template, Text, ToolCall
+from .substitution import CompiledText, Slots, Variable, compile_json, compile_text
+from .values import ValueUnwritableError, write_value
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""How long the texts of a rendered prompt may be together: more fits into no message."""
+
+_MAX_NAMED = 50
+
+_Render = Callable[[Sequence[str]], Message]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A template's messages, ready to render."""
+
+    variables: tuple[Variable, ...] = field(repr=False)
+    texts: tuple[CompiledText, ...] = field(repr=False)
+    messages: tuple[Message | _Render, ...] = field(repr=False)
+
+
+class Renderer:
+    """Renders templates, and compiles each of them once for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._compiled: WeakKeyDictionary[Template, _Compiled] = WeakKeyDictionary()
+
+    def render(self, template: Template, variables: Mapping[str, Json]) -> tuple[Message, ...]:
+        """Return the template's finished messages. The template is left as it is.
+
+        Raises VARIABLES_INVALID, naming every variable that is missing or null, and
+        TEMPLATE_INVALID for a template that no variables could render.
+        """
+        compiled = self._compiled.get(template)
+        if compiled is None:
+            compiled = self._compiled[template] = _compile(template)
+        values = _values(template, compiled.variables, variables)
+        if sum(text.length(values) for text in compiled.texts) > MAX_CHARACTERS:
+            raise CallError(
+                Reason.VARIABLES_INVALID,
+                f"variables: expected a prompt of at most {MAX_CHARACTERS} characters",
+                violations=(Violation("variables", "too large"),),
+            )
+        return tuple(
+            message if isinstance(message, Message) else message(values)
+            for message in compiled.messages
+        )
+
+
+def _values(
+    template: Template, needed: tuple[Variable, ...], given: Mapping[str, Json]
+) -> list[str]:
+    """Return the text for each needed variable, or tell everything that is wrong at once."""
+    values = []
+    problems: dict[str, str] = {}
+    for variable in needed:
+        value = given.get(variable.name)
+        if value is None:
+            if variable.tool:
+                raise _tool_missing(template, variable.tool)
+            problems[variable.name] = "null" if variable.name in given else "missing"
+            continue
+        try:
+            values.append(write_value(value, variable.place))
+        except ValueUnwritableError as problem:
+            problems[variable.name] = str(problem)
+    if problems:
+        raise _variables_invalid(problems)
+    return values
+
+
+def _variables_invalid(problems: Mapping[str, str]) -> CallError:
+    names = sorted(problems)
+    shown = names[:_MAX_NAMED]
+    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
+    absent = [name for name in shown if problems[name] in ("missing", "null")]
+    wrong = [f"{name}: {problems[name]}" for name in shown if name not in absent]
+    told = [f"missing {', '.join(absent)}"] if absent else []
+    return CallError(
+        Reason.VARIABLES_INVALID,
+        f"variables: {'; '.join(told + wrong)}{more}",
+        metadata={"missing": ",".join(absent)} if absent else {},
+        violations=tuple(Violation(f"variables.{name}", problems[name]) for name in shown),
+    )
+
+
+def _tool_missing(template: Template, tool: str) -> TemplateError:
+    return TemplateError(
+        Reason.TEMPLATE_INVALID,
+        f"{template.location}: the output of the tool {tool!r} belongs here, and this store cannot"
+        " deliver it",
+        metadata={"id": template.id, "tool": tool},
+    )
+
+
+def _compile(template: Template) -> _Compiled:
+    if template.language != "default":
+        raise TemplateError(
+            Reason.TEMPLATE_INVALID,
+            f"{template.location}: expected the template language 'default', which is the only one"
+            f" served, got {template.language!r}",
+            metadata={"id": template.id, "language": template.language},
+        )
+    compiler = _Compiler(template)
+    messages = tuple(compiler.message(message) for message in template.messages)
+    return _Compiled(compiler.slots.variables, tuple(compiler.texts), messages)
+
+
+class _Compiler:
+    """Compiles the messages of one template. What has no variables is kept as it is."""
+
+    def __init__(self, template: Template) -> None:
+        self.slots = Slots()
+        self.texts: list[CompiledText] = []
+        self._template = template
+
+    def message(self, message: Message) -> Message | _Render:
+        parts = [self._part(part) for part in message.content]
+        calls = [self._tool_call(call) for call in message.tool_calls]
+        if not any(callable(each) for each in (*parts, *calls)):
+            return message
+
+        def render(values: Sequence[str]) -> Message:
+            return replace(
+                message,
+                content=tuple(part(values) if callable(part) else part for part in parts),
+                tool_calls=tuple(call(values) if callable(call) else call for call in calls),
+            )
+
+        return render
+
+    def _part(self, part: Part) -> Part | Callable[[Sequence[str]], Part]:
+        match part:
+            case Text():
+                text = self._keep(compile_text(part.text, self.slots))
+                return part if text.is_constant else lambda values: Text(text.render(values))
+            case Media(url=str() as source):
+                url = self._keep(compile_text(source, self.slots))
+                return (
+                    part
+                    if url.is_constant
+                    else lambda values: replace(part, url=url.render(values))
+                )
+            case _:
+                return part
+
+    def _tool_call(self, call: ToolCall) -> ToolCall | Callable[[Sequence[str]], ToolCall]:
+        arguments = self._keep(compile_json(call.arguments_json, self.slots))
+        if arguments.is_constant:
+            return call
+
+        def render(values: Sequence[str]) -> ToolCall:
+            rendered = arguments.render(values)
+            if not _is_json(rendered):
+                raise TemplateError(
+                    Reason.TEMPLATE_INVALID,
+                    f"{self._template.location}: expected the arguments of the call of"
+                    f" {call.name!r} to be JSON once rendered",
+                    metadata={"id": self._template.id},
+                )
+            return replace(call, arguments_json=rendered)
+
+        return render
+
+    def _keep(self, text: CompiledText) -> CompiledText:
+        self.texts.append(text)
+        return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

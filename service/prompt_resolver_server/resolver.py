@@ -1,0 +1,229 @@
+"""The use case: fetch a prompt, render it, and have its model answer.
+
+Every door comes through here, so that they all mean the same.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from .aliases import Alias
+from .answers import Answer, Credentials, Dispatch, Emit, Finish, ModelRequest
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.notation import ModelChoice, ModelName, Notation
+from .errors import CallError, Reason, Violation, invalid_request
+from .metrics import Metrics
+from .parameters import NO_PARAMETERS, Json, Parameters
+from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
+from .rendering import Renderer
+from .templates.cache import TemplateCache
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What a caller asks, whichever door it came through. The fields are those of the contract.
+
+    `deadline` is on the event loop's clock.
+    """
+
+    prompt: PromptRef
+    deadline: float
+    variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    model: str | None = None
+    messages: tuple[Message, ...] = ()
+    parameters: Parameters = NO_PARAMETERS
+    refresh: bool = False
+    alias: str | None = None
+    placeholders: frozenset[str] = frozenset()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A resolved prompt, with the query that it answers and the model that was chosen for it."""
+
+    query: Query
+    prompt: ResolvedPrompt
+    choice: ModelChoice
+
+
+class Resolver:
+    """Resolves prompts and has them answered."""
+
+    def __init__(
+        self,
+        *,
+        templates: TemplateCache,
+        renderer: Renderer,
+        notation: Notation,
+        aliases: Mapping[str, Alias],
+        dispatcher: Dispatcher,
+        metrics: Metrics,
+    ) -> None:
+        self._templates = templates
+        self._renderer = renderer
+        self._notation = notation
+        self._aliases = aliases
+        self._dispatcher = dispatcher
+        self._metrics = metrics
+        self._told: set[tuple[str, str, str]] = set()
+
+    async def resolve(self, query: Query) -> Resolution:
+        """Return the rendered prompt. Calls no model."""
+        alias = self._find_alias(query.alias)
+        requested = self._notation.read(query.model) if query.model is not None else None
+        served = await self._fetch(query, alias, requested)
+        template = served.template if served is not None else None
+        choice = self._notation.choose(requested=requested, alias=alias, template=template)
+        self._tell_passed_over(choice, query.alias)
+        parameters = query.parameters
+        variables = query.variables
+        if template is not None:
+            parameters = parameters.over(template.parameters)
+        if alias is not None:
+            parameters = parameters.over(alias.parameters)
+            variables = {**alias.variables, **variables}
+        prompt = ResolvedPrompt(
+            messages=self._render(template, variables) + query.messages,
+            model=choice.model,
+            provider=choice.provider,
+            parameters=parameters,
+            tools=_add_tools(template.tools if template is not None else (), query.tools),
+            tool_choice=query.tool_choice
+            or (template.tool_choice if template is not None else None),
+            served=served,
+        )
+        _check_tool_choice(prompt)
+        return Resolution(query=query, prompt=prompt, choice=choice)
+
+    async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
+        """Return the model's whole answer to a resolved prompt, and how it came about."""
+        query = resolution.query
+        return await self._dispatcher.complete(
+            resolution.choice,
+            _model_request(resolution),
+            alias=query.alias,
+            credentials=query.credentials,
+            deadline=query.deadline,
+        )
+
+    async def stream(self, resolution: Resolution, emit: Emit) -> tuple[Finish, Dispatch]:
+        """Emit the model's answer to a resolved prompt as it arrives, and return how it ended."""
+        query = resolution.query
+        return await self._dispatcher.stream(
+            resolution.choice,
+            _model_request(resolution),
+            emit,
+            alias=query.alias,
+            credentials=query.credentials,
+            deadline=query.deadline,
+        )
+
+    def _find_alias(self, name: str | None) -> Alias | None:
+        if name is None:
+            return None
+        alias = self._aliases.get(name)
+        if alias is None:
+            raise CallError(
+                Reason.ALIAS_UNKNOWN,
+                f"alias: no alias {name!r} is configured",
+                metadata={"alias": name},
+            )
+        return alias
+
+    async def _fetch(
+        self, query: Query, alias: Alias | None, requested: ModelName | None
+    ) -> ServedTemplate | None:
+        """Return the template, or None for an alias without one."""
+        if query.placeholders:
+            # No store served so far has templates with placeholders; what belongs in one must not
+            # be lost in silence.
+            name = min(query.placeholders)
+            raise invalid_request(f"placeholders.{name}", "expected a placeholder of the template")
+        ref = _complete_ref(query.prompt, alias)
+        if requested is not None and requested.store is not None:
+            if ref.store not in (None, requested.store):
+                raise invalid_request("model", f"expected no other store than {ref.store!r}")
+            ref = replace(ref, store=requested.store)
+        if not ref.id and alias is not None and alias.prompt is None:
+            if ref != PromptRef(id="", store=ref.store):
+                raise invalid_request("prompt.id", "expected an id, as the alias has none")
+            return None
+        return await self._templates.get(ref, refresh=query.refresh, deadline=query.deadline)
+
+    def _render(
+        self, template: Template | None, variables: Mapping[str, Json]
+    ) -> tuple[Message, ...]:
+        if template is None:
+            return ()
+        started = time.perf_counter()
+        messages = self._renderer.render(template, variables)
+        self._metrics.rendered(time.perf_counter() - started)
+        return messages
+
+    def _tell_passed_over(self, choice: ModelChoice, alias: str | None) -> None:
+        """Log, once for each pair, that an alias and its template name different models."""
+        if not choice.passed_over or alias is None:
+            return
+        pair = (alias, choice.model, choice.passed_over)
+        if pair not in self._told:
+            self._told.add(pair)
+            _log.warning(
+                "an alias and its template name different models",
+                extra={"alias": alias, "served": choice.model, "passed_over": choice.passed_over},
+            )
+
+
+def _complete_ref(ref: PromptRef, alias: Alias | None) -> PromptRef:
+    """Fill what a reference leaves out from the alias; the call's own selector stays."""
+    if alias is None:
+        return ref
+    store = ref.store if ref.store is not None else alias.store
+    if ref.id or alias.prompt is None:
+        return replace(ref, store=store)
+    selected = ref.version is not None or ref.environment is not None
+    return replace(ref if selected else alias.prompt, id=alias.prompt.id, store=store)
+
+
+def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    if not added:
+        return own
+    return tuple({tool.name: tool for tool in (*own, *added)}.values())
+
+
+def _check_tool_choice(resolved: ResolvedPrompt) -> None:
+    choice = resolved.tool_choice
+    if choice is None or choice.mode in ("auto", "none"):
+        return
+    names = [tool.name for tool in resolved.tools]
+    if not names or (choice.tool_name is not None and choice.tool_name not in names):
+        raise invalid_request("tool_choice", "expected a tool of the template or of the request")
+
+
+def _model_request(resolution: Resolution) -> ModelRequest:
+    resolved, asked = resolution.prompt, resolution.query.parameters
+    if not resolved.model:
+        raise CallError(
+            Reason.MODEL_MISSING,
+            "model: expected a model from the request, the alias or the template, got none",
+            violations=(Violation("model", "missing"),),
+        )
+    if not resolved.messages:
+        raise CallError(
+            Reason.MESSAGES_MISSING,
+            "messages: expected a message from the template or the request, got none",
+            violations=(Violation("messages", "missing"),),
+        )
+    return ModelRequest(
+        model=resolved.model,
+        messages=resolved.messages,
+        parameters=resolved.parameters,
+        tools=resolved.tools,
+        tool_choice=resolved.tool_choice,
+        insisted=frozenset((*asked.names(), *asked.extra)),
+    )

@@ -1,0 +1,110 @@
+"""gRPC servers: which services they offer, how they are tuned, and where they listen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
+
+from ..resolver import Resolver
+from .calls import Calls
+from .servicer import PromptResolverServicer, not_implemented, not_implemented_stream
+
+SERVICE = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].full_name
+ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].full_name
+READINESS = "readiness"
+
+if TYPE_CHECKING:
+    from .calls import Handler
+
+    _Handlers = Mapping[str, Handler]
+
+
+def data_handlers(calls: Calls, resolver: Resolver) -> _Handlers:
+    """Return the handlers of `PromptResolver`, by method."""
+    pb, servicer = prompt_resolver_pb2, PromptResolverServicer(resolver)
+    return {
+        "Resolve": calls.unary(
+            SERVICE, "Resolve", pb.ResolveRequest, servicer.resolve, repeatable=True
+        ),
+        "Complete": calls.unary(SERVICE, "Complete", pb.CompleteRequest, servicer.complete),
+        "CompleteStream": calls.stream(
+            SERVICE, "CompleteStream", pb.CompleteStreamRequest, servicer.complete_stream
+        ),
+        "WatchPrompts": calls.stream(
+            SERVICE, "WatchPrompts", pb.WatchPromptsRequest, not_implemented_stream
+        ),
+    }
+
+
+def admin_handlers(calls: Calls) -> _Handlers:
+    """Return the handlers of `PromptResolverAdmin`, by method."""
+    pb = admin_pb2
+    return {
+        name: calls.unary(ADMIN_SERVICE, name, request, not_implemented)
+        for name, request in (
+            ("ListPrompts", pb.ListPromptsRequest),
+            ("InvalidatePrompts", pb.InvalidatePromptsRequest),
+            ("PrefetchPrompts", pb.PrefetchPromptsRequest),
+            ("ExplainResolve", pb.ExplainResolveRequest),
+        )
+    }
+
+
+class Listener:
+    """One gRPC server with one of our services, health, and reflection where it is asked for.
+
+    Made inside of a running event loop.
+    """
+
+    def __init__(
+        self, service: str, handlers: _Handlers, *, max_message_bytes: int, with_reflection: bool
+    ) -> None:
+        self._service = service
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", max_message_bytes),
+                ("grpc.max_concurrent_streams", 1000),
+                # Two servers on one port would share its calls without a word.
+                ("grpc.so_reuseport", 0),
+                # Clients that ping every ten seconds are welcome, idle ones too: a sidecar's are.
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.keepalive_time_ms", 60_000),
+            )
+        )
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, dict(handlers)),)
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if with_reflection:
+            names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+
+    def bind(self, address: str) -> int:
+        """Listen at an address, and return the port. Raises `OSError` where that cannot be."""
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            port = 0
+        if port == 0:
+            raise OSError("cannot listen there")
+        return port
+
+    async def start(self) -> None:
+        """Begin to serve, and say so to health checks."""
+        await self._server.start()
+        for name in ("", self._service, READINESS):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace_s: float) -> None:
+        """Tell health checks, refuse new calls, and let running ones end in the time given."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)

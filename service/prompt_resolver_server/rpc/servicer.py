@@ -1,0 +1,77 @@
+"""The methods of `PromptResolver`: decode, call, encode."""
+
+import logging
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+
+from ..answers import Delta
+from ..errors import Reason, ServerError
+from ..resolver import Resolution, Resolver
+from .calls import Caller, Send
+from .decode import CompleteRequest, read_query
+from .encode import write_completed, write_delta, write_finished, write_resolved
+
+_log = logging.getLogger(__name__)
+
+
+class PromptResolverServicer:
+    """Answers the contract's calls by a `Resolver`."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
+        """Return the rendered prompt."""
+        query = read_query(request, credentials=caller.credentials, deadline=caller.deadline)
+        return write_resolved((await self._resolver.resolve(query)).prompt)
+
+    async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
+        """Return the model's whole answer."""
+        resolution = await self._resolve(request, caller)
+        answer, dispatch = await self._resolver.complete(resolution)
+        return write_completed(
+            resolution.prompt, answer, dispatch, include_resolved=request.include_resolved
+        )
+
+    async def complete_stream(
+        self, request: pb.CompleteStreamRequest, caller: Caller, send: Send
+    ) -> None:
+        """Send the model's answer as it arrives."""
+        resolution = await self._resolve(request, caller)
+
+        async def emit(deltas: Sequence[Delta]) -> None:
+            for delta in deltas:
+                await send(
+                    write_delta(delta, resolution.prompt, include_resolved=request.include_resolved)
+                )
+
+        finish, dispatch = await self._resolver.stream(resolution, emit)
+        await send(write_finished(finish, dispatch))
+
+    async def _resolve(self, request: CompleteRequest, caller: Caller) -> Resolution:
+        query = read_query(request, credentials=caller.credentials, deadline=caller.deadline)
+        resolution = await self._resolver.resolve(query)
+        if request.metadata:
+            _log.info(
+                "a completion begins",
+                extra={
+                    "prompt": query.prompt.id,
+                    "alias": query.alias,
+                    "provider": resolution.prompt.provider,
+                    "labels": dict(request.metadata),
+                },
+            )
+        return resolution
+
+
+async def not_implemented(request: Message, caller: Caller) -> Message:
+    """Refuse a method that the contract has and this version does not serve."""
+    raise ServerError(Reason.NOT_IMPLEMENTED, "this version does not serve the method")
+
+
+async def not_implemented_stream(request: Message, caller: Caller, send: Send) -> None:
+    """Refuse a streaming method that the contract has and this version does not serve."""
+    raise ServerError(Reason.NOT_IMPLEMENTED, "this version does not serve the method")

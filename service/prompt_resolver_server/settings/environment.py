@@ -1,0 +1,36 @@
+"""The environment, as far as the rest of the service may see it."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in the stubs
+
+from .secrets import EnvironmentSecret, Secret
+
+
+class Environment:
+    """Variables that are looked up by those who need them, when they need them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._proxies = {
+            scheme: proxy
+            for scheme in ("http", "https", "all", "no")
+            if (proxy := environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY"))
+        }
+
+    def first(self, names: tuple[str, ...]) -> str | None:
+        """Return the first of several variables that is set. Empty counts as not set."""
+        return next((value for name in names if (value := self._environ.get(name))), None)
+
+    def secret(self, names: tuple[str, ...]) -> Secret:
+        """Return a secret that is looked up in several variables each time it is used."""
+        return EnvironmentSecret(self._environ, names)
+
+    def proxy_for(self, url: str) -> str | None:
+        """Return the proxy for a URL by the customary variables, or None to go there directly."""
+        if not self._proxies:
+            return None
+        parts = urlsplit(url)
+        if proxy_bypass_environment(parts.hostname or "", self._proxies):
+            return None
+        return self._proxies.get(parts.scheme) or self._proxies.get("all")

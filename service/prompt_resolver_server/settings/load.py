@@ -1,0 +1,212 @@
+"""Reads the configuration from one YAML file and the environment.
+
+This is the only place that reads the environment. Every fault is told with its place in the file,
+with what was expected and what kind of thing came, never with a value: any value may be a secret.
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from ..parameters import Json, kind_of
+from ..strict_yaml import Document, YamlError, parse
+from .environment import Environment
+from .model import ALIAS_KEYS_WITHOUT_EFFECT, ServerSettings, Settings
+
+_PREFIX = "PROMPT_RESOLVER_"
+_REFERENCE = "os.environ/"
+Place = tuple[str | int, ...]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: one line for each fault."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, and where it comes from.
+
+    `folder` is where its relative paths start; `without_effect` names what in it does nothing.
+    """
+
+    settings: Settings
+    environment: Environment
+    folder: Path
+    without_effect: tuple[str, ...]
+    source: "_Source"
+
+    def fault(self, place: Place, problem: str) -> ConfigError:
+        """Return the error for a value that turned out to be unusable, with its place."""
+        return ConfigError(self.source.at(place, problem))
+
+
+def load_settings(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Return the configuration of a file, or the defaults, under what the environment says.
+
+    `overrides` are keys of the `server` block that win over both. Raises `ConfigError`.
+    """
+    if path is None and (name := environ.get(f"{_PREFIX}CONFIG")):
+        path = Path(name)
+    source = _Source(path)
+    values = _substitute(source, source.document.value, environ, ())
+    if not isinstance(values, dict):
+        raise ConfigError(source.at((), f"expected a mapping, got {kind_of(values)}"))
+    without_effect = _take_out_foreign_blocks(values)
+    _overlay(source, values, environ, overrides or {})
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False, include_context=True)
+        raise ConfigError(*(source.describe(each, values) for each in details)) from None
+    without_effect.extend(_list_without_effect(settings, values))
+    folder = path.resolve().parent if path is not None else Path.cwd()
+    return Loaded(settings, Environment(environ), folder, tuple(without_effect), source)
+
+
+class _Source:
+    """A file's content, for telling where something stands in it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._name = str(path) if path is not None else "defaults"
+        self._overlaid: dict[Place, str] = {}
+        self.document = Document({}, {})
+        if path is None:
+            return
+        try:
+            text = path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path}: expected UTF-8") from None
+        except OSError as error:
+            raise ConfigError(f"{path}: expected a readable file: {error.strerror}") from None
+        try:
+            self.document = parse(text, aliases=True)
+        except YamlError as error:
+            raise ConfigError(f"{path}:{error.line}: {error.message}") from None
+
+    def overlay(self, place: Place, origin: str) -> None:
+        """Note that the value at a place does not come from the file."""
+        self._overlaid[place] = origin
+
+    def at(self, place: Place, problem: str) -> str:
+        """Return a line about a place: where it is, and what is wrong."""
+        path = ".".join(map(str, place))
+        if origin := self._overlaid.get(place[:2]):
+            return f"{origin}: {problem}"
+        if not self.document.lines:
+            return f"{path}: {problem}"
+        return f"{self._name}:{self.document.line(place)}: {path}: {problem}".replace(": : ", ": ")
+
+    def describe(self, error: ErrorDetails, values: Json) -> str:
+        """Return the line for a fault that validation found."""
+        place: Place = tuple(error["loc"])
+        if place and place[-1] == "[key]":
+            return self.at(
+                place[:-1], "expected lower-case letters, digits, '_', '.' and '-' in a name"
+            )
+        match error["type"]:
+            case "missing":
+                return self.at(place[:-1], f"expected the key {place[-1]!r}")
+            case "extra_forbidden":
+                return self.at(place, _unknown_key(place))
+            case "value_error":
+                return self.at(place, str(error["ctx"]["error"]))
+            case _:
+                expected = error["msg"].replace("Input should be", "expected").partition(",")[0]
+                return self.at(place, f"{expected}, got {kind_of(_value_at(values, place))}")
+
+
+def _unknown_key(place: Place) -> str:
+    known = list((Settings if len(place) == 1 else ServerSettings).model_fields)
+    if len(place) > 1 and place[0] != "server":
+        return "unknown key"
+    close = difflib.get_close_matches(str(place[-1]), known, 1)
+    meant = f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(known)}"
+    return f"unknown key{meant}"
+
+
+def _value_at(values: Json, place: Place) -> Json:
+    for step in place:
+        if isinstance(values, dict) and isinstance(step, str):
+            values = values.get(step)
+        elif isinstance(values, list) and isinstance(step, int) and step < len(values):
+            values = values[step]
+    return values
+
+
+def _substitute(source: _Source, value: Json, environ: Mapping[str, str], place: Place) -> Json:
+    """Replace every `os.environ/NAME` by the variable, which must be set."""
+    match value:
+        case str() if value.startswith(_REFERENCE):
+            name = value.removeprefix(_REFERENCE)
+            if not environ.get(name):
+                raise ConfigError(
+                    source.at(place, f"expected the variable {name} to be set, and it is not")
+                )
+            return environ[name]
+        case dict():
+            return {k: _substitute(source, v, environ, (*place, k)) for k, v in value.items()}
+        case list():
+            return [_substitute(source, v, environ, (*place, i)) for i, v in enumerate(value)]
+        case _:
+            return value
+
+
+def _overlay(
+    source: _Source,
+    values: dict[str, Json],
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str],
+) -> None:
+    """Lay the environment's and then the command line's `server` keys over the file's."""
+    server = values.setdefault("server", {})
+    if not isinstance(server, dict):
+        return
+    for key, field in ServerSettings.model_fields.items():
+        variable = _PREFIX + key.upper()
+        if variable in environ:
+            server[key] = (
+                environ[variable] if environ[variable] or field.default is not None else None
+            )
+            source.overlay(("server", key), f"variable {variable}")
+        if key in overrides:
+            server[key] = overrides[key]
+            source.overlay(("server", key), f"option --{key.replace('_', '-')}")
+
+
+def _take_out_foreign_blocks(values: dict[str, Json]) -> list[str]:
+    """Remove LiteLLM's blocks that mean nothing here, and name them."""
+    return [name for name in ("prompts", "environment_variables") if values.pop(name, None)]
+
+
+def _list_without_effect(settings: Settings, values: dict[str, Json]) -> list[str]:
+    """Name the keys that are set and do nothing, so that nobody relies on them."""
+    names = [f"litellm_settings.{key}" for key in settings.litellm_settings]
+    names += [f"router_settings.{key}" for key in settings.router_settings]
+    names += [f"general_settings.{key}" for key in settings.general_settings.model_extra or {}]
+    server = values.get("server")
+    if isinstance(server, dict):
+        names += [f"server.{key}" for key in ("http_address", "state_dir") if server.get(key)]
+    seen: set[str] = set()
+    for index, alias in enumerate(settings.model_list):
+        if alias.model_name in seen:
+            names.append(f"model_list.{index}: the alias {alias.model_name!r} comes a second time")
+        seen.add(alias.model_name)
+        params = alias.litellm_params.model_extra or {}
+        names += [
+            f"model_list.{index}.litellm_params.{key}"
+            for key in params
+            if key in ALIAS_KEYS_WITHOUT_EFFECT
+        ]
+    return names

@@ -1,0 +1,191 @@
+"""The configuration, as it is once read: every key, its default and its meaning.
+
+Our own blocks refuse keys that they do not know. LiteLLM's blocks take whatever LiteLLM takes, and
+what has no meaning here is told when the service starts.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from ..parameters import Json, kind_of
+from .address import parse_address
+from .secrets import FileSecret, FixedSecret, Secret
+
+PROVIDER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+
+def _read_secret(value: Json | Secret) -> Secret | None:
+    if value is None or not isinstance(value, str | int | float | list | dict | bool):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, got {kind_of(value)}")
+    if value.startswith("file:"):
+        secret = FileSecret(Path(value.removeprefix("file:")))
+        if secret.reveal() is None:
+            raise ValueError("expected a readable file with a secret in it")
+        return secret
+    return FixedSecret(value)
+
+
+_Secret = Annotated[Secret | None, BeforeValidator(_read_secret)]
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class ServerSettings(_Block):
+    """The `server` block. Each key is also a variable, as `PROMPT_RESOLVER_GRPC_ADDRESS` is."""
+
+    grpc_address: str = "127.0.0.1:50051"
+    """Where the gRPC door listens: `HOST:PORT`, port 0 for a free one, or `unix:/path`."""
+    http_address: str = "127.0.0.1:4000"
+    """Where the OpenAI-compatible door listens; empty turns it off. Not served by this version."""
+    admin_address: str = "127.0.0.1:9090"
+    """Where metrics and probes are served over HTTP; empty turns it off."""
+    admin_grpc_address: str = ""
+    """Where `PromptResolverAdmin` listens; empty turns it off."""
+    state_dir: Path | None = None
+    """Where state outlives a restart. Not used by this version."""
+    insecure: bool = False
+    """Whether a data door may listen beyond loopback without anything that tells callers apart."""
+    reflection: bool | None = None
+    """Whether gRPC reflection is on; null: only where the door is on loopback or a Unix socket."""
+    default_deadline_s: _Seconds = 120.0
+    """The deadline of calls that bring none."""
+    max_deadline_s: _Seconds = 900.0
+    """The longest deadline that a call may have."""
+    drain_s: Annotated[float, Field(ge=0, le=86_400)] = 25.0
+    """How long running calls may take to end once the service is told to stop."""
+    max_message_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
+    """The largest message that is received or sent over gRPC."""
+    ca_file: Path | None = None
+    """Certificates to trust for outgoing calls, in place of the system's."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged: this and whatever is worse."""
+
+    @field_validator("grpc_address", "http_address", "admin_address", "admin_grpc_address")
+    @classmethod
+    def _is_address(cls, value: str, info: ValidationInfo) -> str:
+        if value:
+            parse_address(value, unix=info.field_name in ("grpc_address", "admin_grpc_address"))
+        return value
+
+
+class DirectorySettings(_Block):
+    """A store that is a tree of `.prompt` files."""
+
+    type: Literal["directory"]
+    path: Path
+    """The root of the tree. A relative path starts at the configuration file's folder."""
+
+
+StoreSettings = DirectorySettings
+
+
+class ProviderSettings(_Block):
+    """A provider: one that is known, adjusted, or one of your own."""
+
+    dialect: str | None = None
+    """The wire format; required for a provider that is not known."""
+    base_url: str | None = None
+    """Where it is, as its vendor's SDK takes it: with `/v1` for OpenAI's dialect."""
+    api_key: _Secret = None
+    """Its key: text, `os.environ/NAME` or `file:/path`."""
+    connect_timeout_s: _Seconds = 5.0
+    """How long to wait for a connection."""
+    first_byte_timeout_s: _Seconds = 300.0
+    """How long to wait for the beginning of an answer."""
+    idle_timeout_s: _Seconds = 60.0
+    """How long an answer may pause."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("expected a URL that begins with http:// or https://")
+        return value
+
+
+ALIAS_KEYS_WITHOUT_EFFECT = frozenset(
+    {
+        *("drop_params", "max_retries", "num_retries", "order", "rpm", "stream_timeout", "tags"),
+        *("timeout", "tpm", "weight"),
+    }
+)
+"""What LiteLLM takes beside the parameters of the model, and this version does not act upon."""
+
+
+class AliasParams(BaseModel):
+    """LiteLLM's `litellm_params`: what is not named here is a parameter of the model."""
+
+    model_config = ConfigDict(
+        extra="allow", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    model: str
+    """The model, in the notation `<store or provider>/…`."""
+    prompt_id: str | None = None
+    prompt_variables: dict[str, Json] = Field(default_factory=dict)
+    prompt_label: str | None = None
+    prompt_version: Annotated[
+        str | None, BeforeValidator(lambda v: str(v) if type(v) is int else v)
+    ] = None
+    api_key: _Secret = None
+    """The key of the provider of `model`."""
+    api_base: str | None = None
+    """The base URL of the provider of `model`."""
+    custom_llm_provider: str | None = None
+    """Whose model it is, where the notation does not say."""
+    prefer_template_model: bool = False
+    """Whether the template's model wins over this one."""
+
+    @field_validator("api_base")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("http://", "https://")):
+            raise ValueError("expected a URL that begins with http:// or https://")
+        return value
+
+
+class AliasSettings(_Block):
+    """One row of LiteLLM's `model_list`."""
+
+    model_name: str
+    litellm_params: AliasParams
+    model_info: dict[str, Json] = Field(default_factory=dict)
+    """LiteLLM's notes on the model. Without effect here."""
+
+
+class GeneralSettings(BaseModel):
+    """LiteLLM's `general_settings`."""
+
+    model_config = ConfigDict(
+        extra="allow", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    master_key: _Secret = None
+    """The token that every call must bring, if it is set."""
+
+
+class Settings(_Block):
+    """A whole configuration."""
+
+    server: ServerSettings = ServerSettings()
+    stores: dict[str, StoreSettings] = Field(default_factory=dict)
+    default_store: str | None = None
+    """The store of prompts that name none; unset: the first one."""
+    model_list: tuple[AliasSettings, ...] = ()
+    providers: dict[Annotated[str, Field(pattern=PROVIDER_NAME)], ProviderSettings] = Field(
+        default_factory=dict
+    )
+    general_settings: GeneralSettings = GeneralSettings()
+    litellm_settings: dict[str, Json] = Field(default_factory=dict)
+    """LiteLLM's own. Without effect in this version."""
+    router_settings: dict[str, Json] = Field(default_factory=dict)
+    """LiteLLM's own. Without effect in this version."""

@@ -1,0 +1,70 @@
+"""What every store of templates does."""
+
+from typing import Protocol
+
+from ..errors import CallError, Reason, Resource, StoreError
+from ..prompts import PromptRef, Template
+
+_MAX_ID_BYTES = 512
+_FORBIDDEN = frozenset("?#%\\\x7f") | {chr(code) for code in range(32)}
+
+
+class TemplateStore(Protocol):
+    """A place where templates live."""
+
+    async def fetch(self, ref: PromptRef, held: Template | None) -> Template:
+        """Return the template that `ref` names, or `held` itself if that is what it would return.
+
+        Checks the id by the store's grammar before any input or output. Raises `CallError` for a
+        malformed id or selector, `StoreError` for a prompt that is not there or a store that does
+        not answer, and `TemplateError` for a template that is broken.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the store holds. Whoever made the store calls this once."""
+        ...
+
+
+def check_path_id(prompt_id: str, *, store: str) -> tuple[str, ...]:
+    """Return the segments of an id that is a path, for stores whose ids are.
+
+    Raises PROMPT_ID_INVALID unless every segment is a plain name: so no id reaches anything but a
+    prompt below the store's root, whatever the store makes of it.
+    """
+    segments = tuple(prompt_id.split("/"))
+    problem = None
+    if not prompt_id:
+        problem = "expected an id, got an empty one"
+    elif len(prompt_id.encode("utf-8", "surrogatepass")) > _MAX_ID_BYTES:
+        problem = f"expected an id of at most {_MAX_ID_BYTES} bytes"
+    elif any(segment in ("", ".", "..") for segment in segments):
+        problem = "expected names separated by '/', none of them empty, '.' or '..'"
+    elif not _FORBIDDEN.isdisjoint(prompt_id):
+        problem = "expected no control character and none of ? # % \\ in an id"
+    if problem:
+        raise CallError(
+            Reason.PROMPT_ID_INVALID, f"prompt.id: {problem}", metadata={"store": store}
+        )
+    return segments
+
+
+def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreError:
+    """Return the error for a prompt that the store does not have."""
+    return StoreError(
+        Reason.PROMPT_NOT_FOUND,
+        f"store {store!r} has no prompt {ref.id!r}{hint}",
+        metadata={"store": store, "id": ref.id},
+        resource=Resource("prompt", ref.id),
+    )
+
+
+def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
+    """Return the error for an unknown version or environment; `known` tells which there are."""
+    kind, wanted = ("version", ref.version) if ref.version else ("environment", ref.environment)
+    return StoreError(
+        Reason.VERSION_NOT_FOUND,
+        f"prompt {ref.id!r} of store {store!r} has no {kind} {wanted!r}; {known}",
+        metadata={"store": store, "id": ref.id, kind: wanted or ""},
+        resource=Resource("prompt version", f"{ref.id}@{wanted}"),
+    )
