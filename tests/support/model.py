@@ -1,0 +1,34 @@
+"""The real language model, run for the tests that need one."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SERVER = Path(__file__).parents[2] / "examples" / "demo" / "model_server.py"
+
+
+@contextmanager
+def running_model() -> Iterator[str]:
+    """Serve the model as a process of its own, and yield its base URL."""
+    process = subprocess.Popen(
+        [sys.executable, str(SERVER)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("model "), "the model did not start"
+        yield line.removeprefix("model ").strip()
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def busy_slots(base_url: str) -> int:
+    """Return how many callers the model is answering right now, as it says itself."""
+    with urllib.request.urlopen(f"{base_url.removesuffix('/v1')}/slots", timeout=5) as response:
+        slots = json.load(response)
+    return sum(bool(slot["is_processing"]) for slot in slots)

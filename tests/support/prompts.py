@@ -1,0 +1,14 @@
+"""Prompts, written for a test."""
+
+import json
+from pathlib import Path
+
+
+def write_prompt(root: Path, prompt_id: str, body: str, **header: object) -> Path:
+    """Write a `.prompt` file, for a chat with the provider `fake` unless the header says more."""
+    fields = {"model": "some-model", "provider": "fake", "endpoint": "chat", **header}
+    path = root / f"{prompt_id}.prompt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items() if value is not None]
+    path.write_text("\n".join(["---", *lines, "---", body, ""]))
+    return path

@@ -1,0 +1,138 @@
+"""The service, run for a test: in this process, or as the process that users start."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from prompt_resolver import AsyncPromptResolverClient
+from prompt_resolver_server.app import Doors, serve
+from prompt_resolver_server.settings import load_settings
+
+FREE_PORTS = {
+    "PROMPT_RESOLVER_GRPC_ADDRESS": "127.0.0.1:0",
+    "PROMPT_RESOLVER_ADMIN_ADDRESS": "127.0.0.1:0",
+}
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A service that answers calls."""
+
+    client: AsyncPromptResolverClient
+    address: str
+    admin_grpc_address: str
+    admin_url: str
+
+    async def metrics(self) -> str:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.admin_url}/metrics") as page,
+        ):
+            return await page.text()
+
+    async def metric(self, sample: str) -> float:
+        """Return the value of a sample by its name and labels, 0 where it is absent."""
+        for line in (await self.metrics()).splitlines():
+            if line.startswith(f"{sample} "):
+                return float(line.rpartition(" ")[2])
+        return 0.0
+
+
+@asynccontextmanager
+async def running_service(
+    folder: Path, config: str = "", environ: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningService]:
+    """Serve a configuration, whose relative paths start at the folder, in this process."""
+    path = folder / "config.yaml"
+    path.write_text(config)
+    loaded = load_settings(path, {**FREE_PORTS, **(environ or {})})
+    ready: asyncio.Future[Doors] = asyncio.get_running_loop().create_future()
+
+    async def on_ready(doors: Doors) -> None:
+        ready.set_result(doors)
+
+    task = asyncio.create_task(serve(loaded, version="test", on_ready=on_ready))
+    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        await task
+    doors = ready.result()
+    try:
+        async with AsyncPromptResolverClient(str(doors.grpc)) as client:
+            yield RunningService(
+                client=client,
+                address=str(doors.grpc),
+                admin_grpc_address=str(doors.admin_grpc or ""),
+                admin_url=f"http://{doors.admin}",
+            )
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class ServiceProcess:
+    """The process that `prompt-resolver serve` is."""
+
+    process: subprocess.Popen[str]
+    ready_line: str
+
+    @property
+    def address(self) -> str:
+        return self.door("grpc")
+
+    def door(self, name: str) -> str:
+        doors = dict(door.split("=", 1) for door in self.ready_line.split()[1:])
+        return doors[name]
+
+    def stop(self) -> tuple[int, str]:
+        """Send SIGTERM, and return the exit code and what was logged."""
+        self.process.send_signal(signal.SIGTERM)
+        _, log = self.process.communicate(timeout=30)
+        return self.process.returncode, log
+
+
+def run_cli(
+    *arguments: str, environ: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "prompt_resolver.cli", *arguments],
+        env={**os.environ, **FREE_PORTS, **(environ or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def service_process(
+    *arguments: str, environ: Mapping[str, str] | None = None
+) -> Iterator[ServiceProcess]:
+    """Run `prompt-resolver serve` as a process of its own, on free ports."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prompt_resolver.cli", "serve", *arguments],
+        env={**os.environ, **FREE_PORTS, **(environ or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line.startswith("ready "):
+            raise AssertionError(f"the service did not start: {line}{process.communicate()[1]}")
+        yield ServiceProcess(process, line.strip())
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

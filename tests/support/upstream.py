@@ -1,0 +1,174 @@
+"""A provider on a raw socket: sends exactly the bytes that a test says."""
+
+import asyncio
+import json
+import socket
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Exchange:
+    """One request, and the connection on which it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    closed_at: float | None = None
+
+    @property
+    def json(self) -> dict[str, object]:
+        document = json.loads(self.body)
+        assert isinstance(document, dict)
+        return document
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def send_response(
+        self,
+        body: bytes,
+        *,
+        status: str = "200 OK",
+        content_type: str = "application/json",
+        headers: str = "",
+    ) -> None:
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{headers}"
+        await self.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def begin_stream(self, *, chunked: bool = False) -> None:
+        framing = "Transfer-Encoding: chunked" if chunked else "Connection: close"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n\r\n"
+        await self.send(head.encode())
+
+    def reset(self) -> None:
+        """Cut the connection with a reset, as a crashed peer does."""
+        sock = self.writer.get_extra_info("socket")
+        assert isinstance(sock, asyncio.trsock.TransportSocket | socket.socket)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
+    async def wait_closed(self) -> float:
+        """Wait until the client has closed the connection, and return when that was."""
+        try:
+            while await self.reader.read(65536):
+                pass
+        except ConnectionError:
+            pass
+        self.closed_at = time.perf_counter()
+        return self.closed_at
+
+
+Answer = Callable[[Exchange], Awaitable[None]]
+
+
+@dataclass
+class Upstream:
+    """A provider. `answer` is called with every request; `exchanges` has them all."""
+
+    url: str
+    answer: Answer
+    exchanges: list[Exchange] = field(default_factory=list)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    connections: int = 0
+
+
+def openai_answer(text: str = "Hello", **changes: object) -> bytes:
+    """Return a whole answer in OpenAI's dialect."""
+    answer = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "served-model",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},
+    }
+    return json.dumps({**answer, **changes}).encode()
+
+
+def openai_events(*texts: str, finish: str = "stop", usage: bool = True) -> list[bytes]:
+    """Return the events of a streamed answer in OpenAI's dialect, `[DONE]` included."""
+
+    def event(**fields: object) -> bytes:
+        base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1}
+        document = {**base, "model": "served-model", **fields}
+        return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+    def choice(delta: dict[str, str], reason: str | None = None) -> list[dict[str, object]]:
+        return [{"index": 0, "delta": delta, "finish_reason": reason}]
+
+    events = [event(choices=choice({"role": "assistant", "content": ""}))]
+    events += [event(choices=choice({"content": text})) for text in texts]
+    events.append(event(choices=choice({}, finish)))
+    if usage:
+        counts = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+        events.append(event(choices=[], usage=counts))
+    return [*events, b"data: [DONE]\n\n"]
+
+
+async def answer_openai(exchange: Exchange) -> None:
+    """Answer as OpenAI would: whole or streamed, as was asked."""
+    if exchange.json.get("stream"):
+        await exchange.begin_stream()
+        await exchange.send(b"".join(openai_events("Hel", "lo")))
+        exchange.writer.close()
+    else:
+        await exchange.send_response(openai_answer())
+
+
+@asynccontextmanager
+async def running_upstream(answer: Answer = answer_openai) -> AsyncIterator[Upstream]:
+    """Serve on a free port of loopback until the context ends."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        connections.add(task)
+        upstream.connections += 1
+        try:
+            while not writer.is_closing() and (exchange := await _read_request(reader, writer)):
+                upstream.exchanges.append(exchange)
+                upstream.arrived.set()
+                await upstream.answer(exchange)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            connections.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    upstream = Upstream(url=f"http://127.0.0.1:{port}/v1", answer=answer)
+    try:
+        yield upstream
+    finally:
+        server.close()
+        for task in list(connections):
+            task.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+async def _read_request(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> Exchange | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    except asyncio.IncompleteReadError:
+        return None
+    request_line, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Exchange(request_line.split(" ")[1], headers, body, reader, writer)
