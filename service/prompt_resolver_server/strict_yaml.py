@@ -59,7 +59,9 @@ def parse(text: str, *, aliases: bool) -> Document:
         # document.
         fixed = isinstance(error, yaml.scanner.ScannerError | yaml.parser.ParserError)
         problem = f": {error.problem}" if fixed and error.problem else ""
-        raise YamlError(f"not valid YAML{problem}", mark.line + 1 if mark else 1) from None
+        # What is missing is missed at the end, which may be a line after the last one.
+        line = min(mark.line, text.rstrip("\n").count("\n")) + 1 if mark else 1
+        raise YamlError(f"not valid YAML{problem}", line) from None
     except (yaml.YAMLError, RecursionError):
         raise YamlError("not valid YAML", 1) from None
     finally:

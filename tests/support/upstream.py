@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -129,7 +130,9 @@ async def answer_openai(exchange: Exchange) -> None:
 
 
 @asynccontextmanager
-async def running_upstream(answer: Answer = answer_openai) -> AsyncIterator[Upstream]:
+async def running_upstream(
+    answer: Answer = answer_openai, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Upstream]:
     """Serve on a free port of loopback until the context ends."""
     connections: set[asyncio.Task[None]] = set()
 
@@ -149,9 +152,10 @@ async def running_upstream(answer: Answer = answer_openai) -> AsyncIterator[Upst
             connections.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    upstream = Upstream(url=f"http://127.0.0.1:{port}/v1", answer=answer)
+    scheme = "http" if tls is None else "https"
+    upstream = Upstream(url=f"{scheme}://127.0.0.1:{port}/v1", answer=answer)
     try:
         yield upstream
     finally:

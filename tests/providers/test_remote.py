@@ -1,0 +1,398 @@
+"""A provider's failures, as they come over a real socket, become our reasons."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import trustme
+
+from prompt_resolver_server.answers import Delta, ModelRequest
+from prompt_resolver_server.errors import Blame, CallError, UpstreamError
+from prompt_resolver_server.parameters import NO_PARAMETERS
+from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.providers.aiohttp_transport import AiohttpTransport
+from prompt_resolver_server.providers.openai import OpenAIDialect
+from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, Endpoint, RemoteProvider
+from prompt_resolver_server.providers.transport import Timeouts
+from tests.support.upstream import (
+    Exchange,
+    Upstream,
+    answer_openai,
+    openai_answer,
+    running_upstream,
+)
+
+REQUEST = ModelRequest(
+    model="m", messages=(Message(role="user", content=(Text("Hi"),)),), parameters=NO_PARAMETERS
+)
+TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    transport = AiohttpTransport(tls=ssl.create_default_context())
+    yield transport
+    await transport.aclose()
+
+
+def provider_at(
+    url: str,
+    transport: AiohttpTransport,
+    *,
+    key: str | None = "the-key",
+    key_required: bool = False,
+    timeouts: Timeouts = TIMEOUTS,
+) -> RemoteProvider:
+    endpoint = Endpoint(
+        base_url=url, timeouts=timeouts, find_key=lambda: key, key_required=key_required
+    )
+    return RemoteProvider(name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport)
+
+
+@pytest.fixture
+def provider(upstream: Upstream, transport: AiohttpTransport) -> RemoteProvider:
+    return provider_at(upstream.url, transport)
+
+
+async def failure_of(
+    provider: RemoteProvider, *, stream: bool = False, caller_key: str | None = None
+) -> UpstreamError:
+    async def emit(deltas: Sequence[Delta]) -> None:
+        del deltas
+
+    with pytest.raises(UpstreamError) as caught:
+        if stream:
+            await provider.stream(REQUEST, emit, caller_key=caller_key)
+        else:
+            await provider.complete(REQUEST, caller_key=caller_key)
+    return caught.value
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (400, b"", "UPSTREAM_REJECTED"),
+        (400, b'{"error": {"code": "context_length_exceeded"}}', "CONTEXT_LENGTH"),
+        (400, b'{"error": {"code": 400, "type": "exceed_context_size_error"}}', "CONTEXT_LENGTH"),
+        (400, b'{"error": {"code": "content_policy_violation"}}', "CONTENT_BLOCKED"),
+        (401, b"", "UPSTREAM_AUTH"),
+        (402, b"", "UPSTREAM_QUOTA"),
+        (403, b"", "UPSTREAM_AUTH"),
+        (404, b'{"error": {"code": "model_not_found"}}', "MODEL_NOT_FOUND"),
+        (404, b"<html>", "MODEL_NOT_FOUND"),
+        (408, b"", "UPSTREAM_TIMEOUT"),
+        (409, b"", "UPSTREAM_REJECTED"),
+        (413, b"", "REQUEST_TOO_LARGE"),
+        (422, b"[]", "UPSTREAM_REJECTED"),
+        (429, b"", "UPSTREAM_RATE_LIMITED"),
+        (429, b'{"error": {"type": "insufficient_quota"}}', "UPSTREAM_QUOTA"),
+        (429, b'{"error": "text"}', "UPSTREAM_RATE_LIMITED"),
+        (500, b"", "UPSTREAM_UNAVAILABLE"),
+        (502, b"", "UPSTREAM_UNAVAILABLE"),
+        (503, b"", "UPSTREAM_UNAVAILABLE"),
+        (503, b'{"error": {"type": "overloaded_error"}}', "UPSTREAM_OVERLOADED"),
+        (504, b"", "UPSTREAM_TIMEOUT"),
+        (529, b"", "UPSTREAM_OVERLOADED"),
+        (201, b"", "UPSTREAM_PROTOCOL"),
+        (204, b"", "UPSTREAM_PROTOCOL"),
+        (301, b"", "UPSTREAM_PROTOCOL"),
+    ],
+)
+async def test_statuses(
+    provider: RemoteProvider,
+    upstream: Upstream,
+    status: int,
+    body: bytes,
+    reason: str,
+    stream: bool,
+) -> None:
+    """Every status has its reason, which a known code in the body makes more precise."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(body, status=f"{status} X")
+
+    upstream.answer = answer
+
+    error = await failure_of(provider, stream=stream)
+
+    assert error.reason == reason
+    assert error.metadata["http_status"] == str(status)
+
+
+@pytest.mark.parametrize(("status", "blame"), [(401, Blame.CALLER), (403, Blame.CALLER_DENIED)])
+async def test_callers_key_that_is_refused(
+    provider: RemoteProvider, upstream: Upstream, status: int, blame: Blame
+) -> None:
+    """A refusal of the caller's own key is the caller's affair."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"", status=f"{status} X")
+
+    upstream.answer = answer
+
+    error = await failure_of(provider, caller_key="mine")
+
+    assert (error.reason, error.blame) == ("UPSTREAM_AUTH_CALLER_KEY", blame)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("Retry-After: 7\r\n", 7.0),
+        ("Retry-After: 0.5\r\n", 0.5),
+        ("retry-after-ms: 1500\r\nRetry-After: 9\r\n", 1.5),
+        ("Retry-After: soon\r\n", None),
+        ("Retry-After: -1\r\n", None),
+        ("Retry-After: 1e9\r\n", None),
+        ("Retry-After: nan\r\n", None),
+        ("Retry-After: \r\n", None),
+        ("", None),
+        ("Retry-After: Wed, 21 Oct 2015 07:28:00 GMT\r\n", 0.0),
+        ("Retry-After: Wed, 21 Oct 2015 07:28:00 -0000\r\n", 0.0),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after(
+    provider: RemoteProvider, upstream: Upstream, header: str, expected: float | None, status: int
+) -> None:
+    """The time that a provider asks to wait is told, in all its forms; nonsense is not."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"", status=f"{status} X", headers=header)
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).retry_after_s == expected
+
+
+async def test_retry_after_a_date(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A date to come is told as the seconds until then."""
+    moment = datetime.now(UTC) + timedelta(seconds=100)
+
+    async def answer(exchange: Exchange) -> None:
+        header = f"Retry-After: {format_datetime(moment, usegmt=True)}\r\n"
+        await exchange.send_response(b"", status="429 X", headers=header)
+
+    upstream.answer = answer
+
+    waited_s = (await failure_of(provider)).retry_after_s
+    assert waited_s is not None
+    assert 90 < waited_s <= 100
+
+
+async def test_no_retry_after_used_up(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A quota that is used up is not waited for, whatever the header says."""
+
+    async def answer(exchange: Exchange) -> None:
+        body = b'{"error": {"code": "insufficient_quota"}}'
+        await exchange.send_response(body, status="429 X", headers="Retry-After: 7\r\n")
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).retry_after_s is None
+
+
+async def test_nobody_there(transport: AiohttpTransport) -> None:
+    """A port where nobody listens is unavailable."""
+    provider = provider_at("http://127.0.0.1:1/v1", transport)
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
+
+
+async def test_host_that_is_unknown(transport: AiohttpTransport) -> None:
+    """A name that resolves to nothing is unavailable."""
+    provider = provider_at("http://nowhere.invalid/v1", transport)
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
+
+
+@contextmanager
+def socket_with_full_queue() -> Iterator[int]:
+    """Listen, accept nothing, and take the queue's places; yield the port."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        taken = []
+        for _ in range(4):
+            waiting = socket.socket()
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+            taken.append(waiting)
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            for waiting in taken:
+                waiting.close()
+
+
+async def test_connection_that_is_never_made(transport: AiohttpTransport) -> None:
+    """A connection that is not made in time is a timeout, told as one."""
+    # A listener whose queue is full takes no further connection.
+    with socket_with_full_queue() as port:
+        timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
+        provider = provider_at(f"http://127.0.0.1:{port}/v1", transport, timeouts=timeouts)
+
+        error = await failure_of(provider)
+
+    assert (error.reason, error.metadata["phase"]) == ("UPSTREAM_TIMEOUT", "connect")
+
+
+async def test_no_tls_where_it_is_expected(transport: AiohttpTransport) -> None:
+    """A server that does not speak TLS under https is told as such."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"220 hello\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+
+        error = await failure_of(provider_at(f"https://127.0.0.1:{port}/v1", transport))
+
+    assert error.reason == "UPSTREAM_TLS"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "host", "reason"),
+    [
+        (True, "127.0.0.1", ""),
+        (False, "127.0.0.1", "UPSTREAM_TLS"),
+        (True, "other.invalid", "UPSTREAM_TLS"),
+    ],
+)
+async def test_certificates(trusted: bool, host: str, reason: str) -> None:
+    """A provider's certificate must be trusted, and be its own; then it is spoken to."""
+    authority = trustme.CA()
+    served, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert(host).configure_cert(served)
+    if trusted:
+        authority.configure_trust(asked)
+    transport = AiohttpTransport(tls=asked)
+    try:
+        async with running_upstream(tls=served) as upstream:
+            provider = provider_at(upstream.url, transport)
+
+            if reason:
+                assert (await failure_of(provider)).reason == reason
+                assert upstream.exchanges == []
+            else:
+                assert await provider.complete(REQUEST, caller_key=None)
+    finally:
+        await transport.aclose()
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00\x01\x02"])
+async def test_no_http(provider: RemoteProvider, upstream: Upstream, sent: bytes) -> None:
+    """What is no HTTP is not the protocol."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(sent)
+        exchange.writer.close()
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).reason in ("UPSTREAM_PROTOCOL", "UPSTREAM_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("content_type", ["text/html", "", "application/xml"])
+async def test_other_content(
+    provider: RemoteProvider, upstream: Upstream, content_type: str
+) -> None:
+    """Content of another type is not the protocol, even if it could be read."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(openai_answer(), content_type=content_type)
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
+
+
+async def test_body_that_is_too_large(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A body is read up to a limit, and no further."""
+
+    async def answer(exchange: Exchange) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        await exchange.send(head)
+        sent = 0
+        while sent < 4 * MAX_BODY_BYTES:
+            await exchange.send(b" " * 65536)
+            sent += 65536
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
+
+
+async def test_error_with_an_endless_body(provider: RemoteProvider, upstream: Upstream) -> None:
+    """An error keeps its status, however much comes with it."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 429 X\r\nConnection: close\r\n\r\n")
+        while True:
+            await exchange.send(b" " * 65536)
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_RATE_LIMITED"
+
+
+async def test_key_that_is_missing(upstream: Upstream, transport: AiohttpTransport) -> None:
+    """A provider that needs a key is not called without one; others are."""
+    needing = provider_at(upstream.url, transport, key=None, key_required=True)
+    other = provider_at(upstream.url, transport, key=None)
+
+    with pytest.raises(CallError) as caught:
+        await needing.complete(REQUEST, caller_key=None)
+    await needing.complete(REQUEST, caller_key="mine")
+    await other.complete(REQUEST, caller_key=None)
+
+    assert caught.value.reason == "PROVIDER_KEY_MISSING"
+    assert [each.headers.get("authorization") for each in upstream.exchanges] == [
+        "Bearer mine",
+        None,
+    ]
+
+
+async def test_connections_are_reused(provider: RemoteProvider, upstream: Upstream) -> None:
+    """Calls in turn travel on one connection."""
+    for _ in range(5):
+        await provider.complete(REQUEST, caller_key=None)
+
+    assert upstream.connections == 1
+
+
+async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream) -> None:
+    """What one answer sets does not travel with the next request."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(openai_answer(), headers="Set-Cookie: a=b\r\n")
+
+    upstream.answer = answer
+
+    for _ in range(2):
+        await provider.complete(REQUEST, caller_key=None)
+
+    assert "cookie" not in upstream.exchanges[1].headers
+
+
+async def test_proxy(upstream: Upstream) -> None:
+    """A configured proxy is used for what it is configured for."""
+    transport = AiohttpTransport(
+        tls=ssl.create_default_context(),
+        find_proxy=lambda url: upstream.url.removesuffix("/v1") if "api.invalid" in url else None,
+    )
+    upstream.answer = answer_openai
+    try:
+        await provider_at("http://api.invalid/v1", transport).complete(REQUEST, caller_key=None)
+    finally:
+        await transport.aclose()
+
+    assert upstream.exchanges[0].path == "http://api.invalid/v1/chat/completions"

@@ -1,0 +1,124 @@
+"""What every store promises, tested on every store."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
+from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.templates.directory import DirectoryStore
+from prompt_resolver_server.templates.store import TemplateStore
+from tests.support.prompts import write_prompt
+
+
+@dataclass
+class Subject:
+    """A store with a prompt `team/hello` in it that says "one", and what can be done to it."""
+
+    store: TemplateStore
+    say: Callable[[str], object]
+    break_it: Callable[[], object]
+    remove: Callable[[], object]
+
+
+def directory(folder: Path) -> Subject:
+    path = write_prompt(folder, "team/hello", "<user>\none\n</user>")
+    return Subject(
+        store=DirectoryStore(name="subject", root=folder),
+        say=lambda text: write_prompt(folder, "team/hello", f"<user>\n{text}\n</user>"),
+        break_it=lambda: path.write_text("nonsense"),
+        remove=path.unlink,
+    )
+
+
+@pytest.fixture(params=[directory])
+def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
+    made = request.param(tmp_path)
+    assert isinstance(made, Subject)
+    return made
+
+
+HELLO = PromptRef(id="team/hello")
+
+
+async def test_fetches(subject: Subject) -> None:
+    """A prompt is fetched with its id, its version and the hash of its content."""
+    template = await subject.store.fetch(HELLO, None)
+
+    assert (template.id, template.messages[0].text) == ("team/hello", "one")
+    assert template.version
+    assert len(template.content_sha256) == 64
+
+
+async def test_confirms_what_is_held(subject: Subject) -> None:
+    """A held template that is current comes back itself."""
+    held = await subject.store.fetch(HELLO, None)
+
+    assert await subject.store.fetch(HELLO, held) is held
+
+
+async def test_replaces_what_is_held(subject: Subject) -> None:
+    """A held template that is not current is replaced, under another version and hash."""
+    held = await subject.store.fetch(HELLO, None)
+    subject.say("two")
+
+    template = await subject.store.fetch(HELLO, held)
+
+    assert template.messages[0].text == "two"
+    assert template.version != held.version
+    assert template.content_sha256 != held.content_sha256
+
+
+async def test_pins(subject: Subject) -> None:
+    """A version that was served can be asked for by its name."""
+    version = (await subject.store.fetch(HELLO, None)).version
+
+    pinned = await subject.store.fetch(PromptRef(id="team/hello", version=version), None)
+
+    assert pinned.version == version
+
+
+@pytest.mark.parametrize(
+    ("ref", "kind", "reason"),
+    [
+        (PromptRef(id=""), CallError, "PROMPT_ID_INVALID"),
+        (PromptRef(id="../hello"), CallError, "PROMPT_ID_INVALID"),
+        (PromptRef(id="team//hello"), CallError, "PROMPT_ID_INVALID"),
+        (PromptRef(id="team/hello\n"), CallError, "PROMPT_ID_INVALID"),
+        (PromptRef(id="team/nobody"), StoreError, "PROMPT_NOT_FOUND"),
+        (PromptRef(id="team/hello", version="nope"), StoreError, "VERSION_NOT_FOUND"),
+        (PromptRef(id="team/hello", environment="nope"), StoreError, "VERSION_NOT_FOUND"),
+    ],
+)
+async def test_refuses(
+    subject: Subject, ref: PromptRef, kind: type[ResolverError], reason: str
+) -> None:
+    """What is malformed, or not there, is told apart."""
+    with pytest.raises(kind) as caught:
+        await subject.store.fetch(ref, None)
+
+    assert caught.value.reason == reason
+    assert caught.value.metadata["store"] == "subject"
+
+
+async def test_removed_prompt_is_gone(subject: Subject) -> None:
+    """A prompt that was removed is not found, although it is held."""
+    held = await subject.store.fetch(HELLO, None)
+    subject.remove()
+
+    with pytest.raises(StoreError) as caught:
+        await subject.store.fetch(HELLO, held)
+
+    assert caught.value.reason == "PROMPT_NOT_FOUND"
+
+
+async def test_broken_prompt_is_the_authors(subject: Subject) -> None:
+    """A prompt that cannot be read is its author's to mend."""
+    subject.break_it()
+
+    with pytest.raises(TemplateError) as caught:
+        await subject.store.fetch(HELLO, None)
+
+    assert caught.value.reason == "TEMPLATE_INVALID"
