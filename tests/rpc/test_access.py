@@ -5,7 +5,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.answers import Credentials
@@ -14,6 +14,7 @@ from prompt_resolver_server.rpc.access import Access
 from prompt_resolver_server.settings import ConfigError
 from prompt_resolver_server.settings.secrets import FixedSecret
 from tests.support.calls import failure, status_of
+from tests.support.raw import check_health
 from tests.support.service import running_service
 
 PROTECTED = "general_settings: {master_key: os.environ/MASTER_KEY}"
@@ -43,9 +44,9 @@ async def test_health_needs_no_token(tmp_path: Path) -> None:
         running_service(tmp_path, PROTECTED, ENVIRON) as service,
         grpc.aio.insecure_channel(service.address) as channel,
     ):
-        reply = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+        status = await check_health(channel)
 
-    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    assert status == health_pb2.HealthCheckResponse.SERVING
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 
+from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure
@@ -81,13 +82,10 @@ async def test_caller_leaves(
 
 
 def start_call(stub: "pb_grpc.PromptResolverAsyncStub", method: str) -> "grpc.aio.Call":
-    fields = {"prompt": pb.PromptRef(id="greet")}
     if method == "Complete":
-        request = pb.CompleteRequest(**fields)
-        request.variables.update(VARIABLES)
+        request = complete_request(pb.CompleteRequest, "greet", {"variables": VARIABLES})
         return stub.Complete(request, timeout=30)
-    stream_request = pb.CompleteStreamRequest(**fields)
-    stream_request.variables.update(VARIABLES)
+    stream_request = complete_request(pb.CompleteStreamRequest, "greet", {"variables": VARIABLES})
     return stub.CompleteStream(stream_request, timeout=30)
 
 

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import struct_pb2
 from grpc import StatusCode
 
+from prompt_resolver.requests import Variable
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure, status_of
@@ -116,8 +117,8 @@ async def test_variables_of_all_kinds(service: RunningService, prompts: Path) ->
     """Text is put in as it is, everything else as JSON; whole numbers have no fraction."""
     write_prompt(prompts, "kinds", "<user>\n{{v}}\n</user>")
 
-    async def rendered(value: object) -> str:
-        response = await service.client.resolve("kinds", variables={"v": value})  # type: ignore[dict-item]  # any kind
+    async def rendered(value: Variable) -> str:
+        response = await service.client.resolve("kinds", variables={"v": value})
         return response.messages[0].content[0].text
 
     assert await rendered("") == ""
@@ -233,7 +234,8 @@ async def test_parameters(service: RunningService, prompts: Path) -> None:
     assert (parameters.temperature, parameters.max_tokens) == (0.0, 50)
     assert list(parameters.stop) == ["END"]
     assert (parameters.top_k, parameters.HasField("top_p")) == (5, False)
-    assert parameters.extra["logit_bias"]["50256"] == -100
+    bias = parameters.extra.fields["logit_bias"].struct_value
+    assert bias.fields["50256"].number_value == -100
 
 
 @pytest.mark.parametrize(
@@ -396,7 +398,7 @@ async def test_template_that_would_route(service: RunningService, prompts: Path)
 
 async def test_no_configuration_at_all(tmp_path: Path) -> None:
     """Without a configuration, every example prompt resolves and the echo answers it."""
-    variables = {
+    variables: dict[str, dict[str, Variable]] = {
         "support/reply": {"company": "J", "customer_name": "A", "order_id": 1, "message": "m"},
         "extract/invoice": {"text": "Invoice 1"},
         "assistant/orders": {"company": "J", "question": "Where is it?"},

@@ -6,8 +6,8 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import struct_pb2
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import (
@@ -18,9 +18,10 @@ from prompt_resolver.v1 import (
 from prompt_resolver_server.rpc.server import ADMIN_SERVICE, SERVICE
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.raw import call_stream, call_unary, check_health
 from tests.support.service import RunningService, running_service
 
-METHODS = list(prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].methods_by_name)
+METHODS = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].methods_by_name
 ADMIN_METHODS = list(admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].methods_by_name)
 ADMIN = {"PROMPT_RESOLVER_ADMIN_GRPC_ADDRESS": "127.0.0.1:0"}
 
@@ -34,21 +35,20 @@ async def channel(service: RunningService) -> AsyncIterator[grpc.aio.Channel]:
 @pytest.mark.parametrize("name", ["", SERVICE, "readiness"])
 async def test_health(channel: grpc.aio.Channel, name: str) -> None:
     """The server, the service and its readiness are served."""
-    request = health_pb2.HealthCheckRequest(service=name)
-
-    reply = await health_pb2_grpc.HealthStub(channel).Check(request)
-
-    assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    assert await check_health(channel, name) == health_pb2.HealthCheckResponse.SERVING
 
 
 async def list_services(channel: grpc.aio.Channel) -> list[str]:
-    async def requests() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
-        yield reflection_pb2.ServerReflectionRequest(list_services="")
-
-    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    async for reply in stub.ServerReflectionInfo(requests()):
-        return sorted(each.name for each in reply.list_services_response.service)
-    return []
+    call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    )
+    stream = call(timeout=10)
+    await stream.write(reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString())
+    await stream.done_writing()
+    reply = reflection_pb2.ServerReflectionResponse()
+    async for data in stream:
+        reply.ParseFromString(data)
+    return sorted(each.name for each in reply.list_services_response.service)
 
 
 async def test_reflection_on_loopback(channel: grpc.aio.Channel) -> None:
@@ -75,10 +75,9 @@ async def test_reflection_can_be_turned_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_method_is_there(channel: grpc.aio.Channel, method: str) -> None:
     """No method of the contract is unknown to the server."""
-    kind = channel.unary_stream if "Stream" in method or "Watch" in method else channel.unary_unary
-    call = kind(f"/{SERVICE}/{method}", request_serializer=None, response_deserializer=None)(b"")
+    call = call_stream if METHODS[method].server_streaming else call_unary
 
-    details = await call.details()
+    details = await call(channel, SERVICE, method, b"").details()
 
     assert details != "Method not found!"
 
@@ -102,9 +101,8 @@ async def test_admin_has_a_listener_of_its_own(tmp_path: Path, method: str) -> N
         errors = []
         for address in (service.admin_grpc_address, service.address):
             async with grpc.aio.insecure_channel(address) as channel:
-                call = channel.unary_unary(f"/{ADMIN_SERVICE}/{method}")
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await call(b"")
+                    await call_unary(channel, ADMIN_SERVICE, method, b"")
                 errors.append(from_rpc_error(caught.value))
 
     assert status_of(errors[0]) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
@@ -115,10 +113,8 @@ async def test_nonsense_in_place_of_a_message(
     channel: grpc.aio.Channel, service: RunningService
 ) -> None:
     """Bytes that are no message are the caller's fault, and the service goes on."""
-    call = channel.unary_unary(f"/{SERVICE}/Resolve")
-
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(b"\xff\xff\xff")
+        await call_unary(channel, SERVICE, "Resolve", b"\xff\xff\xff")
 
     error = from_rpc_error(caught.value)
     assert status_of(error) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
@@ -137,7 +133,7 @@ async def test_nesting_that_is_too_deep(channel: grpc.aio.Channel) -> None:
     request = encode(2, encode(1, entry))
 
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await channel.unary_unary(f"/{SERVICE}/Resolve")(request)
+        await call_unary(channel, SERVICE, "Resolve", request)
 
     error = from_rpc_error(caught.value)
     assert status_of(error) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")

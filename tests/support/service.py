@@ -60,10 +60,12 @@ async def running_service(
         ready.set_result(doors)
 
     task = asyncio.create_task(serve(loaded, version="test", on_ready=on_ready))
-    await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
-    if task.done():
-        await task
-    doors = ready.result()
+    task.add_done_callback(lambda ended: ready.done() or fail(ended))
+
+    def fail(ended: asyncio.Task[None]) -> None:
+        ready.set_exception(ended.exception() or AssertionError("the service ended"))
+
+    doors = await ready
     try:
         async with AsyncPromptResolverClient(str(doors.grpc)) as client:
             yield RunningService(

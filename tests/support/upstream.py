@@ -50,8 +50,7 @@ class Exchange:
 
     def reset(self) -> None:
         """Cut the connection with a reset, as a crashed peer does."""
-        sock = self.writer.get_extra_info("socket")
-        assert isinstance(sock, asyncio.trsock.TransportSocket | socket.socket)
+        sock: socket.socket = self.writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 

@@ -6,7 +6,7 @@ again"; a completion never is, as each one may cost tokens.
 
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -113,7 +113,7 @@ class PromptResolverClient(_Connection):
 
     def complete_stream(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
-    ) -> Iterator[pb.CompleteStreamResponse]:
+    ) -> Generator[pb.CompleteStreamResponse, None, None]:
         """Yield a model's answer as it arrives.
 
         The answer is complete once `finished` has come. Leaving the loop early, and closing the
@@ -193,7 +193,7 @@ class AsyncPromptResolverClient(_Connection):
 
     async def complete_stream(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
-    ) -> AsyncIterator[pb.CompleteStreamResponse]:
+    ) -> AsyncGenerator[pb.CompleteStreamResponse, None]:
         """Yield a model's answer as it arrives; see `PromptResolverClient.complete_stream`."""
         call = self._stub.CompleteStream(
             complete_request(pb.CompleteStreamRequest, prompt_id, options),

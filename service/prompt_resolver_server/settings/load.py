@@ -21,6 +21,22 @@ _PREFIX = "PROMPT_RESOLVER_"
 _REFERENCE = "os.environ/"
 Place = tuple[str | int, ...]
 
+# What pydantic's faults expect, in the words of the file.
+_EXPECTED = {
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "model_type": "a mapping",
+    "path_type": "a path",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
 
 class ConfigError(Exception):
     """A configuration that cannot be used: one line for each fault."""
@@ -63,6 +79,7 @@ def load_settings(
     values = _substitute(source, source.document.value, environ, ())
     if not isinstance(values, dict):
         raise ConfigError(source.at((), f"expected a mapping, got {kind_of(values)}"))
+    values = {name: block for name, block in values.items() if block is not None}
     without_effect = _take_out_foreign_blocks(values)
     _overlay(source, values, environ, overrides or {})
     try:
@@ -122,9 +139,10 @@ class _Source:
                 return self.at(place, _unknown_key(place))
             case "value_error":
                 return self.at(place, str(error["ctx"]["error"]))
-            case _:
-                expected = error["msg"].replace("Input should be", "expected").partition(",")[0]
-                return self.at(place, f"{expected}, got {kind_of(_value_at(values, place))}")
+            case kind:
+                expected = _EXPECTED.get(kind) or error["msg"].removeprefix("Input should be ")
+                came = kind_of(_value_at(values, place))
+                return self.at(place, f"expected {expected}, got {came}")
 
 
 def _unknown_key(place: Place) -> str:

@@ -1,0 +1,189 @@
+"""Aliases, as LiteLLM's `model_list` has them, stand in for what a call leaves out."""
+
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.settings import ConfigError
+from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.service import running_service
+from tests.support.upstream import Upstream, running_upstream
+
+SAID = [pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])]
+
+
+def config(prompts: Path, upstream: Upstream, *rows: str) -> str:
+    """Return a configuration with these rows in its `model_list`."""
+    listed = "".join(f"\n  - {row}" for row in rows)
+    return f"""
+stores:
+  local: {{type: directory, path: {prompts}}}
+providers:
+  fake: {{dialect: openai, base_url: '{upstream.url}', api_key: key-of-fake}}
+  other: {{dialect: openai, base_url: '{upstream.url}', api_key: key-of-other}}
+model_list: {listed}
+"""
+
+
+def row(params: str, name: str = "support") -> str:
+    return f"{{model_name: {name}, litellm_params: {{{params}}}}}"
+
+
+async def test_prompt_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """An alias brings its prompt, its variables and its parameters; the call's own win."""
+    params = (
+        "model: local/other/m, prompt_id: greet, temperature: 0.5, max_tokens: 9,"
+        " prompt_variables: {language: Welsh, name: Nobody}, user: u1"
+    )
+    async with running_service(tmp_path, config(prompts, upstream, row(params))) as service:
+        response = await service.client.resolve(
+            alias="support",
+            variables={"name": "Ada"},
+            parameters=pb.ModelParameters(temperature=0.1),
+        )
+
+    assert [message.content[0].text for message in response.messages] == ["Greet in Welsh.", "Ada"]
+    assert (response.provider, response.model) == ("other", "m")
+    assert (response.parameters.temperature, response.parameters.max_tokens) == (0.1, 9)
+    assert response.parameters.extra["user"] == "u1"
+    assert response.prompt.store == "local"
+
+
+async def test_call_with_a_prompt_of_its_own(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> None:
+    """A call that names a prompt gets that one, and the alias' model."""
+    rows = row("model: local/other/m, prompt_id: nowhere")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        response = await service.client.resolve("greet", alias="support", variables=VARIABLES)
+
+    assert (response.prompt.id, response.model) == ("greet", "m")
+
+
+async def test_version_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A version that an alias names is honoured, and the call's own wins over it."""
+    rows = row("model: local, prompt_id: greet, prompt_version: 7")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        current = (await service.client.resolve("greet", variables=VARIABLES)).prompt.version
+        pinned = await failure(service.client.resolve(alias="support", variables=VARIABLES))
+        served = await service.client.resolve(alias="support", variables=VARIABLES, version=current)
+
+    assert status_of(pinned) == (StatusCode.NOT_FOUND, "VERSION_NOT_FOUND")
+    assert served.prompt.version == current
+
+
+async def test_alias_without_a_prompt(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """An alias without a prompt passes the call's messages through."""
+    rows = row("model: other/m")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        response = await service.client.complete(alias="support", messages=SAID)
+        empty = await failure(service.client.complete(alias="support"))
+
+    assert response.message.content[0].text == "Hello"
+    assert not response.HasField("prompt")
+    assert upstream.exchanges[0].json["messages"] == [{"role": "user", "content": "Hi"}]
+    assert status_of(empty) == (StatusCode.INVALID_ARGUMENT, "MESSAGES_MISSING")
+
+
+async def test_alias_that_is_unknown(tmp_path: Path) -> None:
+    """An alias that is not configured is told as such; so is an empty one."""
+    async with running_service(tmp_path) as service:
+        unknown = await failure(service.client.resolve(alias="nobody"))
+        empty = await failure(service.client.resolve(alias=""))
+
+    assert status_of(unknown) == (StatusCode.INVALID_ARGUMENT, "ALIAS_UNKNOWN")
+    assert unknown.metadata == {"alias": "nobody"}
+    assert status_of(empty) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+
+
+async def test_key_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """An alias' key goes to the provider of its model, and to no other."""
+    rows = row("model: local/other/m, prompt_id: greet, api_key: key-of-alias")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        await service.client.complete(alias="support", variables=VARIABLES)
+        await service.client.complete(alias="support", variables=VARIABLES, model="fake/x")
+        await service.client.complete("greet", variables=VARIABLES, model="other/x")
+
+    assert [each.headers["authorization"] for each in upstream.exchanges] == [
+        "Bearer key-of-alias",
+        "Bearer key-of-fake",
+        "Bearer key-of-other",
+    ]
+
+
+async def test_address_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A key that is configured for the provider's address is not sent to an alias' address."""
+    async with running_upstream() as elsewhere:
+        rows = row(f"model: other/m, api_base: '{elsewhere.url}'")
+        async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+            await service.client.complete(alias="support", messages=SAID)
+
+        assert "authorization" not in elsewhere.exchanges[0].headers
+    assert upstream.exchanges == []
+
+
+async def test_provider_of_a_template_that_is_unknown(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> None:
+    """A provider that an alias names and that there is not is the operator's fault."""
+    rows = row("model: anthropic/claude, prompt_id: greet")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        resolved = await service.client.resolve(alias="support", variables=VARIABLES)
+        error = await failure(service.client.complete(alias="support", variables=VARIABLES))
+
+    assert (resolved.provider, resolved.model) == ("anthropic", "claude")
+    assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "PROVIDER_UNKNOWN")
+    assert error.metadata == {"provider": "anthropic"}
+
+
+async def test_store_named_twice(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A model string that names another store than the call does is refused."""
+    async with running_service(tmp_path, config(prompts, upstream)) as service:
+        served = await service.client.resolve(
+            "greet", variables=VARIABLES, model="local/other/m", store="local"
+        )
+        error = await failure(
+            service.client.resolve("greet", variables=VARIABLES, model="local/m", store="x")
+        )
+
+    assert served.provider == "other"
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+
+
+async def test_difference_is_logged_once(
+    tmp_path: Path, prompts: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That an alias and its prompt name different models is said once, and not with every call."""
+    rows = row("model: local/other/m, prompt_id: greet")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        for _ in range(3):
+            await service.client.resolve(alias="support", variables=VARIABLES)
+
+    told = [each for each in caplog.messages if "different models" in each]
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ("model: local/auto, api_key: k", "expected custom_llm_provider, to tell whose the key"),
+        ("model: m, prompt_version: 1, prompt_label: a", "expected prompt_version or prompt_label"),
+        ("model: m, temperature: hot", "temperature: expected a number, got text"),
+        ("model: m, top_k: x", "top_k: expected a whole number"),
+        ("model: m, parallel_tool_calls: 1", "parallel_tool_calls: expected true or false"),
+        ("model: m, api_version: '1'", "api_version: refused, as it would decide where"),
+        ("model: m, api_base: nonsense", "api_base: expected a URL"),
+    ],
+)
+async def test_alias_that_is_refused(
+    tmp_path: Path, prompts: Path, upstream: Upstream, params: str, problem: str
+) -> None:
+    """An alias that cannot mean what it says stops the start, with its place."""
+    with pytest.raises(ConfigError) as caught:
+        async with running_service(tmp_path, config(prompts, upstream, row(params))):
+            pass
+
+    assert "config.yaml:8: model_list.0.litellm_params" in str(caught.value)
+    assert problem in str(caught.value)

@@ -1,0 +1,289 @@
+"""The configuration: what it may say, and how its faults are told."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prompt_resolver_server.settings import ConfigError, Loaded, load_settings
+from prompt_resolver_server.settings.address import Address, parse_address
+from prompt_resolver_server.settings.environment import Environment
+from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
+
+
+def load(folder: Path, text: str, **environ: str) -> Loaded:
+    path = folder / "c.yaml"
+    path.write_text(text)
+    return load_settings(path, environ)
+
+
+def test_defaults() -> None:
+    """No file at all is a configuration."""
+    loaded = load_settings(None, {})
+
+    assert loaded.settings.server.grpc_address == "127.0.0.1:50051"
+    assert loaded.settings.server.admin_address == "127.0.0.1:9090"
+    assert loaded.settings.server.admin_grpc_address == ""
+    assert loaded.without_effect == ()
+
+
+def test_whole_file(tmp_path: Path) -> None:
+    """Every block that the design shows is read."""
+    loaded = load(
+        tmp_path,
+        """
+server: {grpc_address: "unix:/run/p.sock", http_address: "", admin_address: "", drain_s: 5}
+stores:
+  local: {type: directory, path: ./prompts}
+default_store: local
+model_list:
+  - model_name: gpt
+    litellm_params: {model: local/gpt-4o, prompt_id: p, api_key: os.environ/KEY, prompt_version: 2}
+    model_info: {id: 1}
+providers:
+  openai: {api_key: os.environ/KEY}
+  smol: {dialect: openai, base_url: "http://127.0.0.1:8080/v1"}
+general_settings: {master_key: os.environ/KEY}
+""",
+        KEY="k",
+    )
+
+    settings = loaded.settings
+    assert settings.server.drain_s == 5
+    assert settings.stores["local"].path == Path("prompts")
+    assert settings.model_list[0].litellm_params.prompt_version == "2"
+    for secret in (
+        settings.providers["openai"].api_key,
+        settings.general_settings.master_key,
+        settings.model_list[0].litellm_params.api_key,
+    ):
+        assert secret is not None
+        assert secret.reveal() == "k"
+    assert loaded.folder == tmp_path
+    assert loaded.without_effect == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("servr: {}", ["c.yaml:1: servr: unknown key; did you mean 'server'?"]),
+        (
+            "server:\n  grpc_addres: x",
+            ["c.yaml:2: server.grpc_addres: unknown key; did you mean 'grpc_address'?"],
+        ),
+        (
+            "server: {drain_s: soon}",
+            ["c.yaml:1: server.drain_s: expected a number, got text"],
+        ),
+        (
+            "server:\n  drain_s: -1\n  max_message_bytes: 1",
+            [
+                "c.yaml:2: server.drain_s: expected greater than or equal to 0, got a number",
+                "c.yaml:3: server.max_message_bytes: expected greater than or equal to 1024",
+            ],
+        ),
+        ("server: []", ["c.yaml:1: server: expected a mapping, got a list"]),
+        ("server: {grpc_address: here}", ["c.yaml:1: server.grpc_address: expected HOST:PORT or"]),
+        ("server: {admin_address: 'unix:/x'}", ["c.yaml:1: server.admin_address: expected HOST:"]),
+        ("stores: {a: {type: directory}}", ["c.yaml:1: stores.a: expected the key 'path'"]),
+        (
+            "stores: {a: {type: ftp, path: x}}",
+            ["c.yaml:1: stores.a.type: expected 'directory'"],
+        ),
+        ("stores: {a: {type: directory, path: x, y: 1}}", ["c.yaml:1: stores.a.y: unknown key"]),
+        ("providers: {A: {}}", ["c.yaml:1: providers.A: expected lower-case letters"]),
+        (
+            "providers: {a: {base_url: 'ftp://x'}}",
+            ["c.yaml:1: providers.a.base_url: expected a URL that begins with http:// or https://"],
+        ),
+        ("providers: {a: {api_key: 5}}", ["c.yaml:1: providers.a.api_key: expected text, got a"]),
+        (
+            "providers: {a: {api_key: 'file:/nowhere/at/all'}}",
+            ["c.yaml:1: providers.a.api_key: expected a readable file with a secret in it"],
+        ),
+        (
+            "a:\n  - b: os.environ/UNSET",
+            ["c.yaml:2: a.0.b: expected the variable UNSET to be set, and it is not"],
+        ),
+        (
+            "model_list:\n  - model_name: x\n    litellm_params: {}",
+            ["c.yaml:3: model_list.0.litellm_params: expected the key 'model'"],
+        ),
+        ("- a", ["c.yaml:1: expected a mapping, got a list"]),
+        ("a: 1\na: 2", ["c.yaml:2: expected each key once, 'a' comes twice"]),
+        ("a: [1", ["c.yaml:1: not valid YAML"]),
+    ],
+)
+def test_faults(tmp_path: Path, text: str, lines: list[str]) -> None:
+    """A fault is one line: the file, the line, the key, what was expected and what came."""
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+
+    told = [line.removeprefix(f"{tmp_path}/") for line in caught.value.lines]
+    assert len(told) == len(lines)
+    for line, expected in zip(told, lines, strict=True):
+        assert line.startswith(expected)
+
+
+def test_faults_of_the_file_itself(tmp_path: Path) -> None:
+    """A file that cannot be read is told by its name."""
+    (tmp_path / "latin").write_bytes(b"a: \xff")
+
+    with pytest.raises(ConfigError, match="nowhere: expected a readable file"):
+        load_settings(tmp_path / "nowhere", {})
+    with pytest.raises(ConfigError, match="latin: expected UTF-8"):
+        load_settings(tmp_path / "latin", {})
+
+
+def test_faults_show_no_values(tmp_path: Path) -> None:
+    """No value is ever shown: any of them may be a secret in the wrong place."""
+    canary = "canary-7f3a"
+    texts = [
+        f"server: {{drain_s: {canary}}}",
+        f"server: {{log_level: {canary}}}",
+        f"stores: {{a: {{type: {canary}}}}}",
+        f"providers: {{a: {{base_url: {canary}}}}}",
+        f"providers: {{a: {{api_key: [{canary}]}}}}",
+        f"server: {canary}",
+        "server: {drain_s: os.environ/SECRET}",
+        "providers: {a: {base_url: os.environ/SECRET}}",
+    ]
+    for text in texts:
+        with pytest.raises(ConfigError) as caught:
+            load(tmp_path, text, SECRET=canary)
+
+        assert canary not in str(caught.value)
+
+
+def test_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """Each `server` key has a variable that wins, and an option that wins over that."""
+    path = tmp_path / "c.yaml"
+    path.write_text("server: {drain_s: 1, grpc_address: '127.0.0.1:1', reflection: true}")
+    environ = {
+        "PROMPT_RESOLVER_CONFIG": str(path),
+        "PROMPT_RESOLVER_DRAIN_S": "2",
+        "PROMPT_RESOLVER_REFLECTION": "",
+        "PROMPT_RESOLVER_HTTP_ADDRESS": "",
+        "PROMPT_RESOLVER_SERVICE_HOST": "10.0.0.1",
+        "PROMPT_RESOLVER_PORT": "tcp://10.0.0.1:50051",
+    }
+
+    server = load_settings(None, environ, {"grpc_address": "127.0.0.1:2"}).settings.server
+
+    assert (server.drain_s, server.grpc_address) == (2, "127.0.0.1:2")
+    assert (server.reflection, server.http_address) == (None, "")
+
+
+def test_faults_of_the_environment() -> None:
+    """A fault of a variable, or of an option, names it."""
+    with pytest.raises(ConfigError) as variable:
+        load_settings(None, {"PROMPT_RESOLVER_DRAIN_S": "soon"})
+    with pytest.raises(ConfigError) as option:
+        load_settings(None, {}, {"grpc_address": "here"})
+
+    assert str(variable.value) == ("variable PROMPT_RESOLVER_DRAIN_S: expected a number, got text")
+    assert str(option.value) == "option --grpc-address: expected HOST:PORT or unix:/path"
+
+
+def test_settings_without_effect(tmp_path: Path) -> None:
+    """What LiteLLM has and this version does not act upon is named, never ignored in silence."""
+    loaded = load(
+        tmp_path,
+        """
+server: {http_address: "127.0.0.1:4000"}
+model_list:
+  - {model_name: a, litellm_params: {model: m, rpm: 5, timeout: 3}}
+  - {model_name: a, litellm_params: {model: n}}
+general_settings: {master_key: k, database_url: x}
+litellm_settings: {drop_params: true}
+router_settings: {num_retries: 2}
+environment_variables: {A: b}
+prompts: []
+""",
+    )
+
+    assert sorted(loaded.without_effect) == [
+        "environment_variables",
+        "general_settings.database_url",
+        "litellm_settings.drop_params",
+        "model_list.0.litellm_params.rpm",
+        "model_list.0.litellm_params.timeout",
+        "model_list.1: the alias 'a' comes a second time",
+        "router_settings.num_retries",
+        "server.http_address",
+    ]
+
+
+def test_secret_in_a_file(tmp_path: Path) -> None:
+    """A secret in a file is read again when it changes, and stays while the file is gone."""
+    path = tmp_path / "key"
+    path.write_text("first\n")
+    secret = FileSecret(path)
+    assert secret.reveal() == "first"
+
+    path.write_text("second")
+    os.utime(path, (1, 1))
+    assert secret.reveal() == "second"
+
+    path.unlink()
+    assert secret.reveal() == "second"
+
+    path.write_text("\n")
+    assert secret.reveal() == "second"
+
+
+def test_secrets_hide(tmp_path: Path) -> None:
+    """No secret shows itself."""
+    path = tmp_path / "key"
+    path.write_text("canary")
+    environment = EnvironmentSecret({"A": "", "B": "canary"}, ("A", "B"))
+
+    assert environment.reveal() == "canary"
+    assert EnvironmentSecret({}, ("A",)).reveal() is None
+    for secret in (FixedSecret("canary"), FileSecret(path), environment):
+        assert "canary" not in repr(secret)
+        assert "canary" not in str(secret)
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "is_local"),
+    [
+        ("127.0.0.1:1", Address("127.0.0.1", 1), True),
+        ("localhost:1", Address("localhost", 1), True),
+        ("[::1]:1", Address("[::1]", 1), True),
+        ("0.0.0.0:1", Address("0.0.0.0", 1), False),
+        ("[::]:1", Address("[::]", 1), False),
+        ("example.invalid:1", Address("example.invalid", 1), False),
+        ("unix:/a/b", Address(path="/a/b"), True),
+    ],
+)
+def test_addresses(text: str, address: Address, is_local: bool) -> None:
+    """Addresses are read as they are written, and tell whether others can reach them."""
+    read = parse_address(text, unix=True)
+
+    assert (read, str(read), read.is_local) == (address, text, is_local)
+
+
+@pytest.mark.parametrize("text", ["", "here", "1.2.3.4", ":1", "a:b", "a:99999", "unix:", "a:1:2"])
+def test_addresses_that_are_none(text: str) -> None:
+    """What is no address is refused."""
+    with pytest.raises(ValueError, match="expected HOST:PORT"):
+        parse_address(text, unix=True)
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "proxy"),
+    [
+        ({}, "http://a.invalid/", None),
+        ({"HTTP_PROXY": "http://p:1"}, "http://a.invalid/", "http://p:1"),
+        ({"http_proxy": "http://p:1"}, "https://a.invalid/", None),
+        ({"HTTPS_PROXY": "http://p:1"}, "https://a.invalid/", "http://p:1"),
+        ({"ALL_PROXY": "http://p:1"}, "https://a.invalid/", "http://p:1"),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "a.invalid"}, "http://a.invalid/", None),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": ".invalid"}, "http://a.invalid/", None),
+        ({"HTTP_PROXY": "http://p:1", "NO_PROXY": "b"}, "http://a.invalid/", "http://p:1"),
+    ],
+)
+def test_proxies(variables: dict[str, str], url: str, proxy: str | None) -> None:
+    """The customary variables decide which calls go by which proxy."""
+    assert Environment(variables).proxy_for(url) == proxy
