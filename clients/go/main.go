@@ -1,4 +1,4 @@
-// Command client asks a running prompt-resolver for a prompt, then for a model's answer to it as it
+// This program asks a running prompt-resolver for a prompt, then for a model's answer to it as it
 // arrives, and reads the error of a call that must fail. Its argument is the server's HOST:PORT.
 package main
 
@@ -67,14 +67,13 @@ func run(ctx context.Context, address string) error {
 	defer conn.Close()
 
 	client := pb.NewPromptResolverClient(conn)
-	for _, step := range []func(context.Context, pb.PromptResolverClient) error{
-		resolve, completeStream, resolveWithoutVariables,
-	} {
-		if err := step(ctx, client); err != nil {
-			return err
-		}
+	if err := resolve(ctx, client); err != nil {
+		return err
 	}
-	return nil
+	if err := completeStream(ctx, client); err != nil {
+		return err
+	}
+	return resolveWithoutVariables(ctx, client)
 }
 
 func resolve(ctx context.Context, client pb.PromptResolverClient) error {
@@ -84,9 +83,10 @@ func resolve(ctx context.Context, client pb.PromptResolverClient) error {
 
 	resolved, err := client.Resolve(ctx, &pb.ResolveRequest{Prompt: prompt, Variables: variables})
 	if err != nil {
-		return fmt.Errorf("resolve: %w", err)
+		return err
 	}
-	fmt.Printf("prompt: %s, version %s\n", resolved.GetPrompt().GetId(), resolved.GetPrompt().GetVersion())
+	served := resolved.GetPrompt()
+	fmt.Printf("prompt: %s, version %s\n", served.GetId(), served.GetVersion())
 	fmt.Printf("model: %s/%s\n", resolved.GetProvider(), resolved.GetModel())
 	for _, message := range resolved.GetMessages() {
 		for _, part := range message.GetContent() {
@@ -98,22 +98,22 @@ func resolve(ctx context.Context, client pb.PromptResolverClient) error {
 
 func completeStream(ctx context.Context, client pb.PromptResolverClient) error {
 	fmt.Println("== CompleteStream")
-	// Returning early cancels the call, and with it the model.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
+	defer cancel() // A return before the end cancels the call, and with it the model.
 
-	stream, err := client.CompleteStream(ctx, &pb.CompleteStreamRequest{Prompt: prompt, Variables: variables})
+	request := &pb.CompleteStreamRequest{Prompt: prompt, Variables: variables}
+	stream, err := client.CompleteStream(ctx, request)
 	if err != nil {
-		return fmt.Errorf("complete: %w", err)
+		return err
 	}
 	var finished *pb.Finished
 	for {
 		response, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("complete: %w", err)
+			return err
 		}
 		switch event := response.GetEvent().(type) {
 		case *pb.CompleteStreamResponse_TextDelta:
@@ -124,7 +124,7 @@ func completeStream(ctx context.Context, client pb.PromptResolverClient) error {
 	}
 	fmt.Println()
 	if finished == nil {
-		return errors.New("complete: the stream ended without `finished`: the answer is not whole")
+		return errors.New("the stream ended without `finished`: the answer is not whole")
 	}
 	fmt.Println("finish reason:", finished.GetFinishReason())
 	if usage := finished.GetUsage(); usage != nil {
@@ -155,7 +155,7 @@ func resolveWithoutVariables(ctx context.Context, client pb.PromptResolverClient
 		}
 	}
 	if reason != "VARIABLES_INVALID" {
-		return fmt.Errorf("expected VARIABLES_INVALID, got: %v", err)
+		return fmt.Errorf("expected VARIABLES_INVALID, not %q", reason)
 	}
 	return nil
 }

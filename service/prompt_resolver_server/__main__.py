@@ -1,6 +1,5 @@
 """`prompt-resolver serve`: the command line of the service."""
 
-import argparse
 import logging
 import os
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import uvloop
 
 from prompt_resolver._version import __version__
+from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .app import Doors, serve
 from .logs import configure_logs
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         for line in error.lines:
             print(f"prompt-resolver: {line}", file=sys.stderr)
-        return 2
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
     return 0
@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 _OVERRIDES = ("grpc_address", "admin_address", "admin_grpc_address", "log_level")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="prompt-resolver serve",
         description="Serve prompts over gRPC. Without a configuration: example prompts, and a model"
         " that repeats what it is told.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import ssl
@@ -189,7 +190,7 @@ def _probe(address: Address) -> None:
 
 def _cannot_listen(loaded: Loaded, key: str, error: OSError) -> Exception:
     address = getattr(loaded.settings.server, key)
-    cause = (error.strerror or str(error)).lower()
+    cause = (os.strerror(error.errno) if error.errno else str(error)).lower()
     return loaded.fault(("server", key), f"expected a free address, got {address}: {cause}")
 
 

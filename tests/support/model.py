@@ -14,17 +14,16 @@ SERVER = Path(__file__).parents[2] / "examples" / "demo" / "model_server.py"
 @contextmanager
 def running_model() -> Iterator[str]:
     """Serve the model as a process of its own, and yield its base URL."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(SERVER)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("model "), "the model did not start"
-        yield line.removeprefix("model ").strip()
-    finally:
-        process.terminate()
-        process.communicate()
+    ) as process:
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("model "), "the model did not start"
+            yield line.removeprefix("model ").strip()
+        finally:
+            process.terminate()
 
 
 def busy_slots(base_url: str) -> int:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -60,11 +61,12 @@ async def running_service(
         ready.set_result(doors)
 
     task = asyncio.create_task(serve(loaded, version="test", on_ready=on_ready))
-    task.add_done_callback(lambda ended: ready.done() or fail(ended))
 
-    def fail(ended: asyncio.Task[None]) -> None:
-        ready.set_exception(ended.exception() or AssertionError("the service ended"))
+    def tell_failure(ended: asyncio.Task[None]) -> None:
+        if not ready.done():
+            ready.set_exception(ended.exception() or AssertionError("the service ended"))
 
+    task.add_done_callback(tell_failure)
     doors = await ready
     try:
         async with AsyncPromptResolverClient(str(doors.grpc)) as client:
@@ -85,6 +87,7 @@ class ServiceProcess:
 
     process: subprocess.Popen[str]
     ready_line: str
+    log_file: Path
 
     @property
     def address(self) -> str:
@@ -97,17 +100,16 @@ class ServiceProcess:
     def stop(self) -> tuple[int, str]:
         """Send SIGTERM, and return the exit code and what was logged."""
         self.process.send_signal(signal.SIGTERM)
-        _, log = self.process.communicate(timeout=30)
-        return self.process.returncode, log
+        return self.process.wait(timeout=30), self.log_file.read_text()
 
 
 def run_cli(
-    *arguments: str, environ: Mapping[str, str] | None = None, stdin: str = ""
+    *arguments: str, environ: Mapping[str, str] = FREE_PORTS, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "prompt_resolver.cli", *arguments],
-        env={**os.environ, **FREE_PORTS, **(environ or {})},
+        env={**os.environ, **environ},
         input=stdin,
         capture_output=True,
         text=True,
@@ -121,20 +123,22 @@ def service_process(
     *arguments: str, environ: Mapping[str, str] | None = None
 ) -> Iterator[ServiceProcess]:
     """Run `prompt-resolver serve` as a process of its own, on free ports."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prompt_resolver.cli", "serve", *arguments],
-        env={**os.environ, **FREE_PORTS, **(environ or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        line = process.stdout.readline()
-        if not line.startswith("ready "):
-            raise AssertionError(f"the service did not start: {line}{process.communicate()[1]}")
-        yield ServiceProcess(process, line.strip())
-    finally:
-        if process.poll() is None:
+    # The log goes to a file: nobody reads it while the service runs, and a full pipe would stop it.
+    with (
+        tempfile.NamedTemporaryFile("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "prompt_resolver.cli", "serve", *arguments],
+            env={**os.environ, **FREE_PORTS, **(environ or {})},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        log_file = Path(log.name)
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("ready "), f"{line}{log_file.read_text()}"
+            yield ServiceProcess(process, line.strip(), log_file)
+        finally:
             process.kill()
-            process.communicate()

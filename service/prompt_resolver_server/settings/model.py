@@ -72,7 +72,7 @@ class ServerSettings(_Block):
     @field_validator("grpc_address", "http_address", "admin_address", "admin_grpc_address")
     @classmethod
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
-        if value:
+        if value or info.field_name == "grpc_address":
             parse_address(value, unix=info.field_name in ("grpc_address", "admin_grpc_address"))
         return value
 

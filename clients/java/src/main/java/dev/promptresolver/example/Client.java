@@ -33,22 +33,19 @@ public final class Client {
           .putFields("message", text("Where is my parcel?"))
           .build();
 
-  /** Only Resolve is tried again: every completion may cost tokens. */
-  private static final Map<String, ?> SERVICE_CONFIG =
+  private static final Map<String, ?> RETRY_POLICY =
       Map.of(
-          "methodConfig",
-          List.of(
-              Map.of(
-                  "name",
-                  List.of(
-                      Map.of("service", PromptResolverGrpc.SERVICE_NAME, "method", "Resolve")),
-                  "retryPolicy",
-                  Map.of(
-                      "maxAttempts", 3.0,
-                      "initialBackoff", "0.1s",
-                      "maxBackoff", "1s",
-                      "backoffMultiplier", 2.0,
-                      "retryableStatusCodes", List.of("UNAVAILABLE")))));
+          "maxAttempts", 3.0,
+          "initialBackoff", "0.1s",
+          "maxBackoff", "1s",
+          "backoffMultiplier", 2.0,
+          "retryableStatusCodes", List.of("UNAVAILABLE"));
+
+  /** Only Resolve is tried again: every completion may cost tokens. */
+  private static final Map<String, ?> METHOD_CONFIG =
+      Map.of(
+          "name", List.of(Map.of("service", PromptResolverGrpc.SERVICE_NAME, "method", "Resolve")),
+          "retryPolicy", RETRY_POLICY);
 
   private final PromptResolverBlockingStub stub;
 
@@ -56,12 +53,12 @@ public final class Client {
     this.stub = stub;
   }
 
-  public static void main(String[] args) {
+  public static void main(String[] args) throws InvalidProtocolBufferException {
     var fromEnv = System.getenv().getOrDefault("PROMPT_RESOLVER_ADDRESS", "127.0.0.1:50051");
     var address = args.length > 0 ? args[0] : fromEnv;
     var channel =
         Grpc.newChannelBuilder(address, InsecureChannelCredentials.create())
-            .defaultServiceConfig(SERVICE_CONFIG)
+            .defaultServiceConfig(Map.of("methodConfig", List.of(METHOD_CONFIG)))
             .build();
     try {
       var client = new Client(PromptResolverGrpc.newBlockingStub(channel));
@@ -103,7 +100,8 @@ public final class Client {
     }
     System.out.println();
     if (finished == null) {
-      throw new IllegalStateException("the stream ended without `finished`");
+      throw new IllegalStateException(
+          "the stream ended without `finished`: the answer is not whole");
     }
     System.out.printf("finish reason: %s%n", finished.getFinishReason());
     if (finished.hasUsage()) {
@@ -113,8 +111,30 @@ public final class Client {
     }
   }
 
-  private void resolveWithoutVariables() {
+  private void resolveWithoutVariables() throws InvalidProtocolBufferException {
     System.out.println("== Resolve without variables");
+    var request = ResolveRequest.newBuilder().setPrompt(PROMPT).build();
+    String reason = null;
+    try {
+      stub.withDeadlineAfter(Duration.ofSeconds(10)).resolve(request);
+    } catch (StatusRuntimeException failure) {
+      System.out.printf("code: %s%n", failure.getStatus().getCode());
+      for (var detail : StatusProto.fromThrowable(failure).getDetailsList()) {
+        if (detail.is(ErrorInfo.class)) {
+          var info = detail.unpack(ErrorInfo.class);
+          reason = info.getReason();
+          System.out.printf("reason: %s of %s%n", reason, info.getDomain());
+          System.out.printf("missing: %s%n", info.getMetadataMap().get("missing"));
+        } else if (detail.is(BadRequest.class)) {
+          for (var violation : detail.unpack(BadRequest.class).getFieldViolationsList()) {
+            System.out.printf("%s: %s%n", violation.getField(), violation.getDescription());
+          }
+        }
+      }
+    }
+    if (!"VARIABLES_INVALID".equals(reason)) {
+      throw new IllegalStateException("expected VARIABLES_INVALID, not " + reason);
+    }
   }
 
   private static Value text(String value) {

@@ -1,0 +1,182 @@
+"""The example clients in Go, Java and Node: built by the documented commands, run over sockets."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.service import service_process
+
+ROOT = Path(__file__).parents[2]
+RENDERED = "Ada writes about order A-1001:\n\nWhere is my parcel?\n"
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example client: its folder below `clients`, and what is run in there."""
+
+    folder: str
+    tools: tuple[str, ...]
+    build: str
+    run: str
+
+
+EXAMPLES = [
+    Example("go", ("go",), "buf generate && go build ./...", "go run . ADDRESS"),
+    Example("java", ("mvn",), "mvn -q compile", "mvn -q exec:java -Dexec.args=ADDRESS"),
+    Example("node", ("npm", "node"), "npm ci", "node client.js ADDRESS"),
+]
+
+
+@dataclass(frozen=True)
+class BuiltExample:
+    """An example client that is ready to run."""
+
+    example: Example
+    place: Path
+
+    def sh(self, command: str) -> subprocess.CompletedProcess[str]:
+        # `buf` is installed beside the Python that runs the tests.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run(
+            ["sh", "-c", command],
+            cwd=self.place,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=540,
+            check=False,
+        )
+
+    def call(self, address: str) -> subprocess.CompletedProcess[str]:
+        return self.sh(self.example.run.replace("ADDRESS", address))
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """The address of a service that has no configuration."""
+    with service_process() as service:
+        yield service.address
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=lambda example: example.folder)
+def built(
+    request: pytest.FixtureRequest, require_all: bool, tmp_path_factory: pytest.TempPathFactory
+) -> BuiltExample:
+    """An example client, built in a copy, so that nothing is left in the tree."""
+    example: Example = request.param
+    missing = [tool for tool in example.tools if shutil.which(tool) is None]
+    if missing:
+        report = pytest.fail if require_all else pytest.skip
+        report(f"not installed: {', '.join(missing)}")
+
+    copy = tmp_path_factory.mktemp(example.folder)
+    shutil.copy(ROOT / "buf.yaml", copy)
+    shutil.copytree(ROOT / "protos", copy / "protos")
+    # What somebody built in the tree would hide that the commands do not build it.
+    products = shutil.ignore_patterns("node_modules", "promptresolverv1", "target")
+    place = copy / "clients" / example.folder
+    shutil.copytree(ROOT / "clients" / example.folder, place, ignore=products)
+
+    client = BuiltExample(example, place)
+    build = client.sh(example.build)
+    assert build.returncode == 0, build.stdout + build.stderr
+    return client
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.folder)
+def test_commands_are_documented(example: Example) -> None:
+    """The commands that these tests run are the ones that the page of the clients tells."""
+    page = (ROOT / "clients" / "README.md").read_text()
+
+    assert f"| `clients/{example.folder}` | `{example.build}` | `{example.run}` |" in page
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(600)
+def test_calls(built: BuiltExample, address: str) -> None:
+    """A client gets a prompt, a streamed answer, and an error whose reason it can tell."""
+    done = built.call(address)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    resolved, streamed, refused = done.stdout.split("== ")[1:]
+    assert "prompt: support/reply, version " in resolved
+    assert "model: echo/gpt-4o-mini\n" in resolved
+    assert f"ROLE_USER: {RENDERED}" in resolved
+    assert f"{RENDERED}finish reason: FINISH_REASON_STOP\nusage: " in streamed
+    assert "reason: VARIABLES_INVALID of prompt-resolver\n" in refused
+    assert "missing: company,customer_name,message,order_id\n" in refused
+    assert "variables.order_id: missing\n" in refused
+
+
+@dataclass
+class FaultyServer:
+    """A server whose `Resolve` is busy at first, and whose streams are refused or cut."""
+
+    refuses: bool
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def resolve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.calls["Resolve"] += 1
+        if self.calls["Resolve"] < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        return pb.ResolveResponse(prompt=pb.PromptInfo(id="support/reply")).SerializeToString()
+
+    def complete_stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        self.calls["CompleteStream"] += 1
+        if self.refuses:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        yield pb.CompleteStreamResponse(text_delta="Half an ans").SerializeToString()
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "Resolve": grpc.unary_unary_rpc_method_handler(self.resolve),
+            "CompleteStream": grpc.unary_stream_rpc_method_handler(self.complete_stream),
+        }
+        service = "prompt_resolver.v1.PromptResolver"
+        server = grpc.server(ThreadPoolExecutor(max_workers=1))
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(grace=None).wait()
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(600)
+def test_stream_without_its_end(built: BuiltExample) -> None:
+    """A client fails where a stream ends well but without `finished`: half an answer is none."""
+    server = FaultyServer(refuses=False)
+
+    with server.serve() as address:
+        done = built.call(address)
+
+    assert done.returncode != 0
+    assert "Half an ans" in done.stdout
+    assert "the stream ended without `finished`" in done.stdout + done.stderr
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(600)
+def test_retries(built: BuiltExample) -> None:
+    """A client tries `Resolve` again where the server is busy, and no completion."""
+    server = FaultyServer(refuses=True)
+
+    with server.serve() as address:
+        done = built.call(address)
+
+    assert done.returncode != 0
+    assert server.calls == {"Resolve": 3, "CompleteStream": 1}, done.stdout + done.stderr

@@ -1,0 +1,178 @@
+"""Secrets, prompts and values are found in no error, no log and no metric."""
+
+import asyncio
+import urllib.request
+from collections.abc import Awaitable
+from pathlib import Path
+
+import grpc
+from google.protobuf import struct_pb2
+
+from prompt_resolver import AsyncPromptResolverClient, PromptResolverError, ResolveOptions
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.prompts import write_prompt
+from tests.support.service import service_process
+from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
+
+CANARY = "canary5f1e"
+"""Stands in every place that a secret, a prompt's text or a variable's value can come from."""
+
+
+def canary(place: str) -> str:
+    return f"{CANARY}-{place}"
+
+
+def error_body(code: object = None) -> bytes:
+    """Return an error that repeats everything that a provider knows of the call."""
+    fields = f'"message": "bad key {canary("env")} for {canary("value")}: {canary("text")}"'
+    return f'{{"error": {{{fields}, "type": "{canary("type")}", "code": "{code}"}}}}'.encode()
+
+
+def respond(status: str, body: bytes, content_type: str = "application/json") -> Answer:
+    async def answer(exchange: Exchange) -> None:
+        header = f"X-Echo: {canary('header')}\r\nRetry-After: {canary('retry')}\r\n"
+        await exchange.send_response(body, status=status, content_type=content_type, headers=header)
+
+    return answer
+
+
+def stream(*data: bytes) -> Answer:
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b"".join(data))
+        exchange.writer.close()
+
+    return answer
+
+
+async def hang_up(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+async def nonsense(exchange: Exchange) -> None:
+    await exchange.send(f"{canary('nonsense')}\r\n\r\n".encode())
+    exchange.writer.close()
+
+
+ANSWERS: list[Answer] = [
+    *(
+        respond(f"{status} {canary('reason')}", error_body())
+        for status in (400, 401, 402, 403, 404, 409, 413, 422, 429, 500, 502, 503, 504, 529, 302)
+    ),
+    respond("400 X", error_body("context_length_exceeded")),
+    respond("400 X", error_body(canary("code"))),
+    respond("200 OK", error_body()),
+    respond("200 OK", error_body("server_error")),
+    respond("200 OK", canary("body").encode()),
+    respond("200 OK", canary("html").encode(), "text/html"),
+    respond("200 OK", b'{"choices": [{"message": {"content": {"a": "%s"}}}]}' % CANARY.encode()),
+    respond("200 OK", openai_answer(choices=[{"message": canary("m"), "finish_reason": "stop"}])),
+    stream(b"data: " + canary("event").encode() + b"\n\n"),
+    stream(b"data: " + error_body() + b"\n\n"),
+    stream(*openai_events(canary("delta"))[:2]),
+    hang_up,
+    nonsense,
+]
+
+CONFIG = """
+server: {{log_level: debug}}
+stores: {{local: {{type: directory, path: prompts}}}}
+providers:
+  fake: {{dialect: openai, base_url: '{url}', api_key: os.environ/PROVIDER_KEY}}
+  file: {{dialect: openai, base_url: '{url}', api_key: 'file:{folder}/key'}}
+  text: {{dialect: openai, base_url: '{url}', api_key: {text}}}
+  gone: {{dialect: openai, base_url: 'http://127.0.0.1:1', api_key: {text}}}
+model_list:
+  - model_name: alias
+    litellm_params:
+      {{model: fake/m, prompt_id: greet, api_key: {text}, prompt_variables: {{v: {value}}}}}
+general_settings: {{master_key: os.environ/MASTER_KEY}}
+"""
+
+
+async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
+    """However calls fail, and however talkative the log, no secret and no content is told."""
+    (tmp_path / "key").write_text(canary("file"))
+    prompts = tmp_path / "prompts"
+    write_prompt(prompts, "greet", f"<user>\n{canary('text')} {{{{v}}}}\n</user>")
+    write_prompt(prompts, "broken", f"<user>\n{canary('text')}\n<system>", model=canary("model"))
+    write_prompt(prompts, "forbidden", "", other={"api_key": canary("other")})
+    write_prompt(prompts, "typed", "", temperature=canary("temperature"))
+    (prompts / "yaml.prompt").write_text(f"---\n{canary('yaml')}: [\n---\n{canary('text')}")
+    (prompts / "tagged.prompt").write_text(f"---\nmodel: !{CANARY} x\n---\n")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        CONFIG.format(
+            url=upstream.url, folder=tmp_path, text=canary("config"), value=canary("alias")
+        )
+    )
+    environ = {"PROVIDER_KEY": canary("env"), "MASTER_KEY": canary("master")}
+    told: list[str] = []
+    with service_process("--config", str(config), environ=environ) as service:
+        async with AsyncPromptResolverClient(service.address, token=canary("master")) as client:
+            await fail_in_every_way(client, upstream, told)
+        async with AsyncPromptResolverClient(service.address, token=canary("token")) as stranger:
+            await tell(told, stranger.resolve("greet"))
+        told.append(await asyncio.to_thread(read_metrics, service.door("admin")))
+        _, log = await asyncio.to_thread(service.stop)
+
+    assert "UPSTREAM_AUTH" in "".join(told)
+    assert "prompt_resolver_upstream_request_duration_seconds" in "".join(told)
+    assert log.count("a call failed") > len(ANSWERS)
+    assert [line for line in [*told, *log.splitlines()] if CANARY in line] == []
+
+
+async def fail_in_every_way(
+    client: AsyncPromptResolverClient, upstream: Upstream, told: list[str]
+) -> None:
+    variables = {"v": canary("value")}
+    credentials = {
+        "x-provider-key-fake": canary("caller"),
+        "x-provider-key-other": canary("caller"),
+        "x-prompt-store-key": canary("store"),
+    }
+    for answer in ANSWERS:
+        upstream.answer = answer
+        await tell(told, client.complete("greet", variables=variables))
+        await tell(told, drain(client, variables))
+        for model in ("file/m", "text/m", "gone/m"):
+            await tell(told, client.complete("greet", variables=variables, model=model))
+        await tell(told, client.complete(alias="alias"))
+        await tell(told, client.complete("greet", variables=variables, credentials=credentials))
+    for prompt_id in ("broken", "forbidden", "typed", "yaml", "tagged", "nowhere", "../x"):
+        await tell(told, client.resolve(prompt_id, variables=variables))
+    extra = struct_pb2.Struct()
+    extra.update({"api_key": canary("extra"), "temperature": canary("extra")})
+    wrong: list[ResolveOptions] = [
+        {"variables": {"w": canary("value")}},
+        {"variables": {"v": float("nan"), "w": canary("value")}},
+        {"variables": variables, "parameters": pb.ModelParameters(extra=extra)},
+        {"variables": variables, "messages": [pb.Message()]},
+        {"variables": variables, "model": "nobody/m"},
+        {"variables": variables, "version": "nope"},
+        {"variables": variables, "timeout_s": 0.000001},
+    ]
+    for options in wrong:
+        await tell(told, client.resolve("greet", **options))
+
+
+async def drain(client: AsyncPromptResolverClient, variables: dict[str, str]) -> None:
+    async for _ in client.complete_stream("greet", variables=variables):
+        pass
+
+
+async def tell(told: list[str], call: Awaitable[object]) -> None:
+    """Await a call and note all that its failure tells: message, details and trailers."""
+    try:
+        await call
+    except PromptResolverError as error:
+        told.append(f"{error} {error.metadata} {error.violations}")
+        cause = error.__context__
+        if isinstance(cause, grpc.aio.AioRpcError):
+            told.append(f"{cause.details()} {cause.trailing_metadata()} {cause.initial_metadata()}")
+
+
+def read_metrics(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
+        text: str = page.read().decode()
+        return text
