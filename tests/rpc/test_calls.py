@@ -1,0 +1,98 @@
+"""What the wrapper around every call makes of faults that nobody foresaw."""
+
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from prometheus_client import CollectorRegistry
+
+from prompt_resolver.errors import PromptResolverError, from_rpc_error
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.logs import JsonFormatter
+from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.rpc.access import Access
+from prompt_resolver_server.rpc.calls import Caller, Calls, Deadlines, Send
+from prompt_resolver_server.rpc.server import SERVICE, Listener
+from tests.support.calls import status_of
+from tests.support.raw import call_stream, call_unary
+
+SECRET = "a prompt, a value and a key"
+
+
+async def fail(request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
+    raise ValueError(SECRET)
+
+
+async def fail_in_the_stream(request: pb.CompleteStreamRequest, caller: Caller, send: Send) -> None:
+    await send(pb.CompleteStreamResponse(text_delta="a"))
+    raise KeyError(SECRET)
+
+
+@pytest.fixture
+async def channel() -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to a server whose methods have faults."""
+    calls = Calls(
+        access=Access(master_key=None),
+        deadlines=Deadlines(default_s=5, longest_s=5),
+        metrics=Metrics(CollectorRegistry(), version="test"),
+    )
+    handlers = {
+        "Resolve": calls.unary(SERVICE, "Resolve", pb.ResolveRequest, fail),
+        "CompleteStream": calls.stream(
+            SERVICE, "CompleteStream", pb.CompleteStreamRequest, fail_in_the_stream
+        ),
+    }
+    listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
+    port = listener.bind("127.0.0.1:0")
+    await listener.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield channel
+    await listener.stop(0)
+
+
+async def caught(call: "grpc.aio.Call") -> PromptResolverError:
+    with pytest.raises(grpc.aio.AioRpcError) as error:
+        if isinstance(call, grpc.aio.UnaryStreamCall):
+            async for _ in call:
+                pass
+        elif isinstance(call, grpc.aio.UnaryUnaryCall):
+            await call
+    return from_rpc_error(error.value)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_fault_is_told_by_an_id(
+    channel: grpc.aio.Channel, caplog: pytest.LogCaptureFixture, streamed: bool
+) -> None:
+    """A caller is told an id alone; by it the log tells where it happened, without any text."""
+    if streamed:
+        error = await caught(call_stream(channel, SERVICE, "CompleteStream", b""))
+    else:
+        error = await caught(call_unary(channel, SERVICE, "Resolve", b""))
+
+    lines = [JsonFormatter().format(record) for record in caplog.records]
+    fault = next(json.loads(line) for line in lines if "a fault of this server" in line)
+    assert status_of(error) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert error.metadata == {"error_id": fault["error_id"]}
+    assert fault["type"] == ("KeyError" if streamed else "ValueError")
+    assert "test_calls.py" in fault["where"][-1]
+    assert SECRET not in "".join([str(error), *lines])
+
+
+def test_log_hides_the_text_of_exceptions() -> None:
+    """An exception that anybody logs is told by its type and its place, never by its text."""
+    formatter = JsonFormatter()
+    try:
+        raise ValueError(SECRET)
+    except ValueError as error:
+        record = logging.LogRecord(
+            "n", logging.ERROR, "p", 1, "line\nbreak", (), (ValueError, error, error.__traceback__)
+        )
+
+    line = formatter.format(record)
+
+    assert SECRET not in line
+    assert "\n" not in line
+    assert json.loads(line)["type"] == "ValueError"
