@@ -95,13 +95,13 @@ async def test_streamed_answer(provider: Provider) -> None:
 async def test_caller_that_fails(provider: Provider) -> None:
     """What goes wrong in taking the answer ends the call, as it is."""
 
-    class Gone(Exception):
+    class GoneError(Exception):
         pass
 
     async def emit(deltas: Sequence[Delta]) -> None:
-        raise Gone
+        raise GoneError
 
-    with pytest.raises(Gone):
+    with pytest.raises(GoneError):
         await provider.stream(REQUEST, emit, caller_key=None)
 
 

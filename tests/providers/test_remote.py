@@ -11,7 +11,7 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from prompt_resolver_server.answers import Delta, ModelRequest
+from prompt_resolver_server.answers import Delta, ModelRequest, Usage
 from prompt_resolver_server.errors import Blame, CallError, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
@@ -24,6 +24,7 @@ from tests.support.upstream import (
     Upstream,
     answer_openai,
     openai_answer,
+    openai_events,
     running_upstream,
 )
 
@@ -47,9 +48,14 @@ def provider_at(
     key: str | None = "the-key",
     key_required: bool = False,
     timeouts: Timeouts = TIMEOUTS,
+    stream_completions: bool = True,
 ) -> RemoteProvider:
     endpoint = Endpoint(
-        base_url=url, timeouts=timeouts, find_key=lambda: key, key_required=key_required
+        base_url=url,
+        timeouts=timeouts,
+        find_key=lambda: key,
+        key_required=key_required,
+        stream_completions=stream_completions,
     )
     return RemoteProvider(name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport)
 
@@ -361,12 +367,74 @@ async def test_key_that_is_missing(upstream: Upstream, transport: AiohttpTranspo
     ]
 
 
-async def test_connections_are_reused(provider: RemoteProvider, upstream: Upstream) -> None:
-    """Calls in turn travel on one connection."""
-    for _ in range(5):
-        await provider.complete(REQUEST, caller_key=None)
+async def test_connections_are_reused(
+    provider: RemoteProvider, transport: AiohttpTransport, upstream: Upstream
+) -> None:
+    """Calls in turn travel on one connection, even where a stream's last bytes come late."""
 
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        for event in openai_events("Hello"):
+            await exchange.send(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        await asked_again.wait()
+        await exchange.send(b"0\r\n\r\n")
+
+    upstream.answer = answer
+    for _ in range(5):
+        asked_again = asyncio.Event()
+        await provider.complete(REQUEST, caller_key=None)
+        asked_again.set()
+        while transport._endings:
+            await asyncio.gather(*transport._endings)
+
+    assert len(upstream.exchanges) == 5
     assert upstream.connections == 1
+
+
+async def test_stream_that_does_not_end(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A stream that goes on after its terminal marker is closed, and nobody waits for that."""
+    closed = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b"".join(openai_events("Hello")))
+        await exchange.wait_closed()
+        closed.set()
+
+    upstream.answer = answer
+
+    answered = await provider.complete(REQUEST, caller_key=None)
+
+    assert answered.message.text == "Hello"
+    assert not closed.is_set()
+    await asyncio.wait_for(closed.wait(), 5)
+
+
+@pytest.mark.parametrize("stream_completions", [True, False])
+async def test_whole_answers(
+    upstream: Upstream, transport: AiohttpTransport, stream_completions: bool
+) -> None:
+    """A whole answer is the same, whether the provider streams it or not."""
+    provider = provider_at(upstream.url, transport, stream_completions=stream_completions)
+
+    answer = await provider.complete(REQUEST, caller_key=None)
+
+    assert upstream.exchanges[0].json.get("stream", False) == stream_completions
+    assert (answer.id, answer.message.text) == ("chatcmpl-1", "Hello")
+    assert (answer.finish.reason, answer.finish.model) == ("stop", "served-model")
+    assert answer.finish.usage == Usage(input_tokens=5, output_tokens=2)
+
+
+async def test_provider_that_does_not_stream(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A whole answer where a stream was asked for is an answer all the same."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(openai_answer())
+
+    upstream.answer = answer
+
+    assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
+    assert (await failure_of(provider, stream=True)).reason == "UPSTREAM_PROTOCOL"
 
 
 async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream) -> None:

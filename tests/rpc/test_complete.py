@@ -37,6 +37,8 @@ async def test_returns_the_answer(service: RunningService, upstream: Upstream) -
             {"role": "system", "content": "Greet in French."},
             {"role": "user", "content": "Ada"},
         ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
     }
 
 

@@ -11,6 +11,8 @@ from yarl import URL
 from .transport import HttpRequest, HttpResponse, Phase, TransportError
 
 _KEEPALIVE_S = 15.0
+_ENDING_S = 1.0
+_ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _REQUEST_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
@@ -28,6 +30,7 @@ class AiohttpTransport:
         find_proxy: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._find_proxy = find_proxy
+        self._endings: set[asyncio.Task[None]] = set()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0, ssl=tls, keepalive_timeout=_KEEPALIVE_S, enable_cleanup_closed=False
@@ -47,6 +50,9 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        for task in self._endings:
+            task.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
         await self._session.close()
 
     @asynccontextmanager
@@ -64,9 +70,14 @@ class AiohttpTransport:
                 )
         try:
             yield _Response(response, clock, request.timeouts.idle_s)
-        finally:
-            # Returns the connection for reuse if the body has ended, and closes it if not.
-            response.release()
+        except BaseException:
+            # The caller is gone, or the answer is no good: the provider is to stop now.
+            response.close()
+            raise
+        if not response.content.at_eof():
+            task = asyncio.create_task(_see_out(response))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
 
 
 class _Clock:
@@ -105,6 +116,22 @@ class _Response:
         with _translated(self._clock):
             async with asyncio.timeout(self._idle_s):
                 return await self._response.content.readany()
+
+
+async def _see_out(response: aiohttp.ClientResponse) -> None:
+    """Give a body whose reader has had enough a moment to end, for its connection's reuse.
+
+    A stream's last bytes often follow its terminal marker in a packet of their own.
+    """
+    try:
+        async with asyncio.timeout(_ENDING_S):
+            left = _ENDING_BYTES
+            while left > 0 and (chunk := await response.content.readany()):
+                left -= len(chunk)
+    except (aiohttp.ClientError, OSError):
+        pass
+    finally:
+        response.close()
 
 
 @contextmanager

@@ -1,16 +1,20 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 
-from ..answers import Answer, Emit, Finish, ModelRequest
+from ..answers import Answer, Delta, Emit, Finish, ModelRequest
 from ..errors import CallError, Reason, UpstreamError
+from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after
 from .transport import HttpRequest, HttpResponse, Timeouts, Transport, TransportError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
+_WHOLE = "application/json"
+_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,7 @@ class Endpoint:
     timeouts: Timeouts
     find_key: Callable[[], str | None] = field(repr=False)
     key_required: bool
+    stream_completions: bool = True
     quirks: Quirks = Quirks()
 
 
@@ -41,27 +46,52 @@ class RemoteProvider:
 
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
+        if not self._endpoint.stream_completions:
+            return await self._complete_whole(request, caller_key)
+        assembler = Assembler()
+
+        async def collect(deltas: Sequence[Delta]) -> None:
+            assembler.add(deltas)
+
+        ended = await self._stream(request, collect, caller_key)
+        return ended if isinstance(ended, Answer) else assembler.finish(ended)
+
+    async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
+        """Emit the answer as it arrives; see `Provider.stream`."""
+        ended = await self._stream(request, emit, caller_key)
+        if isinstance(ended, Answer):
+            failures = self._failures(request, caller_key)
+            raise failures.of(Reason.UPSTREAM_PROTOCOL)
+        return ended
+
+    async def _complete_whole(self, request: ModelRequest, caller_key: str | None) -> Answer:
         wire = self._dialect.build(request, stream=False, quirks=self._endpoint.quirks)
         failures = self._failures(request, caller_key)
         try:
             async with self._transport.post(self._address(wire, caller_key)) as response:
-                await self._check(response, failures, "application/json")
-                body = await response.read(MAX_BODY_BYTES)
-            answer = self._dialect.parse(body)
+                await self._check_status(response, failures)
+                answer = await self._read_whole(response)
         except TransportError as error:
             raise failures.of_transport(error, streaming=False) from error
         except (ProtocolError, InBandError) as error:
             raise _in_band(error, failures) from error
         return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
 
-    async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
-        """Emit the answer as it arrives; see `Provider.stream`."""
+    async def _stream(
+        self, request: ModelRequest, emit: Emit, caller_key: str | None
+    ) -> Finish | Answer:
+        """Emit a streamed answer and return its end, or return a whole one if that is what came."""
         wire = self._dialect.build(request, stream=True, quirks=self._endpoint.quirks)
         failures = self._failures(request, caller_key)
         reader = self._dialect.read_stream()
+        streaming = True
         try:
             async with self._transport.post(self._address(wire, caller_key)) as response:
-                await self._check(response, failures, "text/event-stream")
+                await self._check_status(response, failures)
+                if _media_type(response) != _STREAM:
+                    streaming = False
+                    answer = await self._read_whole(response)
+                    return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
                 while reader.finish is None:
                     chunk = await response.read_some()
                     if deltas := reader.feed(chunk):
@@ -69,7 +99,9 @@ class RemoteProvider:
                     if not chunk and reader.finish is None:
                         raise TransportError("cut")
         except TransportError as error:
-            raise _with_progress(failures.of_transport(error, streaming=True), reader) from error
+            raise _with_progress(
+                failures.of_transport(error, streaming=streaming), reader
+            ) from error
         except (ProtocolError, InBandError) as error:
             raise _with_progress(_in_band(error, failures), reader) from error
         return replace(reader.finish, dropped=wire.dropped)
@@ -94,9 +126,9 @@ class RemoteProvider:
             timeouts=self._endpoint.timeouts,
         )
 
-    async def _check(self, response: HttpResponse, failures: Failures, media_type: str) -> None:
-        """Raise for a response that is no answer."""
-        if response.status != 200:
+    async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
+        """Raise for a response that reports a failure."""
+        if response.status != HTTPStatus.OK:
             wait_s = retry_after(response)
             try:
                 body = await response.read(_MAX_ERROR_BYTES)
@@ -106,10 +138,15 @@ class RemoteProvider:
             raise failures.of_status(response.status, reason, retry_after_s=wait_s)
         if response.header("content-encoding") not in ("", "identity"):
             raise ProtocolError("an encoding that was not asked for")
-        if response.header("content-type").partition(";")[0].strip().lower() != media_type:
-            # A failure may come as JSON where a stream was asked for.
-            self._dialect.parse(await response.read(MAX_BODY_BYTES))
-            raise ProtocolError(f"expected {media_type}")
+
+    async def _read_whole(self, response: HttpResponse) -> Answer:
+        if _media_type(response) != _WHOLE:
+            raise ProtocolError(f"expected {_WHOLE}")
+        return self._dialect.parse(await response.read(MAX_BODY_BYTES))
+
+
+def _media_type(response: HttpResponse) -> str:
+    return response.header("content-type").partition(";")[0].strip().lower()
 
 
 def _in_band(error: ProtocolError | InBandError, failures: Failures) -> UpstreamError:

@@ -65,8 +65,10 @@ class Transport(Protocol):
     """Sends requests. Redirects are not followed, and bodies are taken as they are sent."""
 
     def post(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
-        """Send a request. Leaving the context before the body's end closes the connection.
+        """Send a request.
 
+        Leaving the context by an exception closes the connection at once, unless the body has
+        ended. Leaving it in good order gives the body a moment to end, beside whatever comes next.
         Raises `TransportError`.
         """
         ...

@@ -97,6 +97,9 @@ class ProviderSettings(_Block):
     """Where it is, as its vendor's SDK takes it: with `/v1` for OpenAI's dialect."""
     api_key: _Secret = None
     """Its key: text, `os.environ/NAME` or `file:/path`."""
+    stream_completions: bool = True
+    """Whether `Complete` has the provider stream as well. On, a caller that leaves stops the model:
+    most servers notice that only when they write. Off, an answer costs less to read."""
     connect_timeout_s: _Seconds = 5.0
     """How long to wait for a connection."""
     first_byte_timeout_s: _Seconds = 300.0
