@@ -60,9 +60,12 @@ def provider_at(
     return RemoteProvider(name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport)
 
 
-@pytest.fixture
-def provider(upstream: Upstream, transport: AiohttpTransport) -> RemoteProvider:
-    return provider_at(upstream.url, transport)
+@pytest.fixture(params=[True, False], ids=["streamed", "whole"])
+def provider(
+    request: pytest.FixtureRequest, upstream: Upstream, transport: AiohttpTransport
+) -> RemoteProvider:
+    """A provider that has whole answers streamed, and one that has not."""
+    return provider_at(upstream.url, transport, stream_completions=request.param)
 
 
 async def failure_of(
@@ -367,10 +370,9 @@ async def test_key_that_is_missing(upstream: Upstream, transport: AiohttpTranspo
     ]
 
 
-async def test_connections_are_reused(
-    provider: RemoteProvider, transport: AiohttpTransport, upstream: Upstream
-) -> None:
+async def test_connections_are_reused(transport: AiohttpTransport, upstream: Upstream) -> None:
     """Calls in turn travel on one connection, even where a stream's last bytes come late."""
+    provider = provider_at(upstream.url, transport)
 
     async def answer(exchange: Exchange) -> None:
         await exchange.begin_stream(chunked=True)
@@ -391,8 +393,9 @@ async def test_connections_are_reused(
     assert upstream.connections == 1
 
 
-async def test_stream_that_does_not_end(provider: RemoteProvider, upstream: Upstream) -> None:
+async def test_stream_that_does_not_end(transport: AiohttpTransport, upstream: Upstream) -> None:
     """A stream that goes on after its terminal marker is closed, and nobody waits for that."""
+    provider = provider_at(upstream.url, transport)
     closed = asyncio.Event()
 
     async def answer(exchange: Exchange) -> None:
