@@ -1,5 +1,6 @@
 """Prompts and answers for people, on a terminal."""
 
+import json
 import sys
 from collections.abc import Iterable
 
@@ -15,7 +16,7 @@ def show_prompt(response: pb.ResolveResponse) -> None:
     print(f"model {response.provider}/{response.model}" if response.model else "no model")
     parameters = MessageToDict(response.parameters, preserving_proto_field_name=True)
     for name, value in parameters.items():
-        print(f"{name} {value}")
+        print(f"{name} {value if isinstance(value, str) else _json(value)}")
     for tool in response.tools:
         print(f"tool {tool.name}: {tool.description}")
     for message in response.messages:
@@ -65,6 +66,16 @@ def _finish(finished: pb.Finished) -> str:
     if not finished.HasField("usage"):
         return reason
     return f"{reason}, {finished.usage.input_tokens} + {finished.usage.output_tokens} tokens"
+
+
+def _json(value: object) -> str:
+    """Write a value as JSON, with whole numbers whole: a `Struct` has doubles alone."""
+
+    def number(text: str) -> float:
+        return int(float(text)) if float(text).is_integer() else float(text)
+
+    whole: object = json.loads(json.dumps(value), parse_float=number)
+    return json.dumps(whole, ensure_ascii=False)
 
 
 def _part(part: pb.ContentPart) -> str:

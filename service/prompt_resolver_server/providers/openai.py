@@ -6,7 +6,8 @@ from ..answers import Answer, ModelRequest
 from ..errors import Reason
 from .dialect import Quirks, StreamReader, WireRequest
 from .openai_request import build_body
-from .openai_response import OpenAIStreamReader, classify_error, parse_answer
+from .openai_response import classify_error, parse_answer
+from .openai_stream import OpenAIStreamReader
 
 
 class OpenAIDialect:
