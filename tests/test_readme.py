@@ -1,0 +1,132 @@
+"""What the README says works as it says."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prompt_resolver_server.settings import load_settings
+from prompt_resolver_server.settings.model import (
+    DirectorySettings,
+    GeneralSettings,
+    ProviderSettings,
+    ServerSettings,
+)
+from prompt_resolver_server.templates.promptfile import parse_prompt_file
+from tests.support.service import ServiceProcess, run_cli, running_service, service_process
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ServiceProcess]:
+    with service_process() as running:
+        yield running
+
+
+def test_commands_for_a_second_shell(service: ServiceProcess) -> None:
+    """The commands for a second shell work while `make run` serves."""
+    text = README.partition("From a second shell:")[2].partition("From Python")[0]
+    commands = text.replace("\\\n", " ").strip().splitlines()
+    calls = [shlex.split(line)[1:] for line in commands if "prompt-resolver" in line]
+
+    assert len(calls) == 2
+    for call in calls:
+        done = run_cli(*call, environ={"PROMPT_RESOLVER_ADDRESS": service.address})
+        assert done.returncode == 0, done.stderr
+
+
+def test_python(service: ServiceProcess) -> None:
+    """The Python program prints the prompt, the answer and the error."""
+    (program,) = blocks("python")
+
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("127.0.0.1:50051", service.address)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "Invoice 12, EUR 30" in done.stdout
+    assert "VARIABLES_INVALID {'missing': 'text'}" in done.stdout
+
+
+def test_configuration(tmp_path: Path) -> None:
+    """The configuration is one, and nothing in it is without effect."""
+    (config,) = blocks("yaml")
+    path = tmp_path / "config.yaml"
+    path.write_text(config)
+
+    loaded = load_settings(path, {"OPENAI_API_KEY": "k", "MASTER_KEY": "m"})
+
+    assert set(loaded.settings.stores) == {"local"}
+    assert set(loaded.settings.providers) == {"openai", "smol"}
+    assert loaded.without_effect == ()
+
+
+def test_prompt() -> None:
+    """The prompt file is one."""
+    prompt = next(block for block in blocks("") if block.startswith("---"))
+
+    file = parse_prompt_file(prompt.encode())
+
+    assert [message.role for message in file.messages] == ["system", "user"]
+
+
+def test_settings_are_complete() -> None:
+    """Every setting that has an effect is in the table, with its default."""
+    for name, field in ServerSettings.model_fields.items():
+        if name not in ("http_address", "state_dir"):
+            assert re.search(rf"^\| `server\.[^|]*\b{name}`", README, re.MULTILINE), name
+            assert field.description is None
+    for name in ProviderSettings.model_fields:
+        assert name.removesuffix("timeout_s") in README, name
+    for name in (*DirectorySettings.model_fields, *GeneralSettings.model_fields):
+        assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name
+
+
+async def test_metrics_are_complete(tmp_path: Path) -> None:
+    """Every metric of ours is in the table, and no other."""
+    async with running_service(tmp_path) as running:
+        page = await running.metrics()
+    families = re.findall(r"^# TYPE (prompt_resolver_\S+) (\S+)$", page, re.MULTILINE)
+    names = {name for name, _ in families if not name.endswith("_created")}
+
+    assert names == set(re.findall(r"`(prompt_resolver_[a-z_]+)`", README))
+
+
+def test_everything_is_where_it_says() -> None:
+    """Every file and folder that the README names is there."""
+    for path in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / path).exists(), path
+    server = ROOT / "service" / "prompt_resolver_server"
+    table = README.partition("| to add | touch |")[2]
+    for path in re.findall(r"`([\w/.]+\.py)`", table):
+        assert (server / path).exists() or (ROOT / path).exists(), path
+
+
+def test_make_targets() -> None:
+    """Every target that the README names is one, and `make help` lists it."""
+    listed = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+
+    for target in {*re.findall(r"`?make ([a-z]+)", README), "install", "format", "type"}:
+        if target != "sure":
+            assert f"make {target} " in listed, target
