@@ -24,7 +24,9 @@ README = (ROOT / "README.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    fences: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.M | re.S)
+    fences: list[tuple[str, str]] = re.findall(
+        r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL
+    )
     return [text for name, text in fences if name == language]
 
 
