@@ -3,16 +3,18 @@
 FROM python:3.11-slim-bookworm AS build
 
 WORKDIR /src
-COPY requirements/server.lock requirements/server.lock
-RUN python -m venv /opt/prompt-resolver \
-    && /opt/prompt-resolver/bin/pip install --no-cache-dir --require-hashes -r requirements/server.lock
+COPY requirements/build.lock requirements/server.lock requirements/
+RUN python -m venv /build \
+    && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock \
+    && python -m venv --without-pip /opt/prompt-resolver \
+    && /build/bin/pip --python /opt/prompt-resolver/bin/python install --no-cache-dir \
+        --require-hashes -r requirements/server.lock
 COPY pyproject.toml README.md ./
 COPY clients/python clients/python
 COPY service service
-RUN /opt/prompt-resolver/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
-    && /opt/prompt-resolver/bin/pip uninstall --yes hatchling editables pathspec pluggy trove-classifiers packaging \
-    && /opt/prompt-resolver/bin/python -m compileall -q /opt/prompt-resolver/lib \
-    && rm -r /opt/prompt-resolver/lib/python3.11/site-packages/pip*
+RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
+    && /build/bin/pip --python /opt/prompt-resolver/bin/python install --no-cache-dir --no-deps \
+        /dist/*.whl
 
 FROM python:3.11-slim-bookworm
 

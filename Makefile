@@ -9,7 +9,7 @@ STUBS := clients/python/prompt_resolver
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,9 +58,6 @@ type: $(VENV)/.dev ## Check the types
 test: $(VENV)/.dev $(VENV)/.model ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
-bench: $(VENV)/.dev ## Not there yet: the benchmarks come with the cache
-	@echo "no benchmarks yet"; exit 1
-
 image: ## Build the container image
 	docker build --tag prompt-resolver .
 
@@ -68,7 +65,8 @@ lock: ## Lock the dependencies anew; needs uv
 	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"; \
 	set -e; \
 	$$lock pyproject.toml --extra server --group build --group dev -o requirements/dev.lock; \
-	$$lock pyproject.toml --extra server --group build -c requirements/dev.lock -o requirements/server.lock; \
+	$$lock pyproject.toml --extra server -c requirements/dev.lock -o requirements/server.lock; \
+	$$lock --group build -c requirements/dev.lock -o requirements/build.lock; \
 	$$lock --group proto -o requirements/proto.lock; \
 	$$lock --no-deps requirements/model.in -o requirements/model.lock
 
@@ -78,9 +76,9 @@ clean: ## Remove what was set up and built
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.server: requirements/server.lock pyproject.toml | $(VENV)/bin/python
+$(VENV)/.server: requirements/server.lock requirements/build.lock pyproject.toml | $(VENV)/bin/python
 	@echo "setting up the service in $(VENV) ..."
-	@$(PIP) --require-hashes -r requirements/server.lock
+	@$(PIP) --require-hashes -r requirements/server.lock -r requirements/build.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
