@@ -20,6 +20,7 @@ from prompt_resolver import (
 from prompt_resolver.errors import FieldViolation, from_rpc_error
 from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.faulty import FaultyServer
 from tests.support.service import ServiceProcess, service_process
 
 EXAMPLE: dict[str, Variable] = {
@@ -98,6 +99,21 @@ async def test_asyncio_errors(service: ServiceProcess) -> None:
                 await call("support/reply")
         with pytest.raises(PromptResolverError, match="VARIABLES_INVALID"):
             await anext(client.complete_stream("support/reply"))
+
+
+def test_only_resolve_is_tried_again() -> None:
+    """A busy server is asked again for a prompt, and never for an answer."""
+    server = FaultyServer(refuses=True)
+
+    with server.serve() as address, PromptResolverClient(address) as client:
+        response = client.resolve("support/reply")
+        with pytest.raises(PromptResolverError, match="UNAVAILABLE: busy"):
+            client.complete("support/reply")
+        with pytest.raises(PromptResolverError, match="UNAVAILABLE: busy"):
+            next(client.complete_stream("support/reply"))
+
+    assert response.prompt.id == "support/reply"
+    assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
 
 
 def test_nobody_there() -> None:

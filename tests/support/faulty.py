@@ -1,0 +1,52 @@
+"""A server with faults that ours does not have, to see what clients make of them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+
+
+@dataclass
+class FaultyServer:
+    """A server whose `Resolve` is busy at first, and whose streams are refused or cut."""
+
+    refuses: bool
+    calls: Counter[str] = field(default_factory=Counter)
+
+    def resolve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.calls["Resolve"] += 1
+        if self.calls["Resolve"] < 3:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        return pb.ResolveResponse(prompt=pb.PromptInfo(id="support/reply")).SerializeToString()
+
+    def complete(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.calls["Complete"] += 1
+        context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+
+    def complete_stream(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        self.calls["CompleteStream"] += 1
+        if self.refuses:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+        yield pb.CompleteStreamResponse(text_delta="Half an ans").SerializeToString()
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+            "Resolve": grpc.unary_unary_rpc_method_handler(self.resolve),
+            "Complete": grpc.unary_unary_rpc_method_handler(self.complete),
+            "CompleteStream": grpc.unary_stream_rpc_method_handler(self.complete_stream),
+        }
+        service = "prompt_resolver.v1.PromptResolver"
+        server = grpc.server(ThreadPoolExecutor(max_workers=1))
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.stop(grace=None).wait()
