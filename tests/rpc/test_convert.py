@@ -64,8 +64,19 @@ async def test_tool_choice(
 
     body = upstream.exchanges[0].json
     assert body["tool_choice"] == word
-    tools = json.dumps(body["tools"])
-    assert '"minimum": 1}' in tools
+    assert '"minimum":1.0' not in upstream.exchanges[0].body.decode()
+    assert body["tools"] == [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "parameters": {
+                    "type": "object",
+                    "properties": {"n": {"type": "integer", "minimum": 1}},
+                },
+            },
+        }
+    ]
     assert response.resolved.tool_choice.mode == mode
     assert response.resolved.tools[0].parameters == SCHEMA
 
