@@ -96,6 +96,12 @@ general_settings: {master_key: os.environ/KEY}
             "providers: {a: {base_url: 'ftp://x'}}",
             ["c.yaml:1: providers.a.base_url: expected a URL that begins with http:// or https://"],
         ),
+        (
+            "providers: {a: {base_url: 'http://u:p@x/v1'}}",
+            ["c.yaml:1: providers.a.base_url: expected a URL without a user, a query"],
+        ),
+        ("providers: {a: {base_url: 'http://x:y/v1'}}", ["c.yaml:1: providers.a.base_url: exp"]),
+        ("providers: {a: {base_url: 'http:///v1'}}", ["c.yaml:1: providers.a.base_url: expected"]),
         ("providers: {a: {api_key: 5}}", ["c.yaml:1: providers.a.api_key: expected text, got a"]),
         (
             "providers: {a: {api_key: 'file:/nowhere/at/all'}}",

@@ -12,10 +12,10 @@ from .aliases import Alias
 from .answers import Answer, Credentials, Dispatch, Emit, Finish, ModelRequest
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import ModelChoice, ModelName, Notation
-from .errors import CallError, Reason, Violation, invalid_request
+from .errors import CallError, Reason, TemplateError, Violation, invalid_request
 from .metrics import Metrics
 from .parameters import NO_PARAMETERS, Json, Parameters
-from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
+from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from .rendering import Renderer
 from .templates.cache import TemplateCache
 
@@ -89,7 +89,7 @@ class Resolver:
             parameters = parameters.over(alias.parameters)
             variables = {**alias.variables, **variables}
         prompt = ResolvedPrompt(
-            messages=self._render(template, variables) + query.messages,
+            messages=self._render(served, variables) + query.messages,
             model=choice.model,
             provider=choice.provider,
             parameters=parameters,
@@ -157,12 +157,16 @@ class Resolver:
         return await self._templates.get(ref, refresh=query.refresh, deadline=query.deadline)
 
     def _render(
-        self, template: Template | None, variables: Mapping[str, Json]
+        self, served: ServedTemplate | None, variables: Mapping[str, Json]
     ) -> tuple[Message, ...]:
-        if template is None:
+        if served is None:
             return ()
         started = time.perf_counter()
-        messages = self._renderer.render(template, variables)
+        try:
+            messages = self._renderer.render(served.template, variables)
+        except TemplateError as error:
+            error.metadata["store"] = served.store
+            raise
         self._metrics.rendered(time.perf_counter() - started)
         return messages
 

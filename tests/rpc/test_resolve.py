@@ -153,6 +153,38 @@ async def test_prompt_that_grows_too_large(service: RunningService, prompts: Pat
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "VARIABLES_INVALID")
 
 
+async def test_more_values_than_may_be(service: RunningService) -> None:
+    """Variables with more values than are read without holding up other calls are refused."""
+    error = await failure(
+        service.client.resolve("greet", variables={**VARIABLES, "list": [[1.0] * 50_000] * 3})
+    )
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "VARIABLES_INVALID")
+    assert error.message == "variables: expected at most 100000 values"
+
+
+@pytest.mark.parametrize("messages", [10_001, 5_001])
+async def test_more_messages_than_may_be(service: RunningService, messages: int) -> None:
+    """More messages than are read without holding up other calls are refused."""
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="x")])
+
+    error = await failure(
+        service.client.resolve("greet", variables=VARIABLES, messages=[said] * messages)
+    )
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+    assert error.violations[0].field == "messages"
+
+
+async def test_more_variables_than_may_be(service: RunningService, prompts: Path) -> None:
+    """A template with more variables than are rendered at once has used up its budget."""
+    write_prompt(prompts, "many", f"<user>\n{'{{v}} ' * 20_000}\n</user>")
+
+    error = await failure(service.client.resolve("many", variables={"v": "x"}))
+
+    assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "TEMPLATE_BUDGET")
+
+
 @pytest.mark.parametrize(
     "prompt_id",
     ["", "/", "/etc/passwd", "a//b", "..", "../secret", "a/../../secret", "a/./b", "a/", "x\0y"]
@@ -382,7 +414,7 @@ async def test_template_with_a_snippet(service: RunningService, prompts: Path) -
     error = await failure(service.client.resolve("snippet"))
 
     assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "TEMPLATE_INVALID")
-    assert error.metadata == {"id": "snippet", "tool": "tone-of-voice"}
+    assert error.metadata == {"store": "local", "id": "snippet", "tool": "tone-of-voice"}
 
 
 async def test_template_that_would_route(service: RunningService, prompts: Path) -> None:

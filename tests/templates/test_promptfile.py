@@ -256,6 +256,7 @@ def test_body_that_is_refused(body: str, line: int, problem: str) -> None:
         (b"---\nmodel: m\n", 1, "expected a second '---' that ends the header"),
         (b"---\nmodel: m\n---\n\xff", 4, "expected UTF-8"),
         (b"---\nmodel: m\n---\nSystem: be brief\nUser: hi", 4, "expected a Humanloop prompt"),
+        (b"---\na: [" + b"1," * 70_000 + b"]\n---\n", 1, "expected a header of at most 131072"),
         (b"x" * (MAX_BYTES + 1), 1, f"expected at most {MAX_BYTES} bytes"),
     ],
 )

@@ -14,6 +14,7 @@ from .values import ValueUnwritableError, write_value
 MAX_CHARACTERS = 4 * 1024 * 1024
 """How long the texts of a rendered prompt may be together: more fits into no message."""
 
+_MAX_OCCURRENCES = 10_000
 _MAX_NAMED = 50
 
 _Render = Callable[[Sequence[str]], Message]
@@ -112,6 +113,13 @@ def _compile(template: Template) -> _Compiled:
         )
     compiler = _Compiler(template)
     messages = tuple(compiler.message(message) for message in template.messages)
+    occurrences = sum(len(text.pieces) for text in compiler.texts)
+    if occurrences > 2 * _MAX_OCCURRENCES:
+        raise TemplateError(
+            Reason.TEMPLATE_BUDGET,
+            f"{template.location}: expected at most {_MAX_OCCURRENCES} variables in a template",
+            metadata={"id": template.id},
+        )
     return _Compiled(compiler.slots.variables, tuple(compiler.texts), messages)
 
 

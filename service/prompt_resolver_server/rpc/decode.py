@@ -4,7 +4,7 @@ Raises `CallError` for whatever the contract forbids, with the field's path.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
@@ -27,9 +27,12 @@ from ..prompts import (
     ToolChoice,
 )
 from ..resolver import Query
-from .structs import to_dict
+from .structs import MAX_VALUES, StructTooLargeError, to_dict
 
 CompleteRequest = pb.CompleteRequest | pb.CompleteStreamRequest
+
+# More of them fit into no model, and reading them would hold up other calls.
+_MAX_PARTS = 10_000
 
 _ROLES: dict[pb.Role.ValueType, Role] = {
     pb.ROLE_SYSTEM: "system",
@@ -44,6 +47,19 @@ def read_query(
     request: pb.ResolveRequest | CompleteRequest, *, credentials: Credentials, deadline: float
 ) -> Query:
     """Return what a request asks."""
+    try:
+        return _read_query(request, credentials, deadline)
+    except StructTooLargeError:
+        raise CallError(
+            Reason.VARIABLES_INVALID,
+            f"variables: expected at most {MAX_VALUES} values",
+            violations=(Violation("variables", "too many values"),),
+        ) from None
+
+
+def _read_query(
+    request: pb.ResolveRequest | CompleteRequest, credentials: Credentials, deadline: float
+) -> Query:
     for name in ("model", "alias"):
         if request.HasField(name) and not getattr(request, name):
             raise invalid_request(name, "expected a name, or to be left unset, got an empty one")
@@ -80,7 +96,10 @@ def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
     )
 
 
-def _messages(messages: Iterable[pb.Message]) -> tuple[Message, ...]:
+def _messages(messages: Sequence[pb.Message]) -> tuple[Message, ...]:
+    parts = sum(len(message.content) + len(message.tool_calls) for message in messages[:_MAX_PARTS])
+    if len(messages) + parts > _MAX_PARTS:
+        raise invalid_request("messages", f"expected at most {_MAX_PARTS} messages and parts")
     return tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages))
 
 
@@ -162,7 +181,9 @@ def _tool_call(call: pb.ToolCall, path: str) -> ToolCall:
     )
 
 
-def _tools(tools: Iterable[pb.Tool]) -> tuple[Tool, ...]:
+def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
+    if len(tools) > _MAX_PARTS:
+        raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
     read = []
     for index, tool in enumerate(tools):
         if not tool.name:

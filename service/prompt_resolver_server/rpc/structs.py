@@ -6,16 +6,23 @@ from google.protobuf import struct_pb2
 
 from ..parameters import Json
 
+MAX_VALUES = 100_000
+"""How many values a `Struct` may hold: more of them would hold up other calls."""
+
 _EXACT = 2**53
 
 
+class StructTooLargeError(Exception):
+    """A `Struct` with more values than may be."""
+
+
 def to_dict(struct: struct_pb2.Struct) -> dict[str, Json]:
-    """Return a `Struct` as plain data.
+    """Return a `Struct` as plain data. Raises `StructTooLargeError`.
 
     A `Struct` carries every number as a double and cannot tell 3 from 3.0, so whole numbers become
     integers, up to where doubles stop telling them apart.
     """
-    return {name: _to_json(value) for name, value in struct.fields.items()}
+    return _Reader().read_struct(struct)
 
 
 def to_struct(values: Mapping[str, Json]) -> struct_pb2.Struct:
@@ -25,18 +32,33 @@ def to_struct(values: Mapping[str, Json]) -> struct_pb2.Struct:
     return struct
 
 
-def _to_json(value: struct_pb2.Value) -> Json:
-    match value.WhichOneof("kind"):
-        case "string_value":
-            return value.string_value
-        case "number_value":
-            number = value.number_value
-            return int(number) if number.is_integer() and abs(number) <= _EXACT else number
-        case "bool_value":
-            return value.bool_value
-        case "struct_value":
-            return to_dict(value.struct_value)
-        case "list_value":
-            return [_to_json(item) for item in value.list_value.values]
-        case _:
-            return None
+class _Reader:
+    """Reads one `Struct`, and counts what is in it."""
+
+    def __init__(self) -> None:
+        self._left = MAX_VALUES
+
+    def read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
+        self._left -= len(struct.fields)
+        if self._left < 0:
+            raise StructTooLargeError
+        return {name: self._read(value) for name, value in struct.fields.items()}
+
+    def _read(self, value: struct_pb2.Value) -> Json:
+        match value.WhichOneof("kind"):
+            case "string_value":
+                return value.string_value
+            case "number_value":
+                number = value.number_value
+                return int(number) if number.is_integer() and abs(number) <= _EXACT else number
+            case "bool_value":
+                return value.bool_value
+            case "struct_value":
+                return self.read_struct(value.struct_value)
+            case "list_value":
+                self._left -= len(value.list_value.values)
+                if self._left < 0:
+                    raise StructTooLargeError
+                return [self._read(item) for item in value.list_value.values]
+            case _:
+                return None

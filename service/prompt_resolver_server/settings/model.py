@@ -6,8 +6,17 @@ what has no meaning here is told when the service starts.
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..parameters import Json, kind_of
 from .address import parse_address
@@ -36,6 +45,24 @@ def _read_secret(value: Json | Secret) -> Secret | None:
 
 
 _Secret = Annotated[Secret | None, BeforeValidator(_read_secret)]
+
+
+def _check_url(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError("expected a URL that begins with http:// or https://")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("expected a URL without a user, a query and a fragment")
+    return value
+
+
+_Url = Annotated[str | None, AfterValidator(_check_url)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -93,7 +120,7 @@ class ProviderSettings(_Block):
 
     dialect: str | None = None
     """The wire format; required for a provider that is not known."""
-    base_url: str | None = None
+    base_url: _Url = None
     """Where it is, as its vendor's SDK takes it: with `/v1` for OpenAI's dialect."""
     api_key: _Secret = None
     """Its key: text, `os.environ/NAME` or `file:/path`."""
@@ -106,13 +133,6 @@ class ProviderSettings(_Block):
     """How long to wait for the beginning of an answer."""
     idle_timeout_s: _Seconds = 60.0
     """How long an answer may pause."""
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("expected a URL that begins with http:// or https://")
-        return value
 
 
 ALIAS_KEYS_WITHOUT_EFFECT = frozenset(
@@ -141,19 +161,12 @@ class AliasParams(BaseModel):
     ] = None
     api_key: _Secret = None
     """The key of the provider of `model`."""
-    api_base: str | None = None
+    api_base: _Url = None
     """The base URL of the provider of `model`."""
     custom_llm_provider: str | None = None
     """Whose model it is, where the notation does not say."""
     prefer_template_model: bool = False
     """Whether the template's model wins over this one."""
-
-    @field_validator("api_base")
-    @classmethod
-    def _is_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(("http://", "https://")):
-            raise ValueError("expected a URL that begins with http:// or https://")
-        return value
 
 
 class AliasSettings(_Block):

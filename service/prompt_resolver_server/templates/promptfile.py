@@ -28,6 +28,9 @@ from .fields import FieldError, read_parameters, read_text, read_tools
 
 MAX_BYTES = 1024 * 1024
 
+# Reading YAML holds up the whole interpreter, a quarter of a second for a megabyte of brackets.
+_MAX_HEADER_CHARACTERS = 128 * 1024
+
 _FENCE = re.compile(r"---[ \t]*\n")
 _DOTPROMPT_FIELDS = ("config", "input", "output", "variant", "toolDefs", "ext")
 _DOTPROMPT_BODY = re.compile(r"\{\{[#>]|\{\{\s*(?:role|section)\s+[\"']|\{\{\s*media\s+url=")
@@ -98,6 +101,10 @@ def _split(text: str) -> tuple[Document, str, int]:
     )
     if closing is None:
         raise PromptFileError(1, "expected a second '---' that ends the header")
+    if closing.start() > _MAX_HEADER_CHARACTERS:
+        raise PromptFileError(
+            1, f"expected a header of at most {_MAX_HEADER_CHARACTERS} characters"
+        )
     try:
         header = parse(text[opening.end() : closing.start()], aliases=False)
     except YamlError as error:

@@ -241,14 +241,15 @@ class ResolveRequest(_message.Message):
 
         Strings are put in as they are, whatever they contain: a value is never read as a template and
         never starts a message. Numbers and booleans are put in as JSON writes them (`3`, not `3.0`), lists
-        and objects as JSON. A variable that the template uses must be here and must not be null;
-        variables that it does not use are ignored.
+        and objects as JSON, their keys in no certain order. A variable that the template uses must be here
+        and must not be null; variables that it does not use are ignored. There may be 100,000 values,
+        those in lists and objects included.
         """
 
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
         """Messages that follow the template's, or fill its only or last placeholder. They are sent as they
-        are: nothing in them is rendered.
+        are: nothing in them is rendered. There may be 10,000, their parts and tool calls included.
         """
 
     @_builtins.property
