@@ -111,7 +111,8 @@ class Template:
     """One version of a prompt, before rendering. Equal only to itself, so that it can be a key.
 
     `model` and `provider` are in the store's words; `language` is the template language of the
-    texts; `location` is where people find the template, such as the path of a file below its store.
+    texts; `location` is where people find the template, such as the path of a file below its store;
+    `size` is how many bytes the store delivered.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Template:
     environment: str = ""
     content_sha256: str
     location: str
+    size: int = 0
     language: str = "default"
     messages: tuple[Message, ...] = ()
     model: str | None = None

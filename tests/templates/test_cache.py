@@ -19,7 +19,9 @@ class SlowStore:
         self.asked = asyncio.Event()
         self.closed = False
 
-    async def fetch(self, ref: PromptRef, held: Template | None) -> Template:
+    async def fetch(
+        self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
+    ) -> Template:
         self.asked.set()
         await self.may.wait()
         return held or Template(

@@ -38,7 +38,9 @@ class DirectoryStore:
         self._root = root
         self._signatures: WeakKeyDictionary[Template, _Signature] = WeakKeyDictionary()
 
-    async def fetch(self, ref: PromptRef, held: Template | None) -> Template:
+    async def fetch(
+        self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
+    ) -> Template:
         """Return the template of a file; see `TemplateStore.fetch`."""
         segments = check_path_id(ref.id, store=self._name)
         if any(segment.startswith(".") for segment in segments):
@@ -114,6 +116,7 @@ class DirectoryStore:
             name=ref.id.rpartition("/")[2],
             version=digest[:_VERSION_DIGITS],
             content_sha256=digest,
+            size=len(content),
             location=location,
             language=file.language,
             messages=file.messages,

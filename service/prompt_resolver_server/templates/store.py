@@ -12,12 +12,15 @@ _FORBIDDEN = frozenset("?#%\\\x7f") | {chr(code) for code in range(32)}
 class TemplateStore(Protocol):
     """A place where templates live."""
 
-    async def fetch(self, ref: PromptRef, held: Template | None) -> Template:
+    async def fetch(
+        self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
+    ) -> Template:
         """Return the template that `ref` names, or `held` itself if that is what it would return.
 
-        Checks the id by the store's grammar before any input or output. Raises `CallError` for a
-        malformed id or selector, `StoreError` for a prompt that is not there or a store that does
-        not answer, and `TemplateError` for a template that is broken.
+        `caller_key` is used in place of the store's own key, by stores that have one. Checks the id
+        by the store's grammar before any input or output. Raises `CallError` for a malformed id or
+        selector, `StoreError` for a prompt that is not there or a store that does not answer, and
+        `TemplateError` for a template that is broken.
         """
         ...
 
