@@ -49,6 +49,19 @@ async def test_tells_what_was_served(service: RunningService, prompts: Path) -> 
     ]
 
 
+async def test_broken_edit(service: RunningService, prompts: Path) -> None:
+    """An edit that breaks a prompt is not served: what was there goes on, and is told as stale."""
+    await service.client.resolve("greet", variables=VARIABLES)
+    (prompts / "greet.prompt").write_text("nonsense")
+    served = (await service.client.resolve("greet", variables=VARIABLES)).prompt
+    assert (served.cache, served.stale) == (pb.CACHE_RESULT_STALE, True)
+    assert served.age.ToTimedelta().total_seconds() > 0
+
+    write_prompt(prompts, "greet", "<user>\nmended\n</user>")
+    served = (await service.client.resolve("greet", variables=VARIABLES)).prompt
+    assert (served.cache, served.stale) == (pb.CACHE_RESULT_MISS, False)
+
+
 async def test_pins_a_version(service: RunningService, prompts: Path) -> None:
     """A pinned version is served for as long as it is there, and refused afterwards."""
     version = (await service.client.resolve("greet", variables=VARIABLES)).prompt.version

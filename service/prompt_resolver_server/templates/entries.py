@@ -8,8 +8,9 @@ from ..errors import ResolverError
 from ..prompts import Template
 
 _OVERHEAD_BYTES = 2048
-# Measured on templates of many short messages, which are the worst case.
-_BYTES_PER_BYTE = 8
+# Long texts take what they took in their store, thousands of tiny messages ten times as much, and
+# schemas twenty times. Counting it exactly would hold up the event loop.
+_BYTES_PER_BYTE = 10
 
 
 class Key(NamedTuple):
