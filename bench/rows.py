@@ -160,12 +160,13 @@ def _slow_rows(ours: Process, upstream: str, body: bytes) -> list[Row]:
     row = partial(Row, in_flight=_SLOW_IN_FLIGHT)
     url = f"http://{upstream}/after/{SLOW_MS}/v1/chat/completions"
     direct = partial(_post, url, body, {}, _SLOW_IN_FLIGHT)
-    found = [row(name="slow-direct", title=f"{SLOW_MS} ms upstream, asked directly", load=direct)]
+    found: list[Row] = [
+        row(name="slow-direct", title=f"{SLOW_MS} ms upstream, asked directly", load=direct)
+    ]
+    call: Callable[[float], Awaitable[Load]]
     for name, title in (("slow", ""), ("slow-whole", ", stream_completions: false")):
         request = complete_request(name)
-        call: Callable[[float], Awaitable[Load]] = partial(
-            _call, ours.address, COMPLETE, request, _SLOW_IN_FLIGHT
-        )
+        call = partial(_call, ours.address, COMPLETE, request, _SLOW_IN_FLIGHT)
         found.append(
             row(
                 name=name,

@@ -1,7 +1,7 @@
 """A model's server whose answers are fixed: whole, or as a stream of 51 events.
 
-python -m bench.upstream prints `ready HOST:PORT`. What is posted below `/after/60` is answered after
-60 ms. `/last` tells the body that was last posted; every other GET is answered with a prompt, in
+python -m bench.upstream prints `ready HOST:PORT`. What is posted below `/after/60` is answered 60
+ms later. `/last` tells the body that was last posted; every other GET is answered with a prompt, in
 the form that LiteLLM's generic prompt management reads.
 """
 
