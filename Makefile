@@ -7,9 +7,10 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PROTOS := $(wildcard protos/prompt_resolver/v1/*.proto)
 STUBS := clients/python/prompt_resolver
 ARGS ?=
+PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +58,13 @@ type: $(VENV)/.dev ## Check the types
 
 test: $(VENV)/.dev $(VENV)/.model ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
+	@PEERS_HOME="$(PEERS_HOME)" $(BIN)/python -m bench.run $(ARGS)
+
+bench-peers: ## Install what the bench compares with: LiteLLM's proxy, 740 MB outside of this folder
+	@$(PYTHON) -m venv "$(PEERS_HOME)/litellm"
+	@"$(PEERS_HOME)/litellm/bin/pip" --disable-pip-version-check install --quiet 'litellm[proxy]==1.106.2'
 
 image: ## Build the container image
 	docker build --tag prompt-resolver .

@@ -140,7 +140,7 @@ class Metrics:
             "About how much memory the held templates take.",
             registry=registry,
         )
-        self._inflight = Gauge(
+        inflight = Gauge(
             "prompt_resolver_upstream_inflight",
             "Requests that a provider is answering.",
             ("provider",),
@@ -153,6 +153,7 @@ class Metrics:
             registry=registry,
         )
         self._models = _ModelLabels()
+        self._inflight: _Children[str, Gauge] = _Children(inflight.labels)
         self._templates: _Children[tuple[str, ...], Counter] = _Children(
             lambda key: template_requests.labels(*key)
         )
@@ -192,7 +193,7 @@ class Metrics:
 
     def upstream_started(self, provider: str) -> None:
         """Count a request that a provider is answering from now on."""
-        self._inflight.labels(provider).inc()
+        self._inflight[provider].inc()
 
     def upstream_first_chunk(self, provider: str, model: str, seconds: float) -> None:
         """Count the first event of a provider's stream."""
@@ -200,7 +201,7 @@ class Metrics:
 
     def upstream_ended(self, provider: str, model: str, outcome: str, seconds: float) -> None:
         """Count a request that a provider no longer answers: `ok`, `cancelled`, or failed."""
-        self._inflight.labels(provider).dec()
+        self._inflight[provider].dec()
         label = self._models.label(provider, model)
         self._upstream[provider, label, outcome].observe(seconds)
 

@@ -75,8 +75,10 @@ class Notation:
         """
         if requested is not None and requested.model is not None:
             return self._of_request(requested, requested.model, template)
+        if alias is None:
+            return self._of_template(template)
         candidates = [self._of_alias(alias), self._of_template(template)]
-        if alias is not None and alias.prefer_template_model:
+        if alias.prefer_template_model:
             candidates.reverse()
         named = [choice for choice in candidates if choice.model]
         if not named:
@@ -104,9 +106,9 @@ class Notation:
             provider = DEFAULT_PROVIDER
         return ModelChoice(provider=provider, model=model, named_by="caller")
 
-    def _of_alias(self, alias: Alias | None) -> ModelChoice:
-        name = self.read(alias.model) if alias is not None and alias.model else ModelName()
-        if alias is None or name.model is None:
+    def _of_alias(self, alias: Alias) -> ModelChoice:
+        name = self.read(alias.model) if alias.model else ModelName()
+        if name.model is None:
             return ModelChoice()
         if alias.provider:
             # Whose model it is has been said, so a prefix that says the same is not part of its

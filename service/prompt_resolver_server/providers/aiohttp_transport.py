@@ -2,8 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -14,6 +14,7 @@ _KEEPALIVE_S = 15.0
 _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
+_FAILURES = (aiohttp.ClientError, OSError, ValueError)
 _REQUEST_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
 
 
@@ -58,7 +59,7 @@ class AiohttpTransport:
     @asynccontextmanager
     async def _post(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
         clock = _Clock()
-        with _translated(clock):
+        try:
             async with asyncio.timeout(request.timeouts.first_byte_s):
                 response = await self._session.post(
                     URL(request.url, encoded=True),
@@ -68,6 +69,8 @@ class AiohttpTransport:
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(connect=request.timeouts.connect_s),
                 )
+        except _FAILURES as error:
+            raise _translated(error, clock) from error
         try:
             yield _Response(response, clock, request.timeouts.idle_s)
         except BaseException:
@@ -113,9 +116,15 @@ class _Response:
 
     async def read_some(self) -> bytes:
         self._clock.phase = "idle"
-        with _translated(self._clock):
+        content = self._response.content
+        try:
+            if content.is_eof():
+                # All of it has arrived, so there is nothing to wait for.
+                return await content.readany()
             async with asyncio.timeout(self._idle_s):
-                return await self._response.content.readany()
+                return await content.readany()
+        except _FAILURES as error:
+            raise _translated(error, self._clock) from error
 
 
 async def _see_out(response: aiohttp.ClientResponse) -> None:
@@ -134,20 +143,18 @@ async def _see_out(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-@contextmanager
-def _translated(clock: _Clock) -> Iterator[None]:
-    """Turn the library's errors into ours: the one place that knows them."""
-    try:
-        yield
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError) as error:
-        raise TransportError("tls") from error
-    except aiohttp.ConnectionTimeoutError as error:
-        raise TransportError("timeout", phase="connect") from error
-    except TimeoutError as error:
-        raise TransportError("timeout", phase=clock.phase) from error
-    except aiohttp.ClientPayloadError as error:
-        raise TransportError("cut") from error
-    except (aiohttp.ClientConnectionError, OSError) as error:
-        raise TransportError("cut" if clock.phase == "idle" else "unreachable") from error
-    except (aiohttp.ClientError, ValueError) as error:
-        raise TransportError("malformed") from error
+def _translated(error: Exception, clock: _Clock) -> TransportError:
+    """Return the library's error as ours: the one place that knows them."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | ssl.SSLError():
+            return TransportError("tls")
+        case aiohttp.ConnectionTimeoutError():
+            return TransportError("timeout", phase="connect")
+        case TimeoutError():
+            return TransportError("timeout", phase=clock.phase)
+        case aiohttp.ClientPayloadError():
+            return TransportError("cut")
+        case aiohttp.ClientConnectionError() | OSError():
+            return TransportError("cut" if clock.phase == "idle" else "unreachable")
+        case _:
+            return TransportError("malformed")

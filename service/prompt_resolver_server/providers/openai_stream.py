@@ -69,9 +69,8 @@ class OpenAIStreamReader:
             self._model = read_text(event, "model")
             self._opened = Opened(id=read_text(event, "id"), model=self._model)
             deltas.append(self._opened)
-        usage = read_usage(read_mapping(event, "usage"))
-        if usage is not None:
-            self._usage = usage
+        if (usage := read_mapping(event, "usage")) is not None:
+            self._usage = read_usage(usage)
         for choice in read_items(event, "choices"):
             if choice.get("index", 0) != 0:
                 continue
@@ -83,11 +82,16 @@ class OpenAIStreamReader:
                     raise ProtocolError("the answer ended in an error")
 
     def _take_delta(self, delta: Mapping[str, Json], deltas: list[Delta]) -> None:
+        if text := read_text(delta, "content"):
+            self.characters += len(text)
+            if len(delta) == 1:
+                # Most of a stream is text, and nothing but text.
+                deltas.append(TextDelta(text))
+                return
         if thought := read_reasoning(delta):
             self.characters += len(thought)
             deltas.append(ReasoningDelta(Reasoning(text=thought)))
-        if text := read_text(delta, "content"):
-            self.characters += len(text)
+        if text:
             deltas.append(TextDelta(text))
         if refusal := read_text(delta, "refusal"):
             self._refused = True
@@ -113,10 +117,15 @@ class OpenAIStreamReader:
 def _coalesce(deltas: list[Delta]) -> list[Delta]:
     """Join texts that follow each other: what arrived together travels together."""
     joined: list[Delta] = []
+    texts: list[str] = []
     for delta in deltas:
-        last = joined[-1] if joined else None
-        if isinstance(delta, TextDelta) and isinstance(last, TextDelta):
-            joined[-1] = TextDelta(last.text + delta.text)
-        else:
-            joined.append(delta)
+        if isinstance(delta, TextDelta):
+            texts.append(delta.text)
+            continue
+        if texts:
+            joined.append(TextDelta("".join(texts)))
+            texts = []
+        joined.append(delta)
+    if texts:
+        joined.append(TextDelta("".join(texts)))
     return joined

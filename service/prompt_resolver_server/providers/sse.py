@@ -53,14 +53,16 @@ class SseParser:
 
     def _take_lines(self, lines: list[bytes]) -> list[bytes]:
         events = []
+        if lines and self._first_line:
+            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+            self._first_line = False
         for line in lines:
             if line:
-                self._take_field(line.removeprefix(b"\xef\xbb\xbf") if self._first_line else line)
+                self._take_field(line)
             elif self._data:
                 events.append(b"\n".join(self._data))
                 self._data = []
                 self._data_bytes = 0
-            self._first_line = False
         return events
 
     def _take_field(self, line: bytes) -> None:

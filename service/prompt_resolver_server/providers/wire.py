@@ -55,7 +55,9 @@ def read_items(source: Mapping[str, Json], name: str) -> list[Mapping[str, Json]
         return []
     if not isinstance(value, list):
         raise ProtocolError(f"expected {name} to be a list")
-    objects: list[Mapping[str, Json]] = [item for item in value if isinstance(item, dict)]
-    if len(objects) < len(value):
-        raise ProtocolError(f"expected {name} to be objects")
+    objects: list[Mapping[str, Json]] = []
+    for item in value:
+        if not isinstance(item, dict):
+            raise ProtocolError(f"expected {name} to be objects")
+        objects.append(item)
     return objects

@@ -1,6 +1,7 @@
 """Renders a template's messages with variables."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
@@ -20,13 +21,24 @@ _MAX_NAMED = 50
 _Render = Callable[[Sequence[str]], Message]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Compiled:
-    """A template's messages, ready to render."""
+    """A template's messages, ready to render.
+
+    Without the values its texts are `constant_length` long; `occurrences` tells of each variable
+    how often its value comes on top.
+    """
 
     variables: tuple[Variable, ...] = field(repr=False)
-    texts: tuple[CompiledText, ...] = field(repr=False)
+    constant_length: int
+    occurrences: tuple[int, ...]
     messages: tuple[Message | _Render, ...] = field(repr=False)
+
+    def length(self, values: Sequence[str]) -> int:
+        """Return how long the rendered texts would be together, without making them."""
+        return self.constant_length + sum(
+            [count * len(value) for count, value in zip(self.occurrences, values, strict=True)]
+        )
 
 
 class Renderer:
@@ -45,7 +57,7 @@ class Renderer:
         if compiled is None:
             compiled = self._compiled[template] = _compile(template)
         values = _values(template, compiled.variables, variables)
-        if sum(text.length(values) for text in compiled.texts) > MAX_CHARACTERS:
+        if compiled.length(values) > MAX_CHARACTERS:
             raise CallError(
                 Reason.VARIABLES_INVALID,
                 f"variables: expected a prompt of at most {MAX_CHARACTERS} characters",
@@ -113,14 +125,20 @@ def _compile(template: Template) -> _Compiled:
         )
     compiler = _Compiler(template)
     messages = tuple(compiler.message(message) for message in template.messages)
-    occurrences = sum(len(text.pieces) for text in compiler.texts)
-    if occurrences > 2 * _MAX_OCCURRENCES:
+    if sum(len(text.pieces) for text in compiler.texts) > 2 * _MAX_OCCURRENCES:
         raise TemplateError(
             Reason.TEMPLATE_BUDGET,
             f"{template.location}: expected at most {_MAX_OCCURRENCES} variables in a template",
             metadata={"id": template.id},
         )
-    return _Compiled(compiler.slots.variables, tuple(compiler.texts), messages)
+    counts = Counter(number for text in compiler.texts for number in text.numbers)
+    variables = compiler.slots.variables
+    return _Compiled(
+        variables=variables,
+        constant_length=sum(text.constant_length for text in compiler.texts),
+        occurrences=tuple(counts[number] for number in range(len(variables))),
+        messages=messages,
+    )
 
 
 class _Compiler:
@@ -138,10 +156,12 @@ class _Compiler:
             return message
 
         def render(values: Sequence[str]) -> Message:
-            return replace(
-                message,
-                content=tuple(part(values) if callable(part) else part for part in parts),
-                tool_calls=tuple(call(values) if callable(call) else call for call in calls),
+            return Message(
+                role=message.role,
+                content=tuple([part(values) if callable(part) else part for part in parts]),
+                name=message.name,
+                tool_calls=tuple([call(values) if callable(call) else call for call in calls]),
+                tool_call_id=message.tool_call_id,
             )
 
         return render

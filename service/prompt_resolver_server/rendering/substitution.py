@@ -60,20 +60,24 @@ class CompiledText:
     pieces: tuple[str | int, ...] = field(repr=False)
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the text's variables, in the order of their occurrence."""
+        return tuple(piece for piece in self.pieces if not isinstance(piece, str))
+
+    @property
     def is_constant(self) -> bool:
         """Whether the text has no variables."""
-        return all(isinstance(piece, str) for piece in self.pieces)
+        return not self.numbers
+
+    @property
+    def constant_length(self) -> int:
+        """How long the text is without the values."""
+        return sum(len(piece) for piece in self.pieces if isinstance(piece, str))
 
     def render(self, values: Sequence[str]) -> str:
         """Return the text with the values, by their variables' numbers, in place."""
         return "".join(
             [piece if isinstance(piece, str) else values[piece] for piece in self.pieces]
-        )
-
-    def length(self, values: Sequence[str]) -> int:
-        """Return how long the rendered text would be, without making it."""
-        return sum(
-            len(piece) if isinstance(piece, str) else len(values[piece]) for piece in self.pieces
         )
 
 

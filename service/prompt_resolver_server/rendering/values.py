@@ -5,6 +5,9 @@ import json
 from ..parameters import Json
 from .substitution import Place
 
+# Made once: `json.dumps` makes one for each call.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 
 class ValueUnwritableError(Exception):
     """A value that no text can stand for; says what was expected, never the value."""
@@ -24,8 +27,10 @@ def write_value(value: Json, place: Place) -> str:
 
 
 def _write_json(value: Json) -> str:
+    if type(value) is int:
+        return str(value)
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return _ENCODER.encode(value)
     except ValueError:
         raise ValueUnwritableError("expected finite numbers") from None
     except RecursionError:

@@ -5,7 +5,6 @@ Raises `CallError` for whatever the contract forbids, with the field's path.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
@@ -60,24 +59,26 @@ def read_query(
 def _read_query(
     request: pb.ResolveRequest | CompleteRequest, credentials: Credentials, deadline: float
 ) -> Query:
-    for name in ("model", "alias"):
-        if request.HasField(name) and not getattr(request, name):
-            raise invalid_request(name, "expected a name, or to be left unset, got an empty one")
-    query = Query(
+    return Query(
         prompt=_prompt_ref(request.prompt),
         deadline=deadline,
         variables=to_dict(request.variables),
-        model=request.model if request.HasField("model") else None,
+        model=_name("model", request.model) if request.HasField("model") else None,
         messages=_messages(request.messages),
-        parameters=_parameters(request.parameters),
+        parameters=_parameters(request),
         refresh=request.refresh,
-        alias=request.alias if request.HasField("alias") else None,
+        alias=_name("alias", request.alias) if request.HasField("alias") else None,
         placeholders=frozenset(request.placeholders),
+        tools=() if isinstance(request, pb.ResolveRequest) else _tools(request.tools),
+        tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
         credentials=credentials,
     )
-    if isinstance(request, pb.ResolveRequest):
-        return query
-    return replace(query, tools=_tools(request.tools), tool_choice=_tool_choice(request))
+
+
+def _name(field: str, name: str) -> str:
+    if not name:
+        raise invalid_request(field, "expected a name, or to be left unset, got an empty one")
+    return name
 
 
 def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
@@ -97,6 +98,8 @@ def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
 
 
 def _messages(messages: Sequence[pb.Message]) -> tuple[Message, ...]:
+    if not messages:
+        return ()
     parts = sum(len(message.content) + len(message.tool_calls) for message in messages[:_MAX_PARTS])
     if len(messages) + parts > _MAX_PARTS:
         raise invalid_request("messages", f"expected at most {_MAX_PARTS} messages and parts")
@@ -182,6 +185,8 @@ def _tool_call(call: pb.ToolCall, path: str) -> ToolCall:
 
 
 def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
+    if not tools:
+        return ()
     if len(tools) > _MAX_PARTS:
         raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
     read = []
@@ -216,9 +221,10 @@ def _tool_choice(request: CompleteRequest) -> ToolChoice | None:
             raise invalid_request("tool_choice", "expected a mode or a tool's name")
 
 
-def _parameters(wire: pb.ModelParameters) -> Parameters:
-    if not wire.ByteSize():
+def _parameters(request: pb.ResolveRequest | CompleteRequest) -> Parameters:
+    if not request.HasField("parameters"):
         return NO_PARAMETERS
+    wire = request.parameters
     max_tokens = wire.max_tokens if wire.HasField("max_tokens") and wire.max_tokens != -1 else None
     parameters = Parameters(
         temperature=wire.temperature if wire.HasField("temperature") else None,

@@ -1,6 +1,7 @@
 """Our values, turned into the contract's responses. Pure."""
 
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 from google.protobuf import duration_pb2
 
@@ -30,6 +31,7 @@ from ..prompts import (
     ResolvedPrompt,
     Role,
     ServedTemplate,
+    Template,
     Text,
     Tool,
     ToolChoice,
@@ -70,16 +72,44 @@ _FORMATS = {
 }
 
 
+# What of a response depends on the template alone. Only ever copied.
+_CONSTANTS: WeakKeyDictionary[Template, pb.ResolveResponse] = WeakKeyDictionary()
+
+
 def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     """Return a rendered prompt as a response."""
+    response = pb.ResolveResponse()
+    response.CopyFrom(_constant(prompt))
+    response.model = prompt.model
+    response.provider = prompt.provider
+    if prompt.served is not None:
+        _add_serving(response.prompt, prompt.served)
+    for message in prompt.messages:
+        _fill_message(response.messages.add(), message)
+    return response
+
+
+def _constant(prompt: ResolvedPrompt) -> pb.ResolveResponse:
+    template = prompt.served.template if prompt.served is not None else None
+    if (
+        template is None
+        or prompt.parameters is not template.parameters
+        or prompt.tools is not template.tools
+        or prompt.tool_choice is not template.tool_choice
+    ):
+        return _write_constant(prompt, template)
+    constant = _CONSTANTS.get(template)
+    if constant is None:
+        constant = _CONSTANTS[template] = _write_constant(prompt, template)
+    return constant
+
+
+def _write_constant(prompt: ResolvedPrompt, template: Template | None) -> pb.ResolveResponse:
     return pb.ResolveResponse(
-        messages=[_message(message) for message in prompt.messages],
-        model=prompt.model,
-        provider=prompt.provider,
         parameters=_parameters(prompt.parameters),
         tools=[_tool(tool) for tool in prompt.tools],
         tool_choice=_tool_choice(prompt.tool_choice),
-        prompt=_prompt_info(prompt.served),
+        prompt=_describe(template) if template is not None else None,
     )
 
 
@@ -88,9 +118,8 @@ def write_completed(
 ) -> pb.CompleteResponse:
     """Return a whole answer as a response."""
     finish = answer.finish
-    return pb.CompleteResponse(
+    response = pb.CompleteResponse(
         id=answer.id,
-        message=_message(answer.message),
         finish_reason=_FINISH_REASONS[finish.reason],
         usage=_usage(finish.usage),
         model=finish.model,
@@ -102,6 +131,8 @@ def write_completed(
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
     )
+    _fill_message(response.message, answer.message)
+    return response
 
 
 def write_delta(
@@ -155,37 +186,48 @@ def write_finished(finish: Finish, dispatch: Dispatch) -> pb.CompleteStreamRespo
 def _prompt_info(served: ServedTemplate | None) -> pb.PromptInfo | None:
     if served is None:
         return None
-    template = served.template
+    info = _describe(served.template)
+    _add_serving(info, served)
+    return info
+
+
+def _describe(template: Template) -> pb.PromptInfo:
     return pb.PromptInfo(
         id=template.id,
         name=template.name,
-        store=served.store,
         version=template.version,
         environment=template.environment,
         content_sha256=template.content_sha256,
-        cache=_CACHE_RESULTS[served.cache],
-        age=_duration(served.age_s),
-        stale=served.stale,
-        reason=served.reason,
     )
 
 
-def _message(message: Message) -> pb.Message:
-    return pb.Message(
-        role=_ROLES[message.role],
-        content=[_part(part) for part in message.content],
-        name=message.name,
-        tool_calls=[
-            pb.ToolCall(
-                id=call.id,
-                name=call.name,
-                arguments_json=call.arguments_json,
-                signature=call.signature,
-            )
-            for call in message.tool_calls
-        ],
-        tool_call_id=message.tool_call_id,
-    )
+def _add_serving(info: pb.PromptInfo, served: ServedTemplate) -> None:
+    info.store = served.store
+    info.cache = _CACHE_RESULTS[served.cache]
+    _set_duration(info.age, served.age_s)
+    info.stale = served.stale
+    info.reason = served.reason
+
+
+def _fill_message(wire: pb.Message, message: Message) -> None:
+    # Filling what a response already holds costs a third of making it first.
+    wire.role = _ROLES[message.role]
+    for part in message.content:
+        if isinstance(part, Text):
+            wire.content.add().text = part.text
+        else:
+            wire.content.append(_part(part))
+    if message.name is not None:
+        wire.name = message.name
+    for call in message.tool_calls:
+        wire.tool_calls.add(
+            id=call.id,
+            name=call.name,
+            arguments_json=call.arguments_json,
+            signature=call.signature,
+        )
+    if message.tool_call_id is not None:
+        wire.tool_call_id = message.tool_call_id
 
 
 def _part(part: Part) -> pb.ContentPart:
@@ -290,4 +332,11 @@ def _attempts(dispatch: Dispatch) -> list[pb.Attempt]:
 
 
 def _duration(seconds: float) -> duration_pb2.Duration:
-    return duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1_000_000_000))
+    duration = duration_pb2.Duration()
+    _set_duration(duration, seconds)
+    return duration
+
+
+def _set_duration(duration: duration_pb2.Duration, seconds: float) -> None:
+    duration.seconds = int(seconds)
+    duration.nanos = int(seconds % 1 * 1_000_000_000)

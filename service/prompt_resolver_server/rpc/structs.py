@@ -42,7 +42,9 @@ class _Reader:
         self._left -= len(struct.fields)
         if self._left < 0:
             raise StructTooLargeError
-        return {name: self._read(value) for name, value in struct.fields.items()}
+        fields = struct.fields
+        # Its own `items` is slower than looking each name up.
+        return {name: self._read(fields[name]) for name in fields}
 
     def _read(self, value: struct_pb2.Value) -> Json:
         match value.WhichOneof("kind"):

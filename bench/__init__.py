@@ -1,0 +1,1 @@
+"""Measures the service beside peers, in one interleaved run. `make bench` runs it."""
