@@ -91,7 +91,7 @@ general_settings: {master_key: os.environ/KEY}
             ["c.yaml:1: stores.a.type: expected 'directory'"],
         ),
         ("stores: {a: {type: directory, path: x, y: 1}}", ["c.yaml:1: stores.a.y: unknown key"]),
-        ("providers: {A: {}}", ["c.yaml:1: providers.A: expected lower-case letters"]),
+        ("providers: {A: {}}", ["c.yaml:1: providers.A: expected letters, digits"]),
         (
             "providers: {a: {base_url: 'ftp://x'}}",
             ["c.yaml:1: providers.a.base_url: expected a URL that begins with http:// or https://"],

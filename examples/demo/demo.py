@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 def main() -> int:
     """Start the model, then the service with the model's address, and wait for the service."""
     command = [sys.executable, str(HERE / "model_server.py")]
-    # A session of its own: Ctrl-C in a terminal ends the service first, and then we end the model.
+    # A session of its own: Ctrl-C in a terminal reaches us alone, and we end the service first.
     model = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -33,7 +33,12 @@ def main() -> int:
         print(f"a language model answers at {url}")
         serve = [sys.executable, "-m", "prompt_resolver_server", "--tour"]
         options = ["--config", str(HERE / "config.yaml"), *sys.argv[1:]]
-        service = subprocess.Popen([*serve, *options], env={**os.environ, "DEMO_MODEL_URL": url})
+        # It is told of Ctrl-C once, by us: a second time would cut its running calls short.
+        service = subprocess.Popen(
+            [*serve, *options],
+            env={**os.environ, "DEMO_MODEL_URL": url},
+            start_new_session=True,
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda number, _: service.send_signal(number))
         return service.wait()

@@ -53,8 +53,12 @@ def build_sources(loaded: Loaded) -> tuple[Mapping[str, Source], str]:
 
 def _build_store(loaded: Loaded, name: str, settings: DirectorySettings) -> TemplateStore:
     root = loaded.folder / settings.path
-    if not root.is_dir():
+    try:
         came = "a file" if root.exists() else "nothing there"
+        found = root.is_dir()
+    except (OSError, ValueError):
+        came, found = "what is no path", False
+    if not found:
         raise loaded.fault(("stores", name, "path"), f"expected a directory, got {came}")
     return DirectoryStore(name=name, root=root)
 

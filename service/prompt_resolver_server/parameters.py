@@ -1,5 +1,6 @@
 """How a model should answer, as a value; and which further parameters may be passed on."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Literal
@@ -84,28 +85,30 @@ NO_PARAMETERS = Parameters()
 TYPED_PARAMETERS = frozenset(_PARAMETER_NAMES) - {"extra"}
 """The names of the parameters that have a field of their own."""
 
+
+def _fold(name: str) -> str:
+    """Return a name as lenient readers take it: whatever its case, and the marks between words."""
+    return unicodedata.normalize("NFKC", name).casefold().translate(_MARKS)
+
+
+_MARKS = str.maketrans("", "", "-_. ")
+_TYPED_NAMES = frozenset(_fold(name) for name in TYPED_PARAMETERS)
 _OWN_NAMES = frozenset(
     {
-        "model",
-        "messages",
-        "prompt",
-        "stream",
-        "stream_options",
-        "n",
-        "tools",
-        "tool_choice",
-        "functions",
+        *("bestof", "functioncall", "functions", "messages", "model", "n", "prompt", "stream"),
+        *("streamoptions", "toolchoice", "tools"),
     }
 )
 _ROUTING_NAMES = frozenset(
     {
-        *("authorization", "client", "custom_llm_provider", "default_query", "deployment_id"),
-        *("endpoint", "extra_body", "extra_query", "headers", "max_retries", "organization"),
-        *("project", "provider", "proxy", "timeout", "url"),
+        *("accesstoken", "auth", "authorization", "client", "credentials", "customllmprovider"),
+        *("defaultquery", "deploymentid", "endpoint", "extrabody", "extraquery", "fallbacks"),
+        *("headers", "host", "key", "litellmparams", "maxretries", "models", "organization"),
+        *("project", "provider", "proxy", "route", "timeout", "token", "userconfig"),
     }
 )
-_ROUTING_PREFIXES = ("api_", "aws_", "azure_", "vertex_", "http_", "https_")
-_ROUTING_SUFFIXES = ("_url", "_headers", "_credentials", "_api_key", "_api_base", "_proxy")
+_ROUTING_PREFIXES = ("api", "aws", "azure", "vertex", "http", "xapi")
+_ROUTING_SUFFIXES = ("url", "headers", "credentials", "apikey", "apibase", "proxy")
 
 
 def refusal(name: str) -> str | None:
@@ -114,8 +117,8 @@ def refusal(name: str) -> str | None:
     Extra parameters come from callers and from stores. They may tune an answer; what is sent, where
     to and with which key is never theirs to say.
     """
-    folded = name.lower()
-    if folded in TYPED_PARAMETERS:
+    folded = _fold(name)
+    if folded in _TYPED_NAMES:
         return "has a field of its own"
     if folded in _OWN_NAMES:
         return "is set by this service"

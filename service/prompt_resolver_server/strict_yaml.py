@@ -4,6 +4,7 @@ Both the configuration and the headers of prompt files are read with it. What it
 with the line and a text that quotes nothing of the document.
 """
 
+import math
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -94,7 +95,7 @@ class _Reader:
         if isinstance(node, yaml.SequenceNode):
             self._check_tag(node, "tag:yaml.org,2002:seq")
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._read_scalar(node, line)
+        return self._read_scalar(node, line, path)
 
     def _read_mapping(self, node: yaml.MappingNode, path: Path) -> Json:
         self._check_tag(node, "tag:yaml.org,2002:map")
@@ -124,13 +125,18 @@ class _Reader:
             merged = {**values, **merged}
         return merged
 
-    def _read_scalar(self, node: yaml.Node, line: int) -> Json:
+    def _read_scalar(self, node: yaml.Node, line: int, path: Path) -> Json:
         try:
             value: object = self._loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError):
             raise YamlError("expected plain data, not a tag", line) from None
         if isinstance(value, date):
             return value.isoformat()
+        if isinstance(value, float) and not math.isfinite(value):
+            raise YamlError(f"{_name(path)}expected a finite number", line)
+        if isinstance(value, int) and not -(2**63) <= value < 2**64:
+            # What no JSON library of a provider could read.
+            raise YamlError(f"{_name(path)}expected a smaller number", line)
         if value is None or isinstance(value, bool | int | float | str):
             return value
         raise YamlError("expected plain data, not a tag", line)
@@ -139,3 +145,7 @@ class _Reader:
     def _check_tag(node: yaml.Node, expected: str) -> None:
         if node.tag != expected:
             raise YamlError("expected plain data, not a tag", node.start_mark.line + 1)
+
+
+def _name(path: Path) -> str:
+    return ".".join(map(str, path)) + ": " if path else ""

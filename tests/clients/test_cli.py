@@ -157,6 +157,8 @@ def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
         (["resolve"], 2, "expected a prompt's id or --alias"),
         (["resolve", "echo", "--var", "text"], 2, "--var: expected NAME=VALUE, got 'text'"),
         (["resolve", "echo", "--var", "text=\udcff"], 2, "expected UTF-8"),
+        (["resolve", "echo", "--token", "a\nb"], 2, "--token: expected printable ASCII"),
+        (["resolve", "echo", "--timeout", "1e300"], 2, "expected a number of seconds above 0"),
         (["resolve", "echo", "--timeout", "nan"], 2, "expected a number of seconds above 0"),
         (["resolve", "echo", "--timeout", "0"], 2, "expected a number of seconds above 0"),
         (["resolve", "echo", "--timeout", "soon"], 2, "expected a number of seconds above 0"),
@@ -164,7 +166,6 @@ def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
         (["resolve", "echo", "--version", "1", "--environment", "e"], 2, "got both"),
         (["resolve", "echo", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
         (["nonsense"], 2, "invalid choice: 'nonsense'"),
-        (["resolve", "echo", "--timeout", "soon"], 2, "invalid float value: 'soon'"),
     ],
 )
 def test_failures(service: ServiceProcess, arguments: list[str], code: int, problem: str) -> None:
@@ -185,8 +186,13 @@ def test_failures(service: ServiceProcess, arguments: list[str], code: int, prob
         ('{"text": "\\ud800"}', "expected UTF-8"),
         ('{"text": ' + "[" * 20_000 + "]" * 20_000 + "}", "expected fewer levels of nesting"),
         ('{"text": ' + "[" * 400 + "]" * 400 + "}", "expected fewer levels of nesting"),
+        ('{"text": ' + "1" * 400 + "}", "expected smaller numbers"),
+        ('{"text": ' + "1" * 5000 + "}", "expected smaller numbers"),
     ],
-    ids=["no JSON", "no object", "no Unicode", "too deep for JSON", "too deep for a message"],
+    ids=[
+        *("no JSON", "no object", "no Unicode", "too deep for JSON", "too deep for a message"),
+        *("too large for a double", "too large for Python"),
+    ],
 )
 def test_file_that_is_no_variables(
     service: ServiceProcess, tmp_path: Path, text: str, problem: str

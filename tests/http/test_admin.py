@@ -102,7 +102,7 @@ async def test_build(service: RunningService) -> None:
 async def test_callers_make_no_labels(
     service: RunningService, prompts: Path, upstream: Upstream
 ) -> None:
-    """A model that a caller names is a label only once a provider has answered for it."""
+    """A model that only callers name is no label, whether or not a provider answers for it."""
 
     async def fail(exchange: Exchange) -> None:
         await exchange.send_response(b"", status="404 X")
@@ -118,7 +118,7 @@ async def test_callers_make_no_labels(
 
     models = set(re.findall(r'model="([^"]*)"', await service.metrics()))
 
-    assert models == {"other", "real", "templates-own"}
+    assert models == {"other", "templates-own"}
 
 
 def test_models_are_bounded() -> None:

@@ -389,6 +389,8 @@ def test_error_in_place_of_an_answer() -> None:
 def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
     reader = DIALECT.read_stream()
     deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
+    if reader.failure is not None:
+        raise reader.failure
     return deltas, reader.finish
 
 
@@ -448,6 +450,26 @@ def test_other_choices_are_ignored() -> None:
     deltas, _ = feed(event(content="a"), other, END)
 
     assert deltas[1:] == [TextDelta("a")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (b'data: {"error": {"code": 500}}\n\n', InBandError),
+        (b'event: error\ndata: {"message": "x"}\n\n', ProtocolError),
+        (b"data: [DONE]\n\n", ProtocolError),
+        (b"data: nonsense\n\n", ProtocolError),
+    ],
+)
+def test_text_before_a_failure(failure: bytes, kind: type[Exception]) -> None:
+    """Text that arrives together with a failure is told before it."""
+    reader = DIALECT.read_stream()
+
+    deltas = reader.feed(event(content="a") + event(content="b") + failure)
+
+    assert deltas[1:] == [TextDelta("ab")]
+    assert isinstance(reader.failure, kind)
+    assert reader.feed(event(content="c")) == []
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from .show import show_prompt, show_stream
 from .v1 import prompt_resolver_pb2 as pb
 
 _INTERRUPTED = 130
+_MAX_SECONDS = 86_400.0
 _HAS_TO_CHANGE = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RecursionError:
         print(f"prompt-resolver {first}: expected fewer levels of nesting", file=sys.stderr)
         return USAGE_ERROR
+    except OverflowError:
+        print(f"prompt-resolver {first}: expected smaller numbers", file=sys.stderr)
+        return USAGE_ERROR
     except PromptResolverError as error:
         return _fail(error, as_json=parsed.json)
     except KeyboardInterrupt:
@@ -64,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough. Nothing is left to be flushed at the exit.
         sys.stdout = None
         return 0
+    except OSError as error:
+        sys.stdout = None
+        print(f"prompt-resolver {first}: cannot write: {error.strerror}", file=sys.stderr)
+        return 1
 
 
 class _UsageError(Exception):
@@ -151,7 +159,7 @@ def _read_seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
+    if not 0 < seconds <= _MAX_SECONDS:
         raise ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
     return seconds
 
@@ -175,6 +183,8 @@ def _check_encoding(value: object) -> None:
 def _read_options(parsed: object) -> ResolveOptions:
     values = vars(parsed)
     _check_encoding(values)
+    if not (values["token"] or "").isprintable() or not (values["token"] or "").isascii():
+        raise _UsageError("--token: expected printable ASCII")
     options: ResolveOptions = {"variables": _read_variables(values["vars_file"], values["var"])}
     if values["prompt_version"] and values["environment"]:
         raise _UsageError("expected --version or --environment, got both")
@@ -217,6 +227,8 @@ def _read_file(path: str) -> dict[str, Variable]:
         raise _UsageError(f"{path}:{error.lineno}: expected JSON: {error.msg}") from None
     except UnicodeDecodeError:
         raise _UsageError(f"{path}: expected UTF-8") from None
+    except ValueError:
+        raise _UsageError(f"{path}: expected smaller numbers") from None
     except OSError as error:
         raise _UsageError(f"{path}: expected a readable file: {error.strerror}") from None
     if not isinstance(variables, dict):

@@ -29,6 +29,8 @@ class ResolveOptions(TypedDict, total=False):
     """The model, as `<provider>/<model>`, in place of the template's."""
     messages: Sequence[pb.Message]
     """Messages that follow the template's."""
+    placeholders: Mapping[str, pb.MessageList]
+    """Messages for the template's placeholders, by their names."""
     parameters: pb.ModelParameters
     """Parameters that win over the template's."""
     refresh: bool
@@ -53,12 +55,14 @@ class CompleteOptions(ResolveOptions, total=False):
 
 
 def resolve_request(prompt_id: str, options: ResolveOptions) -> pb.ResolveRequest:
-    """Return the request for a rendered prompt."""
+    """Return the request for a rendered prompt. Raises `TypeError` for an unknown option."""
+    _check_names(options, ResolveOptions)
     return pb.ResolveRequest(
         prompt=_ref(prompt_id, options),
         variables=_struct(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
+        placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
         refresh=options.get("refresh", False),
         alias=options.get("alias"),
@@ -66,12 +70,14 @@ def resolve_request(prompt_id: str, options: ResolveOptions) -> pb.ResolveReques
 
 
 def complete_request(kind: type[_Request], prompt_id: str, options: CompleteOptions) -> _Request:
-    """Return the request for an answer, whole or streamed."""
+    """Return the request for an answer, whole or streamed; raises what `resolve_request` does."""
+    _check_names(options, CompleteOptions)
     return kind(
         prompt=_ref(prompt_id, options),
         variables=_struct(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
+        placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
         refresh=options.get("refresh", False),
         alias=options.get("alias"),
@@ -80,6 +86,13 @@ def complete_request(kind: type[_Request], prompt_id: str, options: CompleteOpti
         metadata=options.get("labels"),
         include_resolved=options.get("include_resolved", False),
     )
+
+
+def _check_names(options: Mapping[str, object], known: type) -> None:
+    """Refuse what would otherwise be lost in silence, where no type checker looked."""
+    names = known.__annotations__ | ResolveOptions.__annotations__
+    if unknown := options.keys() - names.keys():
+        raise TypeError(f"unexpected option {min(unknown)!r}; expected some of {', '.join(names)}")
 
 
 def _ref(prompt_id: str, options: ResolveOptions) -> pb.PromptRef:

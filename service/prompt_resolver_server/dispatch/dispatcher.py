@@ -147,8 +147,6 @@ class _Attempt:
     def succeed(self, usage: Usage | None) -> None:
         provider, model = self._choice.provider, self._choice.model
         self.outcome = "ok"
-        # A provider has answered for the name now, so it may be a label although a caller wrote it.
-        self._metrics.know_model(provider, model)
         if usage is not None:
             self._metrics.tokens_used(provider, model, "input", usage.input_tokens)
             self._metrics.tokens_used(provider, model, "output", usage.output_tokens)

@@ -46,8 +46,13 @@ class StreamReader(Protocol):
     def feed(self, chunk: bytes) -> list[Delta]:
         """Return the deltas that the bytes complete. An empty chunk is the end of the stream.
 
-        Raises `ProtocolError` and `InBandError`. After the answer's end, bytes are ignored.
+        After the answer's end, and after a failure, bytes are ignored.
         """
+        ...
+
+    @property
+    def failure(self) -> "ProtocolError | InBandError | None":
+        """What went wrong, if something did: after the deltas that came before it."""
         ...
 
     @property

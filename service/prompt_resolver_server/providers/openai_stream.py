@@ -13,7 +13,7 @@ from ..answers import (
 )
 from ..parameters import Json
 from ..prompts import Reasoning
-from .dialect import ProtocolError
+from .dialect import InBandError, ProtocolError
 from .openai_tool_calls import ToolCallReader
 from .openai_wire import (
     MAX_WORD,
@@ -39,26 +39,28 @@ class OpenAIStreamReader:
         self._calls = ToolCallReader()
         self._refused = False
         self.finish: Finish | None = None
+        self.failure: ProtocolError | InBandError | None = None
         self.chunks = 0
         self.characters = 0
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None:
+        if self.finish is not None or self.failure is not None:
             return []
-        try:
-            events = self._events.feed(chunk)
-        except SseError as error:
-            raise ProtocolError(str(error)) from None
         deltas: list[Delta] = []
-        for event in events:
-            if event == b"[DONE]":
-                self._end()
-                break
-            if isinstance(event, ErrorEvent):
-                raise_error(event)
-            self.chunks += 1
-            self._take(read_document(event), deltas)
+        try:
+            for event in self._events.feed(chunk):
+                if event == b"[DONE]":
+                    self._end()
+                    break
+                if isinstance(event, ErrorEvent):
+                    raise_error(event)
+                self.chunks += 1
+                self._take(read_document(event), deltas)
+        except SseError as error:
+            self.failure = ProtocolError(str(error))
+        except (ProtocolError, InBandError) as error:
+            self.failure = error
         return _coalesce(deltas)
 
     def _end(self) -> None:

@@ -1,6 +1,8 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -12,7 +14,9 @@ from .failures import Failures, retry_after
 from .transport import HttpRequest, HttpResponse, Timeouts, Transport, TransportError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
+MAX_STREAM_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
+_ERROR_S = 2.0
 _WHOLE = "application/json"
 _STREAM = "text/event-stream"
 
@@ -85,6 +89,7 @@ class RemoteProvider:
         failures = self._failures(request, caller_key)
         reader = self._dialect.read_stream()
         streaming = True
+        received = 0
         try:
             async with self._transport.post(self._address(wire, caller_key)) as response:
                 await self._check_status(response, failures)
@@ -94,8 +99,13 @@ class RemoteProvider:
                     return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
                 while reader.finish is None:
                     chunk = await response.read_some()
+                    received += len(chunk)
+                    if received > MAX_STREAM_BYTES:
+                        raise TransportError("too_large")
                     if deltas := reader.feed(chunk):
                         await emit(deltas)
+                    if reader.failure is not None:
+                        raise reader.failure
                     if not chunk and reader.finish is None:
                         raise TransportError("cut")
         except TransportError as error:
@@ -130,10 +140,11 @@ class RemoteProvider:
         """Raise for a response that reports a failure."""
         if response.status != HTTPStatus.OK:
             wait_s = retry_after(response)
-            try:
-                body = await response.read(_MAX_ERROR_BYTES)
-            except TransportError:
-                body = b""
+            body = b""
+            # The status says enough where the body does not come.
+            with suppress(TransportError, TimeoutError):
+                async with asyncio.timeout(_ERROR_S):
+                    body = await response.read(_MAX_ERROR_BYTES)
             reason = self._dialect.classify(response.status, body)
             raise failures.of_status(response.status, reason, retry_after_s=wait_s)
         if response.header("content-encoding") not in ("", "identity"):

@@ -79,7 +79,7 @@ class SseParser:
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
-            self._data_bytes += len(value)
+            self._data_bytes += len(line) + 1
             if self._data_bytes > MAX_EVENT_BYTES:
                 raise SseError("an event of more than 1 MiB")
         elif name == b"event":

@@ -5,8 +5,9 @@ import json
 from ..parameters import Json
 from .substitution import Place
 
-# Made once: `json.dumps` makes one for each call.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+# Made once: `json.dumps` makes one for each call. A Struct keeps no order of its keys, and a prompt
+# that changes from call to call is a prompt that no provider can cache.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 
 
 class ValueUnwritableError(Exception):

@@ -27,6 +27,8 @@ from .status import to_status
 
 _log = logging.getLogger(__name__)
 
+_ABORT_S = 2.0
+
 _Request = TypeVar("_Request", bound=Message)
 _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
 _Result = TypeVar("_Result")
@@ -148,7 +150,16 @@ class Calls:
                 metrics.sent.inc()
 
             async def work(caller: Caller) -> None:
-                await handle(_parse(request_type, data), caller, send)
+                try:
+                    # A caller that does not read holds its stream no longer than its deadline.
+                    async with asyncio.timeout_at(caller.deadline):
+                        await handle(_parse(request_type, data), caller, send)
+                except TimeoutError:
+                    raise ServerError(
+                        Reason.DEADLINE,
+                        "the deadline passed while the caller did not read",
+                        metadata={"phase": "send", "attempts": "1"},
+                    ) from None
 
             await self._run(known, context, work)
 
@@ -182,7 +193,9 @@ class Calls:
             status = to_status(error, repeatable=method.repeatable)
             code = status.code.name
             _log_failure(method, context, code, error)
-            await context.abort(status.code, status.message, status.trailers)
+            # The end of a stream waits for what the caller has yet to read.
+            async with asyncio.timeout(_ABORT_S):
+                await context.abort(status.code, status.message, status.trailers)
         finally:
             self._running.discard(task)
             if not self._running:

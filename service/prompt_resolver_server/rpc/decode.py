@@ -6,11 +6,13 @@ Raises `CallError` for whatever the contract forbids, with the field's path.
 import math
 from collections.abc import Sequence
 
+from google.protobuf import struct_pb2
+
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import Credentials
 from ..errors import CallError, Reason, Violation, invalid_request
-from ..parameters import NO_PARAMETERS, JsonSchema, Parameters, ResponseFormat, refusal
+from ..parameters import NO_PARAMETERS, Json, JsonSchema, Parameters, ResponseFormat, refusal
 from ..prompts import (
     Media,
     MediaKind,
@@ -46,23 +48,10 @@ def read_query(
     request: pb.ResolveRequest | CompleteRequest, *, credentials: Credentials, deadline: float
 ) -> Query:
     """Return what a request asks."""
-    try:
-        return _read_query(request, credentials, deadline)
-    except StructTooLargeError:
-        raise CallError(
-            Reason.VARIABLES_INVALID,
-            f"variables: expected at most {MAX_VALUES} values",
-            violations=(Violation("variables", "too many values"),),
-        ) from None
-
-
-def _read_query(
-    request: pb.ResolveRequest | CompleteRequest, credentials: Credentials, deadline: float
-) -> Query:
     return Query(
         prompt=_prompt_ref(request.prompt),
         deadline=deadline,
-        variables=to_dict(request.variables),
+        variables=_plain(request.variables, "variables"),
         model=_name("model", request.model) if request.HasField("model") else None,
         messages=_messages(request.messages),
         parameters=_parameters(request),
@@ -73,6 +62,18 @@ def _read_query(
         tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
         credentials=credentials,
     )
+
+
+def _plain(struct: struct_pb2.Struct, path: str) -> dict[str, Json]:
+    try:
+        return to_dict(struct)
+    except StructTooLargeError:
+        reason = Reason.VARIABLES_INVALID if path == "variables" else Reason.REQUEST_INVALID
+        raise CallError(
+            reason,
+            f"{path}: expected at most {MAX_VALUES} values",
+            violations=(Violation(path, "too many values"),),
+        ) from None
 
 
 def _name(field: str, name: str) -> str:
@@ -197,7 +198,9 @@ def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
             Tool(
                 name=tool.name,
                 description=tool.description,
-                parameters=to_dict(tool.parameters) if tool.HasField("parameters") else None,
+                parameters=_plain(tool.parameters, f"tools[{index}].parameters")
+                if tool.HasField("parameters")
+                else None,
                 strict=tool.strict if tool.HasField("strict") else None,
             )
         )
@@ -240,7 +243,7 @@ def _parameters(request: pb.ResolveRequest | CompleteRequest) -> Parameters:
         parallel_tool_calls=(
             wire.parallel_tool_calls if wire.HasField("parallel_tool_calls") else None
         ),
-        extra=to_dict(wire.extra),
+        extra=_plain(wire.extra, "parameters.extra"),
     )
     _check_ranges(parameters)
     return parameters
@@ -295,7 +298,7 @@ def _response_format(wire: pb.ModelParameters) -> ResponseFormat | None:
                 type="json_schema",
                 json_schema=JsonSchema(
                     name=schema.name,
-                    schema=to_dict(schema.schema),
+                    schema=_plain(schema.schema, f"{path}.json_schema.schema"),
                     strict=schema.strict if schema.HasField("strict") else None,
                 ),
             )

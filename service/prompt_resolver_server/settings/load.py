@@ -33,6 +33,7 @@ _EXPECTED = {
     "int_type": "a whole number",
     "model_type": "a mapping",
     "path_type": "a path",
+    "string_too_short": "a name",
     "string_type": "text",
     "tuple_type": "a list",
 }
@@ -130,7 +131,8 @@ class _Source:
         place: Place = tuple(error["loc"])
         if place and place[-1] == "[key]":
             return self.at(
-                place[:-1], "expected lower-case letters, digits, '_', '.' and '-' in a name"
+                place[:-1],
+                "expected letters, digits, '_', '.' and '-' in a name, in lower case for providers",
             )
         match error["type"]:
             case "missing":

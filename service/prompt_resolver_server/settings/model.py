@@ -4,6 +4,7 @@ Our own blocks refuse keys that they do not know. LiteLLM's blocks take whatever
 what has no meaning here is told when the service starts.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ from .address import parse_address
 from .secrets import FileSecret, FixedSecret, Secret
 
 PROVIDER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+_STORE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class _Block(BaseModel):
@@ -41,6 +43,8 @@ def _read_secret(value: Json | Secret) -> Secret | None:
         if secret.reveal() is None:
             raise ValueError("expected a readable file with a secret in it")
         return secret
+    if not value or not value.isascii() or not value.isprintable():
+        raise ValueError("expected printable ASCII, and not an empty text")
     return FixedSecret(value)
 
 
@@ -53,6 +57,7 @@ def _check_url(value: str | None) -> str | None:
     try:
         parts = urlsplit(value)
         well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        well_formed = well_formed and not re.search(r"[\s\x00-\x1f\x7f]", value)
     except ValueError:
         well_formed = False
     if not well_formed:
@@ -186,7 +191,7 @@ class AliasParams(BaseModel):
 class AliasSettings(_Block):
     """One row of LiteLLM's `model_list`."""
 
-    model_name: str
+    model_name: Annotated[str, Field(min_length=1)]
     litellm_params: AliasParams
     model_info: dict[str, Json] = Field(default_factory=dict)
     """LiteLLM's notes on the model. Without effect here."""
@@ -207,7 +212,9 @@ class Settings(_Block):
     """A whole configuration."""
 
     server: ServerSettings = ServerSettings()
-    stores: dict[str, StoreSettings] = Field(default_factory=dict)
+    stores: dict[Annotated[str, Field(pattern=_STORE_NAME)], StoreSettings] = Field(
+        default_factory=dict
+    )
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""

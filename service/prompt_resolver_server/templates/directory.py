@@ -78,7 +78,8 @@ class DirectoryStore:
     def _read(self, path: str, ref: PromptRef) -> tuple[bytes, _Signature | None]:
         """Read a file below the root, and nothing else."""
         try:
-            root, target = os.path.realpath(self._root), os.path.realpath(path, strict=True)
+            root = self._find_root()
+            target = os.path.realpath(path, strict=True)
             if os.path.commonpath((root, target)) != root:
                 raise prompt_not_found(ref, store=self._name)
             # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
@@ -101,6 +102,19 @@ class DirectoryStore:
         # the look of a file that has just been written proves nothing.
         settled = abs(time.time() - status.st_mtime) > _SETTLED_S
         return content, _signature(status) if settled else None
+
+    def _find_root(self) -> str:
+        """Return where the root is. A volume that is not mounted has no prompts to be missed."""
+        try:
+            root = os.path.realpath(self._root, strict=True)
+            os.stat(os.path.join(root, os.curdir))
+        except OSError:
+            raise StoreError(
+                Reason.STORE_UNAVAILABLE,
+                f"store {self._name!r}: its directory is not there",
+                metadata={"store": self._name},
+            ) from None
+        return root
 
     def _parse(self, content: bytes, ref: PromptRef, digest: str) -> Template:
         location = ref.id + _ENDING

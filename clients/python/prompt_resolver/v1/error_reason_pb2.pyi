@@ -124,8 +124,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
     """
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 34
-    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch` or `upstream`, and
-    `attempts`, the number of calls made to providers.
+    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream` or
+    `send`, and `attempts`, the number of calls made to providers.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 35
     """RESOURCE_EXHAUSTED: this server sheds load. With `RetryInfo`."""
@@ -254,8 +254,8 @@ ERROR_REASON_UPSTREAM_TRUNCATED: ErrorReason.ValueType  # 33
 tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
 """
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 34
-"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch` or `upstream`, and
-`attempts`, the number of calls made to providers.
+"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream` or
+`send`, and `attempts`, the number of calls made to providers.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 35
 """RESOURCE_EXHAUSTED: this server sheds load. With `RetryInfo`."""
