@@ -93,6 +93,16 @@ general_settings: {master_key: os.environ/KEY}
             "stores: {a: {type: ftp, path: x}}",
             ["c.yaml:1: stores.a.type: expected one of 'directory', 'humanloop'"],
         ),
+        ("stores: {a: {path: x}}", ["c.yaml:1: stores.a: expected the key 'type'"]),
+        ("stores: {a: 5}", ["c.yaml:1: stores.a: expected a mapping, got a number"]),
+        ("stores: {a: {type: humanloop, path: x}}", ["c.yaml:1: stores.a.path: unknown key"]),
+        (
+            "stores:\n  a:\n    type: humanloop\n    timeout_s: 0\n    api_key: [x]",
+            [
+                "c.yaml:5: stores.a.api_key: expected text, got a list",
+                "c.yaml:4: stores.a.timeout_s: expected greater than 0, got a number",
+            ],
+        ),
         ("stores: {a: {type: directory, path: x, y: 1}}", ["c.yaml:1: stores.a.y: unknown key"]),
         ("providers: {A: {}}", ["c.yaml:1: providers.A: expected lower-case letters"]),
         (
