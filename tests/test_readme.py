@@ -14,6 +14,7 @@ from prompt_resolver_server.settings.model import (
     CacheSettings,
     DirectorySettings,
     GeneralSettings,
+    HumanloopSettings,
     ProviderSettings,
     ServerSettings,
 )
@@ -72,9 +73,11 @@ def test_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(config)
 
-    loaded = load_settings(path, {"OPENAI_API_KEY": "k", "MASTER_KEY": "m"})
+    loaded = load_settings(
+        path, {"OPENAI_API_KEY": "k", "HUMANLOOP_API_KEY": "h", "MASTER_KEY": "m"}
+    )
 
-    assert set(loaded.settings.stores) == {"local"}
+    assert set(loaded.settings.stores) == {"local", "team"}
     assert set(loaded.settings.providers) == {"openai", "smol"}
     assert loaded.without_effect == ()
 
@@ -98,6 +101,7 @@ def test_settings_are_complete() -> None:
         assert name.removesuffix("timeout_s") in README, name
     for name in (
         *DirectorySettings.model_fields,
+        *HumanloopSettings.model_fields,
         *CacheSettings.model_fields,
         *GeneralSettings.model_fields,
     ):

@@ -8,6 +8,7 @@ import pytest
 from prompt_resolver_server.settings import ConfigError, Loaded, load_settings
 from prompt_resolver_server.settings.address import Address, parse_address
 from prompt_resolver_server.settings.environment import Environment
+from prompt_resolver_server.settings.model import DirectorySettings
 from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
 
 
@@ -50,7 +51,9 @@ general_settings: {master_key: os.environ/KEY}
 
     settings = loaded.settings
     assert settings.server.drain_s == 5
-    assert settings.stores["local"].path == Path("prompts")
+    store = settings.stores["local"]
+    assert isinstance(store, DirectorySettings)
+    assert store.path == Path("prompts")
     assert settings.model_list[0].litellm_params.prompt_version == "2"
     for secret in (
         settings.providers["openai"].api_key,
@@ -88,7 +91,17 @@ general_settings: {master_key: os.environ/KEY}
         ("stores: {a: {type: directory}}", ["c.yaml:1: stores.a: expected the key 'path'"]),
         (
             "stores: {a: {type: ftp, path: x}}",
-            ["c.yaml:1: stores.a.type: expected 'directory'"],
+            ["c.yaml:1: stores.a.type: expected one of 'directory', 'humanloop'"],
+        ),
+        ("stores: {a: {path: x}}", ["c.yaml:1: stores.a: expected the key 'type'"]),
+        ("stores: {a: 5}", ["c.yaml:1: stores.a: expected a mapping, got a number"]),
+        ("stores: {a: {type: humanloop, path: x}}", ["c.yaml:1: stores.a.path: unknown key"]),
+        (
+            "stores:\n  a:\n    type: humanloop\n    timeout_s: 0\n    api_key: [x]",
+            [
+                "c.yaml:5: stores.a.api_key: expected text, got a list",
+                "c.yaml:4: stores.a.timeout_s: expected greater than 0, got a number",
+            ],
         ),
         ("stores: {a: {type: directory, path: x, y: 1}}", ["c.yaml:1: stores.a.y: unknown key"]),
         ("providers: {A: {}}", ["c.yaml:1: providers.A: expected letters, digits"]),

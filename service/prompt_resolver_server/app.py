@@ -84,7 +84,8 @@ async def serve(
 
 
 async def _build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStack) -> Resolver:
-    sources, default_store = build_sources(loaded)
+    tls = _build_tls(loaded)
+    sources, default_store = build_sources(loaded, tls)
     cache = loaded.settings.cache
     templates = TemplateCache(
         sources=sources,
@@ -97,7 +98,7 @@ async def _build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStac
         ),
     )
     stack.push_async_callback(templates.aclose)
-    transport = AiohttpTransport(tls=_build_tls(loaded), find_proxy=loaded.environment.proxy_for)
+    transport = AiohttpTransport(tls=tls, find_proxy=loaded.environment.proxy_for)
     stack.push_async_callback(transport.aclose)
     factory = ProviderFactory(loaded, transport)
     providers = factory.make_all()

@@ -1,5 +1,6 @@
 """Turns the configuration into stores, providers and aliases."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,36 +23,55 @@ from .settings.model import (
     AliasParams,
     AliasSettings,
     DirectorySettings,
+    HumanloopSettings,
     ProviderSettings,
 )
 from .settings.secrets import Secret
 from .templates.cache import Source
 from .templates.directory import DirectoryStore
 from .templates.fields import FieldError, read_parameters
+from .templates.humanloop import HumanloopStore
 from .templates.store import TemplateStore
+from .templates.web import WebClient
 
 EXAMPLES = Path(__file__).parent / "examples"
 """The prompts that are served where no store is configured."""
 
 ECHO = "echo"
 
+HUMANLOOP = "humanloop"
+_HUMANLOOP_URL = "https://api.humanloop.com/v5"
 
-def build_sources(loaded: Loaded) -> tuple[Mapping[str, Source], str]:
-    """Return the configured stores by name, and the name of the default one."""
+
+def build_sources(loaded: Loaded, tls: ssl.SSLContext) -> tuple[Mapping[str, Source], str]:
+    """Return the stores by name, and the name of the default one.
+
+    The store `humanloop` is there without being configured, but not as the default one.
+    """
     settings = loaded.settings
     stores = {
-        name: Source(_build_store(loaded, name, store), store.ttl_s)
+        name: Source(_build_store(loaded, name, store, tls), store.ttl_s)
         for name, store in settings.stores.items()
     }
     if not stores:
         stores["examples"] = Source(DirectoryStore(name="examples", root=EXAMPLES), ttl_s=0)
     default = settings.default_store or next(iter(stores))
+    if HUMANLOOP not in stores:
+        own = HumanloopSettings(type="humanloop")
+        stores[HUMANLOOP] = Source(_build_humanloop(loaded, HUMANLOOP, own, tls), own.ttl_s)
     if default not in stores:
         raise loaded.fault(("default_store",), f"expected one of {', '.join(stores)}")
     return stores, default
 
 
-def _build_store(loaded: Loaded, name: str, settings: DirectorySettings) -> TemplateStore:
+def _build_store(
+    loaded: Loaded,
+    name: str,
+    settings: DirectorySettings | HumanloopSettings,
+    tls: ssl.SSLContext,
+) -> TemplateStore:
+    if isinstance(settings, HumanloopSettings):
+        return _build_humanloop(loaded, name, settings, tls)
     root = loaded.folder / settings.path
     try:
         came = "a file" if root.exists() else "nothing there"
@@ -61,6 +81,29 @@ def _build_store(loaded: Loaded, name: str, settings: DirectorySettings) -> Temp
     if not found:
         raise loaded.fault(("stores", name, "path"), f"expected a directory, got {came}")
     return DirectoryStore(name=name, root=root)
+
+
+def _build_humanloop(
+    loaded: Loaded, name: str, settings: HumanloopSettings, tls: ssl.SSLContext
+) -> TemplateStore:
+    environment = loaded.environment
+    key = settings.api_key or environment.secret(("HUMANLOOP_API_KEY",))
+    client = WebClient(
+        name=name,
+        base_url=(
+            settings.base_url or environment.first(("HUMANLOOP_BASE_URL",)) or _HUMANLOOP_URL
+        ),
+        timeout_s=settings.timeout_s,
+        tls=tls,
+        find_proxy=environment.proxy_for,
+    )
+    return HumanloopStore(
+        name=name,
+        client=client,
+        timeout_s=settings.timeout_s,
+        find_key=key.reveal,
+        key_hint=f"stores.{name}.api_key or HUMANLOOP_API_KEY",
+    )
 
 
 class ProviderFactory:

@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 
 from typing_extensions import override
 
+# They tell the address of every request, and with it the ids of prompts.
+_TALKATIVE = ("httpx", "httpcore")
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -40,6 +43,8 @@ def configure_logs(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def where(exception: BaseException) -> list[str]:

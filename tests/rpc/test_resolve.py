@@ -224,7 +224,7 @@ async def test_unknown_store(service: RunningService) -> None:
     error = await failure(service.client.resolve("greet", store="elsewhere"))
 
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "STORE_UNKNOWN")
-    assert error.message == "prompt.store: expected one of local, got 'elsewhere'"
+    assert error.message == "prompt.store: expected one of local, humanloop, got 'elsewhere'"
 
 
 async def test_selector_that_is_empty(service: RunningService) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 class Exchange:
     """One request, and the connection on which it came."""
 
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -174,4 +175,5 @@ async def _read_request(
     request_line, *lines = head.strip().split("\r\n")
     headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
     body = await reader.readexactly(int(headers.get("content-length", "0")))
-    return Exchange(request_line.split(" ")[1], headers, body, reader, writer)
+    method, path, _ = request_line.split(" ")
+    return Exchange(method, path, headers, body, reader, writer)

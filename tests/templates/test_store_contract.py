@@ -1,6 +1,8 @@
 """What every store promises, tested on every store."""
 
-from collections.abc import Callable
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,35 +11,72 @@ import pytest
 from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.directory import DirectoryStore
+from prompt_resolver_server.templates.humanloop import HumanloopStore
 from prompt_resolver_server.templates.store import TemplateStore
+from prompt_resolver_server.templates.web import WebClient
+from tests.support.humanloop import KEY, running_humanloop
 from tests.support.prompts import write_prompt
 
 
 @dataclass
 class Subject:
-    """A store with a prompt `team/hello` in it that says "one", and what can be done to it."""
+    """A store with a prompt `team/hello` in it that says "one", and what can be done to it.
+
+    `prompt_id` is the id that the store itself gives the prompt.
+    """
 
     store: TemplateStore
+    prompt_id: str
     say: Callable[[str], object]
     break_it: Callable[[], object]
     remove: Callable[[], object]
 
 
-def directory(folder: Path) -> Subject:
+@asynccontextmanager
+async def directory(folder: Path) -> AsyncIterator[Subject]:
     path = write_prompt(folder, "team/hello", "<user>\none\n</user>")
-    return Subject(
+    yield Subject(
         store=DirectoryStore(name="subject", root=folder),
+        prompt_id="team/hello",
         say=lambda text: write_prompt(folder, "team/hello", f"<user>\n{text}\n</user>"),
         break_it=lambda: path.write_text("nonsense"),
         remove=path.unlink,
     )
 
 
-@pytest.fixture(params=[directory])
-def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Subject:
-    made = request.param(tmp_path)
-    assert isinstance(made, Subject)
-    return made
+@asynccontextmanager
+async def humanloop(_: Path) -> AsyncIterator[Subject]:
+    async with running_humanloop() as api:
+
+        def say(text: str, **fields: int) -> None:
+            version = f"prv_{text}"
+            prompt = api.put("team/hello", prompt_id="pr_1", version=version, template=text)
+            prompt.versions[version] |= fields
+
+        say("one")
+        tls = ssl.create_default_context()
+        client = WebClient(name="subject", base_url=api.url, timeout_s=5, tls=tls)
+        store = HumanloopStore(
+            name="subject", client=client, timeout_s=5, find_key=lambda: KEY, key_hint="the key"
+        )
+        yield Subject(
+            store=store,
+            prompt_id="pr_1",
+            say=say,
+            break_it=lambda: say("one", max_tokens=0),
+            remove=api.prompts.clear,
+        )
+        await store.aclose()
+
+
+Make = Callable[[Path], AbstractAsyncContextManager[Subject]]
+
+
+@pytest.fixture(params=[directory, humanloop], ids=lambda make: str(make.__name__))
+async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
+    make: Make = request.param
+    async with make(tmp_path) as made:
+        yield made
 
 
 HELLO = PromptRef(id="team/hello")
@@ -47,7 +86,7 @@ async def test_fetches(subject: Subject) -> None:
     """A prompt is fetched with its id, its version and the hash of its content."""
     template = await subject.store.fetch(HELLO, None)
 
-    assert (template.id, template.messages[0].text) == ("team/hello", "one")
+    assert (template.id, template.messages[0].text) == (subject.prompt_id, "one")
     assert template.version
     assert len(template.content_sha256) == 64
 

@@ -31,6 +31,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
+    "model_attributes_type": "a mapping",
     "model_type": "a mapping",
     "path_type": "a path",
     "string_too_short": "a name",
@@ -129,6 +130,9 @@ class _Source:
     def describe(self, error: ErrorDetails, values: Json) -> str:
         """Return the line for a fault that validation found."""
         place: Place = tuple(error["loc"])
+        if place[:1] == ("stores",) and len(place) > 3:
+            # What pydantic puts in between is the store's type, which is no key of the file.
+            place = (*place[:2], *place[3:])
         if place and place[-1] == "[key]":
             return self.at(
                 place[:-1],
@@ -137,6 +141,11 @@ class _Source:
         match error["type"]:
             case "missing":
                 return self.at(place[:-1], f"expected the key {place[-1]!r}")
+            case "union_tag_not_found":
+                return self.at(place, "expected the key 'type'")
+            case "union_tag_invalid":
+                known = error["ctx"]["expected_tags"]
+                return self.at((*place, "type"), f"expected one of {known}")
             case "extra_forbidden":
                 return self.at(place, _unknown_key(place))
             case "value_error":

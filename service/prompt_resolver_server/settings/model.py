@@ -120,7 +120,21 @@ class DirectorySettings(_Block):
     """How long a file is served without looking at it again; 0: it is looked at with each call."""
 
 
-StoreSettings = DirectorySettings
+class HumanloopSettings(_Block):
+    """A store that is Humanloop's v5 API, or whatever speaks it."""
+
+    type: Literal["humanloop"]
+    base_url: _Url = None
+    """Where it is, `/v5` included; unset: `HUMANLOOP_BASE_URL`, else Humanloop's own."""
+    api_key: _Secret = None
+    """Its key: text, `os.environ/NAME` or `file:/path`; unset: `HUMANLOOP_API_KEY`."""
+    ttl_s: _Ttl = 60.0
+    """How long a prompt is served before the store is asked again; 0: it is asked each time."""
+    timeout_s: _Seconds = 5.0
+    """How long a prompt may take to be fetched, whatever requests that takes."""
+
+
+StoreSettings = Annotated[DirectorySettings | HumanloopSettings, Field(discriminator="type")]
 
 
 class CacheSettings(_Block):

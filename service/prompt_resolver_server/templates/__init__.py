@@ -1,5 +1,5 @@
 """Template fetching: the stores, and the cache in front of them.
 
 A new store is a module here with a class that is a `TemplateStore`, settings for it in
-`settings/stores.py`, and a line in `app.py`'s table of stores.
+`settings/model.py`, and a branch where `assembly.py` builds stores.
 """

@@ -1,0 +1,204 @@
+"""The HTTP client of stores that are somebody's service.
+
+It fetches small JSON documents and nothing else: no redirect is followed, no cookie is kept, no
+body is unpacked, and none is read beyond its cap. Bodies of failures are not read at all: they are
+somebody else's texts.
+"""
+
+import asyncio
+import email.utils
+import importlib
+import ssl
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import TYPE_CHECKING, cast
+
+from ..errors import Reason, StoreError
+
+if TYPE_CHECKING:
+    import httpx
+
+MAX_BYTES = 1024 * 1024
+"""How large an answer may be."""
+
+_CONNECT_S = 2.0
+_KEEPALIVE_S = 15.0
+_MAX_CONNECTIONS = 100
+_MAX_RETRY_AFTER_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRequest:
+    """A request: the path is below the store's base URL, and percent-encoded."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAnswer:
+    """An answer; the body is there where the status is 200."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    retry_after_s: float | None = None
+
+
+class WebClient:
+    """Talks to the service of one store. `name` is the store's own, for errors.
+
+    What it needs is imported and built when it is first used: a service that never asks this store
+    pays nothing for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        base_url: str,
+        timeout_s: float,
+        tls: ssl.SSLContext,
+        find_proxy: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        self._name = name
+        self._base_url = base_url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._tls = tls
+        self._find_proxy = find_proxy
+        self._building = asyncio.Lock()
+        self._client: httpx.AsyncClient | None = None
+
+    async def send(self, request: WebRequest) -> WebAnswer:
+        """Send a request and return the answer, whatever its status.
+
+        How long that may take is for the caller to say. Raises STORE_UNAVAILABLE where no answer
+        comes, or only a part of one.
+        """
+        client = self._client or await self._build()
+        import httpx  # noqa: PLC0415 - it is here by now
+
+        received = False
+        try:
+            async with client.stream(
+                request.method,
+                f"{self._base_url}{request.path}",
+                params=request.query or None,
+                headers=request.headers,
+                content=request.body,
+            ) as response:
+                received = True
+                if response.status_code != httpx.codes.OK:
+                    wait_s = read_retry_after(response.headers.get("retry-after", ""))
+                    return WebAnswer(status=response.status_code, retry_after_s=wait_s)
+                return WebAnswer(status=response.status_code, body=await self._read(response))
+        except httpx.TimeoutException:
+            raise self.unavailable("timeout", "did not answer in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            if received:
+                raise self.garbage("the answer was cut short") from None
+            if _is_about_tls(error):
+                raise self.unavailable("tls", "could not be reached securely") from None
+            raise self.unavailable("unreachable", "could not be reached") from None
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    def unavailable(
+        self, problem: str, told: str, *, retry_after_s: float | None = None, **metadata: str
+    ) -> StoreError:
+        """Return the error for a store that does not answer as it should."""
+        return StoreError(
+            Reason.STORE_UNAVAILABLE,
+            f"store {self._name!r} {told}",
+            metadata={"store": self._name, "problem": problem, **metadata},
+            retry_after_s=retry_after_s,
+        )
+
+    def garbage(self, told: str) -> StoreError:
+        """Return the error for an answer that makes no sense, and tell why, without a value."""
+        return self.unavailable("garbage", f"answered what cannot be used: {told}")
+
+    async def _build(self) -> "httpx.AsyncClient":
+        async with self._building:
+            if self._client is None:
+                # It takes a tenth of a second, which other calls would have to wait.
+                await asyncio.to_thread(_import_client)
+                self._client = self._make()
+            return self._client
+
+    def _make(self) -> "httpx.AsyncClient":
+        import httpx  # noqa: PLC0415 - see `_build`
+
+        try:
+            return httpx.AsyncClient(
+                # The caller limits the whole; what comes first is noticed sooner.
+                timeout=httpx.Timeout(
+                    self._timeout_s, connect=min(_CONNECT_S, self._timeout_s), pool=self._timeout_s
+                ),
+                limits=httpx.Limits(
+                    max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
+                ),
+                verify=self._tls,
+                proxy=self._find_proxy(self._base_url),
+                trust_env=False,
+                follow_redirects=False,
+                # One caller's session is not another's.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            )
+        except (ValueError, ImportError, httpx.InvalidURL):
+            raise self.unavailable("proxy", "cannot be reached by the configured proxy") from None
+
+    async def _read(self, response: "httpx.Response") -> bytes:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise self.garbage("expected a body that is not compressed")
+        chunks = []
+        size = 0
+        async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as stream:
+            async for chunk in stream:
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise self.unavailable(
+                        "too_large", f"answered with more than {MAX_BYTES} bytes"
+                    )
+                chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def read_retry_after(value: str, *, now: datetime | None = None) -> float | None:
+    """Return how many seconds a `Retry-After` asks to wait; None if it says nothing usable."""
+    try:
+        if value.isascii() and value.isdecimal():
+            return min(float(value), _MAX_RETRY_AFTER_S)
+        moment = email.utils.parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    return min(max(0.0, seconds), _MAX_RETRY_AFTER_S)
+
+
+def _import_client() -> None:
+    importlib.import_module("httpx")
+    # What httpx imports when it first connects.
+    importlib.import_module("httpcore._backends.anyio")
+    importlib.import_module("anyio._backends._asyncio")
+
+
+def _is_about_tls(error: BaseException | None) -> bool:
+    """Tell whether a failure was caused by TLS, which httpx does not tell apart."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
