@@ -23,28 +23,15 @@ from ..answers import (
 from ..parameters import Parameters, ResponseFormat
 from ..prompts import (
     CacheResult,
-    Media,
-    Message,
-    Part,
-    Reasoning,
-    Refusal,
     ResolvedPrompt,
-    Role,
     ServedTemplate,
     Template,
-    Text,
     Tool,
     ToolChoice,
 )
+from .messages import fill_message, write_reasoning
 from .structs import to_struct
 
-_ROLES: Mapping[Role, pb.Role.ValueType] = {
-    "system": pb.ROLE_SYSTEM,
-    "developer": pb.ROLE_DEVELOPER,
-    "user": pb.ROLE_USER,
-    "assistant": pb.ROLE_ASSISTANT,
-    "tool": pb.ROLE_TOOL,
-}
 _CACHE_RESULTS: Mapping[CacheResult, pb.CacheResult.ValueType] = {
     "hit": pb.CACHE_RESULT_HIT,
     "miss": pb.CACHE_RESULT_MISS,
@@ -85,7 +72,7 @@ def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     if prompt.served is not None:
         _add_serving(response.prompt, prompt.served)
     for message in prompt.messages:
-        _fill_message(response.messages.add(), message)
+        fill_message(response.messages.add(), message)
     return response
 
 
@@ -131,7 +118,7 @@ def write_completed(
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
     )
-    _fill_message(response.message, answer.message)
+    fill_message(response.message, answer.message)
     return response
 
 
@@ -163,7 +150,7 @@ def write_delta(
                 )
             )
         case ReasoningDelta():
-            return pb.CompleteStreamResponse(reasoning_delta=_reasoning(delta.reasoning))
+            return pb.CompleteStreamResponse(reasoning_delta=write_reasoning(delta.reasoning))
         case RefusalDelta():
             return pb.CompleteStreamResponse(refusal_delta=delta.text)
 
@@ -207,56 +194,6 @@ def _add_serving(info: pb.PromptInfo, served: ServedTemplate) -> None:
     _set_duration(info.age, served.age_s)
     info.stale = served.stale
     info.reason = served.reason
-
-
-def _fill_message(wire: pb.Message, message: Message) -> None:
-    # Filling what a response already holds costs a third of making it first.
-    wire.role = _ROLES[message.role]
-    for part in message.content:
-        if isinstance(part, Text):
-            wire.content.add().text = part.text
-        else:
-            wire.content.append(_part(part))
-    if message.name is not None:
-        wire.name = message.name
-    for call in message.tool_calls:
-        wire.tool_calls.add(
-            id=call.id,
-            name=call.name,
-            arguments_json=call.arguments_json,
-            signature=call.signature,
-        )
-    if message.tool_call_id is not None:
-        wire.tool_call_id = message.tool_call_id
-
-
-def _part(part: Part) -> pb.ContentPart:
-    match part:
-        case Text():
-            return pb.ContentPart(text=part.text)
-        case Refusal():
-            return pb.ContentPart(refusal=part.text)
-        case Reasoning():
-            return pb.ContentPart(reasoning=_reasoning(part))
-        case Media(kind="image"):
-            return pb.ContentPart(image=_media(part))
-        case Media(kind="audio"):
-            return pb.ContentPart(audio=_media(part))
-        case Media():
-            return pb.ContentPart(file=_media(part))
-
-
-def _media(media: Media) -> pb.Media:
-    wire = pb.Media(media_type=media.media_type, detail=media.detail, filename=media.filename)
-    if media.data is not None:
-        wire.data = media.data
-    else:
-        wire.url = media.url or ""
-    return wire
-
-
-def _reasoning(thought: Reasoning) -> pb.Reasoning:
-    return pb.Reasoning(text=thought.text, signature=thought.signature, redacted=thought.redacted)
 
 
 def _tool(tool: Tool) -> pb.Tool:
