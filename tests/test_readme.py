@@ -11,6 +11,7 @@ import pytest
 
 from prompt_resolver_server.settings import load_settings
 from prompt_resolver_server.settings.model import (
+    CacheSettings,
     DirectorySettings,
     GeneralSettings,
     ProviderSettings,
@@ -95,7 +96,11 @@ def test_settings_are_complete() -> None:
             assert field.description is None
     for name in ProviderSettings.model_fields:
         assert name.removesuffix("timeout_s") in README, name
-    for name in (*DirectorySettings.model_fields, *GeneralSettings.model_fields):
+    for name in (
+        *DirectorySettings.model_fields,
+        *CacheSettings.model_fields,
+        *GeneralSettings.model_fields,
+    ):
         assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
-from .assembly import ProviderFactory, build_alias_providers, build_aliases, build_stores
+from .assembly import ProviderFactory, build_alias_providers, build_aliases, build_sources
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import Notation
 from .http.admin import AdminDoor
@@ -25,7 +25,7 @@ from .rpc.calls import Calls, Deadlines
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
 from .settings import Loaded
 from .settings.address import Address, parse_address
-from .templates.cache import TemplateCache
+from .templates.cache import CacheLimits, TemplateCache
 
 _log = logging.getLogger(__name__)
 
@@ -84,14 +84,24 @@ async def serve(
 
 
 async def _build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStack) -> Resolver:
-    stores, default_store = build_stores(loaded)
-    templates = TemplateCache(stores=stores, default_store=default_store, metrics=metrics)
+    sources, default_store = build_sources(loaded)
+    cache = loaded.settings.cache
+    templates = TemplateCache(
+        sources=sources,
+        default_store=default_store,
+        metrics=metrics,
+        limits=CacheLimits(
+            max_entries=cache.max_entries,
+            max_bytes=cache.max_bytes,
+            negative_ttl_s=cache.negative_ttl_s,
+        ),
+    )
     stack.push_async_callback(templates.aclose)
     transport = AiohttpTransport(tls=_build_tls(loaded), find_proxy=loaded.environment.proxy_for)
     stack.push_async_callback(transport.aclose)
     factory = ProviderFactory(loaded, transport)
     providers = factory.make_all()
-    notation = Notation(stores=stores, providers=providers)
+    notation = Notation(stores=sources, providers=providers)
     aliases = build_aliases(loaded, notation)
     return Resolver(
         templates=templates,

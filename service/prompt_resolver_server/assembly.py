@@ -25,6 +25,7 @@ from .settings.model import (
     ProviderSettings,
 )
 from .settings.secrets import Secret
+from .templates.cache import Source
 from .templates.directory import DirectoryStore
 from .templates.fields import FieldError, read_parameters
 from .templates.store import TemplateStore
@@ -35,14 +36,15 @@ EXAMPLES = Path(__file__).parent / "examples"
 ECHO = "echo"
 
 
-def build_stores(loaded: Loaded) -> tuple[Mapping[str, TemplateStore], str]:
+def build_sources(loaded: Loaded) -> tuple[Mapping[str, Source], str]:
     """Return the configured stores by name, and the name of the default one."""
     settings = loaded.settings
-    stores: dict[str, TemplateStore] = {
-        name: _build_store(loaded, name, store) for name, store in settings.stores.items()
+    stores = {
+        name: Source(_build_store(loaded, name, store), store.ttl_s)
+        for name, store in settings.stores.items()
     }
     if not stores:
-        stores["examples"] = DirectoryStore(name="examples", root=EXAMPLES)
+        stores["examples"] = Source(DirectoryStore(name="examples", root=EXAMPLES), ttl_s=0)
     default = settings.default_store or next(iter(stores))
     if default not in stores:
         raise loaded.fault(("default_store",), f"expected one of {', '.join(stores)}")

@@ -14,6 +14,7 @@ hold no prompt's text, no variable's value, no key and no text of somebody else'
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
@@ -111,6 +112,18 @@ class ResolverError(Exception):
         self.resource = resource
         self.retry_after_s = retry_after_s
         self.blame = blame
+
+    def again(self) -> Self:
+        """Return an equal error, to be raised once more: a raised one remembers where it was."""
+        return type(self)(
+            self.reason,
+            self.message,
+            metadata=self.metadata,
+            violations=self.violations,
+            resource=self.resource,
+            retry_after_s=self.retry_after_s,
+            blame=self.blame,
+        )
 
 
 class CallError(ResolverError):

@@ -132,6 +132,14 @@ class Metrics:
             buckets=_UPSTREAM_BUCKETS,
             registry=registry,
         )
+        self._cache_entries = Gauge(
+            "prompt_resolver_template_cache_entries", "Templates that are held.", registry=registry
+        )
+        self._cache_bytes = Gauge(
+            "prompt_resolver_template_cache_bytes",
+            "About how much memory the held templates take.",
+            registry=registry,
+        )
         inflight = Gauge(
             "prompt_resolver_upstream_inflight",
             "Requests that a provider is answering.",
@@ -173,6 +181,11 @@ class Metrics:
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""
         self._fetches[store, outcome].observe(seconds)
+
+    def cache_holds(self, entries: int, size: int) -> None:
+        """Note how many templates are held, and about how many bytes they take."""
+        self._cache_entries.set(entries)
+        self._cache_bytes.set(size)
 
     def rendered(self, seconds: float) -> None:
         """Count a rendered template."""

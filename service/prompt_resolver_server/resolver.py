@@ -154,7 +154,12 @@ class Resolver:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
             return None
-        return await self._templates.get(ref, refresh=query.refresh, deadline=query.deadline)
+        return await self._templates.get(
+            ref,
+            refresh=query.refresh,
+            deadline=query.deadline,
+            caller_key=query.credentials.store_key,
+        )
 
     def _render(
         self, served: ServedTemplate | None, variables: Mapping[str, Json]

@@ -1,5 +1,6 @@
 """The admin door: metrics and probes."""
 
+import os
 import re
 from pathlib import Path
 
@@ -28,6 +29,7 @@ async def test_probes(service: RunningService) -> None:
 
 async def test_template_cache(service: RunningService, prompts: Path) -> None:
     """Templates served are counted by store and by how the cache took part."""
+    os.utime(prompts / "greet.prompt", (1_000_000_000, 1_000_000_000))
     for refresh in (False, False, True):
         await service.client.resolve("greet", variables=VARIABLES, refresh=refresh)
     await failure(service.client.resolve("nowhere"))
@@ -139,13 +141,15 @@ def test_models_are_bounded() -> None:
     assert "other" in labels
 
 
-@pytest.mark.parametrize("suffix", ["_total", "_seconds", "_info", "_inflight"])
+@pytest.mark.parametrize(
+    "suffix", ["_total", "_seconds", "_info", "_inflight", "_entries", "_bytes"]
+)
 async def test_names(service: RunningService, suffix: str) -> None:
     """Our metrics have our prefix, and their units at their end."""
     page = await service.metrics()
 
     names = re.findall(r"^# TYPE (\S+) \S+$", page, re.MULTILINE)
     ours = [name for name in names if name.startswith("prompt_resolver_")]
-    endings = ("_total", "_seconds", "_info", "_inflight", "_created")
+    endings = ("_total", "_seconds", "_info", "_inflight", "_entries", "_bytes", "_created")
     assert all(name.endswith(endings) for name in ours)
     assert any(name.endswith(suffix) for name in ours)

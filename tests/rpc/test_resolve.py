@@ -41,12 +41,25 @@ async def test_tells_what_was_served(service: RunningService, prompts: Path) -> 
     assert first.content_sha256 == hashlib.sha256(content).hexdigest()
     assert first.version == first.content_sha256[:12]
     assert (first.environment, first.reason, first.stale) == ("", "deployed", False)
-    assert first.age.ToTimedelta().total_seconds() == 0
+    assert 0 <= first.age.ToTimedelta().total_seconds() < 1
     assert [each.cache for each in (first, second, third)] == [
         pb.CACHE_RESULT_MISS,
         pb.CACHE_RESULT_HIT,
         pb.CACHE_RESULT_BYPASS,
     ]
+
+
+async def test_broken_edit(service: RunningService, prompts: Path) -> None:
+    """An edit that breaks a prompt is not served: what was there goes on, and is told as stale."""
+    await service.client.resolve("greet", variables=VARIABLES)
+    (prompts / "greet.prompt").write_text("nonsense")
+    served = (await service.client.resolve("greet", variables=VARIABLES)).prompt
+    assert (served.cache, served.stale) == (pb.CACHE_RESULT_STALE, True)
+    assert served.age.ToTimedelta().total_seconds() > 0
+
+    write_prompt(prompts, "greet", "<user>\nmended\n</user>")
+    served = (await service.client.resolve("greet", variables=VARIABLES)).prompt
+    assert (served.cache, served.stale) == (pb.CACHE_RESULT_MISS, False)
 
 
 async def test_pins_a_version(service: RunningService, prompts: Path) -> None:

@@ -71,6 +71,17 @@ async def test_replaces_what_is_held(subject: Subject) -> None:
     assert template.content_sha256 != held.content_sha256
 
 
+async def test_never_confirms_what_changed(subject: Subject) -> None:
+    """A store confirms at once only what is still current."""
+    held = await subject.store.fetch(HELLO, None)
+    subject.say("two")
+    assert not subject.store.confirms(held)
+
+    held = await subject.store.fetch(HELLO, None)
+    subject.remove()
+    assert not subject.store.confirms(held)
+
+
 async def test_pins(subject: Subject) -> None:
     """A version that was served can be asked for by its name."""
     version = (await subject.store.fetch(HELLO, None)).version

@@ -19,6 +19,8 @@ SERVICE = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].full
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].full_name
 READINESS = "readiness"
 
+_MAX_STREAMS = 16_000
+
 if TYPE_CHECKING:
     from .calls import Handler
 
@@ -71,7 +73,11 @@ class Listener:
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", max_message_bytes),
-                ("grpc.max_concurrent_streams", 1000),
+                # A burst on one connection waits for its turn; unless told otherwise, gRPC refuses
+                # calls at random once a thousand of them wait.
+                ("grpc.max_concurrent_streams", _MAX_STREAMS),
+                ("grpc.server.max_pending_requests", _MAX_STREAMS),
+                ("grpc.server.max_pending_requests_hard_limit", _MAX_STREAMS),
                 # Two servers on one port would share its calls without a word.
                 ("grpc.so_reuseport", 0),
                 # Clients that ping every ten seconds are welcome, idle ones too: a sidecar's are.

@@ -63,6 +63,7 @@ def _check_url(value: str | None) -> str | None:
 
 
 _Url = Annotated[str | None, AfterValidator(_check_url)]
+_Ttl = Annotated[float, Field(ge=0, le=86_400)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -110,9 +111,22 @@ class DirectorySettings(_Block):
     type: Literal["directory"]
     path: Path
     """The root of the tree. A relative path starts at the configuration file's folder."""
+    ttl_s: _Ttl = 0
+    """How long a file is served without looking at it again; 0: it is looked at with each call."""
 
 
 StoreSettings = DirectorySettings
+
+
+class CacheSettings(_Block):
+    """How many templates are held, and how long a prompt is believed to be absent."""
+
+    max_entries: Annotated[int, Field(ge=1)] = 10_000
+    """How many templates are held; beyond, the one goes that was not used for the longest time."""
+    max_bytes: Annotated[int, Field(ge=16 * 1024 * 1024)] = 64 * 1024 * 1024
+    """About how much memory the held templates may take."""
+    negative_ttl_s: _Ttl = 5.0
+    """How long a prompt that a store does not have is not asked for again."""
 
 
 class ProviderSettings(_Block):
@@ -194,6 +208,7 @@ class Settings(_Block):
 
     server: ServerSettings = ServerSettings()
     stores: dict[str, StoreSettings] = Field(default_factory=dict)
+    cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
     model_list: tuple[AliasSettings, ...] = ()

@@ -45,25 +45,26 @@ class DirectoryStore:
         segments = check_path_id(ref.id, store=self._name)
         if any(segment.startswith(".") for segment in segments):
             raise prompt_not_found(ref, store=self._name)
-        path = os.path.join(self._root, *segments[:-1], segments[-1] + _ENDING)
-        if held is not None and self._is_unchanged(path, held):
-            template = held
-        else:
-            template, signature = await asyncio.to_thread(self._load, path, ref, held)
-            if signature is not None:
-                self._signatures[template] = signature
+        template, signature = await asyncio.to_thread(self._load, self._path(segments), ref, held)
+        if signature is not None:
+            self._signatures[template] = signature
         self._check_selector(ref, template)
         return template
+
+    def confirms(self, held: Template) -> bool:
+        """Return whether the template's file looks as it did when it was read."""
+        # One `stat` of a local file takes microseconds: less than handing it to a thread would.
+        try:
+            status = os.stat(self._path(tuple(held.id.split("/"))))
+        except OSError:
+            return False
+        return self._signatures.get(held) == _signature(status)
 
     async def aclose(self) -> None:
         """Hold nothing, release nothing."""
 
-    def _is_unchanged(self, path: str, held: Template) -> bool:
-        # One `stat` of a local file takes microseconds: less than handing it to a thread would.
-        try:
-            return self._signatures.get(held) == _signature(os.stat(path))
-        except OSError:
-            return False
+    def _path(self, segments: tuple[str, ...]) -> str:
+        return os.path.join(self._root, *segments[:-1], segments[-1] + _ENDING)
 
     def _load(
         self, path: str, ref: PromptRef, held: Template | None

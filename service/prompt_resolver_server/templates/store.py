@@ -24,6 +24,13 @@ class TemplateStore(Protocol):
         """
         ...
 
+    def confirms(self, held: Template) -> bool:
+        """Return whether a template that this store returned is current, if it can tell at once.
+
+        False where the store would have to be asked.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Release what the store holds. Whoever made the store calls this once."""
         ...

@@ -1,0 +1,70 @@
+"""One fetch in flight for each key, however many callers wait for it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Flight(Generic[_Result]):
+    """A fetch that runs: a task of its own, which no caller that leaves takes along.
+
+    Flights are numbered in the order of their beginning.
+    """
+
+    number: int
+    task: asyncio.Task[_Result]
+
+    async def wait(self, deadline: float) -> _Result:
+        """Return what the fetch returns. Raises what it raises, and `TimeoutError`.
+
+        `deadline` is on the event loop's clock.
+        """
+        remaining_s = deadline - asyncio.get_running_loop().time()
+        await asyncio.wait((self.task,), timeout=max(0.0, remaining_s))
+        if not self.task.done():
+            raise TimeoutError
+        return self.task.result()
+
+
+class Flights(Generic[_Key, _Result]):
+    """The fetches that run, by key."""
+
+    def __init__(self) -> None:
+        self._running: dict[_Key, Flight[_Result]] = {}
+        self._begun = 0
+
+    @property
+    def last_number(self) -> int:
+        """The number of the flight that began last."""
+        return self._begun
+
+    def get(self, key: _Key) -> Flight[_Result] | None:
+        """Return the flight that runs for a key, if one does."""
+        return self._running.get(key)
+
+    def begin(self, key: _Key, fetch: Callable[[], Awaitable[_Result]]) -> Flight[_Result]:
+        """Begin a fetch for a key that has none."""
+
+        async def run() -> _Result:
+            try:
+                return await fetch()
+            finally:
+                # Before the task is done: who wakes up then may begin the next flight.
+                del self._running[key]
+
+        self._begun += 1
+        flight = Flight(self._begun, asyncio.ensure_future(run()))
+        self._running[key] = flight
+        return flight
+
+    async def aclose(self) -> None:
+        """End all fetches."""
+        tasks = [flight.task for flight in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
