@@ -83,7 +83,6 @@ async def rows(folder: Path, *, in_flight: int) -> AsyncIterator[list[Row]]:
                     load=partial(_post, proxy.url, proxy.body, proxy.headers, in_flight),
                     in_flight=in_flight,
                     process=proxy.process,
-                    beside="complete",
                 )
             )
         yield found
