@@ -156,6 +156,10 @@ def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
         (["complete", "--alias", "nobody"], 2, "ALIAS_UNKNOWN"),
         (["resolve"], 2, "expected a prompt's id or --alias"),
         (["resolve", "echo", "--var", "text"], 2, "--var: expected NAME=VALUE, got 'text'"),
+        (["resolve", "echo", "--var", "text=\udcff"], 2, "expected UTF-8"),
+        (["resolve", "echo", "--timeout", "nan"], 2, "expected a number of seconds above 0"),
+        (["resolve", "echo", "--timeout", "0"], 2, "expected a number of seconds above 0"),
+        (["resolve", "echo", "--timeout", "soon"], 2, "expected a number of seconds above 0"),
         (["resolve", "echo", "--vars-file", "/nowhere"], 2, "/nowhere: expected a readable file"),
         (["resolve", "echo", "--version", "1", "--environment", "e"], 2, "got both"),
         (["resolve", "echo", "--nonsense"], 2, "unrecognized arguments: --nonsense"),
@@ -175,7 +179,14 @@ def test_failures(service: ServiceProcess, arguments: list[str], code: int, prob
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("{\n  nonsense", ":2: expected JSON"), ("[1]", "expected a JSON object of variables")],
+    [
+        ("{\n  nonsense", ":2: expected JSON"),
+        ("[1]", "expected a JSON object of variables"),
+        ('{"text": "\\ud800"}', "expected UTF-8"),
+        ('{"text": ' + "[" * 20_000 + "]" * 20_000 + "}", "expected fewer levels of nesting"),
+        ('{"text": ' + "[" * 400 + "]" * 400 + "}", "expected fewer levels of nesting"),
+    ],
+    ids=["no JSON", "no object", "no Unicode", "too deep for JSON", "too deep for a message"],
 )
 def test_file_that_is_no_variables(
     service: ServiceProcess, tmp_path: Path, text: str, problem: str

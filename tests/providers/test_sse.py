@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.providers.sse import MAX_EVENT_BYTES, SseError, SseParser
+from prompt_resolver_server.providers.sse import MAX_EVENT_BYTES, ErrorEvent, SseError, SseParser
 
 
 def events_of(*chunks: bytes) -> list[bytes]:
@@ -35,6 +35,20 @@ def events_of(*chunks: bytes) -> list[bytes]:
 def test_events(stream: bytes, events: list[bytes]) -> None:
     """Lines of data, up to a blank line, are an event; everything else is not."""
     assert events_of(stream) == events
+
+
+@pytest.mark.parametrize(
+    ("stream", "errors"),
+    [
+        (b"event: error\ndata: a\n\ndata: b\n\n", [True, False]),
+        (b"data: a\nevent:error\n\n", [True]),
+        (b"event: error\n\ndata: b\n\n", [False]),
+        (b"event: message\ndata: a\n\n", [False]),
+    ],
+)
+def test_error_events(stream: bytes, errors: list[bool]) -> None:
+    """An event that is named an error is told from the others."""
+    assert [isinstance(event, ErrorEvent) for event in events_of(stream)] == errors
 
 
 @given(

@@ -5,7 +5,9 @@ call, a prompt or a configuration that has to change first; 130 for an interrupt
 """
 
 import json
+import math
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(client, parsed.prompt_id, options, parsed.json)
     except _UsageError as error:
         print(f"prompt-resolver {first}: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except RecursionError:
+        print(f"prompt-resolver {first}: expected fewer levels of nesting", file=sys.stderr)
         return USAGE_ERROR
     except PromptResolverError as error:
         return _fail(error, as_json=parsed.json)
@@ -133,7 +138,7 @@ def _add_call_arguments(command: ArgumentParser) -> None:
     add("--model", help="the model, as <provider>/<model>, in place of the prompt's")
     add("--refresh", action="store_true", help="ask the store even if a copy is held")
     add("--json", action="store_true", help="print the response as JSON, whole")
-    add("--timeout", type=float, metavar="SECONDS", help="how long the call may take")
+    add("--timeout", type=_read_seconds, metavar="SECONDS", help="how long the call may take")
     add(
         "--address",
         help=f"where the service is (PROMPT_RESOLVER_ADDRESS, else {DEFAULT_ADDRESS})",
@@ -141,8 +146,35 @@ def _add_call_arguments(command: ArgumentParser) -> None:
     add("--token", help="the service's token, if it asks for one")
 
 
+def _read_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return seconds
+
+
+def _check_encoding(value: object) -> None:
+    """Refuse text that is no Unicode, as a terminal's arguments may be: gRPC carries none."""
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                try:
+                    text.encode()
+                except UnicodeEncodeError:
+                    raise _UsageError(f"expected UTF-8, got {text!r}") from None
+            case dict() as items:
+                left += [*items.keys(), *items.values()]
+            case list() as items:
+                left += items
+
+
 def _read_options(parsed: object) -> ResolveOptions:
     values = vars(parsed)
+    _check_encoding(values)
     options: ResolveOptions = {"variables": _read_variables(values["vars_file"], values["var"])}
     if values["prompt_version"] and values["environment"]:
         raise _UsageError("expected --version or --environment, got both")
@@ -189,6 +221,7 @@ def _read_file(path: str) -> dict[str, Variable]:
         raise _UsageError(f"{path}: expected a readable file: {error.strerror}") from None
     if not isinstance(variables, dict):
         raise _UsageError(f"{path}: expected a JSON object of variables")
+    _check_encoding(variables)
     return variables
 
 

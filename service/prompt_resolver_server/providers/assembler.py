@@ -67,8 +67,8 @@ def _join_thoughts(thoughts: list[Reasoning]) -> Reasoning:
 def _join_call(deltas: list[ToolCallDelta]) -> ToolCall:
     signed = [each.signature for each in deltas if each.signature is not None]
     return ToolCall(
-        id=deltas[0].id,
-        name=deltas[0].name,
+        id="".join(each.id for each in deltas),
+        name="".join(each.name for each in deltas),
         arguments_json="".join(each.arguments_json for each in deltas),
         signature=b"".join(signed) if signed else None,
     )

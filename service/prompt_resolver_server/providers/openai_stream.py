@@ -9,14 +9,21 @@ from ..answers import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    ToolCallDelta,
     Usage,
 )
 from ..parameters import Json
 from ..prompts import Reasoning
 from .dialect import ProtocolError
-from .openai_wire import MAX_WORD, read_document, read_reasoning, read_usage, to_finish_reason
-from .sse import SseError, SseParser
+from .openai_tool_calls import ToolCallReader
+from .openai_wire import (
+    MAX_WORD,
+    raise_error,
+    read_document,
+    read_reasoning,
+    read_usage,
+    to_finish_reason,
+)
+from .sse import ErrorEvent, SseError, SseParser
 from .wire import read_items, read_mapping, read_text
 
 
@@ -29,7 +36,7 @@ class OpenAIStreamReader:
         self._raw_reason: str | None = None
         self._usage: Usage | None = None
         self._model = ""
-        self._calls: set[int] = set()
+        self._calls = ToolCallReader()
         self._refused = False
         self.finish: Finish | None = None
         self.chunks = 0
@@ -48,6 +55,8 @@ class OpenAIStreamReader:
             if event == b"[DONE]":
                 self._end()
                 break
+            if isinstance(event, ErrorEvent):
+                raise_error(event)
             self.chunks += 1
             self._take(read_document(event), deltas)
         return _coalesce(deltas)
@@ -55,9 +64,10 @@ class OpenAIStreamReader:
     def _end(self) -> None:
         if self._raw_reason is None:
             raise ProtocolError("expected a finish reason before the end")
+        self._calls.end()
         self.finish = Finish(
             reason=to_finish_reason(
-                self._raw_reason, called=bool(self._calls), refused=self._refused
+                self._raw_reason, called=self._calls.any, refused=self._refused
             ),
             raw_reason=self._raw_reason[:MAX_WORD],
             model=self._model,
@@ -96,22 +106,8 @@ class OpenAIStreamReader:
         if refusal := read_text(delta, "refusal"):
             self._refused = True
             deltas.append(RefusalDelta(refusal))
-        deltas += [self._tool_call_delta(call) for call in read_items(delta, "tool_calls")]
-
-    def _tool_call_delta(self, call: Mapping[str, Json]) -> ToolCallDelta:
-        function = read_mapping(call, "function") or {}
-        index = call.get("index", 0)
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < 2**31:
-            raise ProtocolError("expected a tool call's index to be a whole number")
-        # Some servers repeat the id and the name with every piece; they are told once.
-        first = index not in self._calls
-        self._calls.add(index)
-        return ToolCallDelta(
-            index=index,
-            id=read_text(call, "id") if first else "",
-            name=read_text(function, "name") if first else "",
-            arguments_json=read_text(function, "arguments"),
-        )
+        pieces = read_items(delta, "tool_calls")
+        deltas += [told for piece in pieces if (told := self._calls.take(piece))]
 
 
 def _coalesce(deltas: list[Delta]) -> list[Delta]:

@@ -1,6 +1,7 @@
 """What whole answers and streams have in common in OpenAI's chat dialect."""
 
 from collections.abc import Mapping
+from typing import NoReturn
 
 from ..answers import FinishReason, Usage
 from ..errors import Reason
@@ -49,9 +50,18 @@ def find_reason(error: Mapping[str, Json]) -> Reason | None:
 def read_document(document: bytes) -> Mapping[str, Json]:
     """Read a JSON object that may report a failure in place of an answer."""
     value = read_object(document)
-    error = value.get("error")
-    if not error:
-        return value
+    if value.get("error"):
+        _raise(value["error"])
+    return value
+
+
+def raise_error(document: bytes) -> NoReturn:
+    """Raise what a JSON object reports that is known to report a failure."""
+    value = read_object(document)
+    _raise(value.get("error") or dict(value))
+
+
+def _raise(error: Json) -> NoReturn:
     if isinstance(error, dict):
         reason, code = find_reason(error), error.get("code")
         status = code if isinstance(code, int) and 400 <= code <= 599 else None

@@ -7,6 +7,10 @@ class SseError(Exception):
     """A stream that is not one of server-sent events."""
 
 
+class ErrorEvent(bytes):
+    """The data of an event that is named `error`."""
+
+
 class SseParser:
     """Reads one stream and keeps at most one event of it.
 
@@ -19,13 +23,15 @@ class SseParser:
         self._fragments_bytes = 0
         self._data: list[bytes] = []
         self._data_bytes = 0
+        self._is_error = False
         self._after_return = False
         self._first_line = True
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of the events that the chunk completes; an empty chunk ends the stream.
 
-        Raises `SseError` for a line, or an event, of more than 1 MiB.
+        The data of an event that is named `error` is an `ErrorEvent`. Raises `SseError` for a line,
+        or an event, of more than 1 MiB.
         """
         if not chunk:
             return self._take_lines([*self._join_fragments(b""), b""])
@@ -60,9 +66,13 @@ class SseParser:
             if line:
                 self._take_field(line)
             elif self._data:
-                events.append(b"\n".join(self._data))
+                data = b"\n".join(self._data)
+                events.append(ErrorEvent(data) if self._is_error else data)
                 self._data = []
                 self._data_bytes = 0
+                self._is_error = False
+            else:
+                self._is_error = False
         return events
 
     def _take_field(self, line: bytes) -> None:
@@ -72,3 +82,5 @@ class SseParser:
             self._data_bytes += len(value)
             if self._data_bytes > MAX_EVENT_BYTES:
                 raise SseError("an event of more than 1 MiB")
+        elif name == b"event":
+            self._is_error = value.strip() == b"error"
