@@ -9,6 +9,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import (
     Answer,
+    Attempt,
     Delta,
     Dispatch,
     Finish,
@@ -111,14 +112,17 @@ def write_completed(
         usage=_usage(finish.usage),
         model=finish.model,
         provider=prompt.provider,
-        prompt=_prompt_info(prompt.served),
         resolved=write_resolved(prompt) if include_resolved else None,
-        attempts=_attempts(dispatch),
-        upstream_duration=_duration(dispatch.upstream_s),
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
     )
     fill_message(response.message, answer.message)
+    if prompt.served is not None:
+        response.prompt.CopyFrom(_constant(prompt).prompt)
+        _add_serving(response.prompt, prompt.served)
+    for attempt in dispatch.attempts:
+        _fill_attempt(response.attempts.add(), attempt)
+    _set_duration(response.upstream_duration, dispatch.upstream_s)
     return response
 
 
@@ -157,17 +161,17 @@ def write_delta(
 
 def write_finished(finish: Finish, dispatch: Dispatch) -> pb.CompleteStreamResponse:
     """Return the end of a streamed answer as a response."""
-    return pb.CompleteStreamResponse(
-        finished=pb.Finished(
-            finish_reason=_FINISH_REASONS[finish.reason],
-            usage=_usage(finish.usage),
-            attempts=_attempts(dispatch),
-            upstream_duration=_duration(dispatch.upstream_s),
-            model=finish.model,
-            dropped_parameters=finish.dropped,
-            raw_finish_reason=finish.raw_reason,
-        )
+    finished = pb.Finished(
+        finish_reason=_FINISH_REASONS[finish.reason],
+        usage=_usage(finish.usage),
+        model=finish.model,
+        dropped_parameters=finish.dropped,
+        raw_finish_reason=finish.raw_reason,
     )
+    for attempt in dispatch.attempts:
+        _fill_attempt(finished.attempts.add(), attempt)
+    _set_duration(finished.upstream_duration, dispatch.upstream_s)
+    return pb.CompleteStreamResponse(finished=finished)
 
 
 def _prompt_info(served: ServedTemplate | None) -> pb.PromptInfo | None:
@@ -256,22 +260,11 @@ def _usage(usage: Usage | None) -> pb.Usage | None:
     )
 
 
-def _attempts(dispatch: Dispatch) -> list[pb.Attempt]:
-    return [
-        pb.Attempt(
-            provider=attempt.provider,
-            model=attempt.model,
-            outcome=attempt.outcome,
-            duration=_duration(attempt.duration_s),
-        )
-        for attempt in dispatch.attempts
-    ]
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    duration = duration_pb2.Duration()
-    _set_duration(duration, seconds)
-    return duration
+def _fill_attempt(wire: pb.Attempt, attempt: Attempt) -> None:
+    wire.provider = attempt.provider
+    wire.model = attempt.model
+    wire.outcome = attempt.outcome
+    _set_duration(wire.duration, attempt.duration_s)
 
 
 def _set_duration(duration: duration_pb2.Duration, seconds: float) -> None:
