@@ -43,6 +43,7 @@ def _summary(row: Row, rounds: Rounds) -> dict[str, object]:
         "beside": row.beside if pairs else None,
         "ratio": _median([_over(a.load.per_second, b.load.per_second) for a, b in pairs], 3),
         "cpu_ratio": _median([_over(b.cpu_us, a.cpu_us) for a, b in pairs], 3),
+        "times_litellm": _times_litellm(row, rounds),
         "per_second": _median([cell.load.per_second for cell in cells], 1),
         "cpu_us": cpu_us,
         "cpu_us_per_event": round(cpu_us / row.events, 2) if cpu_us and row.events > 1 else None,
@@ -50,6 +51,15 @@ def _summary(row: Row, rounds: Rounds) -> dict[str, object]:
         "p99_ms": _median([cell.load.p99_ms for cell in cells], 3),
         "errors": sum(cell.load.errors for cell in cells),
     }
+
+
+def _times_litellm(row: Row, rounds: Rounds) -> float | None:
+    """Return how often a completion of ours is answered while LiteLLM answers once."""
+    if row.beside != "forward":
+        return None
+    litellm = [cells.get("litellm") for cells in rounds]
+    pairs = [(cells[row.name], peer) for cells, peer in zip(rounds, litellm, strict=True) if peer]
+    return _median([_over(a.load.per_second, b.load.per_second) for a, b in pairs], 1)
 
 
 def _over(above: float | None, below: float | None) -> float | None:
@@ -72,6 +82,7 @@ _COLUMNS = (
     ("beside", "beside"),
     ("ratio", "ratio"),
     ("CPU ratio", "cpu_ratio"),
+    ("x LiteLLM", "times_litellm"),
     ("errors", "errors"),
 )
 

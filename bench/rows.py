@@ -1,5 +1,7 @@
 """What is measured: each row is a load, who bears it, and the row that it is beside."""
 
+from __future__ import annotations
+
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -81,7 +83,6 @@ async def rows(folder: Path, *, in_flight: int) -> AsyncIterator[list[Row]]:
                     load=partial(_post, proxy.url, proxy.body, proxy.headers, in_flight),
                     in_flight=in_flight,
                     process=proxy.process,
-                    beside="complete",
                 )
             )
         yield found
@@ -215,7 +216,7 @@ async def _plan(ours: str, upstream: str) -> Plan:
 
 async def _ask(channel: grpc.aio.Channel, path: str, request: Message) -> bytes:
     """Call a method twice, so that what is returned was warm. Raises where it fails."""
-    call = channel.unary_unary(path)
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
     reply = b""
     for _ in range(2):
         async with asyncio.timeout(_CHECK_S):

@@ -1,5 +1,6 @@
 """`prompt-resolver serve`: the command line of the service."""
 
+import gc
 import logging
 import os
 import sys
@@ -17,6 +18,10 @@ from .settings import ConfigError, Loaded, load_settings
 from .tour import show_tour
 
 _log = logging.getLogger(__name__)
+
+# How many objects may be new before the collector looks for cycles among them; Python's own 700 are
+# made by a few calls.
+_GARBAGE_THRESHOLD = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,12 +74,20 @@ def _parser() -> ArgumentParser:
 
 def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Doors], Awaitable[None]]:
     async def announce(doors: Doors) -> None:
+        _settle()
         print(doors.ready_line, flush=True)
         if tour:
             token = loaded.settings.general_settings.master_key
             await show_tour(doors, token=token.reveal() if token is not None else None)
 
     return announce
+
+
+def _settle() -> None:
+    """Spare the garbage collector what lasts as long as the process: it would hold up calls."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_THRESHOLD)
 
 
 if __name__ == "__main__":

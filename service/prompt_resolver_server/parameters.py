@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Literal
 
 from typing_extensions import TypeAliasType
@@ -72,14 +73,18 @@ class Parameters:
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the parameters that are set."""
-        return tuple(name for name in _PARAMETER_NAMES if getattr(self, name) not in _UNSET)
+        if self is NO_PARAMETERS:
+            return ()
+        values = zip(_PARAMETER_NAMES, _read_all(self), strict=True)
+        return tuple([name for name, value in values if value not in _UNSET])
 
     def __bool__(self) -> bool:
-        return self is not NO_PARAMETERS and bool(self.names())
+        return bool(self.names())
 
 
 _UNSET: tuple[object, ...] = (None, (), {})
 _PARAMETER_NAMES = tuple(each.name for each in fields(Parameters))
+_read_all = attrgetter(*_PARAMETER_NAMES)
 NO_PARAMETERS = Parameters()
 
 TYPED_PARAMETERS = frozenset(_PARAMETER_NAMES) - {"extra"}

@@ -53,7 +53,7 @@ def read_query(
         deadline=deadline,
         variables=_plain(request.variables, "variables"),
         model=_name("model", request.model) if request.HasField("model") else None,
-        messages=_messages(request.messages),
+        messages=_messages(request.messages) if request.messages else (),
         parameters=_parameters(request),
         refresh=request.refresh,
         alias=_name("alias", request.alias) if request.HasField("alias") else None,
@@ -99,8 +99,6 @@ def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
 
 
 def _messages(messages: Sequence[pb.Message]) -> tuple[Message, ...]:
-    if not messages:
-        return ()
     parts = sum(len(message.content) + len(message.tool_calls) for message in messages[:_MAX_PARTS])
     if len(messages) + parts > _MAX_PARTS:
         raise invalid_request("messages", f"expected at most {_MAX_PARTS} messages and parts")
@@ -186,8 +184,6 @@ def _tool_call(call: pb.ToolCall, path: str) -> ToolCall:
 
 
 def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
-    if not tools:
-        return ()
     if len(tools) > _MAX_PARTS:
         raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
     read = []

@@ -9,6 +9,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import (
     Answer,
+    Attempt,
     Delta,
     Dispatch,
     Finish,
@@ -23,28 +24,15 @@ from ..answers import (
 from ..parameters import Parameters, ResponseFormat
 from ..prompts import (
     CacheResult,
-    Media,
-    Message,
-    Part,
-    Reasoning,
-    Refusal,
     ResolvedPrompt,
-    Role,
     ServedTemplate,
     Template,
-    Text,
     Tool,
     ToolChoice,
 )
+from .messages import fill_message, write_reasoning
 from .structs import to_struct
 
-_ROLES: Mapping[Role, pb.Role.ValueType] = {
-    "system": pb.ROLE_SYSTEM,
-    "developer": pb.ROLE_DEVELOPER,
-    "user": pb.ROLE_USER,
-    "assistant": pb.ROLE_ASSISTANT,
-    "tool": pb.ROLE_TOOL,
-}
 _CACHE_RESULTS: Mapping[CacheResult, pb.CacheResult.ValueType] = {
     "hit": pb.CACHE_RESULT_HIT,
     "miss": pb.CACHE_RESULT_MISS,
@@ -85,7 +73,7 @@ def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     if prompt.served is not None:
         _add_serving(response.prompt, prompt.served)
     for message in prompt.messages:
-        _fill_message(response.messages.add(), message)
+        fill_message(response.messages.add(), message)
     return response
 
 
@@ -124,14 +112,17 @@ def write_completed(
         usage=_usage(finish.usage),
         model=finish.model,
         provider=prompt.provider,
-        prompt=_prompt_info(prompt.served),
         resolved=write_resolved(prompt) if include_resolved else None,
-        attempts=_attempts(dispatch),
-        upstream_duration=_duration(dispatch.upstream_s),
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
     )
-    _fill_message(response.message, answer.message)
+    fill_message(response.message, answer.message)
+    if prompt.served is not None:
+        response.prompt.CopyFrom(_constant(prompt).prompt)
+        _add_serving(response.prompt, prompt.served)
+    for attempt in dispatch.attempts:
+        _fill_attempt(response.attempts.add(), attempt)
+    _set_duration(response.upstream_duration, dispatch.upstream_s)
     return response
 
 
@@ -163,24 +154,24 @@ def write_delta(
                 )
             )
         case ReasoningDelta():
-            return pb.CompleteStreamResponse(reasoning_delta=_reasoning(delta.reasoning))
+            return pb.CompleteStreamResponse(reasoning_delta=write_reasoning(delta.reasoning))
         case RefusalDelta():
             return pb.CompleteStreamResponse(refusal_delta=delta.text)
 
 
 def write_finished(finish: Finish, dispatch: Dispatch) -> pb.CompleteStreamResponse:
     """Return the end of a streamed answer as a response."""
-    return pb.CompleteStreamResponse(
-        finished=pb.Finished(
-            finish_reason=_FINISH_REASONS[finish.reason],
-            usage=_usage(finish.usage),
-            attempts=_attempts(dispatch),
-            upstream_duration=_duration(dispatch.upstream_s),
-            model=finish.model,
-            dropped_parameters=finish.dropped,
-            raw_finish_reason=finish.raw_reason,
-        )
+    finished = pb.Finished(
+        finish_reason=_FINISH_REASONS[finish.reason],
+        usage=_usage(finish.usage),
+        model=finish.model,
+        dropped_parameters=finish.dropped,
+        raw_finish_reason=finish.raw_reason,
     )
+    for attempt in dispatch.attempts:
+        _fill_attempt(finished.attempts.add(), attempt)
+    _set_duration(finished.upstream_duration, dispatch.upstream_s)
+    return pb.CompleteStreamResponse(finished=finished)
 
 
 def _prompt_info(served: ServedTemplate | None) -> pb.PromptInfo | None:
@@ -207,56 +198,6 @@ def _add_serving(info: pb.PromptInfo, served: ServedTemplate) -> None:
     _set_duration(info.age, served.age_s)
     info.stale = served.stale
     info.reason = served.reason
-
-
-def _fill_message(wire: pb.Message, message: Message) -> None:
-    # Filling what a response already holds costs a third of making it first.
-    wire.role = _ROLES[message.role]
-    for part in message.content:
-        if isinstance(part, Text):
-            wire.content.add().text = part.text
-        else:
-            wire.content.append(_part(part))
-    if message.name is not None:
-        wire.name = message.name
-    for call in message.tool_calls:
-        wire.tool_calls.add(
-            id=call.id,
-            name=call.name,
-            arguments_json=call.arguments_json,
-            signature=call.signature,
-        )
-    if message.tool_call_id is not None:
-        wire.tool_call_id = message.tool_call_id
-
-
-def _part(part: Part) -> pb.ContentPart:
-    match part:
-        case Text():
-            return pb.ContentPart(text=part.text)
-        case Refusal():
-            return pb.ContentPart(refusal=part.text)
-        case Reasoning():
-            return pb.ContentPart(reasoning=_reasoning(part))
-        case Media(kind="image"):
-            return pb.ContentPart(image=_media(part))
-        case Media(kind="audio"):
-            return pb.ContentPart(audio=_media(part))
-        case Media():
-            return pb.ContentPart(file=_media(part))
-
-
-def _media(media: Media) -> pb.Media:
-    wire = pb.Media(media_type=media.media_type, detail=media.detail, filename=media.filename)
-    if media.data is not None:
-        wire.data = media.data
-    else:
-        wire.url = media.url or ""
-    return wire
-
-
-def _reasoning(thought: Reasoning) -> pb.Reasoning:
-    return pb.Reasoning(text=thought.text, signature=thought.signature, redacted=thought.redacted)
 
 
 def _tool(tool: Tool) -> pb.Tool:
@@ -319,22 +260,11 @@ def _usage(usage: Usage | None) -> pb.Usage | None:
     )
 
 
-def _attempts(dispatch: Dispatch) -> list[pb.Attempt]:
-    return [
-        pb.Attempt(
-            provider=attempt.provider,
-            model=attempt.model,
-            outcome=attempt.outcome,
-            duration=_duration(attempt.duration_s),
-        )
-        for attempt in dispatch.attempts
-    ]
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    duration = duration_pb2.Duration()
-    _set_duration(duration, seconds)
-    return duration
+def _fill_attempt(wire: pb.Attempt, attempt: Attempt) -> None:
+    wire.provider = attempt.provider
+    wire.model = attempt.model
+    wire.outcome = attempt.outcome
+    _set_duration(wire.duration, attempt.duration_s)
 
 
 def _set_duration(duration: duration_pb2.Duration, seconds: float) -> None:
