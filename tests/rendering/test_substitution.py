@@ -164,7 +164,9 @@ def test_arguments_stay_json(value: Json) -> None:
     (message,) = Renderer().render(subject, {"v": value})
 
     arguments = json.loads(message.tool_calls[0].arguments_json)
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    shown = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+    )
     assert arguments == {"in": f"<{shown}>", "out": value}
 
 

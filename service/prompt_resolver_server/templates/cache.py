@@ -193,7 +193,7 @@ class TemplateCache:
             template = await query.source.store.fetch(query.ref, held, caller_key=query.caller_key)
             outcome = "ok"
         except ResolverError as error:
-            outcome = error.reason.lower()
+            outcome = error.metadata.get("problem", error.reason.lower())
             self._note_failure(query, error)
             return error
         except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
