@@ -46,6 +46,10 @@ def test_dates_are_text() -> None:
         ("a: \x00", 1, "not valid YAML"),
         ("[" * 5000, 1, "not valid YAML"),
         ("\n".join(" " * n + "a:" for n in range(70)), 66, "nested more than 64 levels deep"),
+        ("a:\n  b: .inf", 2, "a.b: expected a finite number"),
+        ("a:\n  - .nan", 2, "a.0: expected a finite number"),
+        (f"a: {2**64}", 1, "a: expected a smaller number"),
+        (f"a: -{2**63 + 1}", 1, "a: expected a smaller number"),
     ],
 )
 def test_faults(text: str, line: int, message: str) -> None:

@@ -264,3 +264,12 @@ def test_grpcurl(service: ServiceProcess) -> None:
     assert '"text": "Invoice 7"' in resolved.stdout
     assert "Code: InvalidArgument" in failed.stderr
     assert "VARIABLES_INVALID" in failed.stderr
+
+
+def test_unknown_option() -> None:
+    """An option that there is not is refused: what it says would be lost."""
+    with pytest.raises(TypeError, match="unexpected option 'varaibles'"):
+        resolve_request("p", {"varaibles": {}})  # type: ignore[typeddict-unknown-key]
+    with pytest.raises(TypeError, match="unexpected option 'tools'"):
+        resolve_request("p", {"tools": []})  # type: ignore[typeddict-unknown-key]
+    assert complete_request(pb.CompleteRequest, "p", {"tools": []}) is not None

@@ -159,6 +159,7 @@ async def test_callers_key_that_is_refused(
         ("Retry-After: soon\r\n", None),
         ("Retry-After: -1\r\n", None),
         ("Retry-After: 1e9\r\n", None),
+        ("Retry-After: Thu, 01 Jan 2026 00:00:00 +99999999999999999999\r\n", None),
         ("Retry-After: nan\r\n", None),
         ("Retry-After: \r\n", None),
         ("", None),

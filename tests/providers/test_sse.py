@@ -37,6 +37,12 @@ def test_events(stream: bytes, events: list[bytes]) -> None:
     assert events_of(stream) == events
 
 
+def test_empty_lines_of_data_count() -> None:
+    """Lines of data that are empty are not free: they end at the same limit."""
+    with pytest.raises(SseError):
+        events_of(*[b"data:\n" * 10_000] * 20)
+
+
 @pytest.mark.parametrize(
     ("stream", "errors"),
     [

@@ -1,5 +1,7 @@
 """Every call has a deadline: the caller's, or the server's."""
 
+import asyncio
+import contextlib
 from pathlib import Path
 
 import grpc
@@ -11,7 +13,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import collect, failure, status_of
 from tests.support.prompts import write_prompt
 from tests.support.service import running_service
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, openai_events
 
 
 async def stall(exchange: Exchange) -> None:
@@ -99,3 +101,41 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', idle_timeout_s
 
     assert streamed.kinds == ["started"]
     assert status_of(streamed.error) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_TIMEOUT")
+
+
+async def test_caller_that_does_not_read(tmp_path: Path, upstream: Upstream) -> None:
+    """A caller that stops reading holds its stream no longer than its deadline."""
+    text = "x" * 60_000
+
+    async def pour(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await exchange.send(openai_events(text)[1])
+
+    upstream.answer = pour
+    write_prompt(tmp_path / "prompts", "hi", "<user>\nHi\n</user>")
+    config = f"""
+server: {{default_deadline_s: 0.5}}
+stores: {{local: {{type: directory, path: prompts}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    options = (("grpc.http2.bdp_probe", 0),)
+    handled = (
+        'grpc_server_handled_total{grpc_code="DEADLINE_EXCEEDED",grpc_method="CompleteStream",'
+        'grpc_service="prompt_resolver.v1.PromptResolver",grpc_type="SERVER_STREAM"}'
+    )
+    async with (
+        running_service(tmp_path, config) as service,
+        grpc.aio.insecure_channel(service.address, options=options) as channel,
+    ):
+        stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+        request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"))
+        call = stub.CompleteStream(request)
+        await call.read()
+        async with asyncio.timeout(10):
+            while await service.metric(handled) == 0:
+                await upstream.arrived.wait()
+        call.cancel()
+
+    assert len(upstream.exchanges) == 1

@@ -309,7 +309,9 @@ async def test_parameter_out_of_range(
 @pytest.mark.parametrize(
     "name",
     ["model", "messages", "stream", "n", "tools", "temperature", "api_base", "base_url", "api_key"]
-    + ["extra_headers", "Headers", "organization", "aws_secret_access_key", "http_proxy"],
+    + ["extra_headers", "Headers", "organization", "aws_secret_access_key", "http_proxy"]
+    + ["apiKey", "api-key", "x-api-key", "baseURL", "base url", "\u017ftream", "models", "route"]
+    + ["fallbacks", "user_config", "litellm_params", "functionCall", "access_token", "token"],
 )
 async def test_extra_parameter_that_is_refused(service: RunningService, name: str) -> None:
     """Nothing that routes, and nothing that has a field of its own, may come as an extra."""

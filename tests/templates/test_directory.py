@@ -170,3 +170,12 @@ async def test_same_content_is_the_same_template(store: DirectoryStore, root: Pa
     path.write_bytes(path.read_bytes())
 
     assert await fetch(store, "a/b c.d", first) is first
+
+
+async def test_directory_that_is_gone(store: DirectoryStore, root: Path) -> None:
+    """A directory that is not there is a store that is down, and no prompt is taken for absent."""
+    held = await fetch(store, "a/b c.d")
+    os.rename(root, f"{root}-elsewhere")
+
+    assert not store.confirms(held)
+    assert await reason_for(store, "a/b c.d") == "STORE_UNAVAILABLE"
