@@ -4,6 +4,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -667,6 +669,15 @@ async def test_nothing_is_logged(
     told = capfd.readouterr().err
     assert "pr_1" not in told
     assert KEY not in told
+
+
+def test_costs_nothing_until_it_is_used() -> None:
+    """The HTTP client is imported by the first fetch, and not by the service's start."""
+    program = "import sys, prompt_resolver_server.app; print('httpx' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert done.stdout.strip() == b"False"
 
 
 async def test_many_at_once(api: HumanloopApi, store: HumanloopStore) -> None:
