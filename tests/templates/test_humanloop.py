@@ -192,6 +192,16 @@ async def test_no_answer_reaches_anything_else(
     assert len(api.requests) == 1
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 5}', b'{"id": "pr_1"'])
+async def test_garbage_for_a_path(api: HumanloopApi, store: HumanloopStore, body: bytes) -> None:
+    """A path whose answer has no id in it is a failure of the store."""
+    api.fail = answering("200 OK", body)
+
+    error = await failure(store.fetch(PromptRef(id="a/b"), None))
+
+    assert (error.reason, error.metadata["problem"]) == ("STORE_UNAVAILABLE", "garbage")
+
+
 @pytest.mark.parametrize("selector", ["a&version_id=x", "a b", "é", "../x", "a#b?c%00"])
 async def test_selectors_are_sent_as_they_are(
     api: HumanloopApi, store: HumanloopStore, selector: str
