@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
 
-PYTHON = Path(__file__).parents[2] / ".venv-humanloop" / "bin" / "python"
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-humanloop"
+PYTHON = ENVIRONMENT / "bin" / "python"
 SCRIPT = Path(__file__).with_name("humanloop_sdk.py")
 
 # Newer ones on npm are clients of an older API.
@@ -93,7 +94,7 @@ async def run(*command: str, cwd: Path, timeout_s: float = 240) -> str:
 @pytest.mark.timeout(300)
 async def test_python(api: HumanloopApi, require_all: bool, tmp_path: Path) -> None:
     """The Python SDK gets, lists and looks up prompts, and its own models accept them."""
-    if not PYTHON.exists():
+    if not (ENVIRONMENT / ".installed").exists():
         report = pytest.fail if require_all else pytest.skip
         report("not installed: humanloop, in .venv-humanloop")
 

@@ -4,6 +4,8 @@ import asyncio
 import logging
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 
@@ -188,6 +190,16 @@ async def test_no_answer_reaches_anything_else(
 
     assert error.metadata["problem"] == "garbage"
     assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"id": 5}', b'{"id": "pr_1"'])
+async def test_garbage_for_a_path(api: HumanloopApi, store: HumanloopStore, body: bytes) -> None:
+    """A path whose answer has no id in it is a failure of the store."""
+    api.fail = answering("200 OK", body)
+
+    error = await failure(store.fetch(PromptRef(id="a/b"), None))
+
+    assert (error.reason, error.metadata["problem"]) == ("STORE_UNAVAILABLE", "garbage")
 
 
 @pytest.mark.parametrize("selector", ["a&version_id=x", "a b", "é", "../x", "a#b?c%00"])
@@ -667,6 +679,15 @@ async def test_nothing_is_logged(
     told = capfd.readouterr().err
     assert "pr_1" not in told
     assert KEY not in told
+
+
+def test_costs_nothing_until_it_is_used() -> None:
+    """The HTTP client is imported by the first fetch, and not by the service's start."""
+    program = "import sys, prompt_resolver_server.app; print('httpx' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert done.stdout.strip() == b"False"
 
 
 async def test_many_at_once(api: HumanloopApi, store: HumanloopStore) -> None:

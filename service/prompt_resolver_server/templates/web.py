@@ -10,7 +10,7 @@ import email.utils
 import importlib
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -190,9 +190,10 @@ def read_retry_after(value: str, *, now: datetime | None = None) -> float | None
 
 def _import_client() -> None:
     importlib.import_module("httpx")
-    # What httpx imports when it first connects.
-    importlib.import_module("httpcore._backends.anyio")
-    importlib.import_module("anyio._backends._asyncio")
+    # What it imports once more when it first connects, as long as it does.
+    with suppress(ImportError):
+        importlib.import_module("httpcore._backends.anyio")
+        importlib.import_module("anyio._backends._asyncio")
 
 
 def _is_about_tls(error: BaseException | None) -> bool:

@@ -61,11 +61,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_STORE_AUTH: _ErrorReason.ValueType  # 12
     """FAILED_PRECONDITION: the store refuses the configured key. UNAUTHENTICATED: it refuses the caller's
-    `x-prompt-store-key`. Metadata: `store`.
+    `x-prompt-store-key`. Metadata: `store`, and `http_status` where the store refused it.
     """
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 13
     """UNAVAILABLE: the store does not answer, or answers something that is no prompt, and no copy is held.
-    Metadata: `store`. With `RetryInfo` where the store named a time.
+    Metadata: `store`; of a store that is a service `problem`, which is `timeout`, `unreachable`, `tls`,
+    `proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`
+    where the store named a time.
     """
     ERROR_REASON_MODEL_MISSING: _ErrorReason.ValueType  # 14
     """INVALID_ARGUMENT: neither the request, nor the alias, nor the template names a model."""
@@ -191,11 +193,13 @@ ERROR_REASON_TEMPLATE_BUDGET: ErrorReason.ValueType  # 11
 """
 ERROR_REASON_STORE_AUTH: ErrorReason.ValueType  # 12
 """FAILED_PRECONDITION: the store refuses the configured key. UNAUTHENTICATED: it refuses the caller's
-`x-prompt-store-key`. Metadata: `store`.
+`x-prompt-store-key`. Metadata: `store`, and `http_status` where the store refused it.
 """
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 13
 """UNAVAILABLE: the store does not answer, or answers something that is no prompt, and no copy is held.
-Metadata: `store`. With `RetryInfo` where the store named a time.
+Metadata: `store`; of a store that is a service `problem`, which is `timeout`, `unreachable`, `tls`,
+`proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`
+where the store named a time.
 """
 ERROR_REASON_MODEL_MISSING: ErrorReason.ValueType  # 14
 """INVALID_ARGUMENT: neither the request, nor the alias, nor the template names a model."""
