@@ -299,6 +299,23 @@ async def test_statuses(
         assert error.metadata["http_status"] == status[:3]
 
 
+@pytest.mark.parametrize("prompt_id", ["pr_1", "hello", "team/hello"])
+async def test_page_in_place_of_the_api(
+    api: HumanloopApi, store: HumanloopStore, prompt_id: str
+) -> None:
+    """A page that says "not found" says it of the API, as where that was closed, and of no prompt."""
+
+    async def parked(exchange: Exchange) -> None:
+        page, kind = b"<html>This domain is for sale</html>", "text/html; charset=utf-8"
+        await exchange.send_response(page, status="404 Not Found", content_type=kind)
+
+    api.fail = parked
+
+    error = await failure(store.fetch(PromptRef(id=prompt_id), None))
+
+    assert (error.reason, error.metadata["http_status"]) == ("STORE_UNAVAILABLE", "404")
+
+
 @pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity"])
 async def test_refused_selectors(api: HumanloopApi, store: HumanloopStore, status: str) -> None:
     """A selector that the store refuses is the caller's."""

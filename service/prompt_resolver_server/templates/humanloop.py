@@ -211,7 +211,8 @@ class _Fetch:
         match status:
             case 200:
                 return answer.body
-            case 404:
+            case 404 if not answer.is_page:
+                # A page says that the API itself is not there, as where it has been closed.
                 return None
             case 401 | 403:
                 whose = "the caller's" if self._blame is Blame.CALLER else "the configured"

@@ -48,6 +48,8 @@ class WebAnswer:
     status: int
     body: bytes = field(default=b"", repr=False)
     retry_after_s: float | None = None
+    is_page: bool = False
+    """Whether it is a page for people, which no API answers with."""
 
 
 class WebClient:
@@ -95,7 +97,12 @@ class WebClient:
                 received = True
                 if response.status_code != httpx.codes.OK:
                     wait_s = read_retry_after(response.headers.get("retry-after", ""))
-                    return WebAnswer(status=response.status_code, retry_after_s=wait_s)
+                    media_type = response.headers.get("content-type", "").lower()
+                    return WebAnswer(
+                        status=response.status_code,
+                        retry_after_s=wait_s,
+                        is_page=media_type.startswith("text/html"),
+                    )
                 return WebAnswer(status=response.status_code, body=await self._read(response))
         except httpx.TimeoutException:
             raise self.unavailable("timeout", "did not answer in time") from None
