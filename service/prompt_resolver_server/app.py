@@ -25,6 +25,7 @@ from .rpc.calls import Calls, Deadlines
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
 from .settings import Loaded
 from .settings.address import Address, parse_address
+from .sockets import SocketFile
 from .templates.cache import CacheLimits, TemplateCache
 
 _log = logging.getLogger(__name__)
@@ -72,8 +73,8 @@ async def serve(
         admin = None
         if settings.admin_address:
             admin = await _open_admin(loaded, metrics, stopping, stack)
-        grpc_door = _bind_data(loaded, calls, resolver, listeners)
-        admin_grpc = _bind_admin_grpc(loaded, calls, listeners)
+        grpc_door = _bind_data(loaded, calls, resolver, listeners, stack)
+        admin_grpc = _bind_admin_grpc(loaded, calls, listeners, stack)
         for listener in listeners:
             await listener.start()
         stopping.listen(asyncio.get_running_loop())
@@ -142,7 +143,11 @@ async def _open_admin(
 
 
 def _bind_data(
-    loaded: Loaded, calls: Calls, resolver: Resolver, listeners: list[Listener]
+    loaded: Loaded,
+    calls: Calls,
+    resolver: Resolver,
+    listeners: list[Listener],
+    stack: AsyncExitStack,
 ) -> Address:
     settings = loaded.settings.server
     address = parse_address(settings.grpc_address, unix=True)
@@ -160,10 +165,12 @@ def _bind_data(
         with_reflection=reflected,
     )
     listeners.append(listener)
-    return _bind(loaded, "grpc_address", listener, address)
+    return _bind(loaded, "grpc_address", listener, address, stack)
 
 
-def _bind_admin_grpc(loaded: Loaded, calls: Calls, listeners: list[Listener]) -> Address | None:
+def _bind_admin_grpc(
+    loaded: Loaded, calls: Calls, listeners: list[Listener], stack: AsyncExitStack
+) -> Address | None:
     settings = loaded.settings.server
     if not settings.admin_grpc_address:
         return None
@@ -175,18 +182,24 @@ def _bind_admin_grpc(loaded: Loaded, calls: Calls, listeners: list[Listener]) ->
         with_reflection=address.is_local,
     )
     listeners.append(listener)
-    return _bind(loaded, "admin_grpc_address", listener, address)
+    return _bind(loaded, "admin_grpc_address", listener, address, stack)
 
 
-def _bind(loaded: Loaded, key: str, listener: Listener, address: Address) -> Address:
+def _bind(
+    loaded: Loaded, key: str, listener: Listener, address: Address, stack: AsyncExitStack
+) -> Address:
     try:
-        if not address.path:
-            # gRPC's own failure is a page of text on standard error.
-            _probe(address)
-        port = listener.bind(str(address))
+        if address.path:
+            file = SocketFile(address.path)
+            stack.callback(file.release)
+            with file.binding(int(loaded.settings.server.unix_socket_mode, 8)):
+                listener.bind(str(address))
+            return address
+        # gRPC's own failure is a page of text on standard error.
+        _probe(address)
+        return Address(address.host, listener.bind(str(address)))
     except OSError as error:
         raise _cannot_listen(loaded, key, error) from None
-    return address if address.path else Address(address.host, port)
 
 
 def _probe(address: Address) -> None:
@@ -201,7 +214,9 @@ def _probe(address: Address) -> None:
 
 def _cannot_listen(loaded: Loaded, key: str, error: OSError) -> Exception:
     address = getattr(loaded.settings.server, key)
-    cause = (os.strerror(error.errno) if error.errno else str(error)).lower()
+    # A host that is not known has a number of another kind.
+    known = error.errno is not None and error.errno > 0
+    cause = (os.strerror(error.errno) if known else error.strerror or str(error)).lower()
     return loaded.fault(("server", key), f"expected a free address, got {address}: {cause}")
 
 

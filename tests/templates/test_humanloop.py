@@ -303,7 +303,7 @@ async def test_statuses(
 async def test_page_in_place_of_the_api(
     api: HumanloopApi, store: HumanloopStore, prompt_id: str
 ) -> None:
-    """A page that says "not found" says it of the API, as where that was closed, and of no prompt."""
+    """A page that says "not found" says it of the API, as where that was closed."""
 
     async def parked(exchange: Exchange) -> None:
         page, kind = b"<html>This domain is for sale</html>", "text/html; charset=utf-8"

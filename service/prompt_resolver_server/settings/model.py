@@ -85,6 +85,8 @@ class ServerSettings(_Block):
     """Where `PromptResolverAdmin` listens; empty turns it off."""
     state_dir: Path | None = None
     """Where state outlives a restart. Not used by this version."""
+    unix_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
+    """Who may connect to a Unix socket: its mode, in octal digits and in quotes."""
     insecure: bool = False
     """Whether a data door may listen beyond loopback without anything that tells callers apart."""
     reflection: bool | None = None
