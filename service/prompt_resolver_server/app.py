@@ -215,8 +215,8 @@ def _probe(address: Address) -> None:
 def _cannot_listen(loaded: Loaded, key: str, error: OSError) -> Exception:
     address = getattr(loaded.settings.server, key)
     # A host that is not known has a number of another kind.
-    known = error.errno is not None and error.errno > 0
-    cause = (os.strerror(error.errno) if known else error.strerror or str(error)).lower()
+    number = error.errno or 0
+    cause = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
     return loaded.fault(("server", key), f"expected a free address, got {address}: {cause}")
 
 
