@@ -21,6 +21,7 @@ from .providers.aiohttp_transport import AiohttpTransport
 from .rendering import Renderer
 from .resolver import Resolver
 from .rpc.access import Access
+from .rpc.admission import make_gates
 from .rpc.calls import Calls, Deadlines
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
 from .settings import Loaded
@@ -64,6 +65,14 @@ async def serve(
         resolver = await _build_resolver(loaded, metrics, stack)
         calls = Calls(
             access=Access(master_key=loaded.settings.general_settings.master_key),
+            gates=make_gates(
+                {
+                    "resolve": settings.max_resolves,
+                    "complete": settings.max_completions,
+                    "stream": settings.max_streams,
+                },
+                metrics,
+            ),
             deadlines=Deadlines(
                 default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
             ),

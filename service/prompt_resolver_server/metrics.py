@@ -146,6 +146,18 @@ class Metrics:
             ("provider",),
             registry=registry,
         )
+        self._shed = Counter(
+            "prompt_resolver_calls_shed",
+            "Calls that were refused as too many ran.",
+            ("call_class",),
+            registry=registry,
+        )
+        self._calls_running = Gauge(
+            "prompt_resolver_calls_inflight",
+            "Calls that run, as they count for the limits.",
+            ("call_class",),
+            registry=registry,
+        )
         tokens = Counter(
             "prompt_resolver_tokens",
             "Tokens that providers counted.",
@@ -173,6 +185,14 @@ class Metrics:
     def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
         """Return the metrics of one gRPC method."""
         return CallMetrics(self, service, method, call_type)
+
+    def shed(self, call_class: str) -> Counter:
+        """Return the counter of the refused calls of a class."""
+        return self._shed.labels(call_class)
+
+    def watch_running(self, call_class: str, count: Callable[[], int]) -> None:
+        """Have the running calls of a class counted by this when the metrics are asked for."""
+        self._calls_running.labels(call_class).set_function(count)
 
     def template_served(self, store: str, result: CacheResult) -> None:
         """Count a template that was served."""

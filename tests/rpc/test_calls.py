@@ -35,6 +35,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server whose methods have faults."""
     calls = Calls(
         access=Access(master_key=None),
+        gates={},
         deadlines=Deadlines(default_s=5, longest_s=5),
         metrics=Metrics(CollectorRegistry(), version="test"),
     )

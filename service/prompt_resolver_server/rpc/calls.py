@@ -11,7 +11,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from ..errors import CallError, Reason, ResolverError, ServerError
 from ..logs import where
 from ..metrics import CallMetrics, Metrics
 from .access import Access, request_id
+from .admission import CallClass, Gate
 from .status import to_status
 
 _log = logging.getLogger(__name__)
@@ -81,18 +82,27 @@ class HandleStream(Protocol[_Request_contra]):
 
 @dataclass(frozen=True, slots=True)
 class _Method:
-    """A method: its path, its metrics, and whether it may be called again when it fails."""
+    """A method: its path, its metrics, its gate, and whether it may be called again."""
 
     path: str
     metrics: CallMetrics
+    gate: Gate | None
     repeatable: bool
 
 
 class Calls:
     """Wraps the methods of the services, and knows the calls that run."""
 
-    def __init__(self, *, access: Access, deadlines: Deadlines, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        access: Access,
+        gates: Mapping[CallClass, Gate],
+        deadlines: Deadlines,
+        metrics: Metrics,
+    ) -> None:
         self._access = access
+        self._gates = gates
         self._deadlines = deadlines
         self._metrics = metrics
         self._running: set[asyncio.Task[object]] = set()
@@ -117,11 +127,13 @@ class Calls:
         request_type: type[_Request],
         handle: HandleUnary[_Request],
         *,
+        call_class: CallClass | None = None,
         repeatable: bool = False,
     ) -> Handler:
         """Return the handler of a method with one response."""
         metrics = self._metrics.for_method(service, method, "UNARY")
-        known = _Method(f"{service}/{method}", metrics, repeatable)
+        gate = self._gates[call_class] if call_class else None
+        known = _Method(f"{service}/{method}", metrics, gate, repeatable)
 
         async def handler(data: bytes, context: _Context) -> bytes:
             async def work(caller: Caller) -> bytes:
@@ -139,10 +151,13 @@ class Calls:
         method: str,
         request_type: type[_Request],
         handle: HandleStream[_Request],
+        *,
+        call_class: CallClass | None = None,
     ) -> Handler:
         """Return the handler of a method with a stream of responses."""
         metrics = self._metrics.for_method(service, method, "SERVER_STREAM")
-        known = _Method(f"{service}/{method}", metrics, repeatable=False)
+        gate = self._gates[call_class] if call_class else None
+        known = _Method(f"{service}/{method}", metrics, gate, repeatable=False)
 
         async def handler(data: bytes, context: _Context) -> None:
             async def send(message: Message) -> None:
@@ -179,8 +194,12 @@ class Calls:
         self._running.add(task)
         self._idle.clear()
         code = "OK"
+        entered = None
         try:
             credentials = self._access.admit(context.invocation_metadata() or ())
+            if method.gate is not None:
+                method.gate.enter()
+                entered = method.gate
             return await work(Caller(deadline=self._deadline(context), credentials=credentials))
         except BaseException as exception:
             error = self._as_error(exception)
@@ -197,6 +216,8 @@ class Calls:
             async with asyncio.timeout(_ABORT_S):
                 await context.abort(status.code, status.message, status.trailers)
         finally:
+            if entered is not None:
+                entered.leave()
             self._running.discard(task)
             if not self._running:
                 self._idle.set()

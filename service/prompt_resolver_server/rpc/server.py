@@ -32,11 +32,22 @@ def data_handlers(calls: Calls, resolver: Resolver) -> _Handlers:
     pb, servicer = prompt_resolver_pb2, PromptResolverServicer(resolver)
     return {
         "Resolve": calls.unary(
-            SERVICE, "Resolve", pb.ResolveRequest, servicer.resolve, repeatable=True
+            SERVICE,
+            "Resolve",
+            pb.ResolveRequest,
+            servicer.resolve,
+            call_class="resolve",
+            repeatable=True,
         ),
-        "Complete": calls.unary(SERVICE, "Complete", pb.CompleteRequest, servicer.complete),
+        "Complete": calls.unary(
+            SERVICE, "Complete", pb.CompleteRequest, servicer.complete, call_class="complete"
+        ),
         "CompleteStream": calls.stream(
-            SERVICE, "CompleteStream", pb.CompleteStreamRequest, servicer.complete_stream
+            SERVICE,
+            "CompleteStream",
+            pb.CompleteStreamRequest,
+            servicer.complete_stream,
+            call_class="stream",
         ),
         "WatchPrompts": calls.stream(
             SERVICE, "WatchPrompts", pb.WatchPromptsRequest, not_implemented_stream

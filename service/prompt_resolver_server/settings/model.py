@@ -68,6 +68,7 @@ def _check_url(value: str | None) -> str | None:
 
 
 _Url = Annotated[str | None, AfterValidator(_check_url)]
+_Calls = Annotated[int, Field(ge=1, le=10_000)]
 _Ttl = Annotated[float, Field(ge=0, le=86_400)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -95,6 +96,12 @@ class ServerSettings(_Block):
     """The deadline of calls that bring none."""
     max_deadline_s: _Seconds = 900.0
     """The longest deadline that a call may have."""
+    max_resolves: _Calls = 10_000
+    """How many `Resolve` calls may run at once; more are refused with OVERLOADED."""
+    max_completions: _Calls = 2_000
+    """How many `Complete` calls may run at once."""
+    max_streams: _Calls = 2_000
+    """How many `CompleteStream` calls may run at once."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 25.0
     """How long running calls may take to end once the service is told to stop."""
     max_message_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024

@@ -130,7 +130,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `send`, and `attempts`, the number of calls made to providers.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 35
-    """RESOURCE_EXHAUSTED: this server sheds load. With `RetryInfo`."""
+    """RESOURCE_EXHAUSTED: this server sheds load. Metadata: `class`, `resolve`, `complete` or `stream`, and
+    `limit`, how many of them may run at once. With `RetryInfo`.
+    """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 36
     """UNAVAILABLE: this server is shutting down."""
     ERROR_REASON_CALLER_TOKEN_MISSING: _ErrorReason.ValueType  # 37
@@ -262,7 +264,9 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 34
 `send`, and `attempts`, the number of calls made to providers.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 35
-"""RESOURCE_EXHAUSTED: this server sheds load. With `RetryInfo`."""
+"""RESOURCE_EXHAUSTED: this server sheds load. Metadata: `class`, `resolve`, `complete` or `stream`, and
+`limit`, how many of them may run at once. With `RetryInfo`.
+"""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 36
 """UNAVAILABLE: this server is shutting down."""
 ERROR_REASON_CALLER_TOKEN_MISSING: ErrorReason.ValueType  # 37
