@@ -457,3 +457,12 @@ async def test_no_configuration_at_all(tmp_path: Path) -> None:
 
             assert response.provider == "echo"
             assert response.message.content[0].text
+
+
+@pytest.mark.parametrize("model", ["echo/", "/x", "a//b", "/"])
+async def test_model_with_an_empty_part(service: RunningService, model: str) -> None:
+    """A model's name has no empty parts."""
+    error = await failure(service.client.resolve("greet", variables=VARIABLES, model=model))
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+    assert error.message.startswith("model: expected <provider>/<model>")

@@ -175,6 +175,8 @@ def test_nulls_and_no_limit() -> None:
         ("model: m\ntemperature: hot", 3, "temperature: expected a number, got text"),
         ("temperature: true", 2, "temperature: expected a number, got true or false"),
         ("temperature: .nan", 2, "temperature: expected a finite number"),
+        ("temperature: -3", 2, "temperature: expected a number from 0"),
+        ("top_p: 7", 2, "top_p: expected a number from 0 to 1"),
         ("max_tokens: 1.5", 2, "max_tokens: expected a whole number, got a number"),
         ("max_tokens: 0", 2, "max_tokens: expected a number from 1, or -1 for no limit"),
         ("max_tokens: 99999999999", 2, "max_tokens: expected a smaller number"),

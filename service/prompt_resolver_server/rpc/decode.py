@@ -52,7 +52,7 @@ def read_query(
         prompt=_prompt_ref(request.prompt),
         deadline=deadline,
         variables=_plain(request.variables, "variables"),
-        model=_name("model", request.model) if request.HasField("model") else None,
+        model=_model(request.model) if request.HasField("model") else None,
         messages=_messages(request.messages) if request.messages else (),
         parameters=_parameters(request),
         refresh=request.refresh,
@@ -74,6 +74,12 @@ def _plain(struct: struct_pb2.Struct, path: str) -> dict[str, Json]:
             f"{path}: expected at most {MAX_VALUES} values",
             violations=(Violation(path, "too many values"),),
         ) from None
+
+
+def _model(model: str) -> str:
+    if not all(_name("model", model).split("/")):
+        raise invalid_request("model", "expected <provider>/<model>, and none of its parts empty")
+    return model
 
 
 def _name(field: str, name: str) -> str:

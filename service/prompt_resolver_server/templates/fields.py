@@ -48,9 +48,14 @@ def read_parameters(fields: Mapping[str, Json]) -> Parameters:
         max_tokens = None
     if max_tokens is not None and max_tokens < 1:
         raise FieldError(("max_tokens",), "expected a number from 1, or -1 for no limit")
+    temperature, top_p = _number(fields, "temperature"), _number(fields, "top_p")
+    if temperature is not None and temperature < 0:
+        raise FieldError(("temperature",), "expected a number from 0")
+    if top_p is not None and not 0 <= top_p <= 1:
+        raise FieldError(("top_p",), "expected a number from 0 to 1")
     return Parameters(
-        temperature=_number(fields, "temperature"),
-        top_p=_number(fields, "top_p"),
+        temperature=temperature,
+        top_p=top_p,
         max_tokens=max_tokens,
         stop=_stop(fields.get("stop")),
         presence_penalty=_number(fields, "presence_penalty"),
