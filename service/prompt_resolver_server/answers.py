@@ -132,7 +132,12 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """Keys that the caller brought along, for this call alone: by provider, and for the store."""
+    """Who calls, and the keys it brought along for this call: by provider, and for the store.
+
+    `caller` is the configured name of the token that let the call in, empty without one.
+    """
+
+    caller: str = field(default="", repr=False)
 
     provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     store_key: str | None = field(default=None, repr=False)

@@ -64,7 +64,10 @@ async def serve(
         metrics = Metrics(CollectorRegistry(), version=version)
         resolver = await _build_resolver(loaded, metrics, stack)
         calls = Calls(
-            access=Access(master_key=loaded.settings.general_settings.master_key),
+            access=Access(
+                master_key=loaded.settings.general_settings.master_key,
+                callers={name: row.token for name, row in loaded.settings.callers.items()},
+            ),
             gates=make_gates(
                 {
                     "resolve": settings.max_resolves,
@@ -160,11 +163,13 @@ def _bind_data(
 ) -> Address:
     settings = loaded.settings.server
     address = parse_address(settings.grpc_address, unix=True)
-    protected = loaded.settings.general_settings.master_key is not None
+    protected = bool(loaded.settings.callers) or (
+        loaded.settings.general_settings.master_key is not None
+    )
     if not (address.is_local or protected or settings.insecure):
         raise loaded.fault(
             ("server", "grpc_address"),
-            "expected general_settings.master_key, or insecure: true, beyond loopback",
+            "expected general_settings.master_key, callers, or insecure: true beyond loopback",
         )
     reflected = address.is_local if settings.reflection is None else settings.reflection
     listener = Listener(

@@ -1,5 +1,6 @@
 """Who may call, and who is turned away."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -103,3 +104,54 @@ async def test_a_protected_door_opens(tmp_path: Path, protection: str) -> None:
         port = service.address.rpartition(":")[2]
         async with AsyncPromptResolverClient(f"127.0.0.1:{port}", token="let-me-in") as client:
             assert await client.resolve("extract/invoice", variables=VARIABLES)
+
+
+CALLERS = """
+callers:
+  checkout: {token: 'file:TOKEN'}
+  search: {token: os.environ/SEARCH_TOKEN}
+general_settings: {master_key: os.environ/MASTER_KEY}
+"""
+
+
+async def test_named_callers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each caller has a token of its own, which may be replaced, and a name in the log."""
+    caplog.set_level(logging.INFO, "prompt_resolver_server")
+    file = tmp_path / "token"
+    file.write_text("checkouts-first\n")
+    config = CALLERS.replace("TOKEN'", f"{file}'", 1)
+    environ = {**ENVIRON, "SEARCH_TOKEN": "searchs-own"}
+
+    async def reason(token: str) -> str:
+        async with AsyncPromptResolverClient(service.address, token=token) as client:
+            return (await failure(client.resolve("extract/invoice"))).reason
+
+    async with running_service(tmp_path, config, environ) as service:
+        before = [
+            await reason(token)
+            for token in ("checkouts-first", "searchs-own", "let-me-in", "checkouts-second")
+        ]
+        file.write_text("checkouts-second\n")
+        after = [await reason(token) for token in ("checkouts-second", "checkouts-first")]
+
+    assert before == ["VARIABLES_INVALID"] * 3 + ["CALLER_TOKEN_INVALID"]
+    assert after == ["VARIABLES_INVALID", "CALLER_TOKEN_INVALID"]
+    callers = [vars(record)["caller"] for record in caplog.records if "caller" in vars(record)]
+    assert callers == ["checkout", "search", "", "", "checkout", ""]
+
+
+@pytest.mark.parametrize(
+    ("callers", "problem"),
+    [
+        ("{}", "expected general_settings.master_key, callers, or insecure: true beyond loopback"),
+        ("{a: {token: as-token}}", "expected a free address"),
+    ],
+)
+async def test_callers_open_the_door(tmp_path: Path, callers: str, problem: str) -> None:
+    """Beyond loopback the data door needs callers that are told apart, or a master key."""
+    # An address that no machine has: whether it may be opened is all that is asked.
+    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": "192.0.2.1:50051"}
+
+    with pytest.raises(ConfigError, match=problem):
+        async with running_service(tmp_path, f"callers: {callers}", environ):
+            pass

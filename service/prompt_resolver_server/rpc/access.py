@@ -1,7 +1,8 @@
 """Who may call, and which keys a call brings along: what is read from a call's metadata."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ..answers import Credentials
 from ..errors import Blame, CallError, Reason
@@ -13,17 +14,29 @@ _PROVIDER_KEY_PREFIX = "x-provider-key-"
 _REQUEST_ID = "x-request-id"
 _NO_CREDENTIALS = Credentials()
 
+NO_CALLERS: Mapping[str, Secret] = MappingProxyType({})
+
 Metadata = Iterable[tuple[str, str | bytes]]
 
 
 class Access:
-    """Lets calls in that bring the master key, or all of them where there is none."""
+    """Lets calls in that bring a token of this server's, or all of them where there is none.
 
-    def __init__(self, *, master_key: Secret | None) -> None:
-        self._master_key = master_key
+    `callers` are the tokens of callers by their names; the master key has none.
+    """
+
+    def __init__(
+        self, *, master_key: Secret | None, callers: Mapping[str, Secret] = NO_CALLERS
+    ) -> None:
+        self._tokens = [*callers.items()]
+        if master_key is not None:
+            self._tokens.append(("", master_key))
 
     def admit(self, metadata: Metadata) -> Credentials:
-        """Return the keys that a call brings. Raises `CallError` for a missing or wrong token."""
+        """Return who calls, and the keys that the call brings.
+
+        Raises `CallError` for a missing or wrong token.
+        """
         tokens: list[str] = []
         provider_keys: dict[str, str] = {}
         store_key = None
@@ -36,14 +49,12 @@ class Access:
                 store_key = value
             elif name == _AUTHORIZATION:
                 tokens.append(value)
-        if self._master_key is not None:
-            self._check(tokens, self._master_key)
-        if not provider_keys and store_key is None:
+        caller = self._identify(tokens) if self._tokens else ""
+        if not provider_keys and store_key is None and not caller:
             return _NO_CREDENTIALS
-        return Credentials(provider_keys=provider_keys, store_key=store_key)
+        return Credentials(caller=caller, provider_keys=provider_keys, store_key=store_key)
 
-    @staticmethod
-    def _check(tokens: list[str], master_key: Secret) -> None:
+    def _identify(self, tokens: list[str]) -> str:
         if not tokens:
             raise CallError(
                 Reason.CALLER_TOKEN_MISSING,
@@ -51,15 +62,20 @@ class Access:
                 blame=Blame.CALLER,
             )
         scheme, _, token = tokens[0].partition(" ")
-        expected = master_key.reveal() or ""
-        # Compared in constant time, and whether or not the rest is right.
-        matches = hmac.compare_digest(token.strip().encode(), expected.encode())
-        if not matches or not expected or len(tokens) > 1 or scheme.lower() != "bearer":
+        given = token.strip().encode()
+        matching = None
+        # All are compared, each in constant time, and whether or not the rest is right.
+        for name, secret in self._tokens:
+            expected = (secret.reveal() or "").encode()
+            if hmac.compare_digest(given, expected) and expected:
+                matching = name
+        if matching is None or len(tokens) > 1 or scheme.lower() != "bearer":
             raise CallError(
                 Reason.CALLER_TOKEN_INVALID,
                 "the token is not one of this server's",
                 blame=Blame.CALLER,
             )
+        return matching
 
 
 def request_id(metadata: Metadata) -> str:

@@ -195,8 +195,10 @@ class Calls:
         self._idle.clear()
         code = "OK"
         entered = None
+        caller = ""
         try:
             credentials = self._access.admit(context.invocation_metadata() or ())
+            caller = credentials.caller
             if method.gate is not None:
                 method.gate.enter()
                 entered = method.gate
@@ -211,7 +213,7 @@ class Calls:
                 raise
             status = to_status(error, repeatable=method.repeatable)
             code = status.code.name
-            _log_failure(method, context, code, error)
+            _log_failure(method, context, caller, code, error)
             # The end of a stream waits for what the caller has yet to read.
             async with asyncio.timeout(_ABORT_S):
                 await context.abort(status.code, status.message, status.trailers)
@@ -264,7 +266,9 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
         ) from None
 
 
-def _log_failure(method: _Method, context: _Context, code: str, error: ResolverError) -> None:
+def _log_failure(
+    method: _Method, context: _Context, caller: str, code: str, error: ResolverError
+) -> None:
     level = logging.INFO if code in _OF_THE_CALLER else logging.WARNING
     _log.log(
         level,
@@ -273,6 +277,7 @@ def _log_failure(method: _Method, context: _Context, code: str, error: ResolverE
             "method": method.path,
             "code": code,
             "reason": str(error.reason),
+            "caller": caller,
             "request_id": request_id(context.invocation_metadata() or ()),
             "details": error.metadata,
         },

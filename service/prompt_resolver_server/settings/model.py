@@ -24,7 +24,7 @@ from .address import parse_address
 from .secrets import FileSecret, FixedSecret, Secret
 
 PROVIDER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
-_STORE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
 class _Block(BaseModel):
@@ -220,6 +220,13 @@ class AliasSettings(_Block):
     """LiteLLM's notes on the model. Without effect here."""
 
 
+class CallerSettings(_Block):
+    """One of those who may call."""
+
+    token: Annotated[Secret, BeforeValidator(_read_secret)]
+    """The bearer token that lets it in: text, `os.environ/NAME` or `file:/path`."""
+
+
 class GeneralSettings(BaseModel):
     """LiteLLM's `general_settings`."""
 
@@ -235,9 +242,7 @@ class Settings(_Block):
     """A whole configuration."""
 
     server: ServerSettings = ServerSettings()
-    stores: dict[Annotated[str, Field(pattern=_STORE_NAME)], StoreSettings] = Field(
-        default_factory=dict
-    )
+    stores: dict[Annotated[str, Field(pattern=_NAME)], StoreSettings] = Field(default_factory=dict)
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
@@ -245,6 +250,10 @@ class Settings(_Block):
     providers: dict[Annotated[str, Field(pattern=PROVIDER_NAME)], ProviderSettings] = Field(
         default_factory=dict
     )
+    callers: dict[Annotated[str, Field(pattern=_NAME)], CallerSettings] = Field(
+        default_factory=dict
+    )
+    """Those who may call, by name; with any, or with a master key, all calls need a token."""
     general_settings: GeneralSettings = GeneralSettings()
     litellm_settings: dict[str, Json] = Field(default_factory=dict)
     """LiteLLM's own. Without effect in this version."""
