@@ -1,8 +1,11 @@
 """The service as a process: how it starts, how it refuses to, and how it stops."""
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from grpc_health.v1 import health_pb2
 
 from prompt_resolver import PromptResolverClient, PromptResolverError
 from tests.support.prompts import write_prompt
-from tests.support.service import ServiceProcess, run_cli, service_process
+from tests.support.service import FREE_PORTS, ServiceProcess, run_cli, service_process
 
 EXAMPLE = {"company": "J", "customer_name": "A", "order_id": "1", "message": "Where is it?"}
 
@@ -139,7 +142,9 @@ def test_configuration_that_is_refused(tmp_path: Path, config: str, problem: str
     path = tmp_path / "c.yaml"
     path.write_text(config)
 
-    done = run_cli("serve", "--config", str(path), environ={})
+    done = run_cli(
+        "serve", "--config", str(path), environ={"PROMPT_RESOLVER_ADMIN_ADDRESS": "127.0.0.1:0"}
+    )
 
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -290,3 +295,21 @@ def test_second_signal_ends_the_drain(
     assert caught.value.reason == "DRAINING"
     assert ended_after_s < 1.5
     assert code == 0
+
+
+def test_output_that_cannot_be_written() -> None:
+    """Where nobody can be told that it is ready, the service does not start, and says why."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "prompt_resolver_server"],
+            env={**os.environ, **FREE_PORTS},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 2
+    assert "standard output: cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -75,7 +75,12 @@ def _parser() -> ArgumentParser:
 def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Doors], Awaitable[None]]:
     async def announce(doors: Doors) -> None:
         _settle()
-        print(doors.ready_line, flush=True)
+        try:
+            print(doors.ready_line, flush=True)
+        except OSError as error:
+            # Python would try once more at the exit.
+            sys.stdout = None
+            raise ConfigError(f"standard output: cannot be written: {error.strerror}") from None
         if tour:
             token = loaded.settings.general_settings.master_key
             await show_tour(doors, token=token.reveal() if token is not None else None)
