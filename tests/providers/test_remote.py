@@ -1,6 +1,7 @@
 """A provider's failures, as they come over a real socket, become our reasons."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -468,3 +469,34 @@ async def test_proxy(upstream: Upstream) -> None:
         await transport.aclose()
 
     assert upstream.exchanges[0].path == "http://api.invalid/v1/chat/completions"
+
+
+async def test_error_whose_body_does_not_come(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A status says enough: an error's body that does not end is not waited for."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: 1000\r\n\r\n{")
+        await exchange.wait_closed()
+
+    upstream.answer = answer
+    async with asyncio.timeout(4):
+        error = await failure_of(provider)
+
+    assert (error.reason, error.retry_after_s) == ("UPSTREAM_RATE_LIMITED", 7.0)
+
+
+async def test_stream_without_an_end(upstream: Upstream, transport: AiohttpTransport) -> None:
+    """A stream is read up to a limit, however well formed each of its events is."""
+    event = openai_events("x" * 1_000_000)[1]
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await exchange.send(event)
+
+    upstream.answer = answer
+    async with asyncio.timeout(60):
+        error = await failure_of(provider_at(upstream.url, transport))
+
+    assert error.reason == "UPSTREAM_PROTOCOL"
