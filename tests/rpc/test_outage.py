@@ -91,11 +91,9 @@ async def test_outage(service: RunningService, api: HumanloopApi, answer: Answer
     assert loop.time() - back < 2.5
 
 
-async def test_slow_store(service: RunningService, api: HumanloopApi) -> None:
-    """While a slow store is asked again, nobody waits for it."""
-    await until(service, cache=pb.CACHE_RESULT_MISS)
-    asked = asyncio.Event()
-    may = asyncio.Event()
+def hold(api: HumanloopApi) -> tuple[asyncio.Event, asyncio.Event]:
+    """Let the API answer its next request once it may: whether it was asked, and the permission."""
+    asked, may = asyncio.Event(), asyncio.Event()
 
     async def slow(exchange: Exchange) -> None:
         asked.set()
@@ -104,11 +102,23 @@ async def test_slow_store(service: RunningService, api: HumanloopApi) -> None:
         await api.answer(exchange)
 
     api.fail = slow
-    while not asked.is_set():
-        await service.client.resolve("pr_1")
-    requests = len(api.requests)
-    infos = [(await service.client.resolve("pr_1")).prompt for _ in range(50)]
-    may.set()
+    return asked, may
+
+
+async def test_slow_store(tmp_path: Path, api: HumanloopApi) -> None:
+    """While a slow store is asked again, nobody waits for it."""
+    config = f"""
+stores:
+  hl: {{type: humanloop, base_url: '{api.url}', api_key: {KEY}, ttl_s: {TTL_S}, timeout_s: 60}}
+"""
+    async with running_service(tmp_path, config) as service:
+        await until(service, cache=pb.CACHE_RESULT_MISS)
+        asked, may = hold(api)
+        while not asked.is_set():
+            await service.client.resolve("pr_1")
+        requests = len(api.requests)
+        infos = [(await service.client.resolve("pr_1")).prompt for _ in range(50)]
+        may.set()
 
     assert {info.cache for info in infos} == {pb.CACHE_RESULT_STALE}
     assert not any(info.stale for info in infos)
@@ -117,16 +127,7 @@ async def test_slow_store(service: RunningService, api: HumanloopApi) -> None:
 
 async def test_stampede(tmp_path: Path, api: HumanloopApi) -> None:
     """A thousand callers of a prompt that is not held cost one fetch, and the first one may go."""
-    may = asyncio.Event()
-    asked = asyncio.Event()
-
-    async def slow(exchange: Exchange) -> None:
-        asked.set()
-        await may.wait()
-        api.fail = None
-        await api.answer(exchange)
-
-    api.fail = slow
+    asked, may = hold(api)
     config = f"stores: {{hl: {{type: humanloop, base_url: '{api.url}', api_key: {KEY}}}}}"
     async with running_service(tmp_path, config) as service:
 
