@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
 
 from ..errors import CallError, Reason, TemplateError, Violation
 from ..parameters import Json
