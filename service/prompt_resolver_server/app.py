@@ -22,7 +22,8 @@ from .rendering import Renderer
 from .resolver import Resolver
 from .rpc.access import Access
 from .rpc.admission import make_gates
-from .rpc.calls import Calls, Deadlines
+from .rpc.call import Deadlines
+from .rpc.calls import Calls
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
 from .settings import Loaded
 from .settings.address import Address, parse_address
