@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from .transport import HttpRequest, HttpResponse, Phase, TransportError
+from .transport import Gathering, HttpRequest, HttpResponse, Phase, TransportError
 
 _KEEPALIVE_S = 15.0
 _ENDING_S = 1.0
@@ -114,7 +114,7 @@ class _Response:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    async def read_some(self) -> bytes:
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
         self._clock.phase = "idle"
         content = self._response.content
         try:

@@ -13,7 +13,7 @@ from typing import cast
 import httptools
 from typing_extensions import override
 
-from .transport import Phase, TransportError
+from .transport import Gathering, Phase, TransportError
 
 _MAX_HEAD_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
@@ -26,6 +26,7 @@ class Connection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
+        self._calling: bytes | None = None
         self._lost = False
         self._response = _Incoming()
 
@@ -68,20 +69,15 @@ class Connection(asyncio.Protocol):
         if response.failed and not response.begun:
             raise TransportError("malformed")
 
-    async def read_some(self, timeout_s: float) -> bytes:
+    async def read_some(self, timeout_s: float, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body, or wait for more; empty at the end.
 
         Raises `TransportError`.
         """
         response = self._response
-        if not response.body:
-            until = self._loop.time() + timeout_s
-            while not (response.body or response.ended):
-                if response.failed or (self._lost and response.is_framed):
-                    raise TransportError("cut")
-                if self._lost:
-                    return b""
-                await self._wait(until, "idle")
+        if gathering is not None and not any(gathering.unless in part for part in response.body):
+            await self._gather(timeout_s, gathering)
+        await self._wait_for_some(timeout_s)
         data = b"".join(response.body)
         response.body.clear()
         if response.paused:
@@ -89,6 +85,37 @@ class Connection(asyncio.Protocol):
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
         return data
+
+    async def _wait_for_some(self, timeout_s: float) -> None:
+        """Wait until the body goes on, or ends."""
+        response = self._response
+        until = self._loop.time() + timeout_s
+        while not (response.body or response.ended):
+            if response.failed or (self._lost and response.is_framed):
+                raise TransportError("cut")
+            if self._lost:
+                return
+            await self._wait(until, "idle")
+
+    async def _gather(self, timeout_s: float, gathering: Gathering) -> None:
+        """Wait for as long as that may be worth it."""
+        response = self._response
+        end = self._loop.time() + timeout_s
+        self._calling = gathering.unless
+        try:
+            while not (response.ended or response.failed or self._lost or response.paused):
+                now = self._loop.time()
+                try:
+                    await self._wait(min(end, now + gathering.up_to_s), "idle")
+                except TransportError:
+                    if response.body:
+                        break
+                    if self._loop.time() >= end:
+                        raise
+                else:
+                    break
+        finally:
+            self._calling = None
 
     def abort(self) -> None:
         """End the connection now."""
@@ -109,7 +136,9 @@ class Connection(asyncio.Protocol):
             assert self._transport is not None
             response.paused = True
             self._transport.pause_reading()
-        self._wake()
+        calling = self._calling
+        if calling is None or response.ended or response.paused or calling in data:
+            self._wake()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

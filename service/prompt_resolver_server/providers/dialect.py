@@ -51,6 +51,11 @@ class StreamReader(Protocol):
         ...
 
     @property
+    def last_words(self) -> bytes:
+        """What the last event of an answer has in it, as far as can be told before."""
+        ...
+
+    @property
     def failure(self) -> "ProtocolError | InBandError | None":
         """What went wrong, if something did: after the deltas that came before it."""
         ...

@@ -11,7 +11,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from .connection import Connection
-from .transport import HttpRequest, TransportError
+from .transport import Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -198,9 +198,9 @@ class _Exchange:
             chunks.append(chunk)
         return b"".join(chunks)
 
-    async def read_some(self) -> bytes:
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body; see `HttpResponse.read_some`."""
-        return await self._open.read_some(self._idle_s)
+        return await self._open.read_some(self._idle_s, gathering)
 
 
 @lru_cache(maxsize=1024)

@@ -56,10 +56,13 @@ class _Event(msgspec.Struct):
 
 
 _EVENTS = JsonReader(_Event)
+_DONE = b"[DONE]"
 
 
 class OpenAIStreamReader:
     """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before."""
+
+    last_words = _DONE
 
     def __init__(self) -> None:
         self._events = SseParser()
@@ -81,7 +84,7 @@ class OpenAIStreamReader:
         deltas: list[Delta] = []
         try:
             for event in self._events.feed(chunk):
-                if event == b"[DONE]":
+                if event == _DONE:
                     self._end()
                     break
                 if isinstance(event, ErrorEvent):

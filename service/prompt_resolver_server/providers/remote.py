@@ -13,12 +13,14 @@ from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after
-from .transport import HttpRequest, HttpResponse, Timeouts, Transport, TransportError
+from .transport import Gathering, HttpRequest, HttpResponse, Timeouts, Transport, TransportError
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 _ERROR_S = 2.0
+# Who wants a whole answer need not look at each of its tokens as it comes.
+_GATHER_S = 0.25
 _WHOLE = "application/json"
 _STREAM = "text/event-stream"
 
@@ -59,7 +61,7 @@ class RemoteProvider:
         async def collect(deltas: Sequence[Delta]) -> None:
             assembler.add(deltas)
 
-        ended = await self._stream(request, collect, caller_key)
+        ended = await self._stream(request, collect, caller_key, gather_s=_GATHER_S)
         return ended if isinstance(ended, Answer) else assembler.finish(ended)
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
@@ -84,12 +86,21 @@ class RemoteProvider:
         return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
 
     async def _stream(
-        self, request: ModelRequest, emit: Emit, caller_key: str | None
+        self,
+        request: ModelRequest,
+        emit: Emit,
+        caller_key: str | None,
+        *,
+        gather_s: float | None = None,
     ) -> Finish | Answer:
-        """Emit a streamed answer and return its end, or return a whole one if that is what came."""
+        """Emit a streamed answer and return its end, or return a whole one if that is what came.
+
+        What follows the first events may be gathered for a while.
+        """
         wire = self._dialect.build(request, stream=True, quirks=self._endpoint.quirks)
         failures = self._failures(request, caller_key)
         reader = self._dialect.read_stream()
+        gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0
         try:
@@ -100,7 +111,7 @@ class RemoteProvider:
                     answer = await self._read_whole(response)
                     return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
                 while reader.finish is None:
-                    chunk = await response.read_some()
+                    chunk = await response.read_some(gathering if reader.chunks else None)
                     received += len(chunk)
                     if received > MAX_STREAM_BYTES:
                         raise TransportError("too_large")

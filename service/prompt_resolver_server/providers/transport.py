@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Phase = Literal["connect", "first_byte", "idle"]
 
@@ -31,6 +31,16 @@ class HttpRequest:
     timeouts: Timeouts
 
 
+class Gathering(NamedTuple):
+    """What a reader that is in no hurry would rather have than each part of a body as it comes.
+
+    It waits for up to this time, unless the body ends, or a part comes with these bytes in it.
+    """
+
+    up_to_s: float
+    unless: bytes
+
+
 class TransportError(Exception):
     """Nothing usable came back; `phase` tells for a timeout what was waited for."""
 
@@ -56,8 +66,11 @@ class HttpResponse(Protocol):
         """Return the body, of which more than `limit` bytes are an error."""
         ...
 
-    async def read_some(self) -> bytes:
-        """Return what has arrived of the body, waiting for something to; empty at its end."""
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
+        """Return what has arrived of the body, waiting for something to; empty at its end.
+
+        A reader that is in no hurry may be given more at once.
+        """
         ...
 
 

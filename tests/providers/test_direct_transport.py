@@ -1,0 +1,234 @@
+"""The transport over connections of our own, where it does more than every transport."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+
+import pytest
+
+from prompt_resolver_server.providers.direct_transport import DirectTransport
+from prompt_resolver_server.providers.transport import (
+    Gathering,
+    HttpRequest,
+    Timeouts,
+    TransportError,
+)
+from tests.support.upstream import Exchange, Upstream
+
+TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
+PATIENT = Gathering(up_to_s=60, unless=b"END")
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[DirectTransport]:
+    transport = DirectTransport(tls=ssl.create_default_context())
+    yield transport
+    await transport.aclose()
+
+
+def request(upstream: Upstream, *, idle_s: float = 5, **headers: str) -> HttpRequest:
+    timeouts = Timeouts(connect_s=5, first_byte_s=5, idle_s=idle_s)
+    return HttpRequest(url=f"{upstream.url}/x", headers=headers, body=b"{}", timeouts=timeouts)
+
+
+async def chunks(exchange: Exchange, *parts: bytes) -> None:
+    """Send each part in a segment of its own, as far as that can be had."""
+    for part in parts:
+        await exchange.send(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        await asyncio.sleep(0)
+
+
+async def test_gathers_until_what_it_waits_for(
+    transport: DirectTransport, upstream: Upstream
+) -> None:
+    """Who is in no hurry is given nothing before the part that it named, and then all of it."""
+    read = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, b"1", b"2", b"3", b"the END")
+        await read.wait()
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        body = await response.read_some(PATIENT)
+        read.set()
+
+    assert body == b"123the END"
+
+
+async def test_gathers_until_the_end(transport: DirectTransport, upstream: Upstream) -> None:
+    """The end of a body is waited for no longer than it takes to come."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, b"1", b"2", b"3")
+        await exchange.send(b"0\r\n\r\n")
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        assert await response.read_some(PATIENT) == b"123"
+        assert await response.read_some(PATIENT) == b""
+
+
+async def test_gathers_no_longer_than_it_may(
+    transport: DirectTransport, upstream: Upstream
+) -> None:
+    """What has come is given out once the time is up, and silence is still a timeout."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, b"1")
+        await exchange.wait_closed()
+
+    upstream.answer = answer
+    with pytest.raises(TransportError) as caught:
+        async with transport.post(request(upstream, idle_s=0.3)) as response:
+            assert await response.read_some(Gathering(0.05, b"END")) == b"1"
+            await response.read_some(Gathering(0.05, b"END"))
+
+    assert (caught.value.kind, caught.value.phase) == ("timeout", "idle")
+
+
+async def test_gathers_what_it_has_room_for(transport: DirectTransport, upstream: Upstream) -> None:
+    """A body that is larger than what may wait is given out in parts, and none of it is lost."""
+    sent = [bytes([65 + n % 26]) * 50_000 for n in range(20)]
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, *sent)
+        await exchange.send(b"0\r\n\r\n")
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        got = [part async for part in _parts(response.read_some)]
+
+    assert b"".join(got) == b"".join(sent)
+    assert len(got) > 1
+
+
+async def _parts(read_some: object) -> AsyncIterator[bytes]:
+    assert callable(read_some)
+    while part := await read_some(PATIENT):
+        yield part
+
+
+@pytest.mark.parametrize("ending", ["cut", "garbage"])
+async def test_gathers_nothing_of_what_breaks(
+    transport: DirectTransport, upstream: Upstream, ending: str
+) -> None:
+    """A body that breaks off is told as such, at once."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, b"1")
+        if ending == "garbage":
+            await exchange.send(b"nonsense\r\n")
+            await exchange.wait_closed()
+        exchange.writer.close()
+
+    upstream.answer = answer
+    with pytest.raises(TransportError) as caught:
+        async with transport.post(request(upstream)) as response:
+            while await response.read_some(PATIENT):
+                pass
+
+    assert caught.value.kind == "cut"
+
+
+async def test_header_with_a_line_break(transport: DirectTransport, upstream: Upstream) -> None:
+    """A key with a line break in it is not sent, as its rest would be a header of its own."""
+    for value in ("a\r\nX: y", "a\nX: y", "a\rX", "a\0"):
+        with pytest.raises(TransportError) as caught:
+            async with transport.post(request(upstream, Authorization=value)):
+                pass
+        assert caught.value.kind == "malformed"
+
+    assert upstream.exchanges == []
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2,
+    ],
+)
+async def test_interim_responses(
+    transport: DirectTransport, upstream: Upstream, early: bytes
+) -> None:
+    """What comes before the response is not taken for it."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(early)
+        await exchange.send_response(b"{}", headers="A: b\r\na: c\r\n")
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        assert (response.status, await response.read(10)) == (200, b"{}")
+        assert (response.header("a"), response.header("X"), response.header("Link")) == (
+            "b, c",
+            "",
+            "",
+        )
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
+        b"hello\r\n\r\n",
+    ],
+)
+async def test_no_response(transport: DirectTransport, upstream: Upstream, nonsense: bytes) -> None:
+    """What is no response is told as such, and its connection is closed."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(nonsense)
+        await exchange.wait_closed()
+
+    upstream.answer = answer
+    with pytest.raises(TransportError) as caught:
+        async with transport.post(request(upstream)):
+            pass
+
+    assert caught.value.kind == "malformed"
+
+
+async def test_response_that_nobody_asked_for(
+    transport: DirectTransport, upstream: Upstream
+) -> None:
+    """A second response on a connection is not taken for that of the next request."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        )
+
+    upstream.answer = answer
+    for _ in range(3):
+        async with transport.post(request(upstream)) as response:
+            assert await response.read(10) == b"{}"
+
+    assert upstream.connections == 3
+
+
+async def test_connection_that_is_to_be_closed(
+    transport: DirectTransport, upstream: Upstream
+) -> None:
+    """A connection that its server says it closes is not used again."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}", headers="Connection: close\r\n")
+
+    upstream.answer = answer
+    for _ in range(3):
+        async with transport.post(request(upstream)) as response:
+            assert await response.read(10) == b"{}"
+            assert await response.read_some() == b""
+
+    assert upstream.connections == 3
