@@ -161,7 +161,11 @@ class Calls:
 
         async def handler(data: bytes, context: _Context) -> None:
             async def send(message: Message) -> None:
-                await context.write(message.SerializeToString())
+                try:
+                    await context.write(message.SerializeToString())
+                except grpc.aio.InternalError:
+                    # The caller is gone: a write that waited fails before gRPC cancels the call.
+                    raise asyncio.CancelledError from None
                 metrics.sent.inc()
 
             async def work(caller: Caller) -> None:
@@ -214,9 +218,13 @@ class Calls:
             status = to_status(error, repeatable=method.repeatable)
             code = status.code.name
             _log_failure(method, context, caller, code, error)
-            # The end of a stream waits for what the caller has yet to read.
-            async with asyncio.timeout(_ABORT_S):
-                await context.abort(status.code, status.message, status.trailers)
+            try:
+                # The end of a stream waits for what the caller has yet to read.
+                async with asyncio.timeout(_ABORT_S):
+                    await context.abort(status.code, status.message, status.trailers)
+            except (TimeoutError, grpc.aio.InternalError):
+                # The caller does not read, or is gone: there is nobody to tell.
+                raise asyncio.CancelledError from None
         finally:
             if entered is not None:
                 entered.leave()
