@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2
 
 from prompt_resolver import PromptResolverError
 from tests.support.calls import VARIABLES, Streamed, failure
+from tests.support.flood import Flood
 from tests.support.load import Load
 from tests.support.scene import Scene, faults_in, running_scene
 from tests.support.service import RunningService, running_process
@@ -106,6 +107,35 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     assert faults_in(log) == []
     assert code == 0
     assert ended_after_s < DRAIN_S + 3
+
+
+async def test_caller_that_does_not_read(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A caller that has stopped reading does not keep the service from ending in time, with 0."""
+    flood = Flood(16 * 1024 * 1024)
+    upstream.answer = flood.answer
+    config = f"""
+server: {{drain_s: 1}}
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    async with running_process(tmp_path, config) as (service, process):
+        stream = service.client.complete_stream("greet", variables=VARIABLES)
+        await anext(stream)
+
+        process.process.send_signal(signal.SIGTERM)
+        told_at = time.monotonic()
+        await asyncio.wait_for(flood.closed, 30)
+        code = await asyncio.to_thread(process.process.wait, 30)
+        ended_after_s = time.monotonic() - told_at
+        with pytest.raises(PromptResolverError) as caught:
+            async for _ in stream:
+                pass
+        log = process.log_file.read_text()
+
+    assert caught.value.code == grpc.StatusCode.UNAVAILABLE
+    assert faults_in(log) == []
+    assert code == 0
+    assert ended_after_s < 10
 
 
 def begin(service: RunningService, each: int) -> list[Awaitable[str]]:
