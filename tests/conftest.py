@@ -20,6 +20,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail, instead of skipping, where something that a test needs is missing",
     )
+    parser.addoption(
+        "--soak-s", type=float, default=20.0, help="about how many seconds the soak takes"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give the soak the time that it was told to take."""
+    for item in items:
+        if item.name == "test_soak":
+            item.add_marker(pytest.mark.timeout(120 + config.getoption("--soak-s")))
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

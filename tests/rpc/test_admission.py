@@ -1,15 +1,20 @@
 """Calls beyond what the server may run are refused at once; those that run are not disturbed."""
 
 import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from tests.support.calls import VARIABLES, collect, failure, status_of
+from prompt_resolver import PromptResolverError
+from tests.support.calls import VARIABLES, Streamed, collect, failure, status_of
+from tests.support.humanloop import running_humanloop, send
 from tests.support.raw import check_health
-from tests.support.service import running_service
+from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
 
 
@@ -19,6 +24,63 @@ server: {limits}
 stores: {{local: {{type: directory, path: {prompts}}}}}
 providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
 """
+
+
+class Barrier:
+    """Holds requests until it is lifted; `lower` holds those that come after."""
+
+    def __init__(self) -> None:
+        self._lifted = asyncio.Event()
+
+    def lower(self) -> None:
+        self._lifted = asyncio.Event()
+
+    def lift(self) -> None:
+        self._lifted.set()
+
+    async def answer(self, exchange: Exchange) -> None:
+        lifted = asyncio.ensure_future(self._lifted.wait())
+        closed = asyncio.ensure_future(exchange.wait_closed())
+        await asyncio.wait({lifted, closed}, return_when=asyncio.FIRST_COMPLETED)
+        lifted.cancel()
+        closed.cancel()
+        if exchange.path.endswith("/chat/completions"):
+            await answer_openai(exchange)
+        else:
+            await send(exchange, {"detail": "not found"}, status="404 Not Found")
+
+
+async def health_check(channel: grpc.aio.Channel) -> float:
+    """Check that the service is ready, and return how many seconds that took."""
+    began = time.perf_counter()
+    assert await check_health(channel, "readiness") == health_pb2.HealthCheckResponse.SERVING
+    return time.perf_counter() - began
+
+
+async def outcome(call: Awaitable[object]) -> str:
+    """Return what comes of a call in a word."""
+    try:
+        result = await call
+    except PromptResolverError as error:
+        return error.reason
+    except asyncio.CancelledError:
+        return "CANCELLED"
+    if isinstance(result, Streamed) and result.error is not None:
+        return result.error.reason
+    return "OK"
+
+
+async def none_left(service: RunningService) -> bool:
+    """Wait until no call is counted any more."""
+    async with asyncio.timeout(20):
+        while True:
+            page = await service.metrics()
+            counts = [
+                line for line in page.splitlines() if line.startswith("prompt_resolver_calls_i")
+            ]
+            assert len(counts) == 3
+            if all(line.endswith(" 0.0") for line in counts):
+                return True
 
 
 @pytest.mark.parametrize("call_class", ["complete", "stream"])
@@ -68,6 +130,60 @@ async def test_limit(tmp_path: Path, prompts: Path, upstream: Upstream, call_cla
     assert resolved.messages
     assert health == health_pb2.HealthCheckResponse.SERVING
     assert [*texts, after] == ["Hello"] * 3
+
+
+async def test_storm(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """Too many calls, half of whose callers leave, do not disturb health, and leave no trace."""
+    barrier = Barrier()
+    upstream.answer = barrier.answer
+    limits = {"max_resolves": 3, "max_completions": 3, "max_streams": 3}
+    outcomes: Counter[str] = Counter()
+    health_s: list[float] = []
+    async with running_humanloop() as api:
+        api.fail = barrier.answer
+        folder = config(prompts, upstream, **limits).replace(
+            "stores: {", f"stores: {{hl: {{type: humanloop, base_url: '{api.url}', api_key: k}}, "
+        )
+        async with (
+            running_service(tmp_path, f"{folder}\ndefault_store: local") as service,
+            grpc.aio.insecure_channel(service.address) as channel,
+        ):
+            for wave in range(20):
+                barrier.lower()
+                calls = [
+                    asyncio.ensure_future(outcome(call))
+                    for number in range(10)
+                    for call in (
+                        service.client.resolve(f"pr_{wave}_{number}", store="hl"),
+                        service.client.complete("greet", variables=VARIABLES),
+                        collect(service.client),
+                    )
+                ]
+                for call in calls[wave % 5 :: 5]:
+                    health_s.append(await health_check(channel))
+                    call.cancel()
+                async with asyncio.timeout(30):
+                    while sum(not call.done() for call in calls) > 9:
+                        health_s.append(await health_check(channel))
+                for call in calls[::2]:
+                    call.cancel()
+                barrier.lift()
+                outcomes.update(await asyncio.gather(*calls))
+            left = await none_left(service)
+            shed = [
+                await service.metric(f'prompt_resolver_calls_shed_total{{call_class="{name}"}}')
+                for name in ("resolve", "complete", "stream")
+            ]
+            upstream.answer = answer_openai
+            answer = await service.client.complete("greet", variables=VARIABLES)
+            streamed = await collect(service.client)
+
+    assert left
+    assert outcomes.keys() == {"OK", "OVERLOADED", "PROMPT_NOT_FOUND", "CANCELLED"}
+    assert min(shed) > 40
+    assert max(health_s) < 1
+    assert answer.message.content[0].text == "Hello"
+    assert streamed.text == "Hello"
 
 
 async def test_calls_that_end_badly_leave(

@@ -89,8 +89,10 @@ def start_call(stub: "pb_grpc.PromptResolverAsyncStub", method: str) -> "grpc.ai
     return stub.CompleteStream(stream_request, timeout=30)
 
 
-async def test_caller_stops_reading_and_leaves(service: RunningService, upstream: Upstream) -> None:
-    """A caller that reads slowly holds the provider back, and still ends its call by leaving."""
+async def test_caller_stops_reading_and_leaves(
+    service: RunningService, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller that reads slowly holds the provider back, and may leave: that is no fault."""
     closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
     blocked = asyncio.Event()
     event = openai_events("x" * 100_000)[1]
@@ -115,6 +117,12 @@ async def test_caller_stops_reading_and_leaves(service: RunningService, upstream
     await stream.aclose()
 
     assert await asyncio.wait_for(closed, 5) - left_at < 1
+    handled = (
+        'grpc_server_handled_total{grpc_code="CANCELLED",grpc_method="CompleteStream",'
+        'grpc_service="prompt_resolver.v1.PromptResolver",grpc_type="SERVER_STREAM"}'
+    )
+    assert await service.metric(handled) == 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 async def test_deadline_ends_the_call(service: RunningService, upstream: Upstream) -> None:

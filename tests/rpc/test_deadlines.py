@@ -5,6 +5,7 @@ import contextlib
 from pathlib import Path
 
 import grpc
+import pytest
 
 from prompt_resolver import PromptResolverError
 from prompt_resolver.errors import from_rpc_error
@@ -103,8 +104,10 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', idle_timeout_s
     assert status_of(streamed.error) == (grpc.StatusCode.UNAVAILABLE, "UPSTREAM_TIMEOUT")
 
 
-async def test_caller_that_does_not_read(tmp_path: Path, upstream: Upstream) -> None:
-    """A caller that stops reading holds its stream no longer than its deadline."""
+async def test_caller_that_does_not_read(
+    tmp_path: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A caller that stops reading holds its stream no longer than its deadline; it is no fault."""
     text = "x" * 60_000
 
     async def pour(exchange: Exchange) -> None:
@@ -139,3 +142,4 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
         call.cancel()
 
     assert len(upstream.exchanges) == 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []

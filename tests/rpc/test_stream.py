@@ -1,10 +1,12 @@
 """`CompleteStream` over a real gRPC socket, with a provider on a real one."""
 
 import asyncio
+import gc
 
 import pytest
 from grpc import StatusCode
 
+from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, Streamed, collect, status_of
 from tests.support.service import RunningService
@@ -193,6 +195,47 @@ async def test_chunked_stream(service: RunningService, upstream: Upstream) -> No
     assert whole.text == "Hello"
     assert whole.error is None
     assert status_of(cut.error) == (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED")
+
+
+@pytest.mark.parametrize("before", [0, 2, None])
+async def test_malformed_chunk(
+    service: RunningService,
+    upstream: Upstream,
+    caplog: pytest.LogCaptureFixture,
+    before: int | None,
+) -> None:
+    """A chunk that makes no sense cuts the answer soon, and does nothing to one that is whole."""
+    events = openai_events("Hel", "lo")
+    rest = events[1:] if before is None else events[1 : 1 + before]
+    began = asyncio.Event()
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await exchange.send(b"%x\r\n%s\r\n" % (len(events[0]), events[0]))
+        await began.wait()
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event in rest)
+        await exchange.send(chunks + b"nonsense\r\n")
+        await exchange.wait_closed()
+
+    upstream.answer = answer
+    stream = service.client.complete_stream("greet", variables=VARIABLES)
+    streamed = Streamed([await anext(stream)])
+    began.set()
+
+    async with asyncio.timeout(20):
+        try:
+            streamed.events += [event async for event in stream]
+        except PromptResolverError as error:
+            streamed.error = error
+        while upstream.exchanges[0].closed_at is None:
+            await service.client.resolve("greet", variables=VARIABLES)
+    gc.collect()
+
+    if before is None:
+        assert (streamed.error, streamed.text) == (None, "Hello")
+    else:
+        assert status_of(streamed.error) == (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED")
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 
 async def test_nothing_after_the_terminal_marker(

@@ -142,3 +142,21 @@ def service_process(
             yield ServiceProcess(process, line.strip(), log_file)
         finally:
             process.kill()
+
+
+@asynccontextmanager
+async def running_process(
+    folder: Path, config: str, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[RunningService, ServiceProcess]]:
+    """Serve a configuration as `running_service` does, but as a process of its own."""
+    path = folder / "config.yaml"
+    path.write_text(config)
+    with service_process("--config", str(path), environ=environ) as process:
+        async with AsyncPromptResolverClient(process.address) as client:
+            running = RunningService(
+                client=client,
+                address=process.address,
+                admin_grpc_address="",
+                admin_url=f"http://{process.door('admin')}",
+            )
+            yield running, process

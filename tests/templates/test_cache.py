@@ -1,6 +1,8 @@
 """The cache serves what stores confirmed: fresh while they answer, and there when they do not."""
 
 import asyncio
+import gc
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -179,6 +181,30 @@ async def test_absent(subject: Subject) -> None:
     subject.told.says = ONE
     subject.clock.now += 5
     assert told(await subject.get()) == ("1", "miss", 0, False)
+
+
+class _Key(str):
+    """A key of which it can be told whether it is still in memory."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def test_absent_for_a_caller(subject: Subject) -> None:
+    """That a prompt is absent is remembered without the key of the caller who asked for it."""
+    subject.told.says = absent()
+    key = _Key("key")
+    kept = weakref.ref(key)
+    with pytest.raises(ResolverError):
+        await subject.get(caller_key=key)
+
+    del key
+    subject.told.says = ONE
+    subject.told.fetches.clear()
+    gc.collect()
+
+    assert kept() is None
+    with pytest.raises(ResolverError):
+        await subject.get(caller_key="key")
 
 
 async def test_removed(subject: Subject) -> None:

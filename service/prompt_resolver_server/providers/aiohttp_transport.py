@@ -11,6 +11,7 @@ from yarl import URL
 from .transport import Gathering, HttpRequest, HttpResponse, Phase, TransportError
 
 _KEEPALIVE_S = 15.0
+_LOOK_S = 1.0
 _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
@@ -121,10 +122,28 @@ class _Response:
             if content.is_eof():
                 # All of it has arrived, so there is nothing to wait for.
                 return await content.readany()
-            async with asyncio.timeout(self._idle_s):
-                return await content.readany()
+            return await self._wait(content)
         except _FAILURES as error:
             raise _translated(error, self._clock) from error
+
+    async def _wait(self, content: aiohttp.StreamReader) -> bytes:
+        """Wait for what comes next.
+
+        A malformed chunk ends the connection, of which aiohttp tells those alone who begin to read
+        thereafter: so who waits begins anew from time to time.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._idle_s
+        while True:
+            until = min(end, loop.time() + _LOOK_S)
+            try:
+                async with asyncio.timeout_at(until):
+                    return await content.readany()
+            except TimeoutError:
+                if until == end:
+                    raise
+            except RuntimeError:
+                raise TransportError("cut") from None
 
 
 async def _see_out(response: aiohttp.ClientResponse) -> None:
@@ -137,7 +156,7 @@ async def _see_out(response: aiohttp.ClientResponse) -> None:
             left = _ENDING_BYTES
             while left > 0 and (chunk := await response.content.readany()):
                 left -= len(chunk)
-    except (aiohttp.ClientError, OSError):
+    except (*_FAILURES, RuntimeError):
         pass
     finally:
         response.close()

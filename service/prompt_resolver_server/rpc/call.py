@@ -100,9 +100,13 @@ class Call:
         status = to_status(error, repeatable=self._method.repeatable)
         self._code = status.code.name
         self._log_failure(error)
-        # The end of a stream waits for what the caller has yet to read.
-        async with asyncio.timeout(_ABORT_S):
-            await self._context.abort(status.code, status.message, status.trailers)
+        try:
+            # The end of a stream waits for what the caller has yet to read.
+            async with asyncio.timeout(_ABORT_S):
+                await self._context.abort(status.code, status.message, status.trailers)
+        except (TimeoutError, grpc.aio.InternalError):
+            # The caller does not read, or is gone: there is nobody to tell.
+            raise asyncio.CancelledError from None
 
     def end(self) -> None:
         """Count the call that has ended."""

@@ -137,7 +137,11 @@ class Calls:
 
         async def handler(data: bytes, context: Context) -> None:
             async def send(message: Message) -> None:
-                await context.write(message.SerializeToString())
+                try:
+                    await context.write(message.SerializeToString())
+                except grpc.aio.InternalError:
+                    # The caller is gone: a write that waited fails before gRPC cancels the call.
+                    raise asyncio.CancelledError from None
                 metrics.sent()
 
             call = self._begin(known, context)

@@ -216,7 +216,8 @@ class TemplateCache:
             self._held.drop(query.key)
             believed_s = min(self._negative_ttl_s, query.source.ttl_s)
             if believed_s > 0:
-                self._absent.put(query.key, Absence(error, now + believed_s))
+                # As it was raised, it would keep all that the fetch had at hand.
+                self._absent.put(query.key, Absence(error.again(), now + believed_s))
         elif reason is Reason.STORE_AUTH:
             # A key that was taken back opens nothing any more.
             self._held.drop(query.key)
