@@ -13,7 +13,7 @@ import grpc
 from .address import DEFAULT_ADDRESS, find_address
 from .arguments import INTERRUPTED, USAGE_ERROR, ArgumentParser, read_seconds
 
-_TIMEOUT_S = 3.0
+TIMEOUT_S = 3.0
 _MAX_SERVICE_BYTES = 127
 # The tag of `HealthCheckRequest.service`, and what `HealthCheckResponse` can be.
 _SERVICE = b"\x0a"
@@ -66,7 +66,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--timeout",
         type=read_seconds,
-        default=_TIMEOUT_S,
+        default=TIMEOUT_S,
         metavar="SECONDS",
         help="how long the answer may take (%(default)g)",
     )
