@@ -11,7 +11,7 @@ import prompt_resolver_server
 
 from .processes import CPUS, ROOT
 
-_LIBRARIES = ("grpcio", "protobuf", "aiohttp", "uvloop", "orjson", "pydantic")
+_LIBRARIES = ("grpcio", "protobuf", "aiohttp", "uvloop", "msgspec", "pydantic")
 
 
 def describe_machine() -> dict[str, object]:

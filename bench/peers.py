@@ -13,7 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import grpc
-import orjson
+import msgspec
 import uvloop
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
@@ -61,7 +61,7 @@ def _handlers(plan: Plan, session: aiohttp.ClientSession) -> dict[str, grpc.RpcM
 
     async def forward(request: pb.CompleteRequest, context: object) -> pb.CompleteResponse:
         async with session.post(plan.url, data=plan.body) as response:
-            answer = orjson.loads(await response.read())
+            answer = msgspec.json.decode(await response.read())
         return _completed(answer["choices"][0]["message"]["content"])
 
     async def forward_streamed(request: pb.CompleteRequest, context: object) -> pb.CompleteResponse:

@@ -1,14 +1,15 @@
 """Aliases: an operator's own names for a prompt, a model and the parameters between them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import field
 
 from .parameters import NO_PARAMETERS, Json, Parameters
 from .prompts import PromptRef
+from .values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alias:
+class Alias(Value, frozen=True, kw_only=True):
     """What stands in for whatever a call leaves out.
 
     `store` is where its prompts live, whether it names one or the call does. `model` is in the
@@ -19,7 +20,7 @@ class Alias:
     name: str
     store: str | None = None
     prompt: PromptRef | None = None
-    variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
     provider: str | None = None
     prefer_template_model: bool = False

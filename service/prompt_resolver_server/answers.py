@@ -5,17 +5,18 @@ whole answer is a message and a `Finish`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
+
+from msgspec import field
 
 from .parameters import Parameters
 from .prompts import Message, Reasoning, Tool, ToolChoice
+from .values import Value
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRequest:
+class ModelRequest(Value, frozen=True, kw_only=True):
     """What a model is asked.
 
     `insisted` names the parameters that the caller's own request sets: a provider that lacks one of
@@ -30,9 +31,10 @@ class ModelRequest:
     insisted: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Value, frozen=True, kw_only=True):
     """How many tokens an answer used; None where the provider did not say."""
+
+    shown = ("input_tokens", "output_tokens")
 
     input_tokens: int | None = None
     output_tokens: int | None = None
@@ -41,12 +43,13 @@ class Usage:
     reasoning_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(Value, frozen=True, kw_only=True):
     """How an answer ended: our word and the provider's, and the model as the provider names it.
 
     `dropped` names the parameters that were not sent, as the provider lacks them.
     """
+
+    shown = ("reason", "raw_reason", "model")
 
     reason: FinishReason
     raw_reason: str
@@ -55,8 +58,7 @@ class Finish:
     dropped: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Value, frozen=True, kw_only=True):
     """A whole answer."""
 
     id: str
@@ -64,44 +66,39 @@ class Answer:
     finish: Finish
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(Value, frozen=True, kw_only=True):
     """The provider began to answer: its id of the answer, and the model as it names it."""
 
     id: str
     model: str
 
 
-@dataclass(frozen=True, slots=True)
-class TextDelta:
+class TextDelta(Value, frozen=True):
     """More text."""
 
-    text: str = field(repr=False)
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalDelta:
+class RefusalDelta(Value, frozen=True):
     """More of a refusal."""
 
-    text: str = field(repr=False)
+    text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReasoningDelta:
+class ReasoningDelta(Value, frozen=True):
     """More reasoning."""
 
     reasoning: Reasoning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta:
+class ToolCallDelta(Value, frozen=True, kw_only=True):
     """More of the tool call with this index; `id` and `name` come once, in its first delta."""
 
     index: int
     id: str = ""
     name: str = ""
-    arguments_json: str = field(default="", repr=False)
-    signature: bytes | None = field(default=None, repr=False)
+    arguments_json: str = ""
+    signature: bytes | None = None
 
 
 Delta: TypeAlias = Opened | TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta
@@ -112,9 +109,10 @@ Emit: TypeAlias = Callable[[Sequence[Delta]], Awaitable[None]]
 Awaiting it is what holds a provider back while the caller reads slowly."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Value, frozen=True, kw_only=True):
     """One call to a provider; `outcome` is `ok` or the failure's reason in lower case."""
+
+    shown = ("provider", "model", "outcome")
 
     provider: str
     model: str
@@ -122,22 +120,20 @@ class Attempt:
     duration_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatch:
+class Dispatch(Value, frozen=True, kw_only=True):
     """How an answer came about: the attempts, and how long the serving one took."""
 
     attempts: tuple[Attempt, ...]
     upstream_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
+class Credentials(Value, frozen=True, kw_only=True):
     """Who calls, and the keys it brought along for this call: by provider, and for the store.
 
     `caller` is the configured name of the token that let the call in, empty without one.
     """
 
-    caller: str = field(default="", repr=False)
+    caller: str = ""
 
-    provider_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
-    store_key: str | None = field(default=None, repr=False)
+    provider_keys: Mapping[str, str] = field(default_factory=dict)
+    store_key: str | None = None

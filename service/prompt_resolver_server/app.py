@@ -18,11 +18,14 @@ from .dispatch.notation import Notation
 from .http.admin import AdminDoor
 from .metrics import Metrics
 from .providers.aiohttp_transport import AiohttpTransport
+from .providers.direct_transport import DirectTransport
+from .providers.routed_transport import RoutedTransport
 from .rendering import Renderer
 from .resolver import Resolver
 from .rpc.access import Access
 from .rpc.admission import make_gates
-from .rpc.calls import Calls, Deadlines
+from .rpc.call import Deadlines
+from .rpc.calls import Calls
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
 from .settings import Loaded
 from .settings.address import Address, parse_address
@@ -111,7 +114,12 @@ async def _build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStac
         ),
     )
     stack.push_async_callback(templates.aclose)
-    transport = AiohttpTransport(tls=tls, find_proxy=loaded.environment.proxy_for)
+    find_proxy = loaded.environment.proxy_for
+    transport = RoutedTransport(
+        direct=DirectTransport(tls=tls),
+        proxied=AiohttpTransport(tls=tls, find_proxy=find_proxy),
+        find_proxy=find_proxy,
+    )
     stack.push_async_callback(transport.aclose)
     factory = ProviderFactory(loaded, transport)
     providers = factory.make_all()

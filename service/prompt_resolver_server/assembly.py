@@ -2,8 +2,9 @@
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from .aliases import Alias
 from .dispatch.notation import Notation

@@ -4,14 +4,17 @@ Labels come from closed sets: methods, stores and providers from the contract an
 outcomes from `Reason`, models from `_ModelLabels`. Nothing that a caller writes becomes a label.
 """
 
-from collections.abc import Callable
-from typing import Literal, TypeVar
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Gauge, Info
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from .prompts import CacheResult
+from .tallies import Distributions, Tallies, Tally
 
 _CALL_BUCKETS = (
     0.0005,
@@ -42,26 +45,31 @@ _OTHER = "other"
 
 CallType = Literal["UNARY", "SERVER_STREAM"]
 
-_Key = TypeVar("_Key")
-_Child = TypeVar("_Child")
-
 
 class CallMetrics:
     """The metrics of one gRPC method, under the names that gRPC dashboards know."""
 
     def __init__(self, metrics: "Metrics", service: str, method: str, call_type: CallType) -> None:
         labels = (call_type, service, method)
-        self.started = metrics.calls_started.labels(*labels)
-        self.received = metrics.messages_received.labels(*labels)
-        self.sent = metrics.messages_sent.labels(*labels)
-        self._seconds = metrics.call_seconds.labels(*labels)
-        self._handled: _Children[str, Counter] = _Children(
-            lambda code: metrics.calls_handled.labels(*labels, code)
-        )
+        self._started = metrics.calls_started[labels]
+        self._received = metrics.messages_received[labels]
+        self._sent = metrics.messages_sent[labels]
+        self._seconds = metrics.call_seconds[labels]
+        self._labels = labels
+        self._handled = metrics.calls_handled
 
-    def handled(self, code: str, seconds: float) -> None:
+    def begin(self) -> None:
+        """Count a call that begins, and the message that it brought."""
+        self._started.value += 1
+        self._received.value += 1
+
+    def sent(self) -> None:
+        """Count a message that was sent."""
+        self._sent.value += 1
+
+    def end(self, code: str, seconds: float) -> None:
         """Count a call that ended with this status code, by its name, after this time."""
-        self._handled[code].inc()
+        self._handled[*self._labels, code].value += 1
         self._seconds.observe(seconds)
 
 
@@ -75,61 +83,70 @@ class Metrics:
         Info("prompt_resolver_build", "The running version.", registry=registry).info(
             {"version": version}
         )
+        counter, histogram = partial(_counter, registry), partial(_histogram, registry)
         method = ("grpc_type", "grpc_service", "grpc_method")
-        self.calls_started = Counter(
-            "grpc_server_started", "Calls that began.", method, registry=registry
+        self.calls_started = counter("grpc_server_started", "Calls that began.", method)
+        self.calls_handled = counter(
+            "grpc_server_handled", "Calls that ended, by status code.", (*method, "grpc_code")
         )
-        self.calls_handled = Counter(
-            "grpc_server_handled",
-            "Calls that ended, by status code.",
-            (*method, "grpc_code"),
-            registry=registry,
-        )
-        self.messages_received = Counter(
-            "grpc_server_msg_received", "Messages received.", method, registry=registry
-        )
-        self.messages_sent = Counter(
-            "grpc_server_msg_sent", "Messages sent.", method, registry=registry
-        )
-        self.call_seconds = Histogram(
+        self.messages_received = counter("grpc_server_msg_received", "Messages received.", method)
+        self.messages_sent = counter("grpc_server_msg_sent", "Messages sent.", method)
+        self.call_seconds = histogram(
             "grpc_server_handling_seconds",
             "Time from a call's beginning to its end.",
             method,
-            buckets=_CALL_BUCKETS,
-            registry=registry,
+            _CALL_BUCKETS,
         )
-        template_requests = Counter(
+        self._templates = counter(
             "prompt_resolver_template_cache_requests",
             "Templates served, by how the cache took part.",
             ("store", "result"),
-            registry=registry,
         )
-        fetch_seconds = Histogram(
+        self._fetches = histogram(
             "prompt_resolver_template_fetch_duration_seconds",
             "Time that a store took for a template.",
             ("store", "outcome"),
-            buckets=_FETCH_BUCKETS,
-            registry=registry,
+            _FETCH_BUCKETS,
         )
-        self._render_seconds = Histogram(
+        self._renderings = histogram(
             "prompt_resolver_render_duration_seconds",
             "Time that rendering a template took.",
-            buckets=_RENDER_BUCKETS,
-            registry=registry,
-        )
-        upstream = ("provider", "model", "outcome")
-        upstream_seconds = Histogram(
+            (),
+            _RENDER_BUCKETS,
+        )[()]
+        self._upstream = histogram(
             "prompt_resolver_upstream_request_duration_seconds",
             "Time from sending a request to a provider to the end of its answer.",
-            upstream,
-            buckets=_UPSTREAM_BUCKETS,
-            registry=registry,
+            ("provider", "model", "outcome"),
+            _UPSTREAM_BUCKETS,
         )
-        first_chunk_seconds = Histogram(
+        self._first_chunks = histogram(
             "prompt_resolver_upstream_time_to_first_chunk_seconds",
             "Time from sending a request to a provider to the first event of its stream.",
             ("provider", "model"),
-            buckets=_UPSTREAM_BUCKETS,
+            _UPSTREAM_BUCKETS,
+        )
+        self._inflight = Tallies(
+            GaugeMetricFamily,
+            "prompt_resolver_upstream_inflight",
+            "Requests that a provider is answering.",
+            ("provider",),
+            registry,
+        )
+        self._tokens = counter(
+            "prompt_resolver_tokens",
+            "Tokens that providers counted.",
+            ("provider", "model", "direction"),
+        )
+        self._shed = counter(
+            "prompt_resolver_calls_shed",
+            "Calls that were refused as too many ran.",
+            ("call_class",),
+        )
+        self._calls_running = Gauge(
+            "prompt_resolver_calls_inflight",
+            "Calls that run, as they count for the limits.",
+            ("call_class",),
             registry=registry,
         )
         self._cache_entries = Gauge(
@@ -140,63 +157,23 @@ class Metrics:
             "About how much memory the held templates take.",
             registry=registry,
         )
-        inflight = Gauge(
-            "prompt_resolver_upstream_inflight",
-            "Requests that a provider is answering.",
-            ("provider",),
-            registry=registry,
-        )
-        self._shed = Counter(
-            "prompt_resolver_calls_shed",
-            "Calls that were refused as too many ran.",
-            ("call_class",),
-            registry=registry,
-        )
-        self._calls_running = Gauge(
-            "prompt_resolver_calls_inflight",
-            "Calls that run, as they count for the limits.",
-            ("call_class",),
-            registry=registry,
-        )
-        tokens = Counter(
-            "prompt_resolver_tokens",
-            "Tokens that providers counted.",
-            ("provider", "model", "direction"),
-            registry=registry,
-        )
         self._models = _ModelLabels()
-        self._inflight: _Children[str, Gauge] = _Children(inflight.labels)
-        self._templates: _Children[tuple[str, ...], Counter] = _Children(
-            lambda key: template_requests.labels(*key)
-        )
-        self._fetches: _Children[tuple[str, ...], Histogram] = _Children(
-            lambda key: fetch_seconds.labels(*key)
-        )
-        self._upstream: _Children[tuple[str, ...], Histogram] = _Children(
-            lambda key: upstream_seconds.labels(*key)
-        )
-        self._first_chunks: _Children[tuple[str, ...], Histogram] = _Children(
-            lambda key: first_chunk_seconds.labels(*key)
-        )
-        self._tokens: _Children[tuple[str, ...], Counter] = _Children(
-            lambda key: tokens.labels(*key)
-        )
 
     def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
         """Return the metrics of one gRPC method."""
         return CallMetrics(self, service, method, call_type)
 
-    def shed(self, call_class: str) -> Counter:
-        """Return the counter of the refused calls of a class."""
-        return self._shed.labels(call_class)
+    def watch_class(self, call_class: str, count: Callable[[], int]) -> Tally:
+        """Have the running calls of a class counted by this when the metrics are asked for.
 
-    def watch_running(self, call_class: str, count: Callable[[], int]) -> None:
-        """Have the running calls of a class counted by this when the metrics are asked for."""
+        Returns the tally of the class' refused calls.
+        """
         self._calls_running.labels(call_class).set_function(count)
+        return self._shed[call_class,]
 
     def template_served(self, store: str, result: CacheResult) -> None:
         """Count a template that was served."""
-        self._templates[store, result].inc()
+        self._templates[store, result].value += 1
 
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""
@@ -209,11 +186,11 @@ class Metrics:
 
     def rendered(self, seconds: float) -> None:
         """Count a rendered template."""
-        self._render_seconds.observe(seconds)
+        self._renderings.observe(seconds)
 
     def upstream_started(self, provider: str) -> None:
         """Count a request that a provider is answering from now on."""
-        self._inflight[provider].inc()
+        self._inflight[provider,].value += 1
 
     def upstream_first_chunk(self, provider: str, model: str, seconds: float) -> None:
         """Count the first event of a provider's stream."""
@@ -221,18 +198,35 @@ class Metrics:
 
     def upstream_ended(self, provider: str, model: str, outcome: str, seconds: float) -> None:
         """Count a request that a provider no longer answers: `ok`, `cancelled`, or failed."""
-        self._inflight[provider].dec()
+        self._inflight[provider,].value -= 1
         label = self._models.label(provider, model)
         self._upstream[provider, label, outcome].observe(seconds)
 
     def tokens_used(self, provider: str, model: str, direction: str, count: int | None) -> None:
         """Count tokens, if the provider told how many."""
         if count:
-            self._tokens[provider, self._models.label(provider, model), direction].inc(count)
+            label = self._models.label(provider, model)
+            self._tokens[provider, label, direction].value += count
 
     def know_model(self, provider: str, model: str) -> None:
         """Let a model have a label of its own, as its name does not come from a caller."""
         self._models.know(provider, model)
+
+
+def _counter(
+    registry: CollectorRegistry, name: str, documentation: str, labels: tuple[str, ...]
+) -> Tallies:
+    return Tallies(CounterMetricFamily, name, documentation, labels, registry)
+
+
+def _histogram(
+    registry: CollectorRegistry,
+    name: str,
+    documentation: str,
+    labels: tuple[str, ...],
+    bounds: Sequence[float],
+) -> Distributions:
+    return Distributions(name, documentation, labels, bounds, registry)
 
 
 class _ModelLabels:
@@ -247,15 +241,3 @@ class _ModelLabels:
 
     def label(self, provider: str, model: str) -> str:
         return model if (provider, model) in self._known else _OTHER
-
-
-class _Children(dict[_Key, _Child]):
-    """A metric's children, kept: looking one up by its labels costs more than observing it does."""
-
-    def __init__(self, make: Callable[[_Key], _Child]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, key: _Key) -> _Child:
-        child = self[key] = self._make(key)
-        return child

@@ -2,11 +2,14 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Literal
 
+from msgspec import field
+from msgspec.structs import replace
 from typing_extensions import TypeAliasType
+
+from .values import Value
 
 Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 
@@ -28,25 +31,22 @@ def kind_of(value: Json) -> str:
             return "a mapping"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JsonSchema:
+class JsonSchema(Value, frozen=True, kw_only=True):
     """A named JSON Schema for an answer."""
 
     name: str
-    schema: Mapping[str, Json] = field(repr=False)
+    schema: Mapping[str, Json]
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseFormat:
+class ResponseFormat(Value, frozen=True, kw_only=True):
     """The form of an answer; the schema is there for `json_schema` alone."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+class Parameters(Value, frozen=True, kw_only=True):
     """How a model should answer. None and empty mean "not set"."""
 
     temperature: float | None = None
@@ -60,7 +60,7 @@ class Parameters:
     response_format: ResponseFormat | None = None
     top_k: int | None = None
     parallel_tool_calls: bool | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    extra: Mapping[str, Json] = field(default_factory=dict)
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """Return these parameters, and `defaults` where these say nothing."""
@@ -83,7 +83,7 @@ class Parameters:
 
 
 _UNSET: tuple[object, ...] = (None, (), {})
-_PARAMETER_NAMES = tuple(each.name for each in fields(Parameters))
+_PARAMETER_NAMES = Parameters.__struct_fields__
 _read_all = attrgetter(*_PARAMETER_NAMES)
 NO_PARAMETERS = Parameters()
 

@@ -1,70 +1,69 @@
 """Prompts as values: references, templates and messages.
 
-All values are immutable, so that one template can serve any number of calls at once. Their `repr`
-shows no text, no schema and no arguments, so that none of it slips into a log.
+All values are immutable, so that one template can serve any number of calls at once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from .parameters import NO_PARAMETERS, Json, Parameters
+from .values import Value
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "file"]
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Value, frozen=True):
     """A part of a message that is text."""
 
-    text: str = field(repr=False)
+    text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Media:
+class Media(Value, frozen=True, kw_only=True):
     """A part of a message that is an image, a sound or a document: its URL, or its bytes."""
 
+    shown = ("kind",)
+
     kind: MediaKind
-    url: str | None = field(default=None, repr=False)
-    data: bytes | None = field(default=None, repr=False)
+    url: str | None = None
+    data: bytes | None = None
     media_type: str = ""
     detail: str | None = None
-    filename: str | None = field(default=None, repr=False)
+    filename: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reasoning:
+class Reasoning(Value, frozen=True, kw_only=True):
     """What a model thought, with the provider's signature or in a form that only it can read."""
 
-    text: str = field(default="", repr=False)
-    signature: bytes | None = field(default=None, repr=False)
-    redacted: bytes | None = field(default=None, repr=False)
+    text: str = ""
+    signature: bytes | None = None
+    redacted: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Value, frozen=True):
     """A part of a message in which the model refuses."""
 
-    text: str = field(repr=False)
+    text: str
 
 
 Part: TypeAlias = Text | Media | Reasoning | Refusal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
+class ToolCall(Value, frozen=True, kw_only=True):
     """A model's call of a tool; the arguments are as the model wrote them."""
+
+    shown = ("id", "name")
 
     id: str
     name: str
-    arguments_json: str = field(repr=False)
-    signature: bytes | None = field(default=None, repr=False)
+    arguments_json: str
+    signature: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(Value, frozen=True, kw_only=True):
     """One message: finished, or, inside a template, with its variables still in it."""
+
+    shown = ("role",)
 
     role: Role
     content: tuple[Part, ...] = ()
@@ -78,27 +77,30 @@ class Message:
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tool:
+class Tool(Value, frozen=True, kw_only=True):
     """A tool that a model may call; the parameters are a JSON Schema."""
 
+    shown = ("name",)
+
     name: str
-    description: str = field(default="", repr=False)
-    parameters: Mapping[str, Json] | None = field(default=None, repr=False)
+    description: str = ""
+    parameters: Mapping[str, Json] | None = None
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolChoice:
+class ToolChoice(Value, frozen=True, kw_only=True):
     """Which tool a model should call: a mode, or exactly the tool of this name."""
+
+    shown = ("mode", "tool_name")
 
     mode: Literal["auto", "none", "required"] | None = None
     tool_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptRef:
+class PromptRef(Value, frozen=True, kw_only=True):
     """A caller's reference to a prompt, with at most one selector."""
+
+    shown = ("id", "store", "version", "environment")
 
     id: str
     store: str | None = None
@@ -106,14 +108,15 @@ class PromptRef:
     environment: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
-class Template:
+class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
     """One version of a prompt, before rendering. Equal only to itself, so that it can be a key.
 
     `model` and `provider` are in the store's words; `language` is the template language of the
     texts; `location` is where people find the template, such as the path of a file below its store;
     `size` is how many bytes the store delivered.
     """
+
+    shown = ("id", "version", "environment")
 
     id: str
     name: str
@@ -134,9 +137,10 @@ class Template:
 CacheResult = Literal["hit", "miss", "stale", "fallback", "bypass"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedTemplate:
+class ServedTemplate(Value, frozen=True, kw_only=True):
     """A template as a cache served it: how, why this version, and how old its confirmation is."""
+
+    shown = ("template", "store", "cache", "stale")
 
     template: Template
     store: str
@@ -146,13 +150,14 @@ class ServedTemplate:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolvedPrompt:
+class ResolvedPrompt(Value, frozen=True, kw_only=True):
     """A rendered prompt with all that is needed to have it answered.
 
     `served` is None where an alias without a prompt passes the caller's messages through. `model`
     and `provider` are empty where nobody named a model.
     """
+
+    shown = ("model", "provider", "served")
 
     messages: tuple[Message, ...]
     model: str

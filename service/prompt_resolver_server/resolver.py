@@ -6,7 +6,9 @@ Every door comes through here, so that they all mean the same.
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+from msgspec import field
+from msgspec.structs import replace
 
 from .aliases import Alias
 from .answers import Answer, Credentials, Dispatch, Emit, Finish, ModelRequest
@@ -18,20 +20,22 @@ from .parameters import NO_PARAMETERS, Json, Parameters
 from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from .rendering import Renderer
 from .templates.cache import TemplateCache
+from .values import Value
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(Value, frozen=True, kw_only=True):
     """What a caller asks, whichever door it came through. The fields are those of the contract.
 
     `deadline` is on the event loop's clock.
     """
 
+    shown = ("prompt", "alias")
+
     prompt: PromptRef
     deadline: float
-    variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
     messages: tuple[Message, ...] = ()
     parameters: Parameters = NO_PARAMETERS
@@ -43,8 +47,7 @@ class Query:
     credentials: Credentials = field(default_factory=Credentials)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(Value, frozen=True, kw_only=True):
     """A resolved prompt, with the query that it answers and the model that was chosen for it."""
 
     query: Query

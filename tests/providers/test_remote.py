@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -17,6 +17,7 @@ from prompt_resolver_server.errors import Blame, CallError, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
 from prompt_resolver_server.providers.aiohttp_transport import AiohttpTransport
+from prompt_resolver_server.providers.direct_transport import DirectTransport
 from prompt_resolver_server.providers.openai import OpenAIDialect
 from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport import Timeouts
@@ -35,16 +36,31 @@ REQUEST = ModelRequest(
 TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 
 
+AnyTransport = DirectTransport | AiohttpTransport
+TRANSPORTS: dict[str, Callable[[ssl.SSLContext], AnyTransport]] = {
+    "direct": lambda tls: DirectTransport(tls=tls),
+    "aiohttp": lambda tls: AiohttpTransport(tls=tls),
+}
+
+
+@pytest.fixture(params=TRANSPORTS)
+def make_transport(request: pytest.FixtureRequest) -> Callable[[ssl.SSLContext], AnyTransport]:
+    """Every transport there is: they all do the same."""
+    return TRANSPORTS[request.param]
+
+
 @pytest.fixture
-async def transport() -> AsyncIterator[AiohttpTransport]:
-    transport = AiohttpTransport(tls=ssl.create_default_context())
+async def transport(
+    make_transport: Callable[[ssl.SSLContext], AnyTransport],
+) -> AsyncIterator[AnyTransport]:
+    transport = make_transport(ssl.create_default_context())
     yield transport
     await transport.aclose()
 
 
 def provider_at(
     url: str,
-    transport: AiohttpTransport,
+    transport: AnyTransport,
     *,
     key: str | None = "the-key",
     key_required: bool = False,
@@ -63,7 +79,7 @@ def provider_at(
 
 @pytest.fixture(params=[True, False], ids=["streamed", "whole"])
 def provider(
-    request: pytest.FixtureRequest, upstream: Upstream, transport: AiohttpTransport
+    request: pytest.FixtureRequest, upstream: Upstream, transport: AnyTransport
 ) -> RemoteProvider:
     """A provider that has whole answers streamed, and one that has not."""
     return provider_at(upstream.url, transport, stream_completions=request.param)
@@ -209,14 +225,14 @@ async def test_no_retry_after_used_up(provider: RemoteProvider, upstream: Upstre
     assert (await failure_of(provider)).retry_after_s is None
 
 
-async def test_nobody_there(transport: AiohttpTransport) -> None:
+async def test_nobody_there(transport: AnyTransport) -> None:
     """A port where nobody listens is unavailable."""
     provider = provider_at("http://127.0.0.1:1/v1", transport)
 
     assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
 
 
-async def test_host_that_is_unknown(transport: AiohttpTransport) -> None:
+async def test_host_that_is_unknown(transport: AnyTransport) -> None:
     """A name that resolves to nothing is unavailable."""
     provider = provider_at("http://nowhere.invalid/v1", transport)
 
@@ -242,7 +258,7 @@ def socket_with_full_queue() -> Iterator[int]:
                 waiting.close()
 
 
-async def test_connection_that_is_never_made(transport: AiohttpTransport) -> None:
+async def test_connection_that_is_never_made(transport: AnyTransport) -> None:
     """A connection that is not made in time is a timeout, told as one."""
     # A listener whose queue is full takes no further connection.
     with socket_with_full_queue() as port:
@@ -254,7 +270,7 @@ async def test_connection_that_is_never_made(transport: AiohttpTransport) -> Non
     assert (error.reason, error.metadata["phase"]) == ("UPSTREAM_TIMEOUT", "connect")
 
 
-async def test_no_tls_where_it_is_expected(transport: AiohttpTransport) -> None:
+async def test_no_tls_where_it_is_expected(transport: AnyTransport) -> None:
     """A server that does not speak TLS under https is told as such."""
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -278,14 +294,16 @@ async def test_no_tls_where_it_is_expected(transport: AiohttpTransport) -> None:
         (True, "other.invalid", "UPSTREAM_TLS"),
     ],
 )
-async def test_certificates(trusted: bool, host: str, reason: str) -> None:
+async def test_certificates(
+    make_transport: Callable[[ssl.SSLContext], AnyTransport], trusted: bool, host: str, reason: str
+) -> None:
     """A provider's certificate must be trusted, and be its own; then it is spoken to."""
     authority = trustme.CA()
     served, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     authority.issue_cert(host).configure_cert(served)
     if trusted:
         authority.configure_trust(asked)
-    transport = AiohttpTransport(tls=asked)
+    transport = make_transport(asked)
     try:
         async with running_upstream(tls=served) as upstream:
             provider = provider_at(upstream.url, transport)
@@ -355,7 +373,7 @@ async def test_error_with_an_endless_body(provider: RemoteProvider, upstream: Up
     assert (await failure_of(provider)).reason == "UPSTREAM_RATE_LIMITED"
 
 
-async def test_key_that_is_missing(upstream: Upstream, transport: AiohttpTransport) -> None:
+async def test_key_that_is_missing(upstream: Upstream, transport: AnyTransport) -> None:
     """A provider that needs a key is not called without one; others are."""
     needing = provider_at(upstream.url, transport, key=None, key_required=True)
     other = provider_at(upstream.url, transport, key=None)
@@ -372,7 +390,7 @@ async def test_key_that_is_missing(upstream: Upstream, transport: AiohttpTranspo
     ]
 
 
-async def test_connections_are_reused(transport: AiohttpTransport, upstream: Upstream) -> None:
+async def test_connections_are_reused(transport: AnyTransport, upstream: Upstream) -> None:
     """Calls in turn travel on one connection, even where a stream's last bytes come late."""
     provider = provider_at(upstream.url, transport)
 
@@ -395,7 +413,7 @@ async def test_connections_are_reused(transport: AiohttpTransport, upstream: Ups
     assert upstream.connections == 1
 
 
-async def test_stream_that_does_not_end(transport: AiohttpTransport, upstream: Upstream) -> None:
+async def test_stream_that_does_not_end(transport: AnyTransport, upstream: Upstream) -> None:
     """A stream that goes on after its terminal marker is closed, and nobody waits for that."""
     provider = provider_at(upstream.url, transport)
     closed = asyncio.Event()
@@ -417,7 +435,7 @@ async def test_stream_that_does_not_end(transport: AiohttpTransport, upstream: U
 
 @pytest.mark.parametrize("stream_completions", [True, False])
 async def test_whole_answers(
-    upstream: Upstream, transport: AiohttpTransport, stream_completions: bool
+    upstream: Upstream, transport: AnyTransport, stream_completions: bool
 ) -> None:
     """A whole answer is the same, whether the provider streams it or not."""
     provider = provider_at(upstream.url, transport, stream_completions=stream_completions)
@@ -485,7 +503,7 @@ async def test_error_whose_body_does_not_come(provider: RemoteProvider, upstream
     assert (error.reason, error.retry_after_s) == ("UPSTREAM_RATE_LIMITED", 7.0)
 
 
-async def test_stream_without_an_end(upstream: Upstream, transport: AiohttpTransport) -> None:
+async def test_stream_without_an_end(upstream: Upstream, transport: AnyTransport) -> None:
     """A stream is read up to a limit, however well formed each of its events is."""
     event = openai_events("x" * 1_000_000)[1]
 

@@ -13,7 +13,8 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.rpc.access import Access
-from prompt_resolver_server.rpc.calls import Caller, Calls, Deadlines, Send
+from prompt_resolver_server.rpc.call import Caller, Deadlines
+from prompt_resolver_server.rpc.calls import Calls, Send
 from prompt_resolver_server.rpc.server import SERVICE, Listener
 from tests.support.calls import status_of
 from tests.support.raw import call_stream, call_unary

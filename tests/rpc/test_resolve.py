@@ -6,6 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf import struct_pb2
+from google.protobuf.json_format import MessageToDict
 from grpc import StatusCode
 
 from prompt_resolver.requests import Variable
@@ -47,6 +48,27 @@ async def test_tells_what_was_served(service: RunningService, prompts: Path) -> 
         pb.CACHE_RESULT_HIT,
         pb.CACHE_RESULT_BYPASS,
     ]
+
+
+async def test_nested_parameters(service: RunningService, prompts: Path) -> None:
+    """What a template may nest reaches the caller, in whichever of its fields."""
+    nested: object = "leaf"
+    for _ in range(30):
+        nested = {"a": nested}
+    write_prompt(
+        prompts,
+        "deep",
+        "<user>\nHi\n</user>",
+        other=nested,
+        tools=[{"name": "f", "parameters": nested}],
+        response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": nested}},
+    )
+
+    response = await service.client.resolve("deep")
+
+    form = response.parameters.response_format.json_schema.schema
+    for struct in (response.parameters.extra, response.tools[0].parameters, form):
+        assert MessageToDict(struct) == nested
 
 
 async def test_broken_edit(service: RunningService, prompts: Path) -> None:

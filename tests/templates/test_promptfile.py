@@ -207,6 +207,12 @@ def test_nulls_and_no_limit() -> None:
         ("other: 1", 2, "other: expected a mapping, got a number"),
         ("other: {base_url: x}", 2, "other.base_url: refused, as it would decide where"),
         ("other: {temperature: 1}", 2, "other.temperature: refused, as it has a field"),
+        (f"other: {{a: {'[' * 30}{']' * 30}}}", 2, "other: expected at most 30 levels"),
+        (
+            f"tools: [{{name: f, parameters: {'{a: ' * 31}1{'}' * 31}}}]",
+            2,
+            "tools.0.parameters: expected at most 30 levels",
+        ),
         ("- a", 2, "expected a header of `name: value` lines"),
         ("a: 1\na: 2", 3, "expected each key once"),
         ("a: [", 2, "not valid YAML"),

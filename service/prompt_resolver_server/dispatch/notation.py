@@ -6,12 +6,14 @@ this notation, unless it is known from elsewhere whose it is.
 """
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from ..aliases import Alias
 from ..errors import Blame, CallError, Reason
 from ..prompts import Template
+from ..values import Value
 
 DEFAULT_PROVIDER = "openai"
 
@@ -22,21 +24,23 @@ _HUMANLOOP_PROVIDERS: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelName:
+class ModelName(Value, frozen=True, kw_only=True):
     """A model string, taken apart; `prefix` stands before the model and is no store's name."""
+
+    shown = ("store", "prefix", "model")
 
     store: str | None = None
     prefix: str | None = None
     model: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
+class ModelChoice(Value, frozen=True, kw_only=True):
     """The model that was chosen, whose it is, and who named it. Empty if nobody named one.
 
     `passed_over` is the other model where the alias and the template name different ones.
     """
+
+    shown = ("provider", "model", "named_by")
 
     provider: str = ""
     model: str = ""

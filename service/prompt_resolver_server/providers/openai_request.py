@@ -2,10 +2,9 @@
 
 import base64
 
-import orjson
-
 from ..answers import ModelRequest
 from ..errors import CallError, Reason, Violation
+from ..json_codec import encode_json
 from ..parameters import Json, Parameters, ResponseFormat
 from ..prompts import Media, Message, Part, Reasoning, Refusal, Text, Tool, ToolChoice
 from .dialect import Quirks
@@ -36,7 +35,7 @@ def build_body(
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
-    return orjson.dumps(body), dropped
+    return encode_json(body), dropped
 
 
 def _add_parameters(

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-import orjson
-
 from ..answers import Answer, Finish
 from ..errors import Reason
+from ..json_codec import JsonError, decode_json
 from ..parameters import Json
 from ..prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
 from .dialect import ProtocolError
@@ -45,8 +44,8 @@ def parse_answer(body: bytes) -> Answer:
 def classify_error(status: int, body: bytes) -> Reason | None:
     """Return the reason that an error's body gives by one of its known codes, if it does."""
     try:
-        document: Json = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        document = decode_json(body)
+    except JsonError:
         return None
     error = document.get("error") if isinstance(document, dict) else None
     return find_reason(error) if isinstance(error, dict) else None

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
+
+from msgspec.structs import replace
 
 from ..answers import Answer, Delta, Emit, Finish, ModelRequest
 from ..errors import CallError, Reason, UpstreamError

@@ -5,8 +5,7 @@ No error quotes anything of what came.
 
 from collections.abc import Mapping
 
-import orjson
-
+from ..json_codec import JsonError, decode_json
 from ..parameters import Json
 from .dialect import ProtocolError
 
@@ -14,8 +13,8 @@ from .dialect import ProtocolError
 def read_object(document: bytes) -> Mapping[str, Json]:
     """Return a document that is a JSON object."""
     try:
-        value: Json = orjson.loads(document)
-    except orjson.JSONDecodeError:
+        value = decode_json(document)
+    except JsonError:
         raise ProtocolError("expected JSON") from None
     if not isinstance(value, dict):
         raise ProtocolError("expected a JSON object")

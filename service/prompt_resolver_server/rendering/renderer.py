@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
+
+from msgspec.structs import replace
 
 from ..errors import CallError, Reason, TemplateError, Violation
 from ..parameters import Json
@@ -26,18 +28,20 @@ class _Compiled:
     """A template's messages, ready to render.
 
     Without the values its texts are `constant_length` long; `occurrences` tells of each variable
-    how often its value comes on top.
+    how often its value comes on top, and `most` is the most of these.
     """
 
     variables: tuple[Variable, ...] = field(repr=False)
     constant_length: int
     occurrences: tuple[int, ...]
+    most: int
     messages: tuple[Message | _Render, ...] = field(repr=False)
 
-    def length(self, values: Sequence[str]) -> int:
-        """Return how long the rendered texts would be together, without making them."""
-        return self.constant_length + sum(
-            [count * len(value) for count, value in zip(self.occurrences, values, strict=True)]
+    def is_too_long(self, values: Sequence[str]) -> bool:
+        """Tell whether the rendered texts would be too long together, without making them."""
+        room = MAX_CHARACTERS - self.constant_length
+        return sum(map(len, values)) * self.most > room and room < sum(
+            count * len(value) for count, value in zip(self.occurrences, values, strict=True)
         )
 
 
@@ -57,15 +61,17 @@ class Renderer:
         if compiled is None:
             compiled = self._compiled[template] = _compile(template)
         values = _values(template, compiled.variables, variables)
-        if compiled.length(values) > MAX_CHARACTERS:
+        if compiled.is_too_long(values):
             raise CallError(
                 Reason.VARIABLES_INVALID,
                 f"variables: expected a prompt of at most {MAX_CHARACTERS} characters",
                 violations=(Violation("variables", "too large"),),
             )
         return tuple(
-            message if isinstance(message, Message) else message(values)
-            for message in compiled.messages
+            [
+                message if isinstance(message, Message) else message(values)
+                for message in compiled.messages
+            ]
         )
 
 
@@ -77,6 +83,10 @@ def _values(
     problems: dict[str, str] = {}
     for variable in needed:
         value = given.get(variable.name)
+        if type(value) is str and variable.place == "text":
+            # Most of all values are text for a text.
+            values.append(value)
+            continue
         if value is None:
             if variable.tool:
                 raise _tool_missing(template, variable.tool)
@@ -137,6 +147,7 @@ def _compile(template: Template) -> _Compiled:
         variables=variables,
         constant_length=sum(text.constant_length for text in compiler.texts),
         occurrences=tuple(counts[number] for number in range(len(variables))),
+        most=max(counts.values(), default=0),
         messages=messages,
     )
 
@@ -154,14 +165,17 @@ class _Compiler:
         calls = [self._tool_call(call) for call in message.tool_calls]
         if not any(callable(each) for each in (*parts, *calls)):
             return message
+        role, name, call_id = message.role, message.name, message.tool_call_id
 
         def render(values: Sequence[str]) -> Message:
             return Message(
-                role=message.role,
+                role=role,
                 content=tuple([part(values) if callable(part) else part for part in parts]),
-                name=message.name,
-                tool_calls=tuple([call(values) if callable(call) else call for call in calls]),
-                tool_call_id=message.tool_call_id,
+                name=name,
+                tool_calls=tuple([call(values) if callable(call) else call for call in calls])
+                if calls
+                else (),
+                tool_call_id=call_id,
             )
 
         return render

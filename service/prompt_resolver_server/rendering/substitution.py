@@ -11,7 +11,7 @@ contains is ever looked at.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 _VARIABLE = re.compile(
@@ -53,41 +53,42 @@ class Slots:
         return self._numbers.setdefault(variable, len(self._numbers))
 
 
-@dataclass(frozen=True, slots=True)
 class CompiledText:
-    """A text cut at its variables, with their numbers in their places."""
+    """A text cut at its variables: `pieces` has their numbers in their places.
 
-    pieces: tuple[str | int, ...] = field(repr=False)
+    `numbers` are those of its variables in the order of their occurrence; without the values it is
+    `constant_length` long.
+    """
 
-    @property
-    def numbers(self) -> tuple[int, ...]:
-        """The numbers of the text's variables, in the order of their occurrence."""
-        return tuple(piece for piece in self.pieces if not isinstance(piece, str))
+    __slots__ = ("_format", "constant_length", "numbers", "pieces")
+
+    def __init__(self, pieces: Sequence[str | int]) -> None:
+        self.pieces = tuple(pieces)
+        texts = [piece for piece in pieces if isinstance(piece, str)]
+        self.numbers = tuple(piece for piece in pieces if not isinstance(piece, str))
+        self.constant_length = sum(map(len, texts))
+        # Fills in the values in a single pass, and never looks at what is in them.
+        self._format = "".join(
+            piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces
+        )
 
     @property
     def is_constant(self) -> bool:
         """Whether the text has no variables."""
         return not self.numbers
 
-    @property
-    def constant_length(self) -> int:
-        """How long the text is without the values."""
-        return sum(len(piece) for piece in self.pieces if isinstance(piece, str))
-
     def render(self, values: Sequence[str]) -> str:
         """Return the text with the values, by their variables' numbers, in place."""
-        return "".join(
-            [piece if isinstance(piece, str) else values[piece] for piece in self.pieces]
-        )
+        return self._format % tuple([values[number] for number in self.numbers])
 
 
 def compile_text(text: str, slots: Slots) -> CompiledText:
     """Cut a text at its variables."""
     return CompiledText(
-        tuple(
+        [
             piece if isinstance(piece, str) else slots.number(_variable(piece, "text"))
             for piece in _cut(text)
-        )
+        ]
     )
 
 

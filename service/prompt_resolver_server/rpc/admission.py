@@ -18,13 +18,12 @@ class Gate:
         self._name = name
         self._limit = limit
         self._running = 0
-        self._shed = metrics.shed(name)
-        metrics.watch_running(name, lambda: self._running)
+        self._shed = metrics.watch_class(name, lambda: self._running)
 
     def enter(self) -> None:
         """Count a call that begins. Raises OVERLOADED where too many run."""
         if self._running >= self._limit:
-            self._shed.inc()
+            self._shed.value += 1
             raise ServerError(
                 Reason.OVERLOADED,
                 f"this server runs {self._limit} calls of this class, which is all that it may",

@@ -1,59 +1,32 @@
 """What happens to every call, whatever its method: the one wrapper around the servicer's methods.
 
-It is counted, admitted, read and given its deadline, and whatever goes wrong becomes a status. An
-exception that nobody foresaw becomes INTERNAL with a random id; its text goes nowhere, as nobody
-knows what is in it.
+It is counted, admitted, read and given its deadline, and whatever goes wrong becomes a status.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
-import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..answers import Credentials
-from ..errors import CallError, Reason, ResolverError, ServerError
-from ..logs import where
-from ..metrics import CallMetrics, Metrics
-from .access import Access, request_id
+from ..errors import CallError, Reason, ServerError
+from ..metrics import Metrics
+from .access import Access
 from .admission import CallClass, Gate
-from .status import to_status
-
-_log = logging.getLogger(__name__)
-
-_ABORT_S = 2.0
+from .call import Call, Caller, Deadlines, Method
 
 _Request = TypeVar("_Request", bound=Message)
 _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
-_Result = TypeVar("_Result")
 
 if TYPE_CHECKING:
+    from .call import Context
+
     # Generic in the stubs alone.
-    _Context = grpc.aio.ServicerContext[bytes, bytes]
     Handler = grpc.RpcMethodHandler[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """The one who calls: until when, on the event loop's clock, and with which keys of its own."""
-
-    deadline: float
-    credentials: Credentials
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
-    """The deadline of calls that bring none, and the longest one there is, in seconds."""
-
-    default_s: float
-    longest_s: float
 
 
 class Send(Protocol):
@@ -80,18 +53,11 @@ class HandleStream(Protocol[_Request_contra]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Method:
-    """A method: its path, its metrics, its gate, and whether it may be called again."""
-
-    path: str
-    metrics: CallMetrics
-    gate: Gate | None
-    repeatable: bool
-
-
 class Calls:
-    """Wraps the methods of the services, and knows the calls that run."""
+    """Wraps the methods of the services, and knows the calls that run.
+
+    Made inside of a running event loop.
+    """
 
     def __init__(
         self,
@@ -102,23 +68,25 @@ class Calls:
         metrics: Metrics,
     ) -> None:
         self._access = access
-        self._gates = gates
         self._deadlines = deadlines
-        self._metrics = metrics
-        self._running: set[asyncio.Task[object]] = set()
+        self._loop = asyncio.get_running_loop()
         self._draining = False
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._gates = gates
+        self._metrics = metrics
+        self._running: set[Call] = set()
+        self._quiet: asyncio.Event | None = None
 
     async def idle(self) -> None:
         """Wait until no call runs."""
-        await self._idle.wait()
+        if self._running:
+            self._quiet = self._quiet or asyncio.Event()
+            await self._quiet.wait()
 
     def end_all(self) -> None:
         """End the calls that still run, with DRAINING."""
         self._draining = True
-        for task in self._running:
-            task.cancel()
+        for call in self._running:
+            call.task.cancel()
 
     def unary(
         self,
@@ -133,15 +101,23 @@ class Calls:
         """Return the handler of a method with one response."""
         metrics = self._metrics.for_method(service, method, "UNARY")
         gate = self._gates[call_class] if call_class else None
-        known = _Method(f"{service}/{method}", metrics, gate, repeatable)
+        known = Method(
+            path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=repeatable
+        )
 
-        async def handler(data: bytes, context: _Context) -> bytes:
-            async def work(caller: Caller) -> bytes:
+        async def handler(data: bytes, context: Context) -> bytes:
+            call = self._begin(known, context)
+            try:
+                caller = call.admit(self._access, self._deadlines, self._loop.time())
                 response = await handle(_parse(request_type, data), caller)
-                metrics.sent.inc()
-                return response.SerializeToString()
-
-            return await self._run(known, context, work)
+                data = response.SerializeToString()
+                metrics.sent()
+                return data
+            except BaseException as exception:
+                await call.fail(exception, draining=self._draining)
+                raise
+            finally:
+                self._end(call)
 
         return grpc.unary_unary_rpc_method_handler(handler)
 
@@ -157,104 +133,40 @@ class Calls:
         """Return the handler of a method with a stream of responses."""
         metrics = self._metrics.for_method(service, method, "SERVER_STREAM")
         gate = self._gates[call_class] if call_class else None
-        known = _Method(f"{service}/{method}", metrics, gate, repeatable=False)
+        known = Method(path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=False)
 
-        async def handler(data: bytes, context: _Context) -> None:
+        async def handler(data: bytes, context: Context) -> None:
             async def send(message: Message) -> None:
                 await context.write(message.SerializeToString())
-                metrics.sent.inc()
+                metrics.sent()
 
-            async def work(caller: Caller) -> None:
-                try:
-                    # A caller that does not read holds its stream no longer than its deadline.
-                    async with asyncio.timeout_at(caller.deadline):
-                        await handle(_parse(request_type, data), caller, send)
-                except TimeoutError:
-                    raise ServerError(
-                        Reason.DEADLINE,
-                        "the deadline passed while the caller did not read",
-                        metadata={"phase": "send", "attempts": "1"},
-                    ) from None
-
-            await self._run(known, context, work)
+            call = self._begin(known, context)
+            try:
+                caller = call.admit(self._access, self._deadlines, self._loop.time())
+                # A caller that does not read holds its stream no longer than its deadline.
+                async with _ending_at(caller.deadline):
+                    await handle(_parse(request_type, data), caller, send)
+            except BaseException as exception:
+                await call.fail(exception, draining=self._draining)
+                raise
+            finally:
+                self._end(call)
 
         return grpc.unary_stream_rpc_method_handler(handler)
 
-    async def _run(
-        self,
-        method: _Method,
-        context: _Context,
-        work: Callable[[Caller], Awaitable[_Result]],
-    ) -> _Result:
-        started = time.perf_counter()
-        method.metrics.started.inc()
-        method.metrics.received.inc()
-        task = asyncio.current_task()
+    def _begin(self, method: Method, context: Context) -> Call:
+        task = asyncio.current_task(self._loop)
         assert task is not None
-        self._running.add(task)
-        self._idle.clear()
-        code = "OK"
-        entered = None
-        caller = ""
-        try:
-            credentials = self._access.admit(context.invocation_metadata() or ())
-            caller = credentials.caller
-            if method.gate is not None:
-                method.gate.enter()
-                entered = method.gate
-            return await work(Caller(deadline=self._deadline(context), credentials=credentials))
-        except BaseException as exception:
-            error = self._as_error(exception)
-            if error is None:
-                # The caller is gone, or its deadline has passed: gRPC knows, and nobody listens.
-                remaining_s = context.time_remaining()
-                expired = remaining_s is not None and remaining_s <= 0
-                code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
-                raise
-            status = to_status(error, repeatable=method.repeatable)
-            code = status.code.name
-            _log_failure(method, context, caller, code, error)
-            # The end of a stream waits for what the caller has yet to read.
-            async with asyncio.timeout(_ABORT_S):
-                await context.abort(status.code, status.message, status.trailers)
-        finally:
-            if entered is not None:
-                entered.leave()
-            self._running.discard(task)
-            if not self._running:
-                self._idle.set()
-            method.metrics.handled(code, time.perf_counter() - started)
+        call = Call(method, context, task)
+        method.metrics.begin()
+        self._running.add(call)
+        return call
 
-    def _deadline(self, context: _Context) -> float:
-        remaining_s = context.time_remaining()
-        if remaining_s is None:
-            remaining_s = self._deadlines.default_s
-        return asyncio.get_running_loop().time() + min(remaining_s, self._deadlines.longest_s)
-
-    def _as_error(self, exception: BaseException) -> ResolverError | None:
-        """Return what an exception is to the caller; None if the caller ended the call."""
-        match exception:
-            case ResolverError():
-                return exception
-            case asyncio.CancelledError() if self._draining:
-                return ServerError(Reason.DRAINING, "this server is shutting down")
-            case Exception():
-                error_id = secrets.token_hex(8)
-                _log.error(
-                    "a fault of this server",
-                    extra={
-                        "error_id": error_id,
-                        "type": type(exception).__name__,
-                        "where": where(exception),
-                    },
-                )
-                return ServerError(
-                    Reason.INTERNAL,
-                    f"a fault of this server; its log tells more of {error_id}",
-                    metadata={"error_id": error_id},
-                )
-            case _:
-                return None
+    def _end(self, call: Call) -> None:
+        self._running.discard(call)
+        if self._quiet is not None and not self._running:
+            self._quiet.set()
+        call.end()
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:
@@ -266,24 +178,14 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
         ) from None
 
 
-def _log_failure(
-    method: _Method, context: _Context, caller: str, code: str, error: ResolverError
-) -> None:
-    level = logging.INFO if code in _OF_THE_CALLER else logging.WARNING
-    _log.log(
-        level,
-        "a call failed",
-        extra={
-            "method": method.path,
-            "code": code,
-            "reason": str(error.reason),
-            "caller": caller,
-            "request_id": request_id(context.invocation_metadata() or ()),
-            "details": error.metadata,
-        },
-    )
-
-
-_OF_THE_CALLER = frozenset(
-    {"INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"}
-)
+@asynccontextmanager
+async def _ending_at(deadline: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError:
+        raise ServerError(
+            Reason.DEADLINE,
+            "the deadline passed while the caller did not read",
+            metadata={"phase": "send", "attempts": "1"},
+        ) from None

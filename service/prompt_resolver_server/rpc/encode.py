@@ -1,6 +1,7 @@
 """Our values, turned into the contract's responses. Pure."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from google.protobuf import duration_pb2
@@ -24,6 +25,7 @@ from ..answers import (
 from ..parameters import Parameters, ResponseFormat
 from ..prompts import (
     CacheResult,
+    Message,
     ResolvedPrompt,
     ServedTemplate,
     Template,
@@ -60,24 +62,39 @@ _FORMATS = {
 }
 
 
-# What of a response depends on the template alone. Only ever copied.
-_CONSTANTS: WeakKeyDictionary[Template, pb.ResolveResponse] = WeakKeyDictionary()
+class _Constant(NamedTuple):
+    """What of a response depends on the template alone: only ever copied.
+
+    `messages` are those that are in it; it has an empty one in the place of each of the others.
+    """
+
+    response: pb.ResolveResponse
+    messages: tuple[Message | None, ...]
+
+
+_CONSTANTS: WeakKeyDictionary[Template, _Constant] = WeakKeyDictionary()
 
 
 def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     """Return a rendered prompt as a response."""
+    constant = _constant(prompt)
     response = pb.ResolveResponse()
-    response.CopyFrom(_constant(prompt))
+    response.CopyFrom(constant.response)
     response.model = prompt.model
     response.provider = prompt.provider
     if prompt.served is not None:
         _add_serving(response.prompt, prompt.served)
-    for message in prompt.messages:
-        fill_message(response.messages.add(), message)
+    messages = response.messages
+    for index, message in enumerate(prompt.messages):
+        if index >= len(constant.messages):
+            fill_message(messages.add(), message)
+        elif constant.messages[index] is not message:
+            messages[index].Clear()
+            fill_message(messages[index], message)
     return response
 
 
-def _constant(prompt: ResolvedPrompt) -> pb.ResolveResponse:
+def _constant(prompt: ResolvedPrompt) -> _Constant:
     template = prompt.served.template if prompt.served is not None else None
     if (
         template is None
@@ -85,11 +102,25 @@ def _constant(prompt: ResolvedPrompt) -> pb.ResolveResponse:
         or prompt.tools is not template.tools
         or prompt.tool_choice is not template.tool_choice
     ):
-        return _write_constant(prompt, template)
+        return _Constant(_write_constant(prompt, template), ())
     constant = _CONSTANTS.get(template)
     if constant is None:
-        constant = _CONSTANTS[template] = _write_constant(prompt, template)
+        constant = _CONSTANTS[template] = _make_constant(prompt, template)
     return constant
+
+
+def _make_constant(prompt: ResolvedPrompt, template: Template) -> _Constant:
+    response = _write_constant(prompt, template)
+    # A message that has no variables is the template's own.
+    messages = tuple(
+        own if own is rendered else None
+        for own, rendered in zip(template.messages, prompt.messages, strict=False)
+    )
+    for message in messages:
+        wire = response.messages.add()
+        if message is not None:
+            fill_message(wire, message)
+    return _Constant(response, messages)
 
 
 def _write_constant(prompt: ResolvedPrompt, template: Template | None) -> pb.ResolveResponse:
@@ -118,7 +149,7 @@ def write_completed(
     )
     fill_message(response.message, answer.message)
     if prompt.served is not None:
-        response.prompt.CopyFrom(_constant(prompt).prompt)
+        response.prompt.CopyFrom(_constant(prompt).response.prompt)
         _add_serving(response.prompt, prompt.served)
     for attempt in dispatch.attempts:
         _fill_attempt(response.attempts.add(), attempt)

@@ -10,7 +10,8 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from ..answers import Delta
 from ..errors import Reason, ServerError
 from ..resolver import Resolution, Resolver
-from .calls import Caller, Send
+from .call import Caller
+from .calls import Send
 from .decode import CompleteRequest, read_query
 from .encode import write_completed, write_delta, write_finished, write_resolved
 

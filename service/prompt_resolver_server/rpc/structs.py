@@ -39,17 +39,20 @@ class _Reader:
         self._left = MAX_VALUES
 
     def read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
-        self._left -= len(struct.fields)
+        fields = struct.fields
+        self._left -= len(fields)
         if self._left < 0:
             raise StructTooLargeError
-        fields = struct.fields
         # Its own `items` is slower than looking each name up.
         return {name: self._read(fields[name]) for name in fields}
 
     def _read(self, value: struct_pb2.Value) -> Json:
+        if text := value.string_value:
+            # Most values are text.
+            return text
         match value.WhichOneof("kind"):
             case "string_value":
-                return value.string_value
+                return ""
             case "number_value":
                 number = value.number_value
                 return int(number) if number.is_integer() and abs(number) <= _EXACT else number

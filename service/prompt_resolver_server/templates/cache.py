@@ -17,6 +17,7 @@ from typing import TypeAlias
 from ..errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import Metrics
 from ..prompts import CacheResult, PromptRef, ServedTemplate, Template
+from ..values import Value
 from .entries import Absence, Entries, Held, Key
 from .flights import Flight, Flights
 from .store import TemplateStore
@@ -55,8 +56,7 @@ class CacheLimits:
 _DEFAULT_LIMITS = CacheLimits()
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
+class _Query(Value, frozen=True):
     """What is asked for: the key that it is held under, and what its store needs to know."""
 
     key: Key

@@ -28,6 +28,8 @@ _SETTLED_S = 0.1
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
 
 _Signature = tuple[int, int, int, int, int]
+# Where a file is, and what it looked like when it was read.
+_Look = tuple[str, _Signature]
 
 
 class DirectoryStore:
@@ -36,7 +38,7 @@ class DirectoryStore:
     def __init__(self, *, name: str, root: Path) -> None:
         self._name = name
         self._root = root
-        self._signatures: WeakKeyDictionary[Template, _Signature] = WeakKeyDictionary()
+        self._looks: WeakKeyDictionary[Template, _Look] = WeakKeyDictionary()
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
@@ -45,26 +47,27 @@ class DirectoryStore:
         segments = check_path_id(ref.id, store=self._name)
         if any(segment.startswith(".") for segment in segments):
             raise prompt_not_found(ref, store=self._name)
-        template, signature = await asyncio.to_thread(self._load, self._path(segments), ref, held)
+        path = os.path.join(self._root, *segments[:-1], segments[-1] + _ENDING)
+        template, signature = await asyncio.to_thread(self._load, path, ref, held)
         if signature is not None:
-            self._signatures[template] = signature
+            self._looks[template] = (path, signature)
         self._check_selector(ref, template)
         return template
 
     def confirms(self, held: Template) -> bool:
         """Return whether the template's file looks as it did when it was read."""
+        look = self._looks.get(held)
+        if look is None:
+            return False
+        path, signature = look
         # One `stat` of a local file takes microseconds: less than handing it to a thread would.
         try:
-            status = os.stat(self._path(tuple(held.id.split("/"))))
+            return _signature(os.stat(path)) == signature
         except OSError:
             return False
-        return self._signatures.get(held) == _signature(status)
 
     async def aclose(self) -> None:
         """Hold nothing, release nothing."""
-
-    def _path(self, segments: tuple[str, ...]) -> str:
-        return os.path.join(self._root, *segments[:-1], segments[-1] + _ENDING)
 
     def _load(
         self, path: str, ref: PromptRef, held: Template | None

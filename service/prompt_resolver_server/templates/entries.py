@@ -2,10 +2,11 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from ..errors import ResolverError
 from ..prompts import Template
+from ..values import Value
 
 _OVERHEAD_BYTES = 2048
 # Long texts take what they took in their store, thousands of tiny messages ten times as much, and
@@ -13,7 +14,7 @@ _OVERHEAD_BYTES = 2048
 _BYTES_PER_BYTE = 10
 
 
-class Key(NamedTuple):
+class Key(Value, frozen=True):
     """What a template is held under. None of its parts can be taken for another.
 
     `credential` is a keyed hash of the caller's own key of the store, empty without one.

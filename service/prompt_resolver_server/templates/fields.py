@@ -7,6 +7,7 @@ for display and never reach a provider.
 import math
 from collections.abc import Mapping
 
+from ..json_codec import is_deeper
 from ..parameters import (
     Json,
     JsonSchema,
@@ -18,6 +19,9 @@ from ..parameters import (
 from ..prompts import Tool
 
 Path = tuple[str | int, ...]
+
+# The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
+_MAX_LEVELS = 30
 
 
 class FieldError(Exception):
@@ -88,6 +92,7 @@ def _tool(value: Json, path: Path) -> Tool:
     parameters = value.get("parameters")
     if not isinstance(parameters, dict | None):
         raise _expected((*path, "parameters"), "a JSON Schema", parameters)
+    _check_nesting(parameters, (*path, "parameters"))
     strict = value.get("strict")
     if not isinstance(strict, bool | None):
         raise _expected((*path, "strict"), "true or false", strict)
@@ -163,6 +168,7 @@ def _json_schema(form: Mapping[str, Json], path: Path) -> JsonSchema:
         raise _expected((*path, "name"), "the schema's name", name)
     if not isinstance(schema, dict):
         raise _expected((*path, "schema"), "a JSON Schema", schema)
+    _check_nesting(schema, (*path, "schema"))
     if not isinstance(strict, bool | None):
         raise _expected((*path, "strict"), "true or false", strict)
     return JsonSchema(name=name, schema=schema, strict=strict)
@@ -173,10 +179,16 @@ def _extra(value: Json) -> Mapping[str, Json]:
         return {}
     if not isinstance(value, dict):
         raise _expected(("other",), "a mapping", value)
+    _check_nesting(value, ("other",))
     for name in value:
         if problem := refusal(name):
             raise FieldError(("other", name), f"refused, as it {problem}", forbidden=True)
     return {name: item for name, item in value.items() if item is not None}
+
+
+def _check_nesting(value: Json, path: Path) -> None:
+    if is_deeper(value, _MAX_LEVELS):
+        raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
 
 
 def _expected(path: Path, expected: str, came: Json) -> FieldError:

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-import orjson
-
 from ..errors import Blame, CallError, Reason, StoreError, TemplateError
+from ..json_codec import encode_json
 from ..prompts import PromptRef, Template
 from .fields import FieldError
 from .humanloop_prompt import AnswerError, read_document, read_prompt, read_required
@@ -175,7 +174,7 @@ class _Fetch:
                 method="POST",
                 path="/files/retrieve-by-path",
                 headers={**self._headers, "Content-Type": "application/json"},
-                body=orjson.dumps({"path": self._ref.id}),
+                body=encode_json({"path": self._ref.id}),
             )
         )
         body = self._body(answer, selected=False)

@@ -9,8 +9,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-import orjson
-
+from ..json_codec import JsonError, decode_json, encode_json, is_deeper
 from ..parameters import Json, kind_of
 from ..prompts import Media, Message, Part, PromptRef, Reasoning, Role, Template, Text, ToolCall
 from .fields import Path, read_parameters, read_text, read_tools
@@ -29,6 +28,8 @@ _CONTENT_FIELDS = (
     *("temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "seed", "other"),
     *("response_format", "reasoning_effort"),
 )
+# What is nested further is no prompt of anybody's.
+_MAX_LEVELS = 250
 _TOOL_FIELDS = ("name", "description", "parameters", "strict")
 
 _Item = TypeVar("_Item")
@@ -45,8 +46,8 @@ class AnswerError(Exception):
 def read_document(body: bytes) -> Mapping[str, Json]:
     """Return a body that is a JSON object. Raises `AnswerError`."""
     try:
-        value: Json = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        value = decode_json(body)
+    except JsonError:
         raise AnswerError((), "expected JSON") from None
     if not isinstance(value, dict):
         raise _expected((), "a JSON object", value)
@@ -116,11 +117,9 @@ def _digest(document: Mapping[str, Json]) -> str:
         tools = document.get(name)
         if isinstance(tools, list) and tools:
             content[name] = [_bare_tool(tool) for tool in tools if isinstance(tool, dict)]
-    try:
-        canonical = orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    except orjson.JSONEncodeError:
-        raise AnswerError((), "expected less nesting") from None
-    return hashlib.sha256(canonical).hexdigest()
+    if is_deeper(content, _MAX_LEVELS):
+        raise AnswerError((), "expected less nesting")
+    return hashlib.sha256(encode_json(content, sort=True)).hexdigest()
 
 
 def _bare_tool(tool: Mapping[str, Json]) -> Json:

@@ -1,0 +1,53 @@
+"""JSON that comes from elsewhere and goes there: bytes and plain data."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import msgspec
+
+from .parameters import Json
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+class JsonError(ValueError):
+    """What is no JSON, or what JSON cannot say. Tells nothing of what it was."""
+
+
+def decode_json(document: bytes) -> Json:
+    """Return a document's content. Raises `JsonError`."""
+    try:
+        return cast("Json", _decode(document))
+    except (ValueError, RecursionError):
+        raise JsonError("expected JSON") from None
+
+
+def encode_json(value: Json, *, sort: bool = False) -> bytes:
+    """Return plain data as JSON without spaces, its keys sorted if asked. Raises `JsonError`.
+
+    Numbers that are not finite are written as `null`.
+    """
+    try:
+        return (_encode_sorted if sort else _encode)(value)
+    except (ValueError, RecursionError):
+        raise JsonError("expected what JSON can say") from None
+
+
+def is_deeper(value: Json, levels: int) -> bool:
+    """Tell whether lists and mappings are nested in each other in more than so many levels."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [inner for outer in layer for inner in _content(outer)]
+    return any(isinstance(each, dict | list) for each in layer)
+
+
+def _content(value: Json) -> Iterable[Json]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()

@@ -1,0 +1,121 @@
+"""Counters and histograms that cost next to nothing while they count.
+
+Prometheus' own take a lock and look their labels up each time, which is more than a cached prompt
+takes. These are plain numbers that one event loop alone changes; whoever asks for the metrics gets
+them in Prometheus' form, from whichever thread.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+from typing_extensions import override
+
+Labels = tuple[str, ...]
+
+
+class Tally:
+    """One number, to be added to."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+
+class Distribution:
+    """How often values fell into each bucket; a bucket ends at its bound, the last one never."""
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+
+class Tallies(Collector):
+    """The tallies of one counter or gauge by their labels' values, each made when first asked for.
+
+    `name` goes without the `_total` that Prometheus adds to a counter's.
+    """
+
+    def __init__(
+        self,
+        family: type[CounterMetricFamily | GaugeMetricFamily],
+        name: str,
+        documentation: str,
+        labels: Labels,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._family = family
+        self._description = (name, documentation, labels)
+        self._tallies: defaultdict[Labels, Tally] = defaultdict(Tally)
+        registry.register(self)
+
+    def __getitem__(self, labels: Labels) -> Tally:
+        return self._tallies[labels]
+
+    def describe(self) -> list[Metric]:
+        """Return the family without its numbers."""
+        name, documentation, labels = self._description
+        return [self._family(name, documentation, labels=labels)]
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        name, documentation, names = self._description
+        family = self._family(name, documentation, labels=names)
+        for labels, tally in list(self._tallies.items()):
+            family.add_metric(labels, tally.value)
+        yield family
+
+
+class Distributions(Collector):
+    """The distributions of one histogram by their labels' values, made when first asked for."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Labels,
+        bounds: Sequence[float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._description = (name, documentation, labels)
+        self._distributions: defaultdict[Labels, Distribution] = defaultdict(
+            partial(Distribution, bounds)
+        )
+        self._names = [*map(floatToGoString, bounds), "+Inf"]
+        registry.register(self)
+
+    def __getitem__(self, labels: Labels) -> Distribution:
+        return self._distributions[labels]
+
+    def describe(self) -> list[Metric]:
+        """Return the family without its numbers."""
+        name, documentation, labels = self._description
+        return [HistogramMetricFamily(name, documentation, labels=labels)]
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        name, documentation, names = self._description
+        family = HistogramMetricFamily(name, documentation, labels=names)
+        for labels, distribution in list(self._distributions.items()):
+            # Both as they are now: others go on counting.
+            total, below, buckets = distribution.total, 0, []
+            for bucket, count in zip(self._names, tuple(distribution.counts), strict=True):
+                below += count
+                buckets.append((bucket, below))
+            family.add_metric(labels, buckets, total)
+        yield family
