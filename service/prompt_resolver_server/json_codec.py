@@ -1,11 +1,13 @@
 """JSON that comes from elsewhere and goes there: bytes and plain data."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
 from .parameters import Json
+
+_Form = TypeVar("_Form")
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -22,6 +24,20 @@ def decode_json(document: bytes) -> Json:
         return cast("Json", _decode(document))
     except (ValueError, RecursionError):
         raise JsonError("expected JSON") from None
+
+
+class JsonReader(Generic[_Form]):
+    """Reads documents of one form, a `msgspec.Struct`: what the form does not name is skipped."""
+
+    def __init__(self, form: type[_Form]) -> None:
+        self._decode = msgspec.json.Decoder(form).decode
+
+    def read(self, document: bytes) -> _Form:
+        """Return a document's content. Raises `JsonError` for one of another form, too."""
+        try:
+            return self._decode(document)
+        except (ValueError, RecursionError):
+            raise JsonError("expected JSON of another form") from None
 
 
 def encode_json(value: Json, *, sort: bool = False) -> bytes:

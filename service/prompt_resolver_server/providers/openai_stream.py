@@ -1,6 +1,8 @@
 """Streams in OpenAI's chat dialect."""
 
-from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from ..answers import (
     Delta,
@@ -11,20 +13,49 @@ from ..answers import (
     TextDelta,
     Usage,
 )
-from ..parameters import Json
+from ..json_codec import JsonError, JsonReader
 from ..prompts import Reasoning
 from .dialect import InBandError, ProtocolError
 from .openai_tool_calls import ToolCallReader
 from .openai_wire import (
     MAX_WORD,
     raise_error,
-    read_document,
-    read_reasoning,
+    raise_reported,
     read_usage,
     to_finish_reason,
 )
 from .sse import ErrorEvent, SseError, SseParser
-from .wire import read_items, read_mapping, read_text
+
+
+class _Delta(msgspec.Struct):
+    """What an event adds to the message. Two of the names are for the same thing."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _Choice(msgspec.Struct):
+    """An event of one of the answers that were asked for."""
+
+    index: object = 0
+    delta: _Delta | None = None
+    finish_reason: object = None
+
+
+class _Event(msgspec.Struct):
+    """An event of a stream."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_EVENTS = JsonReader(_Event)
 
 
 class OpenAIStreamReader:
@@ -56,8 +87,8 @@ class OpenAIStreamReader:
                 if isinstance(event, ErrorEvent):
                     raise_error(event)
                 self.chunks += 1
-                self._take(read_document(event), deltas)
-        except SseError as error:
+                self._take(_EVENTS.read(event), deltas)
+        except (SseError, JsonError) as error:
             self.failure = ProtocolError(str(error))
         except (ProtocolError, InBandError) as error:
             self.failure = error
@@ -76,39 +107,37 @@ class OpenAIStreamReader:
             usage=self._usage,
         )
 
-    def _take(self, event: Mapping[str, Json], deltas: list[Delta]) -> None:
+    def _take(self, event: _Event, deltas: list[Delta]) -> None:
+        if event.error:
+            raise_reported(event.error)
         if self._opened is None:
-            self._model = read_text(event, "model")
-            self._opened = Opened(id=read_text(event, "id"), model=self._model)
+            self._model = event.model or ""
+            self._opened = Opened(id=event.id or "", model=self._model)
             deltas.append(self._opened)
-        if (usage := read_mapping(event, "usage")) is not None:
-            self._usage = read_usage(usage)
-        for choice in read_items(event, "choices"):
-            if choice.get("index", 0) != 0:
+        if event.usage is not None:
+            self._usage = read_usage(event.usage)
+        for choice in event.choices or ():
+            if choice.index != 0:
                 continue
-            self._take_delta(read_mapping(choice, "delta") or {}, deltas)
-            raw_reason = choice.get("finish_reason")
+            if choice.delta is not None:
+                self._take_delta(choice.delta, deltas)
+            raw_reason = choice.finish_reason
             if isinstance(raw_reason, str):
                 self._raw_reason = raw_reason
                 if raw_reason == "error":
                     raise ProtocolError("the answer ended in an error")
 
-    def _take_delta(self, delta: Mapping[str, Json], deltas: list[Delta]) -> None:
-        if text := read_text(delta, "content"):
-            self.characters += len(text)
-            if len(delta) == 1:
-                # Most of a stream is text, and nothing but text.
-                deltas.append(TextDelta(text))
-                return
-        if thought := read_reasoning(delta):
+    def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
+        if thought := delta.reasoning_content or delta.reasoning:
             self.characters += len(thought)
             deltas.append(ReasoningDelta(Reasoning(text=thought)))
-        if text:
+        if text := delta.content:
+            self.characters += len(text)
             deltas.append(TextDelta(text))
-        if refusal := read_text(delta, "refusal"):
+        if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
-        pieces = read_items(delta, "tool_calls")
+        pieces = delta.tool_calls or ()
         deltas += [told for piece in pieces if (told := self._calls.take(piece))]
 
 

@@ -51,17 +51,18 @@ def read_document(document: bytes) -> Mapping[str, Json]:
     """Read a JSON object that may report a failure in place of an answer."""
     value = read_object(document)
     if value.get("error"):
-        _raise(value["error"])
+        raise_reported(value["error"])
     return value
 
 
 def raise_error(document: bytes) -> NoReturn:
     """Raise what a JSON object reports that is known to report a failure."""
     value = read_object(document)
-    _raise(value.get("error") or dict(value))
+    raise_reported(value.get("error") or dict(value))
 
 
-def _raise(error: Json) -> NoReturn:
+def raise_reported(error: Json) -> NoReturn:
+    """Raise what the `error` of a JSON object reports."""
     if isinstance(error, dict):
         reason, code = find_reason(error), error.get("code")
         status = code if isinstance(code, int) and 400 <= code <= 599 else None
