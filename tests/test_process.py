@@ -83,6 +83,17 @@ def test_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     assert [each["setting"] for each in warnings] == ["litellm_settings.drop_params"]
 
 
+def test_warns_of_keys_that_are_not_there(tmp_path: Path) -> None:
+    """A key whose file may come later is named in the log."""
+    config = tmp_path / "c.yaml"
+    config.write_text(f"providers: {{openai: {{api_key: 'file:{tmp_path}/key'}}}}")
+    with service_process("--config", str(config)) as service:
+        _, log = service.stop()
+
+    warnings = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
+    assert [each["setting"] for each in warnings] == ["providers.openai.api_key"]
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     with socket.socket() as taken:

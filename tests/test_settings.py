@@ -121,6 +121,10 @@ general_settings: {master_key: os.environ/KEY}
             ["c.yaml:1: providers.a.api_key: expected a readable file with a secret in it"],
         ),
         (
+            "providers: {a: {api_key: 'file:/dev/null'}}",
+            ["c.yaml:1: providers.a.api_key: expected a readable file with a secret in it"],
+        ),
+        (
             "a:\n  - b: os.environ/UNSET",
             ["c.yaml:2: a.0.b: expected the variable UNSET to be set, and it is not"],
         ),
@@ -249,6 +253,30 @@ def test_secret_in_a_file(tmp_path: Path) -> None:
 
     path.write_text("\n")
     assert secret.reveal() == "second"
+
+
+def test_keys_that_come_later(tmp_path: Path) -> None:
+    """Keys of providers and stores may lack their files, and are named; tokens may not."""
+    config = """
+stores: {{team: {{type: humanloop, api_key: 'file:{0}/team'}}}}
+providers: {{openai: {{api_key: 'file:{0}/openai'}}}}
+model_list: [{{model_name: a, litellm_params: {{model: m, api_key: 'file:{0}/a'}}}}]
+"""
+    (tmp_path / "team").write_text("here")
+
+    loaded = load(tmp_path, config.format(tmp_path))
+
+    assert loaded.absent_keys == ("providers.openai.api_key", "model_list.0.litellm_params.api_key")
+    key = loaded.settings.providers["openai"].api_key
+    assert key is not None
+    (tmp_path / "openai").write_text("came")
+    assert key.reveal() == "came"
+    for token in (
+        "general_settings: {master_key: 'file:nowhere'}",
+        "callers: {a: {token: 'file:x'}}",
+    ):
+        with pytest.raises(ConfigError, match="expected a readable file with a secret in it"):
+            load(tmp_path, token)
 
 
 def test_secrets_hide(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         configure_logs(loaded.settings.server.log_level)
         for name in loaded.without_effect:
             _log.warning("a setting has no effect in this version", extra={"setting": name})
+        for name in loaded.absent_keys:
+            _log.warning("a key's file is not there yet", extra={"setting": name})
         uvloop.run(serve(loaded, version=__version__, on_ready=_on_ready(loaded, arguments.tour)))
     except ConfigError as error:
         for line in error.lines:

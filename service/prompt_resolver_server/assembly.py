@@ -159,7 +159,7 @@ class ProviderFactory:
                 idle_s=settings.idle_timeout_s,
             ),
             find_key=key.reveal if key is not None else lambda: None,
-            key_required=row is not None and at_known_address,
+            key_required=settings.api_key is not None or (row is not None and at_known_address),
             stream_completions=settings.stream_completions,
             quirks=row.quirks if row is not None and base_url == row.base_url else Quirks(),
         )

@@ -177,10 +177,11 @@ def test_error_without_details() -> None:
 
 
 def test_exports() -> None:
-    """What the package exports is sorted, and is there."""
+    """What the package exports is sorted, and is there; nothing else is."""
     assert list(__all__) == sorted(__all__, key=lambda name: (name.startswith("_"), name))
     for name in __all__:
         assert hasattr(prompt_resolver, name)
+    assert not hasattr(prompt_resolver, "nonsense")
 
 
 ONLY_THE_BASE = """
@@ -208,9 +209,14 @@ from prompt_resolver.cli import main
 call = ["resolve", "extract/invoice", "--var", "text=x", "--address", sys.argv[1]]
 sys.exit(main(call))
 """
+HEALTH = """
+from prompt_resolver.cli import main
+print("extract/invoice")
+sys.exit(main(["health", "--address", sys.argv[1]]))
+"""
 
 
-@pytest.mark.parametrize("program", [CLIENT, COMMAND], ids=["client", "command"])
+@pytest.mark.parametrize("program", [CLIENT, COMMAND, HEALTH], ids=["client", "command", "health"])
 def test_base_install_is_enough(service: ServiceProcess, program: str) -> None:
     """The client and its commands need gRPC and protobuf, and nothing else that is installed."""
     done = subprocess.run(

@@ -7,8 +7,9 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.prompts import write_prompt
-from tests.support.service import RunningService
+from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, openai_answer
+from tests.support.volume import Volume
 
 
 async def test_returns_the_answer(service: RunningService, upstream: Upstream) -> None:
@@ -61,6 +62,24 @@ async def test_uses_the_callers_key(service: RunningService, upstream: Upstream)
     (exchange,) = upstream.exchanges
     assert exchange.headers["authorization"] == "Bearer key-of-caller"
     assert "other" not in str(exchange.headers)
+
+
+async def test_key_that_comes_later(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """Until the file of a key is there, calls are told so and nothing is sent; then it is used."""
+    config = f"""
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers:
+  fake: {{dialect: openai, base_url: '{upstream.url}', api_key: 'file:{tmp_path}/keys/fake'}}
+"""
+    keys = Volume(tmp_path / "keys", {})
+    async with running_service(tmp_path, config) as service:
+        error = await failure(service.client.complete("greet", variables=VARIABLES))
+        keys.update({"fake": "key-that-came\n"})
+        await service.client.complete("greet", variables=VARIABLES)
+
+    assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "PROVIDER_KEY_MISSING")
+    (exchange,) = upstream.exchanges
+    assert exchange.headers["authorization"] == "Bearer key-that-came"
 
 
 async def test_answer_cut_before_the_headers(service: RunningService, upstream: Upstream) -> None:

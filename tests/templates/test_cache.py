@@ -264,6 +264,21 @@ async def test_refresh_waits_for_its_own_fetch(subject: Subject) -> None:
     assert subject.told.most_at_once == 1
 
 
+async def test_asking_each_time_begins_anew(subject: Subject) -> None:
+    """Where the store is asked with each call, no call is served what was read before it came."""
+    ref = PromptRef(id="p", store="asked")
+    subject.asked.may.clear()
+    early = asyncio.ensure_future(subject.get(ref))
+    await subject.asked.asked.wait()
+    late = [asyncio.ensure_future(subject.get(ref)) for _ in range(10)]
+    await asyncio.sleep(0)
+    subject.asked.may.set()
+    await asyncio.gather(early, *late)
+
+    assert len(subject.asked.fetches) == 2
+    assert subject.asked.most_at_once == 1
+
+
 async def test_one_fetch(subject: Subject) -> None:
     """A thousand callers at once are served by one fetch."""
     subject.told.may.clear()

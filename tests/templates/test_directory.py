@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from prompt_resolver_server.errors import ResolverError
 from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.directory import DirectoryStore
 from tests.support.prompts import write_prompt
+from tests.support.volume import Volume
 
 
 @pytest.fixture
@@ -31,30 +32,35 @@ async def fetch(store: DirectoryStore, prompt_id: str, held: Template | None = N
     return await store.fetch(PromptRef(id=prompt_id), held)
 
 
+def said(text: str) -> str:
+    return f"---\nmodel: some-model\nprovider: fake\nendpoint: chat\n---\n<user>\n{text}\n</user>"
+
+
 async def reason_for(store: DirectoryStore, prompt_id: str) -> str:
     with pytest.raises(ResolverError) as caught:
         await fetch(store, prompt_id)
     return caught.value.reason
 
 
-listeners: list[list[str]] = []
+listeners: list[Callable[[str], None]] = []
 
 
-def _note_opened(event: str, arguments: tuple[object, ...]) -> None:
+def _tell_opening(event: str, arguments: tuple[object, ...]) -> None:
     if event == "open" and listeners:
         name = arguments[0]
-        listeners[-1].append(os.fsdecode(name) if isinstance(name, str | bytes) else "")
+        listeners[-1](os.fsdecode(name) if isinstance(name, str | bytes) else "")
 
 
-sys.addaudithook(_note_opened)
+sys.addaudithook(_tell_opening)
 
 
 @contextmanager
 def files_opened() -> Iterator[list[str]]:
     """Collect the names of all files that the interpreter opens."""
-    listeners.append([])
+    names: list[str] = []
+    listeners.append(names.append)
     try:
-        yield listeners[-1]
+        yield names
     finally:
         listeners.pop()
 
@@ -89,19 +95,33 @@ async def test_no_link_leaves_the_root(store: DirectoryStore, root: Path, absolu
     assert not [name for name in files if "secret" in name]
 
 
-async def test_links_inside_are_followed(store: DirectoryStore, root: Path) -> None:
+async def test_links_inside_are_followed(tmp_path: Path) -> None:
     """A ConfigMap's links are followed, and their swap to another version is seen."""
-    for name, text in (("..1", "first"), ("..2", "second")):
-        write_prompt(root / name, "greet", f"<user>\n{text}\n</user>")
-    (root / "..data").symlink_to("..1")
-    (root / "greet.prompt").symlink_to("..data/greet.prompt")
-    first = await fetch(store, "greet")
-    (root / "..new").symlink_to("..2")
-    (root / "..new").rename(root / "..data")
+    volume = Volume(tmp_path, {"support/greet.prompt": said("first")})
+    store = DirectoryStore(name="local", root=tmp_path)
+    first = await fetch(store, "support/greet")
+    volume.update({"support/greet.prompt": said("second")})
 
-    second = await fetch(store, "greet", first)
+    second = await fetch(store, "support/greet", first)
 
     assert (first.messages[0].text, second.messages[0].text) == ("first", "second")
+
+
+async def test_swap_in_the_middle_of_a_read(tmp_path: Path) -> None:
+    """A ConfigMap that is replaced between a link and its file is read as it then is."""
+    volume = Volume(tmp_path, {"greet.prompt": said("first")})
+    store = DirectoryStore(name="local", root=tmp_path)
+
+    def swap(name: str) -> None:
+        if name.endswith("greet.prompt"):
+            listeners.remove(swap)
+            volume.update({"greet.prompt": said("second")})
+
+    listeners.append(swap)
+    template = await fetch(store, "greet")
+
+    assert swap not in listeners
+    assert template.messages[0].text == "second"
 
 
 async def test_hidden_files_are_no_prompts(store: DirectoryStore, root: Path) -> None:

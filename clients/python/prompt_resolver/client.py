@@ -5,13 +5,13 @@ again"; a completion never is, as each one may cost tokens.
 """
 
 import json
-import os
 from collections.abc import AsyncGenerator, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
+from .address import find_address
 from .errors import from_rpc_error
 from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
 from .v1 import prompt_resolver_pb2 as pb
@@ -20,7 +20,6 @@ from .v1 import prompt_resolver_pb2_grpc as pb_grpc
 if TYPE_CHECKING:
     from .v1.prompt_resolver_pb2_grpc import PromptResolverAsyncStub
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
 RESOLVE_TIMEOUT_S = 10.0
 COMPLETE_TIMEOUT_S = 120.0
 
@@ -54,7 +53,7 @@ class _Connection:
     def __init__(
         self, address: str | None, token: str | None, tls: grpc.ChannelCredentials | None
     ) -> None:
-        self._address = address or os.environ.get("PROMPT_RESOLVER_ADDRESS") or DEFAULT_ADDRESS
+        self._address = find_address(address)
         self._token = token
         self._tls = tls
 

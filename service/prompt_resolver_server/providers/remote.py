@@ -29,7 +29,7 @@ _STREAM = "text/event-stream"
 class Endpoint:
     """Where a provider is, and how to get in.
 
-    `find_key` returns the key as it is now, or None where none is configured; it is asked for each
+    `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs.
     """
 
@@ -139,7 +139,7 @@ class RemoteProvider:
         if not key and self._endpoint.key_required:
             raise CallError(
                 Reason.PROVIDER_KEY_MISSING,
-                f"provider {self._name!r} needs a key and none is configured",
+                f"provider {self._name!r} needs a key and there is none",
                 metadata={"provider": self._name},
             )
         return HttpRequest(

@@ -5,7 +5,7 @@ with what was expected and what kind of thing came, never with a value: any valu
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from ..parameters import Json, kind_of
 from ..strict_yaml import Document, YamlError, parse
 from .environment import Environment
-from .model import ALIAS_KEYS_WITHOUT_EFFECT, ServerSettings, Settings
+from .model import ALIAS_KEYS_WITHOUT_EFFECT, HumanloopSettings, ServerSettings, Settings
 
 _PREFIX = "PROMPT_RESOLVER_"
 _REFERENCE = "os.environ/"
@@ -52,13 +52,15 @@ class ConfigError(Exception):
 class Loaded:
     """A configuration, and where it comes from.
 
-    `folder` is where its relative paths start; `without_effect` names what in it does nothing.
+    `folder` is where its relative paths start; `without_effect` names what in it does nothing, and
+    `absent_keys` the keys whose files are not there yet.
     """
 
     settings: Settings
     environment: Environment
     folder: Path
     without_effect: tuple[str, ...]
+    absent_keys: tuple[str, ...]
     source: "_Source"
 
     def fault(self, place: Place, problem: str) -> ConfigError:
@@ -91,7 +93,14 @@ def load_settings(
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
     without_effect.extend(_list_without_effect(settings, values))
     folder = path.resolve().parent if path is not None else Path.cwd()
-    return Loaded(settings, Environment(environ), folder, tuple(without_effect), source)
+    return Loaded(
+        settings=settings,
+        environment=Environment(environ),
+        folder=folder,
+        without_effect=tuple(without_effect),
+        absent_keys=tuple(_list_absent_keys(settings)),
+        source=source,
+    )
 
 
 class _Source:
@@ -239,3 +248,15 @@ def _list_without_effect(settings: Settings, values: dict[str, Json]) -> list[st
             if key in ALIAS_KEYS_WITHOUT_EFFECT
         ]
     return names
+
+
+def _list_absent_keys(settings: Settings) -> Iterator[str]:
+    """Name the keys whose files are not there yet, so that a slip in a path is seen."""
+    keys = {f"providers.{name}": each.api_key for name, each in settings.providers.items()}
+    for name, store in settings.stores.items():
+        keys[f"stores.{name}"] = store.api_key if isinstance(store, HumanloopSettings) else None
+    for index, alias in enumerate(settings.model_list):
+        keys[f"model_list.{index}.litellm_params"] = alias.litellm_params.api_key
+    for place, key in keys.items():
+        if key is not None and key.reveal() is None:
+            yield f"{place}.api_key"

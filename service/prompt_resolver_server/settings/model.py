@@ -4,6 +4,7 @@ Our own blocks refuse keys that they do not know. LiteLLM's blocks take whatever
 what has no meaning here is told when the service starts.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -48,7 +49,20 @@ def _read_secret(value: Json | Secret) -> Secret | None:
     return FixedSecret(value)
 
 
+def _read_key(value: Json | Secret) -> Secret | None:
+    """Read a secret that calls need and the service does not, so that its file may come later.
+
+    The folder has to be there, as a volume is that waits for its Secret: any other path is a slip.
+    """
+    if isinstance(value, str) and value.startswith("file:"):
+        path = value.removeprefix("file:")
+        if not os.path.exists(path) and os.path.isdir(os.path.dirname(path) or os.curdir):
+            return FileSecret(Path(path))
+    return _read_secret(value)
+
+
 _Secret = Annotated[Secret | None, BeforeValidator(_read_secret)]
+_Key = Annotated[Secret | None, BeforeValidator(_read_key)]
 
 
 def _check_url(value: str | None) -> str | None:
@@ -135,7 +149,7 @@ class HumanloopSettings(_Block):
     type: Literal["humanloop"]
     base_url: _Url = None
     """Where it is, `/v5` included; unset: `HUMANLOOP_BASE_URL`, else Humanloop's own."""
-    api_key: _Secret = None
+    api_key: _Key = None
     """Its key: text, `os.environ/NAME` or `file:/path`; unset: `HUMANLOOP_API_KEY`."""
     ttl_s: _Ttl = 60.0
     """How long a prompt is served before the store is asked again; 0: it is asked each time."""
@@ -164,7 +178,7 @@ class ProviderSettings(_Block):
     """The wire format; required for a provider that is not known."""
     base_url: _Url = None
     """Where it is, as its vendor's SDK takes it: with `/v1` for OpenAI's dialect."""
-    api_key: _Secret = None
+    api_key: _Key = None
     """Its key: text, `os.environ/NAME` or `file:/path`."""
     stream_completions: bool = True
     """Whether `Complete` has the provider stream as well. On, a caller that leaves stops the model:
@@ -201,7 +215,7 @@ class AliasParams(BaseModel):
     prompt_version: Annotated[
         str | None, BeforeValidator(lambda v: str(v) if type(v) is int else v)
     ] = None
-    api_key: _Secret = None
+    api_key: _Key = None
     """The key of the provider of `model`."""
     api_base: _Url = None
     """The base URL of the provider of `model`."""

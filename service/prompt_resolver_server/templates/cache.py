@@ -37,7 +37,7 @@ _Outcome: TypeAlias = Template | Exception
 class Source:
     """A store, and for how many seconds what it confirmed is served without asking again.
 
-    With 0 the store is asked with each call, before anything is served.
+    With 0 the store is asked with each call, after it came and before anything is served.
     """
 
     store: TemplateStore
@@ -173,10 +173,14 @@ class TemplateCache:
         return self._serve(query, held or Held(outcome, self._clock()), result)
 
     async def _flight(self, query: _Query, *, refresh: bool, deadline: float) -> Flight[_Outcome]:
-        """Return the fetch to wait for: with `refresh`, one that began after now."""
+        """Return the fetch to wait for: where the store is to be asked now, one that began after.
+
+        One that began before may have read what was there before an edit that the caller knows of.
+        """
         last_number = self._flights.last_number
+        now = refresh or query.source.ttl_s == 0
         while (flight := self._flights.get(query.key)) is not None:
-            if not refresh or flight.number > last_number:
+            if not now or flight.number > last_number:
                 return flight
             await flight.wait(deadline)
         held = self._held.get(query.key)

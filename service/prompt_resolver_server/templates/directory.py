@@ -81,12 +81,12 @@ class DirectoryStore:
     def _read(self, path: str, ref: PromptRef) -> tuple[bytes, _Signature | None]:
         """Read a file below the root, and nothing else."""
         try:
-            root = self._find_root()
-            target = os.path.realpath(path, strict=True)
-            if os.path.commonpath((root, target)) != root:
-                raise prompt_not_found(ref, store=self._name)
-            # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
-            descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                descriptor = self._open(path, ref)
+            except FileNotFoundError:
+                # Kubernetes removes what a volume held before as soon as its links lead to what it
+                # holds now. Who was on the way there looks again.
+                descriptor = self._open(path, ref)
             with open(descriptor, "rb") as stream:
                 status = os.fstat(descriptor)
                 if not stat.S_ISREG(status.st_mode):
@@ -105,6 +105,14 @@ class DirectoryStore:
         # the look of a file that has just been written proves nothing.
         settled = abs(time.time() - status.st_mtime) > _SETTLED_S
         return content, _signature(status) if settled else None
+
+    def _open(self, path: str, ref: PromptRef) -> int:
+        root = self._find_root()
+        target = os.path.realpath(path, strict=True)
+        if os.path.commonpath((root, target)) != root:
+            raise prompt_not_found(ref, store=self._name)
+        # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
+        return os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def _find_root(self) -> str:
         """Return where the root is. A volume that is not mounted has no prompts to be missed."""
