@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
 
 from ..answers import (
     Answer,
@@ -55,7 +56,7 @@ class Dispatcher:
         """
         provider = self._find(choice, alias)
         caller_key = credentials.provider_keys.get(choice.provider.lower())
-        async with self._attempt(choice, deadline) as attempt:
+        async with _Attempt(choice, deadline, self._metrics) as attempt:
             answer = await provider.complete(request, caller_key=caller_key)
             attempt.succeed(answer.finish.usage)
         return answer, attempt.dispatch
@@ -76,7 +77,7 @@ class Dispatcher:
         """
         provider = self._find(choice, alias)
         caller_key = credentials.provider_keys.get(choice.provider.lower())
-        async with self._attempt(choice, deadline) as attempt:
+        async with _Attempt(choice, deadline, self._metrics) as attempt:
 
             async def emit_timed(deltas: Sequence[Delta]) -> None:
                 attempt.note_first_chunk()
@@ -99,45 +100,53 @@ class Dispatcher:
             )
         return provider
 
-    @asynccontextmanager
-    async def _attempt(self, choice: ModelChoice, deadline: float) -> AsyncIterator["_Attempt"]:
-        """Account for one call to a provider, however it ends."""
-        attempt = _Attempt(choice, self._metrics)
-        try:
-            async with asyncio.timeout_at(deadline):
-                yield attempt
-        except TimeoutError:
-            attempt.outcome = Reason.DEADLINE.lower()
-            raise ServerError(
-                Reason.DEADLINE,
-                f"the deadline passed while provider {choice.provider!r} answered",
-                metadata={"phase": "upstream", "attempts": "1"},
-            ) from None
-        except asyncio.CancelledError:
-            attempt.outcome = "cancelled"
-            raise
-        except ResolverError as error:
-            attempt.outcome = error.reason.lower()
-            raise
-        finally:
-            attempt.end()
-
 
 class _Attempt:
-    """One call to a provider, as it is counted."""
+    """The context of one call to a provider: ended by the deadline, and accounted for."""
 
-    def __init__(self, choice: ModelChoice, metrics: Metrics) -> None:
-        self.outcome = Reason.INTERNAL.lower()
+    def __init__(self, choice: ModelChoice, deadline: float, metrics: Metrics) -> None:
         self._choice = choice
         self._metrics = metrics
+        self._timeout = asyncio.timeout_at(deadline)
+        self._outcome = Reason.INTERNAL.lower()
         self._started = time.perf_counter()
         self._seconds = 0.0
         self._chunk_seen = False
+
+    async def __aenter__(self) -> Self:
+        choice, metrics = self._choice, self._metrics
         if choice.named_by != "caller":
             metrics.know_model(choice.provider, choice.model)
         metrics.upstream_started(choice.provider)
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, exception, traceback)
+        except TimeoutError:
+            self._outcome = Reason.DEADLINE.lower()
+            raise ServerError(
+                Reason.DEADLINE,
+                f"the deadline passed while provider {self._choice.provider!r} answered",
+                metadata={"phase": "upstream", "attempts": "1"},
+            ) from None
+        else:
+            match exception:
+                case asyncio.CancelledError():
+                    self._outcome = "cancelled"
+                case ResolverError():
+                    self._outcome = exception.reason.lower()
+        finally:
+            self._end()
 
     def note_first_chunk(self) -> None:
+        """Take the time of the stream's first event."""
         if not self._chunk_seen:
             self._chunk_seen = True
             self._metrics.upstream_first_chunk(
@@ -145,24 +154,26 @@ class _Attempt:
             )
 
     def succeed(self, usage: Usage | None) -> None:
+        """Note that the provider has answered."""
         provider, model = self._choice.provider, self._choice.model
-        self.outcome = "ok"
+        self._outcome = "ok"
         if usage is not None:
             self._metrics.tokens_used(provider, model, "input", usage.input_tokens)
             self._metrics.tokens_used(provider, model, "output", usage.output_tokens)
 
-    def end(self) -> None:
+    def _end(self) -> None:
         self._seconds = time.perf_counter() - self._started
         self._metrics.upstream_ended(
-            self._choice.provider, self._choice.model, self.outcome, self._seconds
+            self._choice.provider, self._choice.model, self._outcome, self._seconds
         )
 
     @property
     def dispatch(self) -> Dispatch:
+        """How the answer came about."""
         attempt = Attempt(
             provider=self._choice.provider,
             model=self._choice.model,
-            outcome=self.outcome,
+            outcome=self._outcome,
             duration_s=self._seconds,
         )
         return Dispatch(attempts=(attempt,), upstream_s=self._seconds)

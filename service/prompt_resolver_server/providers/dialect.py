@@ -1,11 +1,12 @@
 """What every dialect does: pure functions between our values and one wire format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..answers import Answer, Delta, Finish, ModelRequest
 from ..errors import Reason
+from ..values import Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +19,11 @@ class Quirks:
     """Parameters that the provider does not know."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WireRequest:
+class WireRequest(Value, frozen=True, kw_only=True):
     """A request's body, where it goes below the base URL, and the parameters that it leaves out."""
 
     path: str
-    body: bytes = field(repr=False)
+    body: bytes
     dropped: tuple[str, ...] = ()
 
 

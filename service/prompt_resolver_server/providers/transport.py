@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
+
+from ..values import Value
 
 Phase = Literal["connect", "first_byte", "idle"]
 
@@ -12,8 +13,7 @@ TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", 
 did not end as its own headers say it would. `too_large`: its body is larger than the limit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(Value, frozen=True, kw_only=True):
     """How long to wait for a connection, for a response to begin, and between its parts."""
 
     connect_s: float
@@ -21,13 +21,12 @@ class Timeouts:
     idle_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
-    """A POST of a JSON body. `headers` may hold a key, so they are not in the `repr`."""
+class HttpRequest(Value, frozen=True, kw_only=True):
+    """A POST of a JSON body."""
 
-    url: str = field(repr=False)
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
     timeouts: Timeouts
 
 
