@@ -3,16 +3,13 @@
 Raises `CallError` for whatever the contract forbids, with the field's path.
 """
 
-import math
 from collections.abc import Sequence
-
-from google.protobuf import struct_pb2
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import Credentials
 from ..errors import CallError, Reason, Violation, invalid_request
-from ..parameters import NO_PARAMETERS, Json, JsonSchema, Parameters, ResponseFormat, refusal
+from ..parameters import NO_PARAMETERS
 from ..prompts import (
     Media,
     MediaKind,
@@ -28,7 +25,8 @@ from ..prompts import (
     ToolChoice,
 )
 from ..resolver import Query
-from .structs import MAX_VALUES, StructTooLargeError, to_dict
+from .decode_parameters import read_parameters
+from .structs import read_plain
 
 CompleteRequest = pb.CompleteRequest | pb.CompleteStreamRequest
 
@@ -51,10 +49,12 @@ def read_query(
     return Query(
         prompt=_prompt_ref(request.prompt),
         deadline=deadline,
-        variables=_plain(request.variables, "variables"),
+        variables=read_plain(request.variables, "variables", Reason.VARIABLES_INVALID),
         model=_model(request.model) if request.HasField("model") else None,
         messages=_messages(request.messages) if request.messages else (),
-        parameters=_parameters(request),
+        parameters=(
+            read_parameters(request.parameters) if request.HasField("parameters") else NO_PARAMETERS
+        ),
         refresh=request.refresh,
         alias=_name("alias", request.alias) if request.HasField("alias") else None,
         placeholders=frozenset(request.placeholders),
@@ -62,18 +62,6 @@ def read_query(
         tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
         credentials=credentials,
     )
-
-
-def _plain(struct: struct_pb2.Struct, path: str) -> dict[str, Json]:
-    try:
-        return to_dict(struct)
-    except StructTooLargeError:
-        reason = Reason.VARIABLES_INVALID if path == "variables" else Reason.REQUEST_INVALID
-        raise CallError(
-            reason,
-            f"{path}: expected at most {MAX_VALUES} values",
-            violations=(Violation(path, "too many values"),),
-        ) from None
 
 
 def _model(model: str) -> str:
@@ -200,7 +188,7 @@ def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
             Tool(
                 name=tool.name,
                 description=tool.description,
-                parameters=_plain(tool.parameters, f"tools[{index}].parameters")
+                parameters=read_plain(tool.parameters, f"tools[{index}].parameters")
                 if tool.HasField("parameters")
                 else None,
                 strict=tool.strict if tool.HasField("strict") else None,
@@ -224,85 +212,3 @@ def _tool_choice(request: CompleteRequest) -> ToolChoice | None:
             return ToolChoice(mode="required")
         case _:
             raise invalid_request("tool_choice", "expected a mode or a tool's name")
-
-
-def _parameters(request: pb.ResolveRequest | CompleteRequest) -> Parameters:
-    if not request.HasField("parameters"):
-        return NO_PARAMETERS
-    wire = request.parameters
-    max_tokens = wire.max_tokens if wire.HasField("max_tokens") and wire.max_tokens != -1 else None
-    parameters = Parameters(
-        temperature=wire.temperature if wire.HasField("temperature") else None,
-        top_p=wire.top_p if wire.HasField("top_p") else None,
-        max_tokens=max_tokens,
-        stop=tuple(wire.stop),
-        presence_penalty=wire.presence_penalty if wire.HasField("presence_penalty") else None,
-        frequency_penalty=wire.frequency_penalty if wire.HasField("frequency_penalty") else None,
-        seed=wire.seed if wire.HasField("seed") else None,
-        reasoning_effort=wire.reasoning_effort if wire.HasField("reasoning_effort") else None,
-        response_format=_response_format(wire),
-        top_k=wire.top_k if wire.HasField("top_k") else None,
-        parallel_tool_calls=(
-            wire.parallel_tool_calls if wire.HasField("parallel_tool_calls") else None
-        ),
-        extra=_plain(wire.extra, "parameters.extra"),
-    )
-    _check_ranges(parameters)
-    return parameters
-
-
-def _check_ranges(parameters: Parameters) -> None:
-    problems = [
-        Violation(f"parameters.{name}", "expected a finite number")
-        for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty")
-        if (number := getattr(parameters, name)) is not None and not math.isfinite(number)
-    ]
-    if (temperature := parameters.temperature) is not None and temperature < 0:
-        problems.append(Violation("parameters.temperature", "expected a number from 0"))
-    if (top_p := parameters.top_p) is not None and not 0 <= top_p <= 1:
-        problems.append(Violation("parameters.top_p", "expected a number from 0 to 1"))
-    if (max_tokens := parameters.max_tokens) is not None and max_tokens < 1:
-        problems.append(Violation("parameters.max_tokens", "expected a number from 1, or -1"))
-    if (top_k := parameters.top_k) is not None and top_k < 1:
-        problems.append(Violation("parameters.top_k", "expected a number from 1"))
-    problems += [
-        Violation(f"parameters.extra.{name}", f"refused, as it {problem}")
-        for name in parameters.extra
-        if (problem := refusal(name))
-    ]
-    if problems:
-        raise CallError(
-            Reason.PARAMETER_UNSUPPORTED,
-            "; ".join(f"{each.field}: {each.description}" for each in problems),
-            violations=tuple(problems),
-        )
-
-
-def _response_format(wire: pb.ModelParameters) -> ResponseFormat | None:
-    if not wire.HasField("response_format"):
-        return None
-    path = "parameters.response_format"
-    form = wire.response_format
-    if form.HasField("json_schema") != (form.type == pb.ResponseFormat.TYPE_JSON_SCHEMA):
-        raise invalid_request(
-            f"{path}.json_schema", "expected with TYPE_JSON_SCHEMA, and only then"
-        )
-    match form.type:
-        case pb.ResponseFormat.TYPE_TEXT:
-            return ResponseFormat(type="text")
-        case pb.ResponseFormat.TYPE_JSON_OBJECT:
-            return ResponseFormat(type="json_object")
-        case pb.ResponseFormat.TYPE_JSON_SCHEMA:
-            schema = form.json_schema
-            if not schema.name or not schema.HasField("schema"):
-                raise invalid_request(f"{path}.json_schema", "expected a name and a schema")
-            return ResponseFormat(
-                type="json_schema",
-                json_schema=JsonSchema(
-                    name=schema.name,
-                    schema=_plain(schema.schema, f"{path}.json_schema.schema"),
-                    strict=schema.strict if schema.HasField("strict") else None,
-                ),
-            )
-        case _:
-            raise invalid_request(f"{path}.type", "expected a type")

@@ -13,7 +13,8 @@ from ..resolver import Resolution, Resolver
 from .call import Caller
 from .calls import Send
 from .decode import CompleteRequest, read_query
-from .encode import write_completed, write_delta, write_finished, write_resolved
+from .encode import write_resolved
+from .encode_answer import write_completed, write_delta, write_finished
 
 _log = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from google.protobuf import struct_pb2
 
+from ..errors import CallError, Reason, Violation
 from ..parameters import Json
 
 MAX_VALUES = 100_000
@@ -12,17 +13,22 @@ MAX_VALUES = 100_000
 _EXACT = 2**53
 
 
-class StructTooLargeError(Exception):
-    """A `Struct` with more values than may be."""
-
-
-def to_dict(struct: struct_pb2.Struct) -> dict[str, Json]:
-    """Return a `Struct` as plain data. Raises `StructTooLargeError`.
+def read_plain(
+    struct: struct_pb2.Struct, path: str, reason: Reason = Reason.REQUEST_INVALID
+) -> dict[str, Json]:
+    """Return the `Struct` at a path as plain data. Raises the reason if it has too many values.
 
     A `Struct` carries every number as a double and cannot tell 3 from 3.0, so whole numbers become
     integers, up to where doubles stop telling them apart.
     """
-    return _Reader().read_struct(struct)
+    try:
+        return _Reader().read_struct(struct)
+    except _TooLargeError:
+        raise CallError(
+            reason,
+            f"{path}: expected at most {MAX_VALUES} values",
+            violations=(Violation(path, "too many values"),),
+        ) from None
 
 
 def to_struct(values: Mapping[str, Json]) -> struct_pb2.Struct:
@@ -30,6 +36,10 @@ def to_struct(values: Mapping[str, Json]) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     struct.update(values)
     return struct
+
+
+class _TooLargeError(Exception):
+    """A `Struct` with more values than may be."""
 
 
 class _Reader:
@@ -42,7 +52,7 @@ class _Reader:
         fields = struct.fields
         self._left -= len(fields)
         if self._left < 0:
-            raise StructTooLargeError
+            raise _TooLargeError
         # Its own `items` is slower than looking each name up.
         return {name: self._read(fields[name]) for name in fields}
 
@@ -63,7 +73,7 @@ class _Reader:
             case "list_value":
                 self._left -= len(value.list_value.values)
                 if self._left < 0:
-                    raise StructTooLargeError
+                    raise _TooLargeError
                 return [self._read(item) for item in value.list_value.values]
             case _:
                 return None
