@@ -27,6 +27,7 @@ from .rpc.admission import make_gates
 from .rpc.call import Deadlines
 from .rpc.calls import Calls
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
+from .scheduling import yielding_threads
 from .settings import Loaded
 from .settings.address import Address, parse_address
 from .sockets import SocketFile
@@ -88,10 +89,11 @@ async def serve(
         admin = None
         if settings.admin_address:
             admin = await _open_admin(loaded, metrics, stopping, stack)
-        grpc_door = _bind_data(loaded, calls, resolver, listeners, stack)
-        admin_grpc = _bind_admin_grpc(loaded, calls, listeners, stack)
-        for listener in listeners:
-            await listener.start()
+        with yielding_threads():
+            grpc_door = _bind_data(loaded, calls, resolver, listeners, stack)
+            admin_grpc = _bind_admin_grpc(loaded, calls, listeners, stack)
+            for listener in listeners:
+                await listener.start()
         stopping.listen(asyncio.get_running_loop())
         await on_ready(Doors(grpc_door, admin, admin_grpc))
         await stopping.asked.wait()
