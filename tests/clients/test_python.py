@@ -17,11 +17,12 @@ from prompt_resolver import (
     PromptResolverError,
     __all__,
 )
+from prompt_resolver.address import is_beside
 from prompt_resolver.errors import FieldViolation, from_rpc_error
 from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.faulty import FaultyServer
-from tests.support.service import ServiceProcess, service_process
+from tests.support.service import ServiceProcess, run_cli, service_process
 
 EXAMPLE: dict[str, Variable] = {
     "company": "J",
@@ -135,6 +136,36 @@ def test_address_from_the_environment(
 
     with PromptResolverClient() as client:
         assert client.resolve("support/reply", variables=EXAMPLE)
+
+
+def test_what_is_beside_is_asked_directly(service: ServiceProcess) -> None:
+    """A proxy of the environment is not asked for a service on the same machine."""
+    environ = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}
+    variables = [f"--var={name}={value}" for name, value in EXAMPLE.items()]
+
+    done = run_cli(
+        "resolve", "support/reply", "--address", service.address, *variables, environ=environ
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("address", "beside"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.8.8.8:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("unix:/a", True),
+        ("10.0.0.1:1", False),
+        ("localhost.example:1", False),
+        ("dns:///prompts.example:1", False),
+    ],
+)
+def test_where_is_beside(address: str, beside: bool) -> None:
+    """What is on this machine is told from what is elsewhere."""
+    assert is_beside(address) == beside
 
 
 def test_requests() -> None:

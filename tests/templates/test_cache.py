@@ -163,6 +163,29 @@ async def test_backs_off(subject: Subject) -> None:
     assert waits == [0, 0.25, 0.5, 1.0, 1.5]
 
 
+@pytest.mark.parametrize(("asked_s", "waited_s"), [(0.01, 0.25), (7, 7), (3600, 60)])
+async def test_store_that_asks_to_be_left_alone(
+    subject: Subject, asked_s: float, waited_s: float
+) -> None:
+    """A store that says how long to wait is not asked again before, within a minute."""
+    await subject.get()
+    subject.clock.now += 61
+    error = unavailable()
+    error.retry_after_s = asked_s
+    subject.told.says = error
+    await subject.get()
+    await subject.settle()
+
+    subject.clock.now += waited_s - 0.01
+    await subject.get()
+    await subject.settle()
+    assert len(subject.told.fetches) == 2
+    subject.clock.now += 0.02
+    await subject.get()
+    await subject.settle()
+    assert len(subject.told.fetches) == 3
+
+
 async def test_down_from_the_beginning(subject: Subject) -> None:
     """A store that fails while nothing is held fails the call, and is asked by the next one."""
     subject.told.says = unavailable()

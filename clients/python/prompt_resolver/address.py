@@ -1,5 +1,6 @@
 """Where the service is, for those who are not told."""
 
+import ipaddress
 import os
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -8,3 +9,14 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 def find_address(given: str | None) -> str:
     """Return the address that was given, else `PROMPT_RESOLVER_ADDRESS`, else the default."""
     return given or os.environ.get("PROMPT_RESOLVER_ADDRESS") or DEFAULT_ADDRESS
+
+
+def is_beside(address: str) -> bool:
+    """Tell whether a service is on this machine: behind a socket, or on loopback."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    host = address.rpartition(":")[0].strip("[]") or address
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from .address import find_address
+from .address import find_address, is_beside
 from .errors import from_rpc_error
 from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
 from .v1 import prompt_resolver_pb2 as pb
@@ -54,6 +54,9 @@ class _Connection:
         self, address: str | None, token: str | None, tls: grpc.ChannelCredentials | None
     ) -> None:
         self._address = find_address(address)
+        # gRPC would ask a proxy of the environment's even for what is beside the caller.
+        beside = (("grpc.enable_http_proxy", 0),) if is_beside(self._address) else ()
+        self._options = (*_OPTIONS, *beside)
         self._token = token
         self._tls = tls
 
@@ -80,9 +83,9 @@ class PromptResolverClient(_Connection):
     ) -> None:
         super().__init__(address, token, tls)
         self._channel = (
-            grpc.secure_channel(self._address, tls, options=_OPTIONS)
+            grpc.secure_channel(self._address, tls, options=self._options)
             if tls is not None
-            else grpc.insecure_channel(self._address, options=_OPTIONS)
+            else grpc.insecure_channel(self._address, options=self._options)
         )
         self._stub = pb_grpc.PromptResolverStub(self._channel)
 
@@ -158,9 +161,9 @@ class AsyncPromptResolverClient(_Connection):
     ) -> None:
         super().__init__(address, token, tls)
         self._channel = (
-            grpc.aio.secure_channel(self._address, tls, options=_OPTIONS)
+            grpc.aio.secure_channel(self._address, tls, options=self._options)
             if tls is not None
-            else grpc.aio.insecure_channel(self._address, options=_OPTIONS)
+            else grpc.aio.insecure_channel(self._address, options=self._options)
         )
         self._stub: PromptResolverAsyncStub = pb_grpc.PromptResolverStub(self._channel)
 

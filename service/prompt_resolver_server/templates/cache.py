@@ -29,6 +29,8 @@ _FIRST_RETRY_S = 0.25
 # A store that is back is asked within this time.
 _LAST_RETRY_S = 1.5
 _DOUBLINGS = 3
+# As long as a store may ask us to leave it alone.
+_LONGEST_RETRY_S = 60.0
 
 _Outcome: TypeAlias = Template | Exception
 
@@ -227,6 +229,8 @@ class TemplateCache:
             self._held.drop(query.key)
         elif held := self._held.get(query.key):
             wait_s = min(_FIRST_RETRY_S * 2 ** min(held.failures, _DOUBLINGS), _LAST_RETRY_S)
+            if isinstance(error, ResolverError) and error.retry_after_s is not None:
+                wait_s = max(wait_s, min(error.retry_after_s, _LONGEST_RETRY_S))
             held.failures, held.retry_at = held.failures + 1, now + wait_s
             _log.warning(
                 "a store fails, what is held is served",
