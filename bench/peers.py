@@ -6,6 +6,7 @@ python -m bench.peers FILE prints `ready HOST:PORT`. The file is `Plan` as JSON.
 import asyncio
 import base64
 import json
+import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ import msgspec
 import uvloop
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.providers.direct_transport import DirectTransport
+from prompt_resolver_server.providers.transport import HttpRequest, Timeouts
 
 SERVICE = "bench.Bare"
+_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +57,12 @@ class Plan:
         )
 
 
-def _handlers(plan: Plan, session: aiohttp.ClientSession) -> dict[str, grpc.RpcMethodHandler]:  # type: ignore[type-arg]
+def _handlers(
+    plan: Plan, session: aiohttp.ClientSession, direct: DirectTransport
+) -> dict[str, grpc.RpcMethodHandler]:  # type: ignore[type-arg]
     replies = {name: pb.ResolveResponse.FromString(reply) for name, reply in plan.replies.items()}
+    timeouts = Timeouts(connect_s=5, first_byte_s=60, idle_s=60)
+    posted = HttpRequest(url=plan.url, headers={}, body=plan.body, timeouts=timeouts)
 
     async def echo(request: pb.ResolveRequest, context: object) -> pb.ResolveResponse:
         return replies[request.prompt.id]
@@ -68,7 +76,16 @@ def _handlers(plan: Plan, session: aiohttp.ClientSession) -> dict[str, grpc.RpcM
         async with session.post(plan.url, data=plan.streamed_body) as response:
             return _completed((await response.read()).decode())
 
-    completions = {"Forward": forward, "ForwardStreamed": forward_streamed}
+    async def forward_directly(request: pb.CompleteRequest, context: object) -> pb.CompleteResponse:
+        async with direct.post(posted) as response:
+            answer = msgspec.json.decode(await response.read(_MAX_BYTES))
+        return _completed(answer["choices"][0]["message"]["content"])
+
+    completions = {
+        "Forward": forward,
+        "ForwardStreamed": forward_streamed,
+        "ForwardDirectly": forward_directly,
+    }
     return {
         "Echo": grpc.unary_unary_rpc_method_handler(
             echo,
@@ -96,7 +113,7 @@ async def _serve(plan: Plan) -> None:
     headers = {"Content-Type": "application/json"}
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-        handlers = _handlers(plan, session)
+        handlers = _handlers(plan, session, DirectTransport(tls=ssl.create_default_context()))
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

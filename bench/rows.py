@@ -133,10 +133,10 @@ def _complete_rows(ours: Process, bare: Process, in_flight: int) -> list[Row]:
             beside="forward",
         ),
         row(
-            name="complete",
-            title="Complete",
-            load=call(ours, COMPLETE, streamed),
-            process=ours,
+            name="forward-directly",
+            title="bare forwarder, with the service's HTTP client",
+            load=call(bare, f"/{SERVICE}/ForwardDirectly", whole),
+            process=bare,
             beside="forward",
         ),
         row(
@@ -146,6 +146,13 @@ def _complete_rows(ours: Process, bare: Process, in_flight: int) -> list[Row]:
             process=bare,
             beside="forward",
             events=EVENTS,
+        ),
+        row(
+            name="complete",
+            title="Complete",
+            load=call(ours, COMPLETE, streamed),
+            process=ours,
+            beside="forward-streamed",
         ),
         row(
             name="stream",
