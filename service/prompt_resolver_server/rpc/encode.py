@@ -15,6 +15,7 @@ from ..prompts import (
     ResolvedPrompt,
     ServedTemplate,
     Template,
+    Text,
     Tool,
     ToolChoice,
 )
@@ -43,11 +44,12 @@ _FORMATS = {
 class _Constant(NamedTuple):
     """What of a response does not change from call to call: only ever copied.
 
-    `messages` are those that are in it; it has an empty one in the place of each of the others.
+    The template's messages are in it. Those of `plain` lack nothing but the text of their one part.
     """
 
     response: pb.ResolveResponse
-    messages: tuple[Message | None, ...]
+    messages: tuple[Message, ...] = ()
+    plain: tuple[bool, ...] = ()
 
 
 # By the template, and by how it was served.
@@ -68,7 +70,12 @@ def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     for index, message in enumerate(prompt.messages):
         if index >= len(constant.messages):
             fill_message(messages.add(), message)
-        elif constant.messages[index] is not message:
+        elif message is constant.messages[index]:
+            # It has no variables, so it is the template's own.
+            continue
+        elif constant.plain[index] and isinstance(part := message.content[0], Text):
+            messages[index].content[0].text = part.text
+        else:
             messages[index].Clear()
             fill_message(messages[index], message)
     return response
@@ -108,7 +115,7 @@ def _constant(prompt: ResolvedPrompt) -> _Constant:
         or prompt.tools is not served.template.tools
         or prompt.tool_choice is not served.template.tool_choice
     ):
-        return _Constant(_write_constant(prompt), ())
+        return _Constant(_write_constant(prompt))
     constants = _CONSTANTS.get(served.template)
     if constants is None:
         constants = _CONSTANTS[served.template] = {}
@@ -121,16 +128,15 @@ def _constant(prompt: ResolvedPrompt) -> _Constant:
 
 def _make_constant(prompt: ResolvedPrompt, template: Template) -> _Constant:
     response = _write_constant(prompt)
-    # A message that has no variables is the template's own.
-    messages = tuple(
-        own if own is rendered else None
-        for own, rendered in zip(template.messages, prompt.messages, strict=False)
+    for message in template.messages:
+        fill_message(response.messages.add(), message)
+    plain = tuple(
+        len(message.content) == 1
+        and isinstance(message.content[0], Text)
+        and not message.tool_calls
+        for message in template.messages
     )
-    for message in messages:
-        wire = response.messages.add()
-        if message is not None:
-            fill_message(wire, message)
-    return _Constant(response, messages)
+    return _Constant(response, template.messages, plain)
 
 
 def _write_constant(prompt: ResolvedPrompt) -> pb.ResolveResponse:

@@ -53,16 +53,17 @@ class _Reader:
         self._left -= len(fields)
         if self._left < 0:
             raise _TooLargeError
-        # Its own `items` is slower than looking each name up.
-        return {name: self._read(fields[name]) for name in fields}
+        # Its own `items` is slower than looking each name up, and most values are text.
+        return {
+            name: value.string_value or self._read(value)
+            for name in fields
+            for value in [fields[name]]
+        }
 
     def _read(self, value: struct_pb2.Value) -> Json:
-        if text := value.string_value:
-            # Most values are text.
-            return text
         match value.WhichOneof("kind"):
             case "string_value":
-                return ""
+                return value.string_value
             case "number_value":
                 number = value.number_value
                 return int(number) if number.is_integer() and abs(number) <= _EXACT else number
