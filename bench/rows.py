@@ -70,7 +70,7 @@ async def rows(folder: Path, *, in_flight: int) -> AsyncIterator[list[Row]]:
         found = [
             *_resolve_rows(ours, bare, in_flight),
             *_complete_rows(ours, bare, in_flight),
-            *_slow_rows(ours, upstream.address, plan.body),
+            *_slow_rows(ours, upstream.address, plan),
         ]
         if (command := find_litellm()) is not None:
             proxy = await stack.enter_async_context(
@@ -164,26 +164,28 @@ def _complete_rows(ours: Process, bare: Process, in_flight: int) -> list[Row]:
     ]
 
 
-def _slow_rows(ours: Process, upstream: str, body: bytes) -> list[Row]:
+def _slow_rows(ours: Process, upstream: str, plan: Plan) -> list[Row]:
     row = partial(Row, in_flight=_SLOW_IN_FLIGHT)
     url = f"http://{upstream}/after/{SLOW_MS}/v1/chat/completions"
-    direct = partial(_post, url, body, {}, _SLOW_IN_FLIGHT)
-    found: list[Row] = [
-        row(name="slow-direct", title=f"{SLOW_MS} ms upstream, asked directly", load=direct)
-    ]
-    call: Callable[[float], Awaitable[Load]]
-    for name, title in (("slow", ""), ("slow-whole", ", stream_completions: false")):
-        request = complete_request(name)
+    title = f"{SLOW_MS} ms upstream"
+    found: list[Row] = []
+    for suffix, body, told, how in (
+        ("", plan.streamed_body, " for a stream", ""),
+        ("-whole", plan.body, "", ", stream_completions: false"),
+    ):
+        direct = partial(_post, url, body, {}, _SLOW_IN_FLIGHT)
+        request = complete_request(f"slow{suffix}")
         call = partial(_call, ours.address, COMPLETE, request, _SLOW_IN_FLIGHT)
-        found.append(
+        found += [
+            row(name=f"direct{suffix}", title=f"{title}, asked directly{told}", load=direct),
             row(
-                name=name,
-                title=f"Complete, {SLOW_MS} ms upstream{title}",
+                name=f"slow{suffix}",
+                title=f"Complete, {title}{how}",
                 load=call,
                 process=ours,
-                beside="slow-direct",
-            )
-        )
+                beside=f"direct{suffix}",
+            ),
+        ]
     return found
 
 
