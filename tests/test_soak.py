@@ -20,7 +20,7 @@ from tests.support.vitals import Vitals, vitals
 
 SEED = 5
 PER_SECOND = 150
-COUNTED = ("prompt_resolver", "aiohttp", "httpx", "httpcore", "_asyncio", "asyncio")
+COUNTED = ("prompt_resolver", "grpc", "aiohttp", "httpx", "httpcore", "_asyncio", "asyncio")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_nothing_is_left_behind(
     assert caplog.records == []
     assert tasks[2] <= tasks[1] + 3
     grown = counts[2] - counts[1]
-    assert grown.total() < 30, grown
+    assert grown.total() < 60, grown
 
 
 def objects() -> Counter[str]:
