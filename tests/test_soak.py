@@ -20,7 +20,7 @@ from tests.support.vitals import Vitals, vitals
 
 SEED = 5
 PER_SECOND = 150
-COUNTED = ("prompt_resolver", "aiohttp", "httpx", "httpcore", "_asyncio", "asyncio")
+COUNTED = ("prompt_resolver", "grpc", "aiohttp", "httpx", "httpcore", "_asyncio", "asyncio")
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_soak(tmp_path: Path, scene: Scene, pytestconfig: pytest.Config) -
     # By the middle everything has been done many times, and every cache is full.
     middle, last = used[phases // 2 - 1], used[-1]
     assert last.files <= middle.files + 2
-    assert last.threads <= middle.threads + 2
+    assert last.threads <= middle.threads + 4
     assert last.memory_kib <= middle.memory_kib + 8 * 1024
 
 
@@ -100,7 +100,7 @@ async def test_nothing_is_left_behind(
     assert caplog.records == []
     assert tasks[2] <= tasks[1] + 3
     grown = counts[2] - counts[1]
-    assert grown.total() < 30, grown
+    assert grown.total() < 60, grown
 
 
 def objects() -> Counter[str]:

@@ -143,3 +143,42 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
 
     assert len(upstream.exchanges) == 1
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_caller_that_does_not_read_at_all(
+    tmp_path: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A deadline that passes while the first message waits to be read is told all the same."""
+
+    async def begin(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(openai_events("Hello")[0])
+        await exchange.wait_closed()
+
+    upstream.answer = begin
+    write_prompt(tmp_path / "prompts", "hi", f"<user>\n{'x' * 500_000}\n</user>")
+    config = f"""
+server: {{default_deadline_s: 0.5}}
+stores: {{local: {{type: directory, path: prompts}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    options = (("grpc.http2.bdp_probe", 0),)
+    async with (
+        running_service(tmp_path, config) as service,
+        grpc.aio.insecure_channel(service.address, options=options) as channel,
+    ):
+        stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+        request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"), include_resolved=True)
+        call = stub.CompleteStream(request)
+        async with asyncio.timeout(20):
+            while not upstream.exchanges or upstream.exchanges[0].closed_at is None:
+                await service.client.resolve("hi")
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                async for _ in call:
+                    pass
+
+    assert status_of(from_rpc_error(caught.value)) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "DEADLINE",
+    )
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []

@@ -136,8 +136,14 @@ class Calls:
         known = Method(path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=False)
 
         async def handler(data: bytes, context: Context) -> None:
+            begun = False
+
             async def send(message: Message) -> None:
+                nonlocal begun
                 try:
+                    if not begun:
+                        begun = True
+                        await _send_headers(context)
                     await context.write(message.SerializeToString())
                 except grpc.aio.InternalError:
                     # The caller is gone: a write that waited fails before gRPC cancels the call.
@@ -171,6 +177,20 @@ class Calls:
         if self._quiet is not None and not self._running:
             self._quiet.set()
         call.end()
+
+
+async def _send_headers(context: Context) -> None:
+    """Send what comes before the first message, and be done with it whoever cancels.
+
+    They would go with the message. But if that is cut off, as it may be while it waits to be read,
+    gRPC takes them for unsent, sends them with the status once more, and thereby fails to send it.
+    """
+    sending = asyncio.ensure_future(context.send_initial_metadata(()))
+    try:
+        await asyncio.shield(sending)
+    except asyncio.CancelledError:
+        await asyncio.gather(sending, return_exceptions=True)
+        raise
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:
