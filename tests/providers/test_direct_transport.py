@@ -167,7 +167,7 @@ async def test_interim_responses(
     async with transport.post(request(upstream)) as response:
         assert (response.status, await response.read(10)) == (200, b"{}")
         assert (response.header("a"), response.header("X"), response.header("Link")) == (
-            "b, c",
+            "b",
             "",
             "",
         )
@@ -213,8 +213,58 @@ async def test_response_that_nobody_asked_for(
     for _ in range(3):
         async with transport.post(request(upstream)) as response:
             assert await response.read(10) == b"{}"
+            assert response.header("Content-Length") == "2"
 
     assert upstream.connections == 3
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"0\r\n" + b"X: y\r\n" * 20_000,
+        b"0\r\nX: " + b"y" * 100_000,
+        b"2;x=" + b"y" * 100_000,
+        b"0" * 100_000,
+    ],
+    ids=["trailers", "trailer", "extension", "size"],
+)
+async def test_chunks_without_an_end(
+    transport: DirectTransport, upstream: Upstream, endless: bytes
+) -> None:
+    """What goes with chunks is no part of the body, and is not read without a limit."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await exchange.send(b"2\r\n{}\r\n")
+        await read.wait()
+        await exchange.send(endless)
+        await exchange.wait_closed()
+
+    read = asyncio.Event()
+    upstream.answer = answer
+    with pytest.raises(TransportError) as caught:
+        async with transport.post(request(upstream)) as response:
+            assert await response.read_some() == b"{}"
+            read.set()
+            await response.read_some()
+
+    assert caught.value.kind == "cut"
+    assert len(response._open.headers) == 2
+
+
+async def test_headers_that_repeat(transport: DirectTransport, upstream: Upstream) -> None:
+    """A header that comes twice is what it was at first, and a trailer changes nothing."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(
+            b"HTTP/1.1 200 OK\r\nX: a\r\nX: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\n{}\r\n0\r\nX: c\r\nY: d\r\n\r\n"
+        )
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        assert await response.read(10) == b"{}"
+        assert (response.header("X"), response.header("Y")) == ("a", "")
 
 
 async def test_connection_that_is_to_be_closed(
