@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+import trustme
 
 from prompt_resolver_server.providers.direct_transport import DirectTransport
 from prompt_resolver_server.providers.transport import (
@@ -13,7 +14,7 @@ from prompt_resolver_server.providers.transport import (
     Timeouts,
     TransportError,
 )
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, answer_openai
 
 TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 PATIENT = Gathering(up_to_s=60, unless=b"END")
@@ -26,9 +27,11 @@ async def transport() -> AsyncIterator[DirectTransport]:
     await transport.aclose()
 
 
-def request(upstream: Upstream, *, idle_s: float = 5, **headers: str) -> HttpRequest:
+def request(
+    upstream: Upstream, *, body: bytes = b"{}", idle_s: float = 5, **headers: str
+) -> HttpRequest:
     timeouts = Timeouts(connect_s=5, first_byte_s=5, idle_s=idle_s)
-    return HttpRequest(url=f"{upstream.url}/x", headers=headers, body=b"{}", timeouts=timeouts)
+    return HttpRequest(url=f"{upstream.url}/x", headers=headers, body=body, timeouts=timeouts)
 
 
 async def chunks(exchange: Exchange, *parts: bytes) -> None:
@@ -282,3 +285,35 @@ async def test_connection_that_is_to_be_closed(
             assert await response.read_some() == b""
 
     assert upstream.connections == 3
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_request_that_is_not_read(scheme: str) -> None:
+    """A server that answers before it has read the request is told as such, and not asked again.
+
+    What comes next on that connection would wait for the rest to be read.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writers.append(writer)
+        writer.write(b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\n{}")
+
+    writers: list[asyncio.StreamWriter] = []
+    authority = trustme.CA()
+    served, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(asked)
+    transport = DirectTransport(tls=asked)
+    tls = served if scheme == "https" else None
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        upstream = Upstream(url=f"{scheme}://127.0.0.1:{port}", answer=answer_openai)
+        for _ in range(3):
+            async with transport.post(request(upstream, body=b" " * 8_000_000)) as response:
+                assert (response.status, await response.read(10)) == (413, b"{}")
+        await transport.aclose()
+        for writer in writers:
+            writer.transport.abort()
+
+    assert len(writers) == 3

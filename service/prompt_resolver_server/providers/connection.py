@@ -17,6 +17,7 @@ from .transport import Gathering, Phase, TransportError
 
 _MAX_BARE_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
+_LARGE_BYTES = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -38,8 +39,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the response has ended, and the server goes on listening."""
-        return self.is_open and self._response.ended and self._response.keep_alive
+        """Whether the response has ended, and the server goes on listening.
+
+        One that answers before it has read the request may never read the rest, nor what follows.
+        """
+        response, transport = self._response, self._transport
+        return (
+            response.ended
+            and response.keep_alive
+            and self.is_open
+            and transport is not None
+            and transport.get_write_buffer_size() == 0
+        )
 
     @property
     def status(self) -> int:
@@ -60,7 +71,13 @@ class Connection(asyncio.Protocol):
         """Send a request, and wait for the head of its response. Raises `TransportError`."""
         assert self._transport is not None
         response = self._response = _Incoming()
-        self._transport.write(request)
+        if len(request) <= _LARGE_BYTES:
+            self._transport.write(request)
+        else:
+            # Over TLS, what is held up is told of what is written thereafter alone.
+            whole = memoryview(request)
+            self._transport.write(whole[:-1])
+            self._transport.write(whole[-1:])
         until = self._loop.time() + timeout_s
         while not (response.begun or response.failed):
             if self._lost:
