@@ -202,6 +202,12 @@ class _Incoming:
         self.keep_alive = False
         self._coding = ""
         self._parser = httptools.HttpResponseParser(self)
+        # There are servers that end a line, or fill a chunk's size up, in ways of their own.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
 
     @property
     def is_framed(self) -> bool:
