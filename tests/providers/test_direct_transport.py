@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+import trustme
 
 from prompt_resolver_server.providers.direct_transport import DirectTransport
 from prompt_resolver_server.providers.transport import (
@@ -13,7 +14,7 @@ from prompt_resolver_server.providers.transport import (
     Timeouts,
     TransportError,
 )
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, answer_openai
 
 TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 PATIENT = Gathering(up_to_s=60, unless=b"END")
@@ -26,9 +27,11 @@ async def transport() -> AsyncIterator[DirectTransport]:
     await transport.aclose()
 
 
-def request(upstream: Upstream, *, idle_s: float = 5, **headers: str) -> HttpRequest:
+def request(
+    upstream: Upstream, *, body: bytes = b"{}", idle_s: float = 5, **headers: str
+) -> HttpRequest:
     timeouts = Timeouts(connect_s=5, first_byte_s=5, idle_s=idle_s)
-    return HttpRequest(url=f"{upstream.url}/x", headers=headers, body=b"{}", timeouts=timeouts)
+    return HttpRequest(url=f"{upstream.url}/x", headers=headers, body=body, timeouts=timeouts)
 
 
 async def chunks(exchange: Exchange, *parts: bytes) -> None:
@@ -167,7 +170,7 @@ async def test_interim_responses(
     async with transport.post(request(upstream)) as response:
         assert (response.status, await response.read(10)) == (200, b"{}")
         assert (response.header("a"), response.header("X"), response.header("Link")) == (
-            "b, c",
+            "b",
             "",
             "",
         )
@@ -213,8 +216,58 @@ async def test_response_that_nobody_asked_for(
     for _ in range(3):
         async with transport.post(request(upstream)) as response:
             assert await response.read(10) == b"{}"
+            assert response.header("Content-Length") == "2"
 
     assert upstream.connections == 3
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"0\r\n" + b"X: y\r\n" * 20_000,
+        b"0\r\nX: " + b"y" * 100_000,
+        b"2;x=" + b"y" * 100_000,
+        b"0" * 100_000,
+    ],
+    ids=["trailers", "trailer", "extension", "size"],
+)
+async def test_chunks_without_an_end(
+    transport: DirectTransport, upstream: Upstream, endless: bytes
+) -> None:
+    """What goes with chunks is no part of the body, and is not read without a limit."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        await exchange.send(b"2\r\n{}\r\n")
+        await read.wait()
+        await exchange.send(endless)
+        await exchange.wait_closed()
+
+    read = asyncio.Event()
+    upstream.answer = answer
+    with pytest.raises(TransportError) as caught:
+        async with transport.post(request(upstream)) as response:
+            assert await response.read_some() == b"{}"
+            read.set()
+            await response.read_some()
+
+    assert caught.value.kind == "cut"
+    assert len(response._open.headers) == 2
+
+
+async def test_headers_that_repeat(transport: DirectTransport, upstream: Upstream) -> None:
+    """A header that comes twice is what it was at first, and a trailer changes nothing."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send(
+            b"HTTP/1.1 200 OK\r\nX: a\r\nX: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"2\r\n{}\r\n0\r\nX: c\r\nY: d\r\n\r\n"
+        )
+
+    upstream.answer = answer
+    async with transport.post(request(upstream)) as response:
+        assert await response.read(10) == b"{}"
+        assert (response.header("X"), response.header("Y")) == ("a", "")
 
 
 async def test_connection_that_is_to_be_closed(
@@ -232,3 +285,35 @@ async def test_connection_that_is_to_be_closed(
             assert await response.read_some() == b""
 
     assert upstream.connections == 3
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_request_that_is_not_read(scheme: str) -> None:
+    """A server that answers before it has read the request is told as such, and not asked again.
+
+    What comes next on that connection would wait for the rest to be read.
+    """
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writers.append(writer)
+        writer.write(b"HTTP/1.1 413 X\r\nContent-Length: 2\r\n\r\n{}")
+
+    writers: list[asyncio.StreamWriter] = []
+    authority = trustme.CA()
+    served, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(served)
+    authority.configure_trust(asked)
+    transport = DirectTransport(tls=asked)
+    tls = served if scheme == "https" else None
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        upstream = Upstream(url=f"{scheme}://127.0.0.1:{port}", answer=answer_openai)
+        for _ in range(3):
+            async with transport.post(request(upstream, body=b" " * 8_000_000)) as response:
+                assert (response.status, await response.read(10)) == (413, b"{}")
+        await transport.aclose()
+        for writer in writers:
+            writer.transport.abort()
+
+    assert len(writers) == 3

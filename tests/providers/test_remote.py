@@ -330,6 +330,39 @@ async def test_no_http(provider: RemoteProvider, upstream: Upstream, sent: bytes
     assert (await failure_of(provider)).reason in ("UPSTREAM_PROTOCOL", "UPSTREAM_UNAVAILABLE")
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"HTTP/1.1 200\nContent-Type: application/json\nContent-Length: %d\n\n%b",
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n%x  \r\n%b\r\n0\r\n\r\n"
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX: a\r\n  b\r\n"
+            b"Y: \x01\r\nContent-Length: %d\r\n\r\n%b"
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Type: text/html\r\n"
+            b"Content-Length: %d\r\n\r\n%b"
+        ),
+    ],
+    ids=["newlines", "chunk's size", "headers", "types"],
+)
+async def test_http_that_is_not_to_the_letter(
+    provider: RemoteProvider, upstream: Upstream, sent: bytes
+) -> None:
+    """An answer is understood where it is clear what is meant."""
+
+    async def answer(exchange: Exchange) -> None:
+        body = openai_answer()
+        await exchange.send(sent % (len(body), body))
+
+    upstream.answer = answer
+
+    assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
+
+
 @pytest.mark.parametrize("content_type", ["text/html", "", "application/xml"])
 async def test_other_content(
     provider: RemoteProvider, upstream: Upstream, content_type: str

@@ -15,8 +15,9 @@ from typing_extensions import override
 
 from .transport import Gathering, Phase, TransportError
 
-_MAX_HEAD_BYTES = 64 * 1024
+_MAX_BARE_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
+_LARGE_BYTES = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
@@ -38,8 +39,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_reusable(self) -> bool:
-        """Whether the response has ended, and the server goes on listening."""
-        return self.is_open and self._response.ended and self._response.keep_alive
+        """Whether the response has ended, and the server goes on listening.
+
+        One that answers before it has read the request may never read the rest, nor what follows.
+        """
+        response, transport = self._response, self._transport
+        return (
+            response.ended
+            and response.keep_alive
+            and self.is_open
+            and transport is not None
+            and transport.get_write_buffer_size() == 0
+        )
 
     @property
     def status(self) -> int:
@@ -48,7 +59,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The response's headers, by their names in lower case; those that repeat, joined."""
+        """The response's headers, by their names in lower case; of those that repeat, the first."""
         return self._response.headers
 
     @property
@@ -60,11 +71,17 @@ class Connection(asyncio.Protocol):
         """Send a request, and wait for the head of its response. Raises `TransportError`."""
         assert self._transport is not None
         response = self._response = _Incoming()
-        self._transport.write(request)
+        if len(request) <= _LARGE_BYTES:
+            self._transport.write(request)
+        else:
+            # Over TLS, what is held up is told of what is written thereafter alone.
+            whole = memoryview(request)
+            self._transport.write(whole[:-1])
+            self._transport.write(whole[-1:])
         until = self._loop.time() + timeout_s
         while not (response.begun or response.failed):
             if self._lost:
-                raise TransportError("malformed" if response.head_bytes else "unreachable")
+                raise TransportError("malformed" if response.bare_bytes else "unreachable")
             await self._wait(until, "first_byte")
         if response.failed and not response.begun:
             raise TransportError("malformed")
@@ -78,8 +95,7 @@ class Connection(asyncio.Protocol):
         if gathering is not None and not any(gathering.unless in part for part in response.body):
             await self._gather(timeout_s, gathering)
         await self._wait_for_some(timeout_s)
-        data = b"".join(response.body)
-        response.body.clear()
+        data = response.take()
         if response.paused:
             response.paused = False
             if self._transport is not None and not self._transport.is_closing():
@@ -175,26 +191,35 @@ class _Incoming:
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body: list[bytes] = []
-        self.head_bytes = 0
+        self.size = 0
+        """How much of the body waits for its reader."""
+        self.bare_bytes = 0
+        """How much has come since the last part of the body, or since the head."""
         self.begun = False
         self.ended = False
         self.failed = False
         self.paused = False
         self.keep_alive = False
+        self._coding = ""
         self._parser = httptools.HttpResponseParser(self)
-
-    @property
-    def size(self) -> int:
-        """How much of the body waits for its reader."""
-        return sum(map(len, self.body))
+        # There are servers that end a line, or fill a chunk's size up, in ways of their own.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
 
     @property
     def is_framed(self) -> bool:
         """Whether the response itself tells where it ends, rather than the connection's end."""
-        coding = self.headers.get("transfer-encoding", "")
-        return coding.lower().endswith("chunked") or (
-            not coding and "content-length" in self.headers
-        )
+        return self._coding == "chunked" or (not self._coding and "content-length" in self.headers)
+
+    def take(self) -> bytes:
+        """Return what waits of the body."""
+        data = b"".join(self.body)
+        self.body.clear()
+        self.size = 0
+        return data
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -202,13 +227,17 @@ class _Incoming:
             # Nobody asked for more: what comes next could be taken for another's response.
             self.keep_alive = False
             return
-        if not self.begun:
-            self.head_bytes += len(data)
+        before = self.begun, self.size
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.failed = True
-        if not self.begun and self.head_bytes > _MAX_HEAD_BYTES:
+        if (self.begun, self.size) != before:
+            self.bare_bytes = 0
+            return
+        # Heads, trailers and what else goes with chunks could be without an end.
+        self.bare_bytes += len(data)
+        if self.bare_bytes > _MAX_BARE_BYTES:
             self.failed = True
 
     def on_message_begin(self) -> None:
@@ -217,18 +246,22 @@ class _Incoming:
             self.keep_alive = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        if self.ended:
+        """Take a header, which a trailer is not."""
+        if self.begun:
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        known = self.headers.get(key)
-        self.headers[key] = text if known is None else f"{known}, {text}"
+        self.headers.setdefault(key, text)
+        if key == "transfer-encoding":
+            self._coding = text.rpartition(",")[2].strip().lower()
 
     def on_headers_complete(self) -> None:
         """Begin the body, unless it is an interim response that ends here."""
+        if self.begun:
+            return
         status = self._parser.get_status_code()
-        if self.ended or status < HTTPStatus.OK:
+        if status < HTTPStatus.OK:
             self.headers.clear()
+            self._coding = ""
             return
         self.status = status
         self.keep_alive = self._parser.should_keep_alive()
@@ -238,6 +271,7 @@ class _Incoming:
         """Take a part of the body."""
         if not self.ended:
             self.body.append(data)
+            self.size += len(data)
 
     def on_message_complete(self) -> None:
         """End the response, unless it was an interim one."""

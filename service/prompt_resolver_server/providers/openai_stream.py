@@ -21,6 +21,7 @@ from .openai_wire import (
     MAX_WORD,
     raise_error,
     raise_reported,
+    read_document,
     read_usage,
     to_finish_reason,
 )
@@ -90,7 +91,7 @@ class OpenAIStreamReader:
                 if isinstance(event, ErrorEvent):
                     raise_error(event)
                 self.chunks += 1
-                self._take(_EVENTS.read(event), deltas)
+                self._take(_read(event), deltas)
         except (SseError, JsonError) as error:
             self.failure = ProtocolError(str(error))
         except (ProtocolError, InBandError) as error:
@@ -142,6 +143,15 @@ class OpenAIStreamReader:
             deltas.append(RefusalDelta(refusal))
         pieces = delta.tool_calls or ()
         deltas += [told for piece in pieces if (told := self._calls.take(piece))]
+
+
+def _read(document: bytes) -> _Event:
+    try:
+        return _EVENTS.read(document)
+    except JsonError:
+        # What reports a failure need not have the form of an answer.
+        read_document(document)
+        raise
 
 
 def _coalesce(deltas: list[Delta]) -> list[Delta]:
