@@ -44,13 +44,15 @@ class DirectTransport:
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def post(self, request: HttpRequest) -> "_Exchange":
         """Send a request; see `Transport.post`."""
         return _Exchange(self, request)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; those of calls that still run, too, and what comes of them."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for task in self._endings:
@@ -59,8 +61,9 @@ class DirectTransport:
         for idle in self._idle.values():
             for each in idle:
                 each.connection.abort()
-        for connection in list(self._busy):
+        for connection in self._busy:
             connection.abort()
+        self._busy.clear()
         self._idle.clear()
 
     async def take(self, target: _Target, connect_s: float) -> Connection:
@@ -79,13 +82,14 @@ class DirectTransport:
 
     def give_back(self, target: _Target, connection: Connection, *, in_order: bool) -> None:
         """Keep a connection for its next request, if it can have one."""
-        self._busy.discard(connection)
-        if connection.is_reusable:
-            self._keep(target, connection)
-        elif in_order and connection.is_open and not connection.has_ended:
+        if in_order and connection.is_open and not (connection.has_ended or self._closed):
             task = self._loop.create_task(self._see_out(target, connection))
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
+            return
+        self._busy.discard(connection)
+        if connection.is_reusable and not self._closed:
+            self._keep(target, connection)
         else:
             connection.abort()
 
