@@ -131,7 +131,8 @@ class DirectTransport:
             raise TransportError("timeout", phase="connect") from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TransportError("tls") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # The latter is for a name that none can be.
             raise TransportError("unreachable") from error
         return connection
 
@@ -225,4 +226,9 @@ def _write(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
         # A key with a line break in it would be a header of its own.
         raise TransportError("malformed")
-    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, lines.encode(), len(body), body)
+    try:
+        encoded = lines.encode()
+    except UnicodeEncodeError:
+        # A key from the environment may be no text. The error would hold it.
+        raise TransportError("malformed") from None
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, encoded, len(body), body)
