@@ -515,6 +515,16 @@ async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream
     assert "cookie" not in upstream.exchanges[1].headers
 
 
+async def test_request_says_who_it_is_from(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A request says who asks, and what it takes."""
+    await provider.complete(REQUEST, caller_key=None)
+
+    headers = upstream.exchanges[0].headers
+    assert headers["user-agent"] == "prompt-resolver"
+    assert headers["accept-encoding"] == "identity"
+    assert headers["content-type"] == "application/json"
+
+
 async def test_proxy(upstream: Upstream) -> None:
     """A configured proxy is used for what it is configured for."""
     transport = AiohttpTransport(

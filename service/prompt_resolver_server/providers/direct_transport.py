@@ -11,7 +11,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from .connection import Connection
-from .transport import Gathering, HttpRequest, TransportError
+from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -217,6 +217,7 @@ def _prepare(url: str) -> tuple[_Target, bytes]:
     head = (
         f"POST {parts.raw_path_qs} HTTP/1.1\r\nHost: {parts.host_port_subcomponent}\r\n"
         "Accept: */*\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
     )
     return _Target(parts.raw_host, parts.port, parts.scheme == "https"), head.encode()
 

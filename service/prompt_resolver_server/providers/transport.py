@@ -5,6 +5,9 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+# There are providers behind gates that let nobody in who does not say who it is.
+USER_AGENT = "prompt-resolver"
+
 Phase = Literal["connect", "first_byte", "idle"]
 
 TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", "too_large"]
