@@ -140,8 +140,11 @@ async def test_gathers_nothing_of_what_breaks(
 
 
 async def test_header_with_a_line_break(transport: DirectTransport, upstream: Upstream) -> None:
-    """A key with a line break in it is not sent, as its rest would be a header of its own."""
-    for value in ("a\r\nX: y", "a\nX: y", "a\rX", "a\0"):
+    """A key with a line break in it is not sent, as its rest would be a header of its own.
+
+    Nor is one that is no text.
+    """
+    for value in ("a\r\nX: y", "a\nX: y", "a\rX", "a\0", "a\udc80"):
         with pytest.raises(TransportError) as caught:
             async with transport.post(request(upstream, Authorization=value)):
                 pass
@@ -317,3 +320,35 @@ async def test_request_that_is_not_read(scheme: str) -> None:
             writer.transport.abort()
 
     assert len(writers) == 3
+
+
+@pytest.mark.parametrize("when", ["seen out", "connecting"])
+async def test_close_leaves_no_connection(upstream: Upstream, when: str) -> None:
+    """Closing leaves no connection: not one that is to end, nor one that was being made."""
+
+    async def answer(exchange: Exchange) -> None:
+        if when == "connecting":
+            await exchange.send_response(b"{}")
+        else:
+            await exchange.begin_stream(chunked=True)
+            await chunks(exchange, b"{}")
+        await exchange.wait_closed()
+        closed.set()
+
+    async def call() -> None:
+        async with transport.post(request(upstream)) as response:
+            assert await response.read_some() == b"{}"
+
+    closed = asyncio.Event()
+    upstream.answer = answer
+    transport = DirectTransport(tls=ssl.create_default_context())
+    if when == "connecting":
+        calling = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        await transport.aclose()
+        await calling
+    else:
+        await call()
+        await transport.aclose()
+    async with asyncio.timeout(5):
+        await closed.wait()

@@ -239,6 +239,14 @@ async def test_host_that_is_unknown(transport: AnyTransport) -> None:
     assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
 
 
+@pytest.mark.parametrize("host", ["a..b", ".a", "a" * 70])
+async def test_host_that_cannot_be(transport: AnyTransport, host: str) -> None:
+    """A name that none can be is no fault of this server."""
+    provider = provider_at(f"http://{host}/v1", transport)
+
+    assert (await failure_of(provider)).reason in ("UPSTREAM_UNAVAILABLE", "UPSTREAM_PROTOCOL")
+
+
 @contextmanager
 def socket_with_full_queue() -> Iterator[int]:
     """Listen, accept nothing, and take the queue's places; yield the port."""
@@ -505,6 +513,16 @@ async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream
         await provider.complete(REQUEST, caller_key=None)
 
     assert "cookie" not in upstream.exchanges[1].headers
+
+
+async def test_request_says_who_it_is_from(provider: RemoteProvider, upstream: Upstream) -> None:
+    """A request says who asks, and what it takes."""
+    await provider.complete(REQUEST, caller_key=None)
+
+    headers = upstream.exchanges[0].headers
+    assert headers["user-agent"] == "prompt-resolver"
+    assert headers["accept-encoding"] == "identity"
+    assert headers["content-type"] == "application/json"
 
 
 async def test_proxy(upstream: Upstream) -> None:

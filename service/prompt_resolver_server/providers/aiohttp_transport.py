@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from .transport import Gathering, HttpRequest, HttpResponse, Phase, TransportError
+from .transport import USER_AGENT, Gathering, HttpRequest, HttpResponse, Phase, TransportError
 
 _KEEPALIVE_S = 15.0
 _LOOK_S = 1.0
@@ -16,7 +16,11 @@ _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
-_REQUEST_HEADERS = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+_REQUEST_HEADERS = {
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": USER_AGENT,
+}
 
 
 class AiohttpTransport:

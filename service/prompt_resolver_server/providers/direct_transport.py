@@ -11,7 +11,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from .connection import Connection
-from .transport import Gathering, HttpRequest, TransportError
+from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -44,13 +44,15 @@ class DirectTransport:
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
 
     def post(self, request: HttpRequest) -> "_Exchange":
         """Send a request; see `Transport.post`."""
         return _Exchange(self, request)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; those of calls that still run, too, and what comes of them."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for task in self._endings:
@@ -59,8 +61,9 @@ class DirectTransport:
         for idle in self._idle.values():
             for each in idle:
                 each.connection.abort()
-        for connection in list(self._busy):
+        for connection in self._busy:
             connection.abort()
+        self._busy.clear()
         self._idle.clear()
 
     async def take(self, target: _Target, connect_s: float) -> Connection:
@@ -79,13 +82,14 @@ class DirectTransport:
 
     def give_back(self, target: _Target, connection: Connection, *, in_order: bool) -> None:
         """Keep a connection for its next request, if it can have one."""
-        self._busy.discard(connection)
-        if connection.is_reusable:
-            self._keep(target, connection)
-        elif in_order and connection.is_open and not connection.has_ended:
+        if in_order and connection.is_open and not (connection.has_ended or self._closed):
             task = self._loop.create_task(self._see_out(target, connection))
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
+            return
+        self._busy.discard(connection)
+        if connection.is_reusable and not self._closed:
+            self._keep(target, connection)
         else:
             connection.abort()
 
@@ -127,7 +131,8 @@ class DirectTransport:
             raise TransportError("timeout", phase="connect") from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TransportError("tls") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # The latter is for a name that none can be.
             raise TransportError("unreachable") from error
         return connection
 
@@ -212,6 +217,7 @@ def _prepare(url: str) -> tuple[_Target, bytes]:
     head = (
         f"POST {parts.raw_path_qs} HTTP/1.1\r\nHost: {parts.host_port_subcomponent}\r\n"
         "Accept: */*\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
     )
     return _Target(parts.raw_host, parts.port, parts.scheme == "https"), head.encode()
 
@@ -221,4 +227,9 @@ def _write(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
         # A key with a line break in it would be a header of its own.
         raise TransportError("malformed")
-    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, lines.encode(), len(body), body)
+    try:
+        encoded = lines.encode()
+    except UnicodeEncodeError:
+        # A key from the environment may be no text. The error would hold it.
+        raise TransportError("malformed") from None
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, encoded, len(body), body)

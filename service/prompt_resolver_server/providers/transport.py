@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from ..values import Value
 
+# There are providers behind gates that let nobody in who does not say who it is.
+USER_AGENT = "prompt-resolver"
+
 Phase = Literal["connect", "first_byte", "idle"]
 
 TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", "too_large"]
