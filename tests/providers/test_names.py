@@ -6,11 +6,12 @@ import ssl
 from collections import Counter
 
 import pytest
+import trustme
 
 from prompt_resolver_server.providers.direct_transport import DirectTransport
 from prompt_resolver_server.providers.names import Addresses
 from prompt_resolver_server.providers.transport import HttpRequest, Timeouts, TransportError
-from tests.support.upstream import Upstream
+from tests.support.upstream import Upstream, running_upstream
 
 
 def addresses(*targets: tuple[str, int]) -> Addresses:
@@ -88,3 +89,20 @@ async def test_address_where_nobody_is(upstream: Upstream) -> None:
     transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
     assert await post(transport, "http://several.test/") == 200
     await transport.aclose()
+
+
+async def test_name_that_ends_in_a_dot() -> None:
+    """A name may end in a dot, which the one in a certificate does not."""
+    authority = trustme.CA()
+    served, asked = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("provider.test").configure_cert(served)
+    authority.configure_trust(asked)
+    async with running_upstream(tls=served) as upstream:
+        port = int(upstream.url.removesuffix("/v1").rpartition(":")[2])
+
+        async def look_up(host: str, _port: int) -> Addresses:
+            return addresses(("127.0.0.1", port))
+
+        transport = DirectTransport(tls=asked, look_up=look_up)
+        assert await post(transport, "https://provider.test./") == 200
+        await transport.aclose()

@@ -124,7 +124,8 @@ class DirectTransport:
                     lambda: Connection(self._loop),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
-                    server_hostname=target.host if target.secure else None,
+                    # Names in certificates have no dot at their end.
+                    server_hostname=target.host.rstrip(".") if target.secure else None,
                 )
         except TimeoutError:
             raise TransportError("timeout", phase="connect") from None
