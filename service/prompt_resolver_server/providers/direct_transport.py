@@ -1,7 +1,6 @@
 """The transport without proxies: connections of HTTP/1.1, kept for the next request."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,6 +10,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from .connection import Connection
+from .names import LookUp, Names, look_up
 from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
@@ -37,8 +37,9 @@ class _Idle(NamedTuple):
 class DirectTransport:
     """A `Transport`. Made inside of a running event loop, and used in that loop alone."""
 
-    def __init__(self, *, tls: ssl.SSLContext) -> None:
+    def __init__(self, *, tls: ssl.SSLContext, look_up: LookUp = look_up) -> None:
         self._tls = tls
+        self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
         self._idle: dict[_Target, list[_Idle]] = {}
         self._busy: set[Connection] = set()
@@ -116,16 +117,15 @@ class DirectTransport:
     async def _connect(self, target: _Target, connect_s: float) -> Connection:
         try:
             async with asyncio.timeout(connect_s):
-                found = await self._loop.getaddrinfo(
-                    target.host, target.port, type=socket.SOCK_STREAM
-                )
+                found = await self._names.find(target.host, target.port)
                 # An address that does not answer must not keep the next one from being tried.
                 sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
                     lambda: Connection(self._loop),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
-                    server_hostname=target.host if target.secure else None,
+                    # Names in certificates have no dot at their end.
+                    server_hostname=target.host.rstrip(".") if target.secure else None,
                 )
         except TimeoutError:
             raise TransportError("timeout", phase="connect") from None
