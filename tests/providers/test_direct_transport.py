@@ -1,7 +1,9 @@
 """The transport over connections of our own, where it does more than every transport."""
 
 import asyncio
+import gc
 import ssl
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -352,3 +354,24 @@ async def test_close_leaves_no_connection(upstream: Upstream, when: str) -> None
         await transport.aclose()
     async with asyncio.timeout(5):
         await closed.wait()
+
+
+async def test_response_is_forgotten(transport: DirectTransport, upstream: Upstream) -> None:
+    """A response goes once the next has come, and not only when garbage is looked for."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}")
+
+    upstream.answer = answer
+    gc.disable()
+    try:
+        async with transport.post(request(upstream)) as response:
+            assert await response.read(10) == b"{}"
+            first = weakref.ref(response._open._response)
+        async with transport.post(request(upstream)) as response:
+            assert await response.read(10) == b"{}"
+    finally:
+        gc.enable()
+
+    assert upstream.connections == 1
+    assert first() is None

@@ -201,7 +201,7 @@ class _Incoming:
         self.paused = False
         self.keep_alive = False
         self._coding = ""
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         # There are servers that end a line, or fill a chunk's size up, in ways of their own.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
@@ -223,15 +223,19 @@ class _Incoming:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
-        if self.ended:
+        parser = self._parser
+        if parser is None:
             # Nobody asked for more: what comes next could be taken for another's response.
             self.keep_alive = False
             return
         before = self.begun, self.size
         try:
-            self._parser.feed_data(data)
+            parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.failed = True
+        if self.ended or self.failed:
+            # It holds this object, and would stay until both are found by chance.
+            self._parser = None
         if (self.begun, self.size) != before:
             self.bare_bytes = 0
             return
@@ -256,15 +260,16 @@ class _Incoming:
 
     def on_headers_complete(self) -> None:
         """Begin the body, unless it is an interim response that ends here."""
-        if self.begun:
+        parser = self._parser
+        if self.begun or parser is None:
             return
-        status = self._parser.get_status_code()
+        status = parser.get_status_code()
         if status < HTTPStatus.OK:
             self.headers.clear()
             self._coding = ""
             return
         self.status = status
-        self.keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = parser.should_keep_alive()
         self.begun = True
 
     def on_body(self, data: bytes) -> None:
