@@ -160,6 +160,7 @@ async def test_header_with_a_line_break(transport: DirectTransport, upstream: Up
     [
         b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 2,
+        b"HTTP/1.1 099 X\r\nContent-Length: 4\r\n\r\nevil",
     ],
 )
 async def test_interim_responses(

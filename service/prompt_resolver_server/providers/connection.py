@@ -274,7 +274,7 @@ class _Incoming:
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body."""
-        if not self.ended:
+        if self.begun and not self.ended:
             self.body.append(data)
             self.size += len(data)
 
