@@ -14,6 +14,7 @@ import httptools
 from typing_extensions import override
 
 from .transport import Gathering, Phase, TransportError
+from .waits import Waits
 
 _MAX_BARE_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
@@ -23,8 +24,9 @@ _LARGE_BYTES = 64 * 1024
 class Connection(asyncio.Protocol):
     """A connection, which carries one exchange at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, waits: Waits) -> None:
         self._loop = loop
+        self._waits = waits
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
         self._calling: bytes | None = None
@@ -169,19 +171,12 @@ class Connection(asyncio.Protocol):
     async def _wait(self, until: float, phase: Phase) -> None:
         """Wait for something to happen, until then."""
         waiter = self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(until, _expire, waiter)
         try:
-            await waiter
+            await self._waits.wait(waiter, until)
         except TimeoutError:
             raise TransportError("timeout", phase=phase) from None
         finally:
-            timer.cancel()
             self._waiter = None
-
-
-def _expire(waiter: Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
 
 
 class _Incoming:

@@ -12,6 +12,7 @@ from yarl import URL
 from .connection import Connection
 from .names import LookUp, Names, look_up
 from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
+from .waits import Waits
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -41,6 +42,7 @@ class DirectTransport:
         self._tls = tls
         self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
+        self._waits = Waits(self._loop)
         self._idle: dict[_Target, list[_Idle]] = {}
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -66,6 +68,7 @@ class DirectTransport:
             connection.abort()
         self._busy.clear()
         self._idle.clear()
+        self._waits.close()
 
     async def take(self, target: _Target, connect_s: float) -> Connection:
         """Return a connection that waits, or a new one. Raises `TransportError`."""
@@ -121,7 +124,7 @@ class DirectTransport:
                 # An address that does not answer must not keep the next one from being tried.
                 sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop),
+                    lambda: Connection(self._loop, self._waits),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
                     # Names in certificates have no dot at their end.
