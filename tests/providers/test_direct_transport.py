@@ -327,14 +327,14 @@ async def test_request_that_is_not_read(scheme: str) -> None:
 
 @pytest.mark.parametrize("when", ["seen out", "connecting"])
 async def test_close_leaves_no_connection(upstream: Upstream, when: str) -> None:
-    """Closing leaves no connection: not one that is to end, nor one that was being made."""
+    """Closing leaves no connection: not one that is to end, nor one that was being made.
+
+    Nor is there one for who comes later.
+    """
 
     async def answer(exchange: Exchange) -> None:
-        if when == "connecting":
-            await exchange.send_response(b"{}")
-        else:
-            await exchange.begin_stream(chunked=True)
-            await chunks(exchange, b"{}")
+        await exchange.begin_stream(chunked=True)
+        await chunks(exchange, b"{}")
         await exchange.wait_closed()
         closed.set()
 
@@ -349,12 +349,17 @@ async def test_close_leaves_no_connection(upstream: Upstream, when: str) -> None
         calling = asyncio.create_task(call())
         await asyncio.sleep(0)
         await transport.aclose()
-        await calling
     else:
         await call()
         await transport.aclose()
-    async with asyncio.timeout(5):
-        await closed.wait()
+        async with asyncio.timeout(5):
+            await closed.wait()
+        calling = asyncio.create_task(call())
+    with pytest.raises(TransportError) as caught:
+        await calling
+
+    assert caught.value.kind == "unreachable"
+    assert len(upstream.exchanges) == (0 if when == "connecting" else 1)
 
 
 async def test_response_is_forgotten(transport: DirectTransport, upstream: Upstream) -> None:

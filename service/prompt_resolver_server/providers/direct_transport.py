@@ -54,7 +54,7 @@ class DirectTransport:
         return _Exchange(self, request)
 
     async def aclose(self) -> None:
-        """Close all connections; those of calls that still run, too, and what comes of them."""
+        """Close all connections, those of calls that still run, too; there are no more."""
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
@@ -81,6 +81,9 @@ class DirectTransport:
             each.connection.abort()
         else:
             connection = await self._connect(target, connect_s)
+        if self._closed:
+            connection.abort()
+            raise TransportError("unreachable")
         self._busy.add(connection)
         return connection
 
