@@ -8,26 +8,24 @@ import pytest
 from prompt_resolver_server.providers.waits import Waits
 
 
-async def seconds(awaited: Awaitable[object]) -> float:
-    """Return how long a wait took that its time ended."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+async def end_of(awaited: Awaitable[object]) -> float:
+    """Return when a wait ended whose time was up."""
     with pytest.raises(TimeoutError):
         await awaited
-    return loop.time() - began
+    return asyncio.get_running_loop().time()
 
 
 async def test_each_has_its_own_time() -> None:
     """No wait ends before its time, whichever began first, and all of them end."""
     loop = asyncio.get_running_loop()
     waits, now = Waits(loop), loop.time()
-    times = [0.3, 0.1, 0.2, 0.0]
+    untils = [now + time for time in (0.3, 0.1, 0.2, 0.0)]
 
-    took = await asyncio.gather(
-        *[seconds(waits.wait(loop.create_future(), now + time)) for time in times]
+    ends = await asyncio.gather(
+        *[end_of(waits.wait(loop.create_future(), until)) for until in untils]
     )
 
-    assert all(time <= each < time + 5 for each, time in zip(took, times, strict=True))
+    assert all(until <= end < until + 5 for end, until in zip(ends, untils, strict=True))
 
 
 async def test_what_comes_in_time() -> None:
@@ -38,7 +36,8 @@ async def test_what_comes_in_time() -> None:
         waiter = loop.create_future()
         loop.call_soon(waiter.set_result, None)
         await waits.wait(waiter, loop.time() + 60)
-        assert await seconds(waits.wait(loop.create_future(), loop.time() + 0.1)) >= 0.1
+        until = loop.time() + 0.1
+        assert await end_of(waits.wait(loop.create_future(), until)) >= until
 
 
 async def test_who_leaves() -> None:
@@ -58,5 +57,5 @@ async def test_who_leaves() -> None:
     assert timer is not None
     async with asyncio.timeout(5):
         while waits._timer is timer:
-            await seconds(asyncio.wait_for(loop.create_future(), 0.01))
+            await end_of(asyncio.wait_for(loop.create_future(), 0.01))
     assert waits._timer is None
