@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 # How many objects may be new before the collector looks for cycles among them; Python's own 700 are
 # made by a few calls.
-_GARBAGE_THRESHOLD = 10_000
+_GARBAGE_THRESHOLD = 50_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ Every door comes through here, so that they all mean the same.
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import field
 from msgspec.structs import replace
@@ -78,12 +78,13 @@ class Resolver:
 
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
-        alias = self._find_alias(query.alias)
+        alias = self._find_alias(query.alias) if query.alias is not None else None
         requested = self._notation.read(query.model) if query.model is not None else None
         served = await self._fetch(query, alias, requested)
         template = served.template if served is not None else None
         choice = self._notation.choose(requested=requested, alias=alias, template=template)
-        self._tell_passed_over(choice, query.alias)
+        if choice.passed_over and query.alias is not None:
+            self._tell_passed_over(choice, query.alias)
         parameters = query.parameters
         variables = query.variables
         if template is not None:
@@ -101,7 +102,8 @@ class Resolver:
             or (template.tool_choice if template is not None else None),
             served=served,
         )
-        _check_tool_choice(prompt)
+        if prompt.tool_choice is not None:
+            _check_tool_choice(prompt.tool_choice, prompt.tools)
         return Resolution(query=query, prompt=prompt, choice=choice)
 
     async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
@@ -127,9 +129,7 @@ class Resolver:
             deadline=query.deadline,
         )
 
-    def _find_alias(self, name: str | None) -> Alias | None:
-        if name is None:
-            return None
+    def _find_alias(self, name: str) -> Alias:
         alias = self._aliases.get(name)
         if alias is None:
             raise CallError(
@@ -148,7 +148,7 @@ class Resolver:
             # be lost in silence.
             name = min(query.placeholders)
             raise invalid_request(f"placeholders.{name}", "expected a placeholder of the template")
-        ref = _complete_ref(query.prompt, alias)
+        ref = query.prompt if alias is None else _complete_ref(query.prompt, alias)
         if requested is not None and requested.store is not None:
             if ref.store not in (None, requested.store):
                 raise invalid_request("model", f"expected no other store than {ref.store!r}")
@@ -178,10 +178,8 @@ class Resolver:
         self._metrics.rendered(time.perf_counter() - started)
         return messages
 
-    def _tell_passed_over(self, choice: ModelChoice, alias: str | None) -> None:
+    def _tell_passed_over(self, choice: ModelChoice, alias: str) -> None:
         """Log, once for each pair, that an alias and its template name different models."""
-        if not choice.passed_over or alias is None:
-            return
         pair = (alias, choice.model, choice.passed_over)
         if pair not in self._told:
             self._told.add(pair)
@@ -191,10 +189,8 @@ class Resolver:
             )
 
 
-def _complete_ref(ref: PromptRef, alias: Alias | None) -> PromptRef:
+def _complete_ref(ref: PromptRef, alias: Alias) -> PromptRef:
     """Fill what a reference leaves out from the alias; the call's own selector stays."""
-    if alias is None:
-        return ref
     store = ref.store if ref.store is not None else alias.store
     if ref.id or alias.prompt is None:
         return replace(ref, store=store)
@@ -208,11 +204,10 @@ def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ..
     return tuple({tool.name: tool for tool in (*own, *added)}.values())
 
 
-def _check_tool_choice(resolved: ResolvedPrompt) -> None:
-    choice = resolved.tool_choice
-    if choice is None or choice.mode in ("auto", "none"):
+def _check_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
+    if choice.mode in ("auto", "none"):
         return
-    names = [tool.name for tool in resolved.tools]
+    names = [tool.name for tool in tools]
     if not names or (choice.tool_name is not None and choice.tool_name not in names):
         raise invalid_request("tool_choice", "expected a tool of the template or of the request")
 

@@ -1,6 +1,7 @@
 """The transport without proxies: connections of HTTP/1.1, kept for the next request."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -18,6 +19,7 @@ _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
 _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class _Target(NamedTuple):
@@ -229,10 +231,10 @@ def _prepare(url: str) -> tuple[_Target, bytes]:
 
 
 def _write(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
-        # A key with a line break in it would be a header of its own.
+    if any(_CONTROL.search(value) for value in headers.values()):
+        # What follows a line break in a key would be a header of its own.
         raise TransportError("malformed")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     try:
         encoded = lines.encode()
     except UnicodeEncodeError:
