@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from ..alarms import Alarms
 from ..answers import (
     Answer,
     Attempt,
@@ -24,7 +25,7 @@ from .notation import ModelChoice
 
 
 class Dispatcher:
-    """Calls providers by name.
+    """Calls providers by name. Made inside of a running event loop.
 
     `alias_providers` are the providers that an alias has a key or an address of its own for, by the
     alias' and the provider's names.
@@ -40,6 +41,7 @@ class Dispatcher:
         self._providers = providers
         self._alias_providers = alias_providers
         self._metrics = metrics
+        self._alarms = Alarms(asyncio.get_running_loop())
 
     async def complete(
         self,
@@ -56,7 +58,7 @@ class Dispatcher:
         """
         provider = self._find(choice, alias)
         caller_key = credentials.provider_keys.get(choice.provider.lower())
-        async with _Attempt(choice, deadline, self._metrics) as attempt:
+        async with _Attempt(choice, deadline, self._alarms, self._metrics) as attempt:
             answer = await provider.complete(request, caller_key=caller_key)
             attempt.succeed(answer.finish.usage)
         return answer, attempt.dispatch
@@ -77,7 +79,7 @@ class Dispatcher:
         """
         provider = self._find(choice, alias)
         caller_key = credentials.provider_keys.get(choice.provider.lower())
-        async with _Attempt(choice, deadline, self._metrics) as attempt:
+        async with _Attempt(choice, deadline, self._alarms, self._metrics) as attempt:
 
             async def emit_timed(deltas: Sequence[Delta]) -> None:
                 attempt.note_first_chunk()
@@ -104,10 +106,15 @@ class Dispatcher:
 class _Attempt:
     """The context of one call to a provider: ended by the deadline, and accounted for."""
 
-    def __init__(self, choice: ModelChoice, deadline: float, metrics: Metrics) -> None:
+    def __init__(
+        self, choice: ModelChoice, deadline: float, alarms: Alarms, metrics: Metrics
+    ) -> None:
         self._choice = choice
         self._metrics = metrics
-        self._timeout = asyncio.timeout_at(deadline)
+        self._deadline = deadline
+        self._alarms = alarms
+        # Without a time: an alarm is cheaper than its timer.
+        self._timeout = asyncio.timeout(None)
         self._outcome = Reason.INTERNAL.lower()
         self._started = time.perf_counter()
         self._seconds = 0.0
@@ -119,6 +126,7 @@ class _Attempt:
             metrics.know_model(choice.provider, choice.model)
         metrics.upstream_started(choice.provider)
         await self._timeout.__aenter__()
+        self._alarms.set(self._expire, self._deadline)
         return self
 
     async def __aexit__(
@@ -127,6 +135,7 @@ class _Attempt:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._alarms.clear(self._expire)
         try:
             await self._timeout.__aexit__(kind, exception, traceback)
         except TimeoutError:
@@ -144,6 +153,9 @@ class _Attempt:
                     self._outcome = exception.reason.lower()
         finally:
             self._end()
+
+    def _expire(self) -> None:
+        self._timeout.reschedule(self._deadline)
 
     def note_first_chunk(self) -> None:
         """Take the time of the stream's first event."""

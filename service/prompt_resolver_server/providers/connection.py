@@ -7,14 +7,15 @@ server is held back.
 import asyncio
 from asyncio import Future
 from collections.abc import Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import cast
 
 import httptools
 from typing_extensions import override
 
+from ..alarms import Alarms
 from .transport import Gathering, Phase, TransportError
-from .waits import Waits
 
 _MAX_BARE_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
@@ -24,9 +25,9 @@ _LARGE_BYTES = 64 * 1024
 class Connection(asyncio.Protocol):
     """A connection, which carries one exchange at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, waits: Waits) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, alarms: Alarms) -> None:
         self._loop = loop
-        self._waits = waits
+        self._alarms = alarms
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
         self._calling: bytes | None = None
@@ -171,12 +172,20 @@ class Connection(asyncio.Protocol):
     async def _wait(self, until: float, phase: Phase) -> None:
         """Wait for something to happen, until then."""
         waiter = self._waiter = self._loop.create_future()
+        alarm = partial(_expire, waiter)
+        self._alarms.set(alarm, until)
         try:
-            await self._waits.wait(waiter, until)
+            await waiter
         except TimeoutError:
             raise TransportError("timeout", phase=phase) from None
         finally:
+            self._alarms.clear(alarm)
             self._waiter = None
+
+
+def _expire(waiter: Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())
 
 
 class _Incoming:

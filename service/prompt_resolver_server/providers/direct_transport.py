@@ -10,10 +10,10 @@ from typing import NamedTuple, Self
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
+from ..alarms import Alarms
 from .connection import Connection
 from .names import LookUp, Names, look_up
 from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
-from .waits import Waits
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -44,7 +44,7 @@ class DirectTransport:
         self._tls = tls
         self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
-        self._waits = Waits(self._loop)
+        self._alarms = Alarms(self._loop)
         self._idle: dict[_Target, list[_Idle]] = {}
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -70,7 +70,7 @@ class DirectTransport:
             connection.abort()
         self._busy.clear()
         self._idle.clear()
-        self._waits.close()
+        self._alarms.close()
 
     async def take(self, target: _Target, connect_s: float) -> Connection:
         """Return a connection that waits, or a new one. Raises `TransportError`."""
@@ -129,7 +129,7 @@ class DirectTransport:
                 # An address that does not answer must not keep the next one from being tried.
                 sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self._waits),
+                    lambda: Connection(self._loop, self._alarms),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
                     # Names in certificates have no dot at their end.

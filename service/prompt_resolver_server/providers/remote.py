@@ -83,7 +83,7 @@ class RemoteProvider:
             raise failures.of_transport(error, streaming=False) from error
         except (ProtocolError, InBandError) as error:
             raise _in_band(error, failures) from error
-        return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
+        return _without(wire.dropped, answer)
 
     async def _stream(
         self,
@@ -109,7 +109,7 @@ class RemoteProvider:
                 if _media_type(response) != _STREAM:
                     streaming = False
                     answer = await self._read_whole(response)
-                    return replace(answer, finish=replace(answer.finish, dropped=wire.dropped))
+                    return _without(wire.dropped, answer)
                 while reader.finish is None:
                     chunk = await response.read_some(gathering if reader.chunks else None)
                     received += len(chunk)
@@ -167,6 +167,11 @@ class RemoteProvider:
         if _media_type(response) != _WHOLE:
             raise ProtocolError(f"expected {_WHOLE}")
         return self._dialect.parse(await response.read(MAX_BODY_BYTES))
+
+
+def _without(dropped: tuple[str, ...], answer: Answer) -> Answer:
+    """Return an answer that tells which parameters were not sent."""
+    return replace(answer, finish=replace(answer.finish, dropped=dropped)) if dropped else answer
 
 
 def _media_type(response: HttpResponse) -> str:

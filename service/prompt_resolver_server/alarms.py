@@ -1,0 +1,44 @@
+"""Alarms for what is given up after a while, with one timer for all of them.
+
+A timer of its own for each wait costs more than everything else about reading what has arrived.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+Alarm = Callable[[], None]
+
+_LOOK_S = 0.05
+
+
+class Alarms:
+    """The alarms of one event loop. None goes off before its time, or 50 ms after it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._times: dict[Alarm, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, alarm: Alarm, time: float) -> None:
+        """Have something called at a time of the event loop's clock."""
+        self._times[alarm] = time
+        if self._timer is None:
+            self._timer = self._loop.call_later(_LOOK_S, self._look)
+
+    def clear(self, alarm: Alarm) -> None:
+        """Forget an alarm, if it has not gone off."""
+        self._times.pop(alarm, None)
+
+    def close(self) -> None:
+        """Call nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Let those go off whose time has come, and look again while there are others."""
+        now = self._loop.time()
+        for alarm in [alarm for alarm, time in self._times.items() if time <= now]:
+            # One may clear another.
+            if self._times.pop(alarm, None) is not None:
+                alarm()
+        self._timer = self._loop.call_later(_LOOK_S, self._look) if self._times else None
