@@ -15,6 +15,7 @@ from prompt_resolver_server.providers.transport import (
     HttpRequest,
     Timeouts,
     TransportError,
+    read_body,
 )
 from tests.support.upstream import Exchange, Upstream, answer_openai
 
@@ -174,7 +175,7 @@ async def test_interim_responses(
 
     upstream.answer = answer
     async with transport.post(request(upstream)) as response:
-        assert (response.status, await response.read(10)) == (200, b"{}")
+        assert (response.status, await read_body(response, 10)) == (200, b"{}")
         assert (response.header("a"), response.header("X"), response.header("Link")) == (
             "b",
             "",
@@ -221,7 +222,7 @@ async def test_response_that_nobody_asked_for(
     upstream.answer = answer
     for _ in range(3):
         async with transport.post(request(upstream)) as response:
-            assert await response.read(10) == b"{}"
+            assert await read_body(response, 10) == b"{}"
             assert response.header("Content-Length") == "2"
 
     assert upstream.connections == 3
@@ -272,7 +273,7 @@ async def test_headers_that_repeat(transport: DirectTransport, upstream: Upstrea
 
     upstream.answer = answer
     async with transport.post(request(upstream)) as response:
-        assert await response.read(10) == b"{}"
+        assert await read_body(response, 10) == b"{}"
         assert (response.header("X"), response.header("Y")) == ("a", "")
 
 
@@ -287,7 +288,7 @@ async def test_connection_that_is_to_be_closed(
     upstream.answer = answer
     for _ in range(3):
         async with transport.post(request(upstream)) as response:
-            assert await response.read(10) == b"{}"
+            assert await read_body(response, 10) == b"{}"
             assert await response.read_some() == b""
 
     assert upstream.connections == 3
@@ -317,7 +318,7 @@ async def test_request_that_is_not_read(scheme: str) -> None:
         upstream = Upstream(url=f"{scheme}://127.0.0.1:{port}", answer=answer_openai)
         for _ in range(3):
             async with transport.post(request(upstream, body=b" " * 8_000_000)) as response:
-                assert (response.status, await response.read(10)) == (413, b"{}")
+                assert (response.status, await read_body(response, 10)) == (413, b"{}")
         await transport.aclose()
         for writer in writers:
             writer.transport.abort()
@@ -372,10 +373,10 @@ async def test_response_is_forgotten(transport: DirectTransport, upstream: Upstr
     gc.disable()
     try:
         async with transport.post(request(upstream)) as response:
-            assert await response.read(10) == b"{}"
+            assert await read_body(response, 10) == b"{}"
             first = weakref.ref(response._open._response)
         async with transport.post(request(upstream)) as response:
-            assert await response.read(10) == b"{}"
+            assert await read_body(response, 10) == b"{}"
     finally:
         gc.enable()
 

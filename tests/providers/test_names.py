@@ -10,7 +10,12 @@ import trustme
 
 from prompt_resolver_server.providers.direct_transport import DirectTransport
 from prompt_resolver_server.providers.names import Addresses
-from prompt_resolver_server.providers.transport import HttpRequest, Timeouts, TransportError
+from prompt_resolver_server.providers.transport import (
+    HttpRequest,
+    Timeouts,
+    TransportError,
+    read_body,
+)
 from tests.support.upstream import Upstream, running_upstream
 
 
@@ -24,7 +29,7 @@ async def post(transport: DirectTransport, url: str, *, connect_s: float = 5) ->
     body = b'{"stream": false}'
     asked = HttpRequest(url=url, headers={}, body=body, timeouts=timeouts)
     async with transport.post(asked) as response:
-        assert await response.read(1000)
+        assert await read_body(response, 1000)
         return response.status
 
 

@@ -109,16 +109,6 @@ class _Response:
     def header(self, name: str) -> str:
         return self._response.headers.get(name, "")
 
-    async def read(self, limit: int) -> bytes:
-        chunks = []
-        size = 0
-        while chunk := await self.read_some():
-            size += len(chunk)
-            if size > limit:
-                raise TransportError("too_large")
-            chunks.append(chunk)
-        return b"".join(chunks)
-
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         self._clock.phase = "idle"
         content = self._response.content

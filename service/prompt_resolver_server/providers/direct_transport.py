@@ -200,17 +200,6 @@ class _Exchange:
         """Return a header; see `HttpResponse.header`."""
         return self._open.headers.get(name.lower(), "")
 
-    async def read(self, limit: int) -> bytes:
-        """Return the body; see `HttpResponse.read`."""
-        chunks = []
-        size = 0
-        while chunk := await self.read_some():
-            size += len(chunk)
-            if size > limit:
-                raise TransportError("too_large")
-            chunks.append(chunk)
-        return b"".join(chunks)
-
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body; see `HttpResponse.read_some`."""
         return await self._open.read_some(self._idle_s, gathering)

@@ -13,7 +13,15 @@ from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after
-from .transport import Gathering, HttpRequest, HttpResponse, Timeouts, Transport, TransportError
+from .transport import (
+    Gathering,
+    HttpRequest,
+    HttpResponse,
+    Timeouts,
+    Transport,
+    TransportError,
+    read_body,
+)
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
@@ -157,7 +165,7 @@ class RemoteProvider:
             # The status says enough where the body does not come.
             with suppress(TransportError, TimeoutError):
                 async with asyncio.timeout(_ERROR_S):
-                    body = await response.read(_MAX_ERROR_BYTES)
+                    body = await read_body(response, _MAX_ERROR_BYTES)
             reason = self._dialect.classify(response.status, body)
             raise failures.of_status(response.status, reason, retry_after_s=wait_s)
         if response.header("content-encoding") not in ("", "identity"):
@@ -166,7 +174,7 @@ class RemoteProvider:
     async def _read_whole(self, response: HttpResponse) -> Answer:
         if _media_type(response) != _WHOLE:
             raise ProtocolError(f"expected {_WHOLE}")
-        return self._dialect.parse(await response.read(MAX_BODY_BYTES))
+        return self._dialect.parse(await read_body(response, MAX_BODY_BYTES))
 
 
 def _without(dropped: tuple[str, ...], answer: Answer) -> Answer:

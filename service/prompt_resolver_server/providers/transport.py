@@ -64,10 +64,6 @@ class HttpResponse(Protocol):
         """Return a header, empty where there is none."""
         ...
 
-    async def read(self, limit: int) -> bytes:
-        """Return the body, of which more than `limit` bytes are an error."""
-        ...
-
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body, waiting for something to; empty at its end.
 
@@ -91,3 +87,15 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+async def read_body(response: HttpResponse, limit: int) -> bytes:
+    """Return a response's body. Raises `TransportError`, also for more than `limit` bytes."""
+    chunks = []
+    size = 0
+    while chunk := await response.read_some():
+        size += len(chunk)
+        if size > limit:
+            raise TransportError("too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)
