@@ -20,9 +20,11 @@ def policies(pid: int) -> dict[int, int]:
     return {thread: os.sched_getscheduler(thread) for thread in threads}
 
 
-def test_threads_of_the_service() -> None:
-    """The event loop runs as any process does, and gRPC's threads wait for their turn."""
-    with service_process() as service:
+@pytest.mark.parametrize("yielding", [True, False])
+def test_threads_of_the_service(yielding: bool) -> None:
+    """The event loop runs as any process does, and gRPC's threads wait, if they are to."""
+    environ = {"PROMPT_RESOLVER_YIELDING_THREADS": str(yielding)}
+    with service_process(environ=environ) as service:
         with PromptResolverClient(service.address) as client:
             client.resolve("assistant/orders", variables={"company": "J", "question": "Q"})
         found = policies(service.process.pid)
@@ -30,7 +32,8 @@ def test_threads_of_the_service() -> None:
         service.stop()
 
     assert loop == os.SCHED_OTHER
-    assert list(found.values()).count(os.SCHED_BATCH) >= 4
+    waiting = list(found.values()).count(os.SCHED_BATCH)
+    assert waiting >= 4 if yielding else waiting == 0
 
 
 def run_in_thread(policy: int) -> tuple[int, int, int]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -89,7 +89,7 @@ async def serve(
         admin = None
         if settings.admin_address:
             admin = await _open_admin(loaded, metrics, stopping, stack)
-        with yielding_threads():
+        with yielding_threads() if settings.yielding_threads else nullcontext():
             grpc_door = _bind_data(loaded, calls, resolver, listeners, stack)
             admin_grpc = _bind_admin_grpc(loaded, calls, listeners, stack)
             for listener in listeners:

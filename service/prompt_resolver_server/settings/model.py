@@ -106,6 +106,9 @@ class ServerSettings(_Block):
     """Whether a data door may listen beyond loopback without anything that tells callers apart."""
     reflection: bool | None = None
     """Whether gRPC reflection is on; null: only where the door is on loopback or a Unix socket."""
+    yielding_threads: bool = True
+    """Whether gRPC's threads wait for the event loop rather than interrupt it. On, calls take less
+    time and CPU; where other programs keep all processors busy, they take more time."""
     default_deadline_s: _Seconds = 120.0
     """The deadline of calls that bring none."""
     max_deadline_s: _Seconds = 900.0
