@@ -21,19 +21,19 @@ MESSAGES = {
     "ResolveRequest": (
         "prompt 1 PromptRef; variables 2 Struct; model 3 opt string; messages 4 rep Message;"
         " parameters 5 ModelParameters; refresh 6 bool; alias 11 opt string;"
-        " placeholders 12 rep PlaceholdersEntry"
+        " placeholders 12 rep PlaceholdersEntry; message_policy 13 MessagePolicy"
     ),
     "CompleteRequest": (
         "prompt 1 PromptRef; variables 2 Struct; model 3 opt string; messages 4 rep Message;"
         " parameters 5 ModelParameters; refresh 6 bool; tools 7 rep Tool; tool_choice 8 ToolChoice;"
         " metadata 9 rep MetadataEntry; include_resolved 10 bool; alias 11 opt string;"
-        " placeholders 12 rep PlaceholdersEntry"
+        " placeholders 12 rep PlaceholdersEntry; message_policy 13 MessagePolicy"
     ),
     "CompleteStreamRequest": (
         "prompt 1 PromptRef; variables 2 Struct; model 3 opt string; messages 4 rep Message;"
         " parameters 5 ModelParameters; refresh 6 bool; tools 7 rep Tool; tool_choice 8 ToolChoice;"
         " metadata 9 rep MetadataEntry; include_resolved 10 bool; alias 11 opt string;"
-        " placeholders 12 rep PlaceholdersEntry"
+        " placeholders 12 rep PlaceholdersEntry; message_policy 13 MessagePolicy"
     ),
     "ResolveResponse": (
         "messages 1 rep Message; model 2 string; provider 3 string; parameters 4 ModelParameters;"
@@ -103,6 +103,7 @@ MESSAGES = {
 }
 ENUMS = {
     "Role": "SYSTEM DEVELOPER USER ASSISTANT TOOL",
+    "MessagePolicy": "APPEND WITHOUT_USER_TURN IGNORE",
     "CacheResult": "HIT MISS STALE FALLBACK BYPASS",
     "FinishReason": "STOP LENGTH TOOL_CALLS CONTENT_FILTER REFUSAL OTHER",
     "Change": "SNAPSHOT UPDATED REMOVED STORE_STALE STORE_READY",

@@ -31,7 +31,7 @@ def test_starts_without_anything() -> None:
         code, log = service.stop()
 
     assert service.ready_line == (
-        f"ready grpc={service.address} http=off admin={service.door('admin')}"
+        f"ready grpc={service.address} http={service.door('http')} admin={service.door('admin')}"
     )
     assert response.provider == "echo"
     assert code == 0
@@ -42,6 +42,7 @@ def test_tells_its_doors(tmp_path: Path) -> None:
     """The ready line tells every door, closed ones and sockets too."""
     environ = {
         "PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{tmp_path}/s",
+        "PROMPT_RESOLVER_HTTP_ADDRESS": "",
         "PROMPT_RESOLVER_ADMIN_ADDRESS": "",
         "PROMPT_RESOLVER_ADMIN_GRPC_ADDRESS": "127.0.0.1:0",
     }

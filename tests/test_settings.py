@@ -213,7 +213,7 @@ def test_settings_without_effect(tmp_path: Path) -> None:
     loaded = load(
         tmp_path,
         """
-server: {http_address: "127.0.0.1:4000"}
+server: {state_dir: /var/lib/state}
 model_list:
   - {model_name: a, litellm_params: {model: m, rpm: 5, timeout: 3}}
   - {model_name: a, litellm_params: {model: n}}
@@ -233,7 +233,7 @@ prompts: []
         "model_list.0.litellm_params.timeout",
         "model_list.1: the alias 'a' comes a second time",
         "router_settings.num_retries",
-        "server.http_address",
+        "server.state_dir",
     ]
 
 

@@ -12,7 +12,8 @@ import uvloop
 from prompt_resolver._version import __version__
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
-from .app import Doors, serve
+from .app import serve
+from .doors import Addresses
 from .logs import configure_logs
 from .settings import ConfigError, Loaded, load_settings
 from .tour import show_tour
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-_OVERRIDES = ("grpc_address", "admin_address", "admin_grpc_address", "log_level")
+_OVERRIDES = ("grpc_address", "http_address", "admin_address", "admin_grpc_address", "log_level")
 
 
 def _parser() -> ArgumentParser:
@@ -61,6 +62,9 @@ def _parser() -> ArgumentParser:
         "--config", type=Path, metavar="FILE", help="the configuration (PROMPT_RESOLVER_CONFIG)"
     )
     parser.add_argument("--grpc-address", metavar="HOST:PORT", help="where the gRPC door listens")
+    parser.add_argument(
+        "--http-address", metavar="HOST:PORT", help="where the OpenAI-compatible door listens"
+    )
     parser.add_argument("--admin-address", metavar="HOST:PORT", help="where metrics are served")
     parser.add_argument(
         "--admin-grpc-address", metavar="HOST:PORT", help="where the admin service listens"
@@ -74,8 +78,8 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Doors], Awaitable[None]]:
-    async def announce(doors: Doors) -> None:
+def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Addresses], Awaitable[None]]:
+    async def announce(doors: Addresses) -> None:
         _settle()
         try:
             print(doors.ready_line, flush=True)

@@ -73,6 +73,20 @@ class CallMetrics:
         self._seconds.observe(seconds)
 
 
+class RouteMetrics:
+    """The metrics of one route of the HTTP door."""
+
+    def __init__(self, metrics: "Metrics", route: str) -> None:
+        self._requests = metrics.http_requests
+        self._seconds = metrics.http_seconds[route,]
+        self._route = route
+
+    def end(self, status: int, seconds: float) -> None:
+        """Count a request that ended with this status, 499 if its caller left, after this time."""
+        self._requests[self._route, str(status)].value += 1
+        self._seconds.observe(seconds)
+
+
 class Metrics:
     """All metrics of one server, registered with `registry`."""
 
@@ -95,6 +109,15 @@ class Metrics:
             "grpc_server_handling_seconds",
             "Time from a call's beginning to its end.",
             method,
+            _CALL_BUCKETS,
+        )
+        self.http_requests = counter(
+            "prompt_resolver_http_requests", "Requests that ended, by status.", ("route", "status")
+        )
+        self.http_seconds = histogram(
+            "prompt_resolver_http_request_duration_seconds",
+            "Time from a request's beginning to the end of its answer.",
+            ("route",),
             _CALL_BUCKETS,
         )
         self._templates = counter(
@@ -162,6 +185,10 @@ class Metrics:
     def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
         """Return the metrics of one gRPC method."""
         return CallMetrics(self, service, method, call_type)
+
+    def for_route(self, route: str) -> RouteMetrics:
+        """Return the metrics of one route of the HTTP door."""
+        return RouteMetrics(self, route)
 
     def watch_class(self, call_class: str, count: Callable[[], int]) -> Tally:
         """Have the running calls of a class counted by this when the metrics are asked for.

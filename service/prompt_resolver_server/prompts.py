@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from .parameters import NO_PARAMETERS, Json, Parameters
 from .values import Value
 
+MessagePolicy = Literal["append", "without_user_turn", "ignore"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "file"]
 

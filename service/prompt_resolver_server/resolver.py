@@ -5,7 +5,7 @@ Every door comes through here, so that they all mean the same.
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from msgspec import field
 from msgspec.structs import replace
@@ -17,7 +17,16 @@ from .dispatch.notation import ModelChoice, ModelName, Notation
 from .errors import CallError, Reason, TemplateError, Violation, invalid_request
 from .metrics import Metrics
 from .parameters import NO_PARAMETERS, Json, Parameters
-from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
+from .prompts import (
+    Message,
+    MessagePolicy,
+    PromptRef,
+    ResolvedPrompt,
+    ServedTemplate,
+    Template,
+    Tool,
+    ToolChoice,
+)
 from .rendering import Renderer
 from .templates.cache import TemplateCache
 from .values import Value
@@ -38,6 +47,7 @@ class Query(Value, frozen=True, kw_only=True):
     variables: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
     messages: tuple[Message, ...] = ()
+    message_policy: MessagePolicy = "append"
     parameters: Parameters = NO_PARAMETERS
     refresh: bool = False
     alias: str | None = None
@@ -76,6 +86,22 @@ class Resolver:
         self._metrics = metrics
         self._told: set[tuple[str, str, str]] = set()
 
+    @property
+    def aliases(self) -> Collection[str]:
+        """The names of the aliases."""
+        return self._aliases.keys()
+
+    def find_model(self, name: str) -> tuple[str | None, str | None]:
+        """Tell whether a name is an alias or a model: as the one or the other of the two returned.
+
+        What is no alias is a model only if it names a store or a provider. Raises ALIAS_UNKNOWN.
+        """
+        if name in self._aliases:
+            return name, None
+        if not self._notation.names_owner(name):
+            raise alias_unknown(name)
+        return None, name
+
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
         alias = self._find_alias(query.alias) if query.alias is not None else None
@@ -93,7 +119,7 @@ class Resolver:
             parameters = parameters.over(alias.parameters)
             variables = {**alias.variables, **variables}
         prompt = ResolvedPrompt(
-            messages=self._render(served, variables) + query.messages,
+            messages=_join(self._render(served, variables), query, template),
             model=choice.model,
             provider=choice.provider,
             parameters=parameters,
@@ -132,11 +158,7 @@ class Resolver:
     def _find_alias(self, name: str) -> Alias:
         alias = self._aliases.get(name)
         if alias is None:
-            raise CallError(
-                Reason.ALIAS_UNKNOWN,
-                f"alias: no alias {name!r} is configured",
-                metadata={"alias": name},
-            )
+            raise alias_unknown(name)
         return alias
 
     async def _fetch(
@@ -187,6 +209,28 @@ class Resolver:
                 "an alias and its template name different models",
                 extra={"alias": alias, "served": choice.model, "passed_over": choice.passed_over},
             )
+
+
+def alias_unknown(name: str) -> CallError:
+    """Return the error for an alias that is not configured."""
+    return CallError(
+        Reason.ALIAS_UNKNOWN,
+        f"alias: no alias {name!r} is configured",
+        metadata={"alias": name},
+    )
+
+
+def _join(
+    rendered: tuple[Message, ...], query: Query, template: Template | None
+) -> tuple[Message, ...]:
+    """Return the template's messages and, by the query's policy, the caller's after them."""
+    if template is not None and query.messages:
+        match query.message_policy:
+            case "ignore":
+                return rendered
+            case "without_user_turn" if any(each.role == "user" for each in rendered):
+                return rendered
+    return rendered + query.messages
 
 
 def _complete_ref(ref: PromptRef, alias: Alias) -> PromptRef:

@@ -3,7 +3,7 @@
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
 from prompt_resolver.show import show_prompt
 
-from .app import Doors
+from .doors import Addresses
 
 _PROMPT = "support/reply"
 _VARIABLES = {
@@ -15,7 +15,7 @@ _VARIABLES = {
 _TIMEOUT_S = 60.0
 
 
-async def show_tour(doors: Doors, *, token: str | None) -> None:
+async def show_tour(doors: Addresses, *, token: str | None) -> None:
     """Resolve and complete an example through the service's own gRPC door, and print all of it."""
     async with AsyncPromptResolverClient(str(doors.grpc), token=token) as client:
         try:
@@ -32,7 +32,7 @@ async def show_tour(doors: Doors, *, token: str | None) -> None:
     print(_next_steps(doors), flush=True)
 
 
-def _next_steps(doors: Doors) -> str:
+def _next_steps(doors: Addresses) -> str:
     address = doors.grpc
     at = "" if str(address) == "127.0.0.1:50051" else f" --address {address}"
     lines = [

@@ -10,10 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from prompt_resolver.errors import PromptResolverError, from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.entry.access import Access
+from prompt_resolver_server.entry.caller import Caller, Deadlines
+from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.rpc.access import Access
-from prompt_resolver_server.rpc.call import Caller, Deadlines
 from prompt_resolver_server.rpc.calls import Calls, Send
 from prompt_resolver_server.rpc.server import SERVICE, Listener
 from tests.support.calls import status_of
@@ -38,6 +39,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
         access=Access(master_key=None),
         gates={},
         deadlines=Deadlines(default_s=5, longest_s=5),
+        running=Running(),
         metrics=Metrics(CollectorRegistry(), version="test"),
     )
     handlers = {

@@ -14,11 +14,13 @@ from pathlib import Path
 import aiohttp
 
 from prompt_resolver import AsyncPromptResolverClient
-from prompt_resolver_server.app import Doors, serve
+from prompt_resolver_server.app import serve
+from prompt_resolver_server.doors import Addresses
 from prompt_resolver_server.settings import load_settings
 
 FREE_PORTS = {
     "PROMPT_RESOLVER_GRPC_ADDRESS": "127.0.0.1:0",
+    "PROMPT_RESOLVER_HTTP_ADDRESS": "127.0.0.1:0",
     "PROMPT_RESOLVER_ADMIN_ADDRESS": "127.0.0.1:0",
 }
 
@@ -31,6 +33,7 @@ class RunningService:
     address: str
     admin_grpc_address: str
     admin_url: str
+    http_url: str
 
     async def metrics(self) -> str:
         async with (
@@ -55,9 +58,9 @@ async def running_service(
     path = folder / "config.yaml"
     path.write_text(config)
     loaded = load_settings(path, {**FREE_PORTS, **(environ or {})})
-    ready: asyncio.Future[Doors] = asyncio.get_running_loop().create_future()
+    ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
 
-    async def on_ready(doors: Doors) -> None:
+    async def on_ready(doors: Addresses) -> None:
         ready.set_result(doors)
 
     task = asyncio.create_task(serve(loaded, version="test", on_ready=on_ready))
@@ -75,6 +78,7 @@ async def running_service(
                 address=str(doors.grpc),
                 admin_grpc_address=str(doors.admin_grpc or ""),
                 admin_url=f"http://{doors.admin}",
+                http_url=f"http://{doors.http}",
             )
     finally:
         task.cancel()
@@ -158,5 +162,6 @@ async def running_process(
                 address=process.address,
                 admin_grpc_address="",
                 admin_url=f"http://{process.door('admin')}",
+                http_url=f"http://{process.door('http')}",
             )
             yield running, process

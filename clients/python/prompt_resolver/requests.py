@@ -29,6 +29,8 @@ class ResolveOptions(TypedDict, total=False):
     """The model, as `<provider>/<model>`, in place of the template's."""
     messages: Sequence[pb.Message]
     """Messages that follow the template's."""
+    message_policy: pb.MessagePolicy.ValueType
+    """Whether they are used beside a template, such as `pb.MESSAGE_POLICY_IGNORE`."""
     placeholders: Mapping[str, pb.MessageList]
     """Messages for the template's placeholders, by their names."""
     parameters: pb.ModelParameters
@@ -62,6 +64,7 @@ def resolve_request(prompt_id: str, options: ResolveOptions) -> pb.ResolveReques
         variables=_struct(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
+        message_policy=options.get("message_policy", pb.MESSAGE_POLICY_UNSPECIFIED),
         placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
         refresh=options.get("refresh", False),
@@ -77,6 +80,7 @@ def complete_request(kind: type[_Request], prompt_id: str, options: CompleteOpti
         variables=_struct(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
+        message_policy=options.get("message_policy", pb.MESSAGE_POLICY_UNSPECIFIED),
         placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
         refresh=options.get("refresh", False),

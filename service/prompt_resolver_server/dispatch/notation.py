@@ -68,6 +68,13 @@ class Notation:
             return ModelName(store=store, prefix=first, model=rest)
         return ModelName(store=store, model=text)
 
+    def names_owner(self, text: str) -> bool:
+        """Tell whether a model string begins with a store that there is, or with a provider."""
+        first, slash, _ = text.partition("/")
+        if first in self._stores:
+            return True
+        return bool(slash) and self.provider_name(first) in self._providers
+
     def choose(
         self, *, requested: ModelName | None, alias: Alias | None, template: Template | None
     ) -> ModelChoice:

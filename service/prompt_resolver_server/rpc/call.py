@@ -1,26 +1,21 @@
-"""One call: let in, given its deadline, counted, and ended as whatever went wrong says.
-
-An exception that nobody foresaw becomes INTERNAL with a random id; its text goes nowhere, as nobody
-knows what is in it.
-"""
+"""One call: let in, given its deadline, counted, and ended as whatever went wrong says."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..answers import Credentials
-from ..errors import Reason, ResolverError, ServerError
-from ..logs import where
+from ..entry.access import Access, request_id
+from ..entry.admission import Gate
+from ..entry.caller import Caller, Deadlines
+from ..entry.faults import as_error
+from ..errors import ResolverError
 from ..metrics import CallMetrics
 from ..values import Value
-from .access import Access, request_id
-from .admission import Gate
 from .status import to_status
 
 _log = logging.getLogger(__name__)
@@ -33,20 +28,6 @@ _OF_THE_CALLER = frozenset(
 if TYPE_CHECKING:
     # Generic in the stubs alone.
     Context = grpc.aio.ServicerContext[bytes, bytes]
-
-
-class Caller(Value, frozen=True, kw_only=True):
-    """The one who calls: until when, on the event loop's clock, and with which keys of its own."""
-
-    deadline: float
-    credentials: Credentials
-
-
-class Deadlines(Value, frozen=True, kw_only=True):
-    """The deadline of calls that bring none, and the longest one there is, in seconds."""
-
-    default_s: float
-    longest_s: float
 
 
 class Method(Value, frozen=True, kw_only=True):
@@ -80,17 +61,13 @@ class Call:
         if (gate := self._method.gate) is not None:
             gate.enter()
             self._gate = gate
-        remaining_s = context.time_remaining()
-        if remaining_s is None:
-            remaining_s = deadlines.default_s
         return Caller(
-            deadline=now + min(remaining_s, deadlines.longest_s),
-            credentials=credentials,
+            deadline=deadlines.end(now, context.time_remaining()), credentials=credentials
         )
 
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
         """Tell the caller what went wrong, if it still listens."""
-        error = _as_error(exception, draining=draining)
+        error = as_error(exception, draining=draining)
         if error is None:
             # The caller is gone, or its deadline has passed: gRPC knows, and nobody listens.
             remaining_s = self._context.time_remaining()
@@ -127,29 +104,3 @@ class Call:
                 "details": error.metadata,
             },
         )
-
-
-def _as_error(exception: BaseException, *, draining: bool) -> ResolverError | None:
-    """Return what an exception is to the caller; None if the caller ended the call."""
-    match exception:
-        case ResolverError():
-            return exception
-        case asyncio.CancelledError() if draining:
-            return ServerError(Reason.DRAINING, "this server is shutting down")
-        case Exception():
-            error_id = secrets.token_hex(8)
-            _log.error(
-                "a fault of this server",
-                extra={
-                    "error_id": error_id,
-                    "type": type(exception).__name__,
-                    "where": where(exception),
-                },
-            )
-            return ServerError(
-                Reason.INTERNAL,
-                f"a fault of this server; its log tells more of {error_id}",
-                metadata={"error_id": error_id},
-            )
-        case _:
-            return None

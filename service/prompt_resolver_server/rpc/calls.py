@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from ..entry.access import Access
+from ..entry.admission import CallClass, Gate
+from ..entry.caller import Caller, Deadlines
+from ..entry.running import Running
 from ..errors import CallError, Reason, ServerError
 from ..metrics import Metrics
-from .access import Access
-from .admission import CallClass, Gate
-from .call import Call, Caller, Deadlines, Method
+from .call import Call, Method
 
 _Request = TypeVar("_Request", bound=Message)
 _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
@@ -54,7 +56,7 @@ class HandleStream(Protocol[_Request_contra]):
 
 
 class Calls:
-    """Wraps the methods of the services, and knows the calls that run.
+    """Wraps the methods of the services.
 
     Made inside of a running event loop.
     """
@@ -65,28 +67,15 @@ class Calls:
         access: Access,
         gates: Mapping[CallClass, Gate],
         deadlines: Deadlines,
+        running: Running,
         metrics: Metrics,
     ) -> None:
         self._access = access
         self._deadlines = deadlines
         self._loop = asyncio.get_running_loop()
-        self._draining = False
         self._gates = gates
         self._metrics = metrics
-        self._running: set[Call] = set()
-        self._quiet: asyncio.Event | None = None
-
-    async def idle(self) -> None:
-        """Wait until no call runs."""
-        if self._running:
-            self._quiet = self._quiet or asyncio.Event()
-            await self._quiet.wait()
-
-    def end_all(self) -> None:
-        """End the calls that still run, with DRAINING."""
-        self._draining = True
-        for call in self._running:
-            call.task.cancel()
+        self._running = running
 
     def unary(
         self,
@@ -114,7 +103,7 @@ class Calls:
                 metrics.sent()
                 return data
             except BaseException as exception:
-                await call.fail(exception, draining=self._draining)
+                await call.fail(exception, draining=self._running.draining)
                 raise
             finally:
                 self._end(call)
@@ -157,7 +146,7 @@ class Calls:
                 async with _ending_at(caller.deadline):
                     await handle(_parse(request_type, data), caller, send)
             except BaseException as exception:
-                await call.fail(exception, draining=self._draining)
+                await call.fail(exception, draining=self._running.draining)
                 raise
             finally:
                 self._end(call)
@@ -169,13 +158,11 @@ class Calls:
         assert task is not None
         call = Call(method, context, task)
         method.metrics.begin()
-        self._running.add(call)
+        self._running.add(task)
         return call
 
     def _end(self, call: Call) -> None:
-        self._running.discard(call)
-        if self._quiet is not None and not self._running:
-            self._quiet.set()
+        self._running.remove(call.task)
         call.end()
 
 

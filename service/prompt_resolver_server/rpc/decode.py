@@ -14,6 +14,7 @@ from ..prompts import (
     Media,
     MediaKind,
     Message,
+    MessagePolicy,
     Part,
     PromptRef,
     Reasoning,
@@ -40,6 +41,12 @@ _ROLES: dict[pb.Role.ValueType, Role] = {
     pb.ROLE_ASSISTANT: "assistant",
     pb.ROLE_TOOL: "tool",
 }
+_MESSAGE_POLICIES: dict[pb.MessagePolicy.ValueType, MessagePolicy] = {
+    pb.MESSAGE_POLICY_UNSPECIFIED: "append",
+    pb.MESSAGE_POLICY_APPEND: "append",
+    pb.MESSAGE_POLICY_WITHOUT_USER_TURN: "without_user_turn",
+    pb.MESSAGE_POLICY_IGNORE: "ignore",
+}
 
 
 def read_query(
@@ -52,6 +59,9 @@ def read_query(
         variables=read_plain(request.variables, "variables", Reason.VARIABLES_INVALID),
         model=_model(request.model) if request.HasField("model") else None,
         messages=_messages(request.messages) if request.messages else (),
+        message_policy=_message_policy(request.message_policy)
+        if request.message_policy
+        else "append",
         parameters=(
             read_parameters(request.parameters) if request.HasField("parameters") else NO_PARAMETERS
         ),
@@ -90,6 +100,13 @@ def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
         version=ref.version if selector == "version" else None,
         environment=ref.environment if selector == "environment" else None,
     )
+
+
+def _message_policy(value: pb.MessagePolicy.ValueType) -> MessagePolicy:
+    policy = _MESSAGE_POLICIES.get(value)
+    if policy is None:
+        raise invalid_request("message_policy", "expected a policy")
+    return policy
 
 
 def _messages(messages: Sequence[pb.Message]) -> tuple[Message, ...]:

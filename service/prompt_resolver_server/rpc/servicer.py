@@ -8,9 +8,9 @@ from google.protobuf.message import Message
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import Delta
+from ..entry.caller import Caller
 from ..errors import Reason, ServerError
 from ..resolver import Resolution, Resolver
-from .call import Caller
 from .calls import Send
 from .decode import CompleteRequest, read_query
 from .encode import write_resolved

@@ -235,7 +235,7 @@ def _list_without_effect(settings: Settings, values: dict[str, Json]) -> list[st
     names += [f"general_settings.{key}" for key in settings.general_settings.model_extra or {}]
     server = values.get("server")
     if isinstance(server, dict):
-        names += [f"server.{key}" for key in ("http_address", "state_dir") if server.get(key)]
+        names += [f"server.{key}" for key in ("state_dir",) if server.get(key)]
     seen: set[str] = set()
     for index, alias in enumerate(settings.model_list):
         if alias.model_name in seen:

@@ -93,7 +93,7 @@ class ServerSettings(_Block):
     grpc_address: str = "127.0.0.1:50051"
     """Where the gRPC door listens: `HOST:PORT`, port 0 for a free one, or `unix:/path`."""
     http_address: str = "127.0.0.1:4000"
-    """Where the OpenAI-compatible door listens; empty turns it off. Not served by this version."""
+    """Where the OpenAI-compatible door listens; empty turns it off."""
     admin_address: str = "127.0.0.1:9090"
     """Where metrics and probes are served over HTTP; empty turns it off."""
     admin_grpc_address: str = ""

@@ -71,6 +71,40 @@ ROLE_TOOL: Role.ValueType  # 5
 """The answer of a tool."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _MessagePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MessagePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MessagePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MESSAGE_POLICY_UNSPECIFIED: _MessagePolicy.ValueType  # 0
+    """The same as MESSAGE_POLICY_APPEND."""
+    MESSAGE_POLICY_APPEND: _MessagePolicy.ValueType  # 1
+    """They follow the template's messages."""
+    MESSAGE_POLICY_WITHOUT_USER_TURN: _MessagePolicy.ValueType  # 2
+    """They follow a template that has no user message, such as a bare system prompt, and are ignored
+    beside one that has.
+    """
+    MESSAGE_POLICY_IGNORE: _MessagePolicy.ValueType  # 3
+    """They are ignored."""
+
+class MessagePolicy(_MessagePolicy, metaclass=_MessagePolicyEnumTypeWrapper):
+    """What becomes of a request's messages beside a template. Where an alias without a prompt passes
+    messages through, they are used whatever this says.
+    """
+
+MESSAGE_POLICY_UNSPECIFIED: MessagePolicy.ValueType  # 0
+"""The same as MESSAGE_POLICY_APPEND."""
+MESSAGE_POLICY_APPEND: MessagePolicy.ValueType  # 1
+"""They follow the template's messages."""
+MESSAGE_POLICY_WITHOUT_USER_TURN: MessagePolicy.ValueType  # 2
+"""They follow a template that has no user message, such as a bare system prompt, and are ignored
+beside one that has.
+"""
+MESSAGE_POLICY_IGNORE: MessagePolicy.ValueType  # 3
+"""They are ignored."""
+Global___MessagePolicy: _TypeAlias = MessagePolicy  # noqa: Y015
+
 class _CacheResult:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -218,6 +252,7 @@ class ResolveRequest(_message.Message):
     REFRESH_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PLACEHOLDERS_FIELD_NUMBER: _builtins.int
+    MESSAGE_POLICY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, in the notation `<provider>/<model>`. Wins over the template's and the alias' model.
     Unset leaves the choice to them. A name without a provider belongs to the template's provider,
@@ -231,6 +266,8 @@ class ResolveRequest(_message.Message):
     """A `model_name` of the configured `model_list`: its prompt, variables, model and parameters serve
     where the request has none. Unset means no alias. Must not be empty.
     """
+    message_policy: Global___MessagePolicy.ValueType
+    """Whether `messages` are used beside a template. Unset means that they are."""
     @_builtins.property
     def prompt(self) -> Global___PromptRef:
         """The prompt. May be unset only where `alias` names one that has a prompt of its own."""
@@ -273,10 +310,11 @@ class ResolveRequest(_message.Message):
         refresh: _builtins.bool = ...,
         alias: _builtins.str | None = ...,
         placeholders: _abc.Mapping[_builtins.str, Global___MessageList] | None = ...,
+        message_policy: Global___MessagePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "model", b"model", "parameters", b"parameters", "prompt", b"prompt", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "messages", b"messages", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "message_policy", b"message_policy", "messages", b"messages", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alias: _TypeAlias = _typing.Literal["alias"]  # noqa: Y015
     _WhichOneofArgType__alias: _TypeAlias = _typing.Literal["_alias", b"_alias"]  # noqa: Y015
@@ -404,6 +442,7 @@ class CompleteRequest(_message.Message):
     INCLUDE_RESOLVED_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PLACEHOLDERS_FIELD_NUMBER: _builtins.int
+    MESSAGE_POLICY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, in the notation `<provider>/<model>`; see `ResolveRequest.model`."""
     refresh: _builtins.bool
@@ -412,6 +451,8 @@ class CompleteRequest(_message.Message):
     """Whether the response should also carry the rendered prompt."""
     alias: _builtins.str
     """A `model_name` of the configured `model_list`; see `ResolveRequest.alias`."""
+    message_policy: Global___MessagePolicy.ValueType
+    """Whether `messages` are used beside a template; see `ResolveRequest.message_policy`."""
     @_builtins.property
     def prompt(self) -> Global___PromptRef:
         """The prompt; see `ResolveRequest.prompt`."""
@@ -461,10 +502,11 @@ class CompleteRequest(_message.Message):
         include_resolved: _builtins.bool = ...,
         alias: _builtins.str | None = ...,
         placeholders: _abc.Mapping[_builtins.str, Global___MessageList] | None = ...,
+        message_policy: Global___MessagePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "model", b"model", "parameters", b"parameters", "prompt", b"prompt", "tool_choice", b"tool_choice", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "include_resolved", b"include_resolved", "messages", b"messages", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "tool_choice", b"tool_choice", "tools", b"tools", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "include_resolved", b"include_resolved", "message_policy", b"message_policy", "messages", b"messages", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "tool_choice", b"tool_choice", "tools", b"tools", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alias: _TypeAlias = _typing.Literal["alias"]  # noqa: Y015
     _WhichOneofArgType__alias: _TypeAlias = _typing.Literal["_alias", b"_alias"]  # noqa: Y015
@@ -624,6 +666,7 @@ class CompleteStreamRequest(_message.Message):
     INCLUDE_RESOLVED_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
     PLACEHOLDERS_FIELD_NUMBER: _builtins.int
+    MESSAGE_POLICY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, in the notation `<provider>/<model>`; see `ResolveRequest.model`."""
     refresh: _builtins.bool
@@ -632,6 +675,8 @@ class CompleteStreamRequest(_message.Message):
     """Whether `Started` should also carry the rendered prompt."""
     alias: _builtins.str
     """A `model_name` of the configured `model_list`; see `ResolveRequest.alias`."""
+    message_policy: Global___MessagePolicy.ValueType
+    """Whether `messages` are used beside a template; see `ResolveRequest.message_policy`."""
     @_builtins.property
     def prompt(self) -> Global___PromptRef:
         """The prompt; see `ResolveRequest.prompt`."""
@@ -679,10 +724,11 @@ class CompleteStreamRequest(_message.Message):
         include_resolved: _builtins.bool = ...,
         alias: _builtins.str | None = ...,
         placeholders: _abc.Mapping[_builtins.str, Global___MessageList] | None = ...,
+        message_policy: Global___MessagePolicy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "model", b"model", "parameters", b"parameters", "prompt", b"prompt", "tool_choice", b"tool_choice", "variables", b"variables"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "include_resolved", b"include_resolved", "messages", b"messages", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "tool_choice", b"tool_choice", "tools", b"tools", "variables", b"variables"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alias", b"_alias", "_model", b"_model", "alias", b"alias", "include_resolved", b"include_resolved", "message_policy", b"message_policy", "messages", b"messages", "metadata", b"metadata", "model", b"model", "parameters", b"parameters", "placeholders", b"placeholders", "prompt", b"prompt", "refresh", b"refresh", "tool_choice", b"tool_choice", "tools", b"tools", "variables", b"variables"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alias: _TypeAlias = _typing.Literal["alias"]  # noqa: Y015
     _WhichOneofArgType__alias: _TypeAlias = _typing.Literal["_alias", b"_alias"]  # noqa: Y015

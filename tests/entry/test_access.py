@@ -10,8 +10,8 @@ from grpc_health.v1 import health_pb2
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.answers import Credentials
+from prompt_resolver_server.entry.access import Access
 from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.rpc.access import Access
 from prompt_resolver_server.settings import ConfigError
 from prompt_resolver_server.settings.secrets import FixedSecret
 from tests.support.calls import failure, status_of

@@ -1,0 +1,207 @@
+"""The doors of a running service: where it listens, and what stands behind each of them."""
+
+import asyncio
+import os
+import socket
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from .entry.access import Access
+from .entry.admission import make_gates
+from .entry.caller import Deadlines
+from .entry.running import Running
+from .http.admin import admin_routes
+from .http.calls import HttpCalls
+from .http.chat import chat_routes
+from .http.listener import HttpListener
+from .metrics import Metrics
+from .resolver import Resolver
+from .rpc.calls import Calls
+from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
+from .settings import Loaded
+from .settings.address import Address, parse_address
+from .sockets import SocketFile
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running service listens; None for a door that is closed."""
+
+    grpc: Address
+    http: Address | None
+    admin: Address | None
+    admin_grpc: Address | None
+
+    @property
+    def ready_line(self) -> str:
+        """The line that `serve` prints."""
+        line = f"ready grpc={self.grpc} http={self.http or 'off'} admin={self.admin or 'off'}"
+        return f"{line} admin_grpc={self.admin_grpc}" if self.admin_grpc else line
+
+
+class Doors:
+    """All doors of one service, opened and closed together.
+
+    What they hold is released with the stack.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        resolver: Resolver,
+        metrics: Metrics,
+        running: Running,
+        stack: AsyncExitStack,
+    ) -> None:
+        self._loaded = loaded
+        self._resolver = resolver
+        self._metrics = metrics
+        self._running = running
+        self._stack = stack
+        self._grpc: list[Listener] = []
+        self._http: HttpListener | None = None
+        self._access = Access(
+            master_key=loaded.settings.general_settings.master_key,
+            callers={name: row.token for name, row in loaded.settings.callers.items()},
+        )
+        settings = loaded.settings.server
+        self._gates = make_gates(
+            {
+                "resolve": settings.max_resolves,
+                "complete": settings.max_completions,
+                "stream": settings.max_streams,
+            },
+            metrics,
+        )
+        self._deadlines = Deadlines(
+            default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
+        )
+
+    async def open(self) -> Addresses:
+        """Open every door that is configured. Raises `ConfigError` where one cannot be opened."""
+        admin = await self._open_admin()
+        http = await self._open_http()
+        calls = Calls(
+            access=self._access,
+            gates=self._gates,
+            deadlines=self._deadlines,
+            running=self._running,
+            metrics=self._metrics,
+        )
+        grpc = self._bind_data(calls)
+        admin_grpc = self._bind_admin_grpc(calls)
+        for listener in self._grpc:
+            await listener.start()
+        return Addresses(grpc, http, admin, admin_grpc)
+
+    async def close(self, grace_s: float) -> None:
+        """Let no new call in, and end those that run once the time given is over."""
+        if self._http is not None:
+            await self._http.close()
+        await asyncio.gather(*(listener.stop(grace_s) for listener in self._grpc))
+
+    async def _open_admin(self) -> Address | None:
+        text = self._loaded.settings.server.admin_address
+        if not text:
+            return None
+        routes = admin_routes(
+            registry=self._metrics.registry, is_ready=lambda: not self._running.refusing
+        )
+        return await self._open("admin_address", HttpListener(routes), text)
+
+    async def _open_http(self) -> Address | None:
+        settings = self._loaded.settings.server
+        if not settings.http_address:
+            return None
+        self._check_protection("http_address", parse_address(settings.http_address, unix=False))
+        calls = HttpCalls(
+            access=self._access,
+            gates=self._gates,
+            deadlines=self._deadlines,
+            running=self._running,
+            metrics=self._metrics,
+        )
+        self._http = HttpListener(
+            chat_routes(calls, self._resolver), max_body_bytes=settings.max_message_bytes
+        )
+        return await self._open("http_address", self._http, settings.http_address)
+
+    async def _open(self, key: str, listener: HttpListener, text: str) -> Address:
+        address = parse_address(text, unix=False)
+        self._stack.push_async_callback(listener.aclose)
+        try:
+            port = await listener.start(address.host.strip("[]"), address.port)
+        except OSError as error:
+            raise self._cannot_listen(key, error) from None
+        return Address(address.host, port)
+
+    def _bind_data(self, calls: Calls) -> Address:
+        settings = self._loaded.settings.server
+        address = parse_address(settings.grpc_address, unix=True)
+        self._check_protection("grpc_address", address)
+        reflected = address.is_local if settings.reflection is None else settings.reflection
+        listener = Listener(
+            SERVICE,
+            data_handlers(calls, self._resolver),
+            max_message_bytes=settings.max_message_bytes,
+            with_reflection=reflected,
+        )
+        return self._bind("grpc_address", listener, address)
+
+    def _bind_admin_grpc(self, calls: Calls) -> Address | None:
+        settings = self._loaded.settings.server
+        if not settings.admin_grpc_address:
+            return None
+        address = parse_address(settings.admin_grpc_address, unix=True)
+        listener = Listener(
+            ADMIN_SERVICE,
+            admin_handlers(calls),
+            max_message_bytes=settings.max_message_bytes,
+            with_reflection=address.is_local,
+        )
+        return self._bind("admin_grpc_address", listener, address)
+
+    def _bind(self, key: str, listener: Listener, address: Address) -> Address:
+        self._grpc.append(listener)
+        try:
+            if address.path:
+                file = SocketFile(address.path)
+                self._stack.callback(file.release)
+                with file.binding(int(self._loaded.settings.server.unix_socket_mode, 8)):
+                    listener.bind(str(address))
+                return address
+            # gRPC's own failure is a page of text on standard error.
+            _probe(address)
+            return Address(address.host, listener.bind(str(address)))
+        except OSError as error:
+            raise self._cannot_listen(key, error) from None
+
+    def _check_protection(self, key: str, address: Address) -> None:
+        """Refuse a data door that anybody could reach and everybody could use."""
+        settings = self._loaded.settings
+        protected = bool(settings.callers) or settings.general_settings.master_key is not None
+        if not (address.is_local or protected or settings.server.insecure):
+            raise self._loaded.fault(
+                ("server", key),
+                "expected general_settings.master_key, callers, or insecure: true beyond loopback",
+            )
+
+    def _cannot_listen(self, key: str, error: OSError) -> Exception:
+        address = getattr(self._loaded.settings.server, key)
+        # A host that is not known has a number of another kind.
+        number = error.errno or 0
+        cause = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
+        return self._loaded.fault(
+            ("server", key), f"expected a free address, got {address}: {cause}"
+        )
+
+
+def _probe(address: Address) -> None:
+    host = address.host.strip("[]")
+    family, kind, protocol, _, target = socket.getaddrinfo(
+        host, address.port, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(target)

@@ -1,0 +1,70 @@
+"""Builds the engine behind all doors: stores, cache, providers and aliases become a `Resolver`."""
+
+import ssl
+from contextlib import AsyncExitStack
+
+from .assembly import ProviderFactory, build_alias_providers, build_aliases, build_sources
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.notation import Notation
+from .metrics import Metrics
+from .providers.aiohttp_transport import AiohttpTransport
+from .providers.direct_transport import DirectTransport
+from .providers.routed_transport import RoutedTransport
+from .rendering import Renderer
+from .resolver import Resolver
+from .settings import Loaded
+from .templates.cache import CacheLimits, TemplateCache
+
+
+def build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStack) -> Resolver:
+    """Return the resolver of a configuration, inside of a running event loop.
+
+    What it holds open is closed with the stack. Raises `ConfigError` for what cannot be built.
+    """
+    tls = _build_tls(loaded)
+    sources, default_store = build_sources(loaded, tls)
+    cache = loaded.settings.cache
+    templates = TemplateCache(
+        sources=sources,
+        default_store=default_store,
+        metrics=metrics,
+        limits=CacheLimits(
+            max_entries=cache.max_entries,
+            max_bytes=cache.max_bytes,
+            negative_ttl_s=cache.negative_ttl_s,
+        ),
+    )
+    stack.push_async_callback(templates.aclose)
+    find_proxy = loaded.environment.proxy_for
+    transport = RoutedTransport(
+        direct=DirectTransport(tls=tls),
+        proxied=AiohttpTransport(tls=tls, find_proxy=find_proxy),
+        find_proxy=find_proxy,
+    )
+    stack.push_async_callback(transport.aclose)
+    factory = ProviderFactory(loaded, transport)
+    providers = factory.make_all()
+    notation = Notation(stores=sources, providers=providers)
+    aliases = build_aliases(loaded, notation)
+    return Resolver(
+        templates=templates,
+        renderer=Renderer(),
+        notation=notation,
+        aliases=aliases,
+        dispatcher=Dispatcher(
+            providers=providers,
+            alias_providers=build_alias_providers(loaded, notation, aliases, factory),
+            metrics=metrics,
+        ),
+        metrics=metrics,
+    )
+
+
+def _build_tls(loaded: Loaded) -> ssl.SSLContext:
+    ca_file = loaded.settings.server.ca_file
+    try:
+        return ssl.create_default_context(cafile=loaded.folder / ca_file if ca_file else None)
+    except OSError:
+        raise loaded.fault(
+            ("server", "ca_file"), "expected a readable file of certificates"
+        ) from None

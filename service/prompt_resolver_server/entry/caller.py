@@ -1,0 +1,22 @@
+"""The one who calls, and until when."""
+
+from ..answers import Credentials
+from ..values import Value
+
+
+class Caller(Value, frozen=True, kw_only=True):
+    """The one who calls: until when, on the event loop's clock, and with which keys of its own."""
+
+    deadline: float
+    credentials: Credentials
+
+
+class Deadlines(Value, frozen=True, kw_only=True):
+    """The deadline of calls that bring none, and the longest one there is, in seconds."""
+
+    default_s: float
+    longest_s: float
+
+    def end(self, now: float, asked_s: float | None) -> float:
+        """Return when a call has to end that begins now and may take as long as it asks."""
+        return now + min(self.default_s if asked_s is None else asked_s, self.longest_s)

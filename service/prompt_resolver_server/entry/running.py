@@ -1,0 +1,43 @@
+"""The calls that run, whichever door they came through."""
+
+import asyncio
+from typing import Any
+
+
+class Running:
+    """The tasks of the calls that run, and whether more may come.
+
+    `refusing` tells that no more may; `draining` that those that were left have been cut off.
+    """
+
+    def __init__(self) -> None:
+        self.refusing = False
+        self.draining = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._quiet: asyncio.Event | None = None
+
+    def add(self, task: asyncio.Task[Any]) -> None:
+        """Note a call that begins."""
+        self._tasks.add(task)
+
+    def remove(self, task: asyncio.Task[Any]) -> None:
+        """Note a call that has ended."""
+        self._tasks.discard(task)
+        if self._quiet is not None and not self._tasks:
+            self._quiet.set()
+
+    def refuse(self) -> None:
+        """Let no more calls in: the service is shutting down."""
+        self.refusing = True
+
+    async def idle(self) -> None:
+        """Wait until no call runs."""
+        if self._tasks:
+            self._quiet = self._quiet or asyncio.Event()
+            await self._quiet.wait()
+
+    def end_all(self) -> None:
+        """End the calls that still run, with DRAINING."""
+        self.draining = True
+        for task in self._tasks:
+            task.cancel()

@@ -1,0 +1,207 @@
+"""What happens to every HTTP call of a data door, whatever its route.
+
+It is counted, admitted, read and given its deadline, and whatever goes wrong becomes an answer of
+the route's own form. The request's headers say who calls, with which keys, until when and under
+which id; the door has no logic beyond that.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from ..entry.access import Access
+from ..entry.admission import CallClass, Gate
+from ..entry.caller import Caller, Deadlines
+from ..entry.faults import as_error
+from ..entry.running import Running
+from ..errors import CallError, Reason, ResolverError, ServerError
+from ..metrics import Metrics
+from .headers import error_headers, read_deadline, read_request_id, read_trace_id
+from .status import status_of
+
+_log = logging.getLogger(__name__)
+
+# What ends a stream that goes wrong, if its reader takes it.
+_LAST_WORDS_S = 2.0
+_SERVER = {"Server": "prompt-resolver"}
+
+
+class ErrorForm(Protocol):
+    """How one API tells its errors."""
+
+    def body(self, error: ResolverError) -> bytes:
+        """Return an error as a JSON document."""
+        ...
+
+    def event(self, error: ResolverError) -> bytes:
+        """Return an error as what a stream ends in."""
+        ...
+
+
+class HttpCall:
+    """One call that runs."""
+
+    def __init__(self, request: web.Request, gates: Mapping[CallClass, Gate]) -> None:
+        self.request = request
+        self.request_id = read_request_id(request.headers)
+        self.caller_name = ""
+        self.stream: web.StreamResponse | None = None
+        self._gates = gates
+        self._gate: Gate | None = None
+
+    def enter(self, call_class: CallClass) -> None:
+        """Count as a call of this class. Raises OVERLOADED where too many run."""
+        gate = self._gates[call_class]
+        gate.enter()
+        self._gate = gate
+
+    def leave(self) -> None:
+        """Count no longer."""
+        if self._gate is not None:
+            self._gate.leave()
+            self._gate = None
+
+    async def read(self) -> bytes:
+        """Return the request's body. Raises REQUEST_TOO_LARGE."""
+        try:
+            return await self.request.read()
+        except web.HTTPRequestEntityTooLarge as error:
+            limit = self.request.app._client_max_size  # noqa: SLF001  # there is no other way
+            raise CallError(
+                Reason.REQUEST_TOO_LARGE, f"expected at most {limit} bytes in a request"
+            ) from error
+
+    async def begin_stream(self, headers: Mapping[str, str]) -> None:
+        """Begin to answer with events."""
+        stream = web.StreamResponse(headers={**_SERVER, "x-request-id": self.request_id, **headers})
+        await stream.prepare(self.request)
+        self.stream = stream
+
+    async def send(self, events: bytes) -> None:
+        """Send some events, and return when more may follow."""
+        assert self.stream is not None
+        try:
+            await self.stream.write(events)
+        except ConnectionError:
+            # The caller is gone: a write may fail before the call is cancelled.
+            raise asyncio.CancelledError from None
+
+
+Handle = Callable[[HttpCall, Caller], Awaitable[web.StreamResponse]]
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class HttpCalls:
+    """Wraps the handlers of the data routes. Made inside of a running event loop."""
+
+    def __init__(
+        self,
+        *,
+        access: Access,
+        gates: Mapping[CallClass, Gate],
+        deadlines: Deadlines,
+        running: Running,
+        metrics: Metrics,
+    ) -> None:
+        self._access = access
+        self._gates = gates
+        self._deadlines = deadlines
+        self._running = running
+        self._metrics = metrics
+        self._loop = asyncio.get_running_loop()
+
+    def wrap(self, route: str, handle: Handle, form: ErrorForm) -> _Handler:
+        """Return the handler of a route, whose name counts in the metrics."""
+        metrics = self._metrics.for_route(route)
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter()
+            task = asyncio.current_task(self._loop)
+            assert task is not None
+            call = HttpCall(request, self._gates)
+            self._running.add(task)
+            status = 499
+            try:
+                response = await self._serve(call, handle)
+                status = response.status
+                if not response.prepared:
+                    response.headers.update(_SERVER, **{"x-request-id": call.request_id})
+            except BaseException as exception:
+                error = as_error(exception, draining=self._running.draining)
+                if error is None:
+                    raise
+                status = status_of(error)
+                self._log_failure(route, call, error, status)
+                response = await self._tell(call, error, form)
+            finally:
+                call.leave()
+                self._running.remove(task)
+                metrics.end(status, time.perf_counter() - started)
+            return response
+
+        return handler
+
+    async def _serve(self, call: HttpCall, handle: Handle) -> web.StreamResponse:
+        if self._running.refusing:
+            raise ServerError(Reason.DRAINING, "this server is shutting down")
+        headers = call.request.headers
+        credentials = self._access.admit((name.lower(), value) for name, value in headers.items())
+        call.caller_name = credentials.caller
+        deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
+        try:
+            # A caller that sends or reads nothing holds its call no longer than its deadline.
+            async with asyncio.timeout_at(deadline):
+                return await handle(call, Caller(deadline=deadline, credentials=credentials))
+        except TimeoutError:
+            raise ServerError(
+                Reason.DEADLINE,
+                "the deadline passed while the caller did not send or read",
+                metadata={"phase": "send", "attempts": "1"},
+            ) from None
+
+    async def _tell(
+        self, call: HttpCall, error: ResolverError, form: ErrorForm
+    ) -> web.StreamResponse:
+        if call.stream is None:
+            response = web.Response(
+                status=status_of(error),
+                body=form.body(error),
+                headers={
+                    **_SERVER,
+                    "Content-Type": "application/json",
+                    "x-request-id": call.request_id,
+                    **error_headers(error),
+                },
+            )
+            if error.reason is Reason.DRAINING:
+                response.force_close()
+            return response
+        # What has begun with 200 must not end as if all were well: the connection is cut, so that
+        # those notice as well who read no events.
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await call.stream.write(form.event(error))
+        except (TimeoutError, ConnectionError):
+            pass
+        if call.request.transport is not None:
+            call.request.transport.close()
+        return call.stream
+
+    def _log_failure(self, route: str, call: HttpCall, error: ResolverError, status: int) -> None:
+        _log.log(
+            logging.INFO if status < 500 else logging.WARNING,
+            "a call failed",
+            extra={
+                "method": route,
+                "code": status,
+                "reason": str(error.reason),
+                "caller": call.caller_name,
+                "request_id": call.request_id,
+                "trace_id": read_trace_id(call.request.headers),
+                "details": error.metadata,
+            },
+        )

@@ -1,0 +1,122 @@
+"""OpenAI's chat API: `/v1/chat/completions` and `/v1/models`, also without `/v1`."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from ..answers import Delta
+from ..entry.caller import Caller
+from ..json_codec import encode_json
+from ..parameters import Json
+from ..resolver import Resolution, Resolver, alias_unknown
+from .calls import HttpCall, HttpCalls
+from .chat_answer import ChunkWriter, write_answer
+from .chat_request import ChatRequest, read_request
+from .fields import read_document
+from .headers import answered_headers, resolved_headers
+from .openai_errors import OpenAIErrors
+
+_log = logging.getLogger(__name__)
+
+_JSON = {"Content-Type": "application/json"}
+_EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
+
+
+def chat_routes(calls: HttpCalls, resolver: Resolver) -> Sequence[web.RouteDef]:
+    """Return the routes of the API, inside of a running event loop."""
+    api, errors = ChatApi(resolver), OpenAIErrors()
+    complete = calls.wrap("chat.completions", api.complete, errors)
+    list_models = calls.wrap("models", api.list_models, errors)
+    get_model = calls.wrap("models", api.get_model, errors)
+    routes = []
+    for prefix in ("/v1", ""):
+        routes += [
+            web.post(f"{prefix}/chat/completions", complete),
+            web.get(f"{prefix}/models", list_models),
+            web.get(f"{prefix}/models/{{name:.+}}", get_model),
+        ]
+    return routes
+
+
+class ChatApi:
+    """Answers the API's calls by a `Resolver`."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self._loop = asyncio.get_running_loop()
+        self._since = int(time.time())
+
+    async def complete(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
+        """Answer a chat: whole, or as it arrives."""
+        document = read_document(await call.read())
+        request = read_request(document, self._resolver, caller, now=self._loop.time())
+        call.enter("stream" if request.stream else "complete")
+        resolution = await self._resolver.resolve(request.query)
+        _log_labels(request, resolution, call)
+        if request.stream:
+            return await self._stream(call, request, resolution)
+        answer, dispatch = await self._resolver.complete(resolution)
+        return web.Response(
+            body=write_answer(answer, request.name),
+            headers={
+                **_JSON,
+                **resolved_headers(resolution.prompt),
+                **answered_headers(answer.finish, dispatch),
+            },
+        )
+
+    async def _stream(
+        self, call: HttpCall, request: ChatRequest, resolution: Resolution
+    ) -> web.StreamResponse:
+        writer = ChunkWriter(request.name, with_usage=request.with_usage)
+
+        async def emit(deltas: Sequence[Delta]) -> None:
+            if call.stream is None:
+                await call.begin_stream({**_EVENTS, **resolved_headers(resolution.prompt)})
+            await call.send(writer.deltas(deltas))
+
+        finish, _ = await self._resolver.stream(resolution, emit)
+        await call.send(writer.finish(finish))
+        assert call.stream is not None
+        return call.stream
+
+    async def list_models(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
+        """List the aliases, which are the models of this API."""
+        models: list[Json] = [self._model(name) for name in self._resolver.aliases]
+        return _respond({"object": "list", "data": models})
+
+    async def get_model(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
+        """Tell of one alias."""
+        name = call.request.match_info["name"]
+        if name not in self._resolver.aliases:
+            raise alias_unknown(name)
+        return _respond(self._model(name))
+
+    def _model(self, name: str) -> dict[str, Json]:
+        return {
+            "id": name,
+            "object": "model",
+            "created": self._since,
+            "owned_by": "prompt-resolver",
+        }
+
+
+def _respond(document: Json) -> web.Response:
+    return web.Response(body=encode_json(document), headers=_JSON)
+
+
+def _log_labels(request: ChatRequest, resolution: Resolution, call: HttpCall) -> None:
+    if request.labels:
+        _log.info(
+            "a completion begins",
+            extra={
+                "prompt": request.query.prompt.id,
+                "alias": request.query.alias,
+                "provider": resolution.prompt.provider,
+                "request_id": call.request_id,
+                "labels": dict(request.labels),
+            },
+        )

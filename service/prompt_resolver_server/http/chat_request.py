@@ -1,0 +1,191 @@
+"""Requests of OpenAI's chat API, with LiteLLM's keys for prompts, read into queries."""
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from ..entry.caller import Caller
+from ..errors import CallError, Reason, Violation, invalid_request
+from ..parameters import Json, Parameters, refusal
+from ..prompts import MessagePolicy, PromptRef
+from ..resolver import Query, Resolver
+from ..templates.fields import FieldError, read_parameters
+from ..values import Value
+from .chat_messages import read_messages, read_tool_choice, read_tools, unsupported
+from .fields import as_mapping, read_flag, read_text, unexpected
+
+_PARAMETERS = (
+    *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),
+    *("seed", "reasoning_effort", "response_format"),
+)
+_READ_HERE = frozenset(
+    {
+        *_PARAMETERS,
+        *("model", "messages", "tools", "tool_choice", "parallel_tool_calls", "top_k", "n"),
+        *("max_completion_tokens", "stream", "stream_options", "metadata", "timeout"),
+        *("prompt_id", "prompt_variables", "prompt_version", "prompt_label"),
+        *("prompt_environment", "append_messages"),
+        # Asked for by whom they do not concern: what a caller sets wins here in any case.
+        *("ignore_prompt_manager_model", "ignore_prompt_manager_optional_params"),
+    }
+)
+# What an answer of this door has no place for, beside the value that asks for nothing.
+_NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "audio": (),
+}
+_KEYS_IN_HEADERS = {
+    "api_key": "x-provider-key-<provider>",
+    "humanloop_api_key": "x-prompt-store-key",
+}
+
+
+class ChatRequest(Value, frozen=True, kw_only=True):
+    """A request: what it asks, and how it wants the answer.
+
+    `name` is the model as the caller named it, `labels` are for the log.
+    """
+
+    query: Query
+    name: str
+    stream: bool
+    with_usage: bool
+    labels: Mapping[str, str]
+
+
+def read_request(
+    document: Mapping[str, Json], resolver: Resolver, caller: Caller, *, now: float
+) -> ChatRequest:
+    """Return what a request asks. Raises `CallError`."""
+    _refuse_what_is_not_carried(document)
+    name = read_text(document, "model")
+    alias, model = resolver.find_model(name) if name is not None else (None, None)
+    query = Query(
+        prompt=_prompt_ref(document),
+        deadline=_deadline(document, caller.deadline, now),
+        variables=_variables(document),
+        model=model,
+        messages=read_messages(document.get("messages")),
+        message_policy=_message_policy(document),
+        parameters=_parameters(document),
+        alias=alias,
+        tools=read_tools(document.get("tools")),
+        tool_choice=read_tool_choice(document.get("tool_choice")),
+        credentials=caller.credentials,
+    )
+    options = document.get("stream_options")
+    return ChatRequest(
+        query=query,
+        name=name or "",
+        stream=read_flag(document, "stream") or False,
+        with_usage=options is not None
+        and bool(read_flag(as_mapping(options, "stream_options"), "include_usage")),
+        labels=_labels(document),
+    )
+
+
+def _refuse_what_is_not_carried(document: Mapping[str, Json]) -> None:
+    if document.get("n") not in (None, 1):
+        raise unsupported("n", "expected 1, as a call is for one answer")
+    for name, harmless in _NOT_CARRIED.items():
+        value = document.get(name)
+        if value is not None and value not in harmless:
+            raise unsupported(name, "not carried by this door")
+
+
+def _prompt_ref(document: Mapping[str, Json]) -> PromptRef:
+    version = document.get("prompt_version")
+    if type(version) is int:
+        version = str(version)
+    if version is not None and (not isinstance(version, str) or not version):
+        raise _selector("prompt_version", "expected a version's name or number")
+    label = read_text(document, "prompt_label")
+    environment = read_text(document, "prompt_environment")
+    if label and environment and label != environment:
+        raise _selector("prompt_label", "expected no other environment than prompt_environment")
+    environment = environment or label
+    if version and environment:
+        raise _selector("prompt_version", "expected a version or an environment, got both")
+    return PromptRef(
+        id=read_text(document, "prompt_id") or "", version=version, environment=environment
+    )
+
+
+def _selector(path: str, expected: str) -> CallError:
+    return CallError(
+        Reason.SELECTOR_INVALID, f"{path}: {expected}", violations=(Violation(path, expected),)
+    )
+
+
+def _variables(document: Mapping[str, Json]) -> Mapping[str, Json]:
+    value = document.get("prompt_variables")
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise CallError(
+            Reason.VARIABLES_INVALID,
+            "prompt_variables: expected an object of variables by name",
+            violations=(Violation("prompt_variables", "expected an object"),),
+        )
+    return value
+
+
+def _message_policy(document: Mapping[str, Json]) -> MessagePolicy:
+    match read_flag(document, "append_messages"):
+        case True:
+            return "append"
+        case False:
+            return "ignore"
+        case None:
+            return "without_user_turn"
+
+
+def _parameters(document: Mapping[str, Json]) -> Parameters:
+    given: dict[str, Json] = {name: document[name] for name in _PARAMETERS if name in document}
+    if (limit := document.get("max_completion_tokens")) is not None:
+        given["max_tokens"] = limit
+    extra: dict[str, Json] = {
+        name: value
+        for name, value in document.items()
+        if name not in _READ_HERE and name not in _NOT_CARRIED and value is not None
+    }
+    for name in extra:
+        if name in _KEYS_IN_HEADERS:
+            raise unsupported(name, f"expected as the header {_KEYS_IN_HEADERS[name]}")
+        if problem := refusal(name):
+            raise unsupported(name, f"refused, as it {problem}")
+    if extra:
+        given["other"] = extra
+    try:
+        parameters = read_parameters(given)
+    except FieldError as error:
+        path = ".".join(map(str, error.path)).removeprefix("other.")
+        raise unsupported(path, error.problem) from None
+    top_k, parallel = document.get("top_k"), read_flag(document, "parallel_tool_calls")
+    if top_k is None and parallel is None:
+        return parameters
+    if isinstance(top_k, bool) or not isinstance(top_k, int | None) or (top_k or 1) < 1:
+        raise unsupported("top_k", "expected a whole number from 1")
+    return replace(parameters, top_k=top_k, parallel_tool_calls=parallel)
+
+
+def _deadline(document: Mapping[str, Json], deadline: float, now: float) -> float:
+    timeout = document.get("timeout")
+    if timeout is None:
+        return deadline
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise invalid_request("timeout", "expected a number of seconds above 0")
+    return min(deadline, now + timeout)
+
+
+def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:
+    value = document.get("metadata")
+    if value is None:
+        return {}
+    labels = as_mapping(value, "metadata")
+    for name, label in labels.items():
+        if not isinstance(label, str):
+            raise unexpected(f"metadata.{name}", "text", label)
+    return {name: label for name, label in labels.items() if isinstance(label, str)}

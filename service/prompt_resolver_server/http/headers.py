@@ -1,0 +1,104 @@
+"""What travels in headers: of a request who, until when and under which id; of an answer what ran.
+
+A request may say `x-request-id`, `traceparent`, and how long it may take as `x-request-timeout-ms`,
+or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
+"""
+
+import math
+import re
+import secrets
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from ..answers import Dispatch, Finish
+from ..errors import ResolverError, invalid_request
+from ..prompts import ResolvedPrompt, ServedTemplate
+from .status import may_try_again
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}
+
+# What a header's value may have in it as it is.
+_PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
+
+# Names of prompts and paths may be long; a proxy may refuse headers of more than 4 KiB.
+_MAX_VALUE = 512
+
+
+def read_request_id(headers: Mapping[str, str]) -> str:
+    """Return the id that the caller gave the call, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def read_trace_id(headers: Mapping[str, str]) -> str:
+    """Return the id of the trace that the call is part of; empty if it is part of none."""
+    match = _TRACE_PARENT.fullmatch(headers.get("traceparent", ""))
+    return match[1] if match else ""
+
+
+def read_deadline(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds the call may take, or None. Raises REQUEST_INVALID."""
+    for name, per_second in _TIMEOUTS.items():
+        if (text := headers.get(name)) is not None:
+            return _positive(name, text) / per_second
+    return None
+
+
+def _positive(name: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise invalid_request(name, "expected a number above 0")
+    return number
+
+
+def resolved_headers(prompt: ResolvedPrompt) -> dict[str, str]:
+    """Return the headers that tell which prompt was served, how, and whose model answers."""
+    headers = {"x-provider": _value(prompt.provider), "x-model": _value(prompt.model)}
+    return headers if prompt.served is None else headers | _served_headers(prompt.served)
+
+
+def _served_headers(served: ServedTemplate) -> dict[str, str]:
+    template = served.template
+    return {
+        "x-prompt-id": _value(template.id),
+        "x-prompt-name": _value(template.name),
+        "x-prompt-store": _value(served.store),
+        "x-prompt-version": _value(template.version),
+        "x-prompt-environment": _value(template.environment),
+        "x-prompt-reason": served.reason,
+        "x-prompt-sha256": template.content_sha256,
+        "x-prompt-cache": served.cache,
+        "x-prompt-age": f"{served.age_s:.3f}",
+        "x-prompt-stale": "true" if served.stale else "false",
+    }
+
+
+def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
+    """Return the headers that tell how an answer came about."""
+    headers = {
+        "x-attempts": str(len(dispatch.attempts)),
+        "x-upstream-duration-ms": f"{dispatch.upstream_s * 1000:.1f}",
+    }
+    if finish.dropped:
+        headers["x-dropped-parameters"] = _value(", ".join(finish.dropped))
+    return headers
+
+
+def error_headers(error: ResolverError) -> dict[str, str]:
+    """Return the headers that tell when to try again, or not to."""
+    headers = {} if may_try_again(error) else {"x-should-retry": "false"}
+    if error.retry_after_s is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after_s))
+        headers["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))
+    return headers
+
+
+def _value(text: str) -> str:
+    """Return a text as a header carries it: percent-encoded where it is not plain ASCII."""
+    encoded = quote(text, safe=_PLAIN)
+    return encoded if len(encoded) <= _MAX_VALUE else encoded[: _MAX_VALUE - 3] + "..."
