@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .app import serve
 from .doors import Addresses
-from .logs import configure_logs
+from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded, load_settings
+from .settings.model import ServerSettings
 from .tour import show_tour
 
 _log = logging.getLogger(__name__)
@@ -31,14 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     overrides = {
         name: value for name in _OVERRIDES if (value := getattr(arguments, name)) is not None
     }
+    if arguments.detailed_debug:
+        overrides["log_level"] = "debug"
     try:
-        loaded = load_settings(arguments.config, os.environ, overrides)
+        loaded = _load(arguments, overrides)
         configure_logs(loaded.settings.server.log_level)
+        if arguments.detailed_debug:
+            write_requests()
+            _log.warning("the log has prompts and variables in it, as --detailed-debug asks for")
         for name in loaded.without_effect:
             _log.warning("a setting has no effect in this version", extra={"setting": name})
         for name in loaded.absent_keys:
             _log.warning("a key's file is not there yet", extra={"setting": name})
-        uvloop.run(serve(loaded, version=__version__, on_ready=_on_ready(loaded, arguments.tour)))
+        uvloop.run(
+            serve(
+                loaded,
+                version=__version__,
+                on_ready=_on_ready(loaded, arguments.tour),
+                trace_requests=arguments.detailed_debug,
+            )
+        )
     except ConfigError as error:
         for line in error.lines:
             print(f"prompt-resolver: {line}", file=sys.stderr)
@@ -51,6 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 _OVERRIDES = ("grpc_address", "http_address", "admin_address", "admin_grpc_address", "log_level")
 
 
+def _load(arguments: Namespace, overrides: dict[str, str]) -> Loaded:
+    """Read the configuration, with LiteLLM's two options for the HTTP door's address laid over."""
+    loaded = load_settings(arguments.config, os.environ, overrides)
+    if arguments.host is None and arguments.port is None:
+        return loaded
+    known = loaded.settings.server.http_address or ServerSettings().http_address
+    host, _, port = known.rpartition(":")
+    overrides["http_address"] = f"{arguments.host or host}:{arguments.port or port}"
+    return load_settings(arguments.config, os.environ, overrides)
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="prompt-resolver serve",
@@ -59,18 +84,30 @@ def _parser() -> ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="the configuration (PROMPT_RESOLVER_CONFIG)"
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (PROMPT_RESOLVER_CONFIG)",
     )
     parser.add_argument("--grpc-address", metavar="HOST:PORT", help="where the gRPC door listens")
     parser.add_argument(
         "--http-address", metavar="HOST:PORT", help="where the OpenAI-compatible door listens"
     )
+    parser.add_argument("--host", help="the host of --http-address, as LiteLLM names it")
+    parser.add_argument("--port", help="the port of --http-address, as LiteLLM names it")
     parser.add_argument("--admin-address", metavar="HOST:PORT", help="where metrics are served")
     parser.add_argument(
         "--admin-grpc-address", metavar="HOST:PORT", help="where the admin service listens"
     )
     parser.add_argument(
         "--log-level", choices=("debug", "info", "warning", "error"), help="what is logged"
+    )
+    parser.add_argument(
+        "--detailed-debug",
+        "--detailed_debug",
+        action="store_true",
+        help="log every request to a provider, with the prompt and without keys",
     )
     parser.add_argument(
         "--tour", action="store_true", help="once ready, call the service and show what it answers"

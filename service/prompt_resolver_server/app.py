@@ -22,12 +22,16 @@ _LAST_WORDS_S = 2.0
 
 
 async def serve(
-    loaded: Loaded, *, version: str, on_ready: Callable[[Addresses], Awaitable[None]]
+    loaded: Loaded,
+    *,
+    version: str,
+    on_ready: Callable[[Addresses], Awaitable[None]],
+    trace_requests: bool = False,
 ) -> None:
     """Run the service until SIGTERM or SIGINT; a second one cuts the drain short.
 
-    `on_ready` is called once every door is open. Raises `ConfigError` for a configuration that
-    cannot be served.
+    `on_ready` is called once every door is open; `trace_requests` is for `build_resolver`. Raises
+    `ConfigError` for a configuration that cannot be served.
     """
     settings = loaded.settings.server
     stopping, running = _Stopping(), Running()
@@ -35,7 +39,7 @@ async def serve(
         metrics = Metrics(CollectorRegistry(), version=version)
         doors = Doors(
             loaded,
-            resolver=build_resolver(loaded, metrics, stack),
+            resolver=build_resolver(loaded, metrics, stack, trace_requests=trace_requests),
             metrics=metrics,
             running=running,
             stack=stack,

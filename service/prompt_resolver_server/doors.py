@@ -12,7 +12,7 @@ from .entry.caller import Deadlines
 from .entry.running import Running
 from .http.admin import admin_routes
 from .http.calls import HttpCalls
-from .http.chat import chat_routes
+from .http.chat import chat_routes, not_served
 from .http.listener import HttpListener
 from .metrics import Metrics
 from .resolver import Resolver
@@ -105,8 +105,10 @@ class Doors:
         text = self._loaded.settings.server.admin_address
         if not text:
             return None
+        # Not by way of this object: a server lives on for a while in cycles of aiohttp's.
+        running = self._running
         routes = admin_routes(
-            registry=self._metrics.registry, is_ready=lambda: not self._running.refusing
+            registry=self._metrics.registry, is_ready=lambda: not running.refusing
         )
         return await self._open("admin_address", HttpListener(routes), text)
 
@@ -123,7 +125,8 @@ class Doors:
             metrics=self._metrics,
         )
         self._http = HttpListener(
-            chat_routes(calls, self._resolver), max_body_bytes=settings.max_message_bytes
+            [*chat_routes(calls, self._resolver), not_served()],
+            max_body_bytes=settings.max_message_bytes,
         )
         return await self._open("http_address", self._http, settings.http_address)
 

@@ -10,16 +10,21 @@ from .metrics import Metrics
 from .providers.aiohttp_transport import AiohttpTransport
 from .providers.direct_transport import DirectTransport
 from .providers.routed_transport import RoutedTransport
+from .providers.traced_transport import TracedTransport
+from .providers.transport import Transport
 from .rendering import Renderer
 from .resolver import Resolver
 from .settings import Loaded
 from .templates.cache import CacheLimits, TemplateCache
 
 
-def build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStack) -> Resolver:
+def build_resolver(
+    loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
+) -> Resolver:
     """Return the resolver of a configuration, inside of a running event loop.
 
-    What it holds open is closed with the stack. Raises `ConfigError` for what cannot be built.
+    What it holds open is closed with the stack. `trace_requests` has every request to a provider
+    written to the log of requests, prompts and all. Raises `ConfigError` for what cannot be built.
     """
     tls = _build_tls(loaded)
     sources, default_store = build_sources(loaded, tls)
@@ -36,11 +41,13 @@ def build_resolver(loaded: Loaded, metrics: Metrics, stack: AsyncExitStack) -> R
     )
     stack.push_async_callback(templates.aclose)
     find_proxy = loaded.environment.proxy_for
-    transport = RoutedTransport(
+    transport: Transport = RoutedTransport(
         direct=DirectTransport(tls=tls),
         proxied=AiohttpTransport(tls=tls, find_proxy=find_proxy),
         find_proxy=find_proxy,
     )
+    if trace_requests:
+        transport = TracedTransport(transport)
     stack.push_async_callback(transport.aclose)
     factory = ProviderFactory(loaded, transport)
     providers = factory.make_all()

@@ -11,6 +11,9 @@ from typing_extensions import override
 # They tell the address of every request, and with it the ids of prompts.
 _TALKATIVE = ("httpx", "httpcore")
 
+REQUEST_LOG = "prompt_resolver_server.requests"
+"""The logger of requests to providers. What it is told has prompts and variables in it."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -45,6 +48,16 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def write_requests() -> None:
+    """Write the log of requests to standard error as it is, for people to read."""
+    logger = logging.getLogger(REQUEST_LOG)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s\n"))
+    logger.handlers = [handler]
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
 
 
 def where(exception: BaseException) -> list[str]:

@@ -41,6 +41,25 @@ def chat_routes(calls: HttpCalls, resolver: Resolver) -> Sequence[web.RouteDef]:
     return routes
 
 
+def not_served() -> web.RouteDef:
+    """Return the route of everything that no other route serves; it must be the last one."""
+    body = encode_json(
+        {
+            "error": {
+                "message": "not served here; expected /v1/chat/completions or /v1/models",
+                "type": "not_found_error",
+                "param": None,
+                "code": "not_found",
+            }
+        }
+    )
+
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(status=404, body=body, headers=_JSON)
+
+    return web.route("*", "/{path:.*}", handler)
+
+
 class ChatApi:
     """Answers the API's calls by a `Resolver`."""
 

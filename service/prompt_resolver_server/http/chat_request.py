@@ -166,7 +166,9 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
     top_k, parallel = document.get("top_k"), read_flag(document, "parallel_tool_calls")
     if top_k is None and parallel is None:
         return parameters
-    if isinstance(top_k, bool) or not isinstance(top_k, int | None) or (top_k or 1) < 1:
+    if isinstance(top_k, bool) or not isinstance(top_k, int | None):
+        raise unsupported("top_k", "expected a whole number")
+    if top_k is not None and top_k < 1:
         raise unsupported("top_k", "expected a whole number from 1")
     return replace(parameters, top_k=top_k, parallel_tool_calls=parallel)
 
