@@ -1,0 +1,161 @@
+"""What the HTTP door does with every call: who may call, ids, limits, and its end."""
+
+import asyncio
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from prompt_resolver_server.errors import Blame, Reason, ResolverError
+from prompt_resolver_server.http.status import STATUSES, may_try_again, status_of
+from prompt_resolver_server.settings import ConfigError
+from tests.support.calls import VARIABLES
+from tests.support.http import HttpDoor
+from tests.support.prompts import write_prompt
+from tests.support.service import running_service, service_process
+from tests.support.upstream import Exchange, Upstream, openai_answer
+
+PROTECTED = """
+general_settings: {master_key: key-of-all}
+callers: {shop: {token: key-of-shop}}
+model_list: [{model_name: m, litellm_params: {model: echo/m, prompt_id: extract/invoice}}]
+"""
+ASKED = {"model": "m", "prompt_variables": {"text": "Invoice 1"}}
+
+
+def test_every_reason_has_a_status() -> None:
+    """Each reason has a status, and none that invites to repeat what cannot succeed."""
+    assert set(STATUSES) == set(Reason)
+    for reason in Reason:
+        for blame in Blame:
+            error = ResolverError(reason, "", blame=blame)
+            assert 400 <= status_of(error) < 600
+            if may_try_again(error):
+                assert status_of(error) in (429, 503)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        ("Bearer key-of-all", 200),
+        ("Bearer key-of-shop", 200),
+        ("bearer key-of-all", 200),
+        ("Bearer key-of-others", 401),
+        ("Bearer", 401),
+        ("Basic key-of-all", 401),
+        ("", 401),
+    ],
+)
+async def test_tokens(tmp_path: Path, authorization: str, status: int) -> None:
+    """With keys configured, a call needs one of them, on every route."""
+    async with running_service(tmp_path, PROTECTED) as service:
+        headers = {"Authorization": authorization} if authorization else {}
+        door = HttpDoor(service.http_url, headers)
+        answer = await door.chat(**ASKED)
+        models = await door.get("/v1/models")
+
+    assert (answer.status, models.status) == (status, status)
+    if status == 401:
+        assert answer.error["code"] == "invalid_api_key"
+        assert answer.error["type"] == "authentication_error"
+
+
+async def test_any_bearer_where_no_key_is_configured(door: HttpDoor) -> None:
+    """A door on loopback without keys takes any bearer, as the examples of OpenAI's client do."""
+    answer = await HttpDoor(door.url, {"Authorization": "Bearer anything"}).get("/v1/models")
+
+    assert answer.status == 200
+
+
+async def test_no_open_door_beyond_loopback(tmp_path: Path) -> None:
+    """A door beyond loopback does not open without a key, or the word that says it may."""
+    address = {"PROMPT_RESOLVER_HTTP_ADDRESS": "0.0.0.0:0"}
+
+    with pytest.raises(ConfigError) as refused:
+        async with running_service(tmp_path, "", address):
+            pass
+
+    assert str(refused.value).startswith(("variable PROMPT_RESOLVER_HTTP_ADDRESS: expected gen",))
+
+
+async def test_keys_of_the_callers_own(door: HttpDoor, upstream: Upstream) -> None:
+    """A key in a header named after a provider goes to that provider, and one for another not."""
+    document = {"model": "greeter", "prompt_variables": VARIABLES}
+    own = await door.post(
+        "/v1/chat/completions", document, x_provider_key_fake="mine", x_provider_key_openai="other"
+    )
+    await door.post("/v1/chat/completions", document, x_provider_key_openai="other")
+
+    assert own.status == 200
+    sent = [exchange.headers["authorization"] for exchange in upstream.exchanges]
+    assert sent == ["Bearer mine", "Bearer key-of-fake"]
+
+
+async def test_request_ids(
+    door: HttpDoor, caplog: pytest.LogCaptureFixture, upstream: Upstream
+) -> None:
+    """A call keeps the id that it brings, or gets one, and its log tells the trace as well."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    with caplog.at_level(logging.INFO):
+        answer = await door.post(
+            "/v1/chat/completions",
+            {"model": "none"},
+            x_request_id="call-7",
+            traceparent=f"00-{trace}-b7ad6b7169203331-01",
+        )
+    other = await door.get("/v1/models", x_request_id="not one\u00e9")
+
+    assert answer.headers["x-request-id"] == "call-7"
+    assert len(other.headers["x-request-id"]) == 32
+    logged = next(each for each in caplog.records if each.message == "a call failed")
+    assert (vars(logged)["request_id"], vars(logged)["trace_id"]) == ("call-7", trace)
+
+
+async def test_limits_are_those_of_the_engine(tmp_path: Path, upstream: Upstream) -> None:
+    """Calls of both doors count for one limit; beyond it the HTTP door says 429."""
+    config = f"""
+server: {{max_completions: 1}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+model_list: [{{model_name: m, litellm_params: {{model: fake/m}}}}]
+"""
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(exchange: Exchange) -> None:
+        begun.set()
+        await may_end.wait()
+        await exchange.send_response(openai_answer())
+
+    upstream.answer = slow
+    async with running_service(tmp_path, config) as service:
+        door = HttpDoor(service.http_url)
+        said = [{"role": "user", "content": "hi"}]
+        first = asyncio.ensure_future(
+            service.client.complete("extract/invoice", model="fake/m", variables={"text": "x"})
+        )
+        await begun.wait()
+        refused = await door.chat(model="m", messages=said)
+        may_end.set()
+        await first
+        served = await door.chat(model="m", messages=said)
+
+    assert (refused.status, refused.error["reason"]) == (429, "OVERLOADED")
+    assert refused.headers["retry-after"] == "1"
+    assert served.status == 200
+
+
+def test_options_of_litellms_command(tmp_path: Path) -> None:
+    """`--config`, `--port`, `--host` and `--detailed_debug` mean what they mean there."""
+    write_prompt(tmp_path, "greet", "<user>\nHi {{name}}\n</user>")
+    config = tmp_path / "config.yaml"
+    config.write_text("stores: {local: {type: directory, path: .}}")
+
+    with service_process(
+        "--config", str(config), "--port", "0", "--host", "localhost", "--detailed_debug"
+    ) as service:
+        address = service.door("http")
+        code, log = service.stop()
+
+    assert address.startswith("localhost:")
+    assert code == 0
+    assert "the log has prompts and variables in it" in json.loads(log.splitlines()[0])["message"]

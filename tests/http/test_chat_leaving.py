@@ -1,0 +1,164 @@
+"""A client that leaves the HTTP door takes the call to the provider with it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support.calls import VARIABLES
+from tests.support.http import HttpDoor
+from tests.support.service import RunningService
+from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+
+LIMIT_S = 0.1
+TIMES = 50
+GREET = {"model": "greeter", "prompt_variables": VARIABLES}
+UNARY_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
+
+
+@asynccontextmanager
+async def asked(door: HttpDoor, *, stream: bool) -> AsyncIterator[asyncio.StreamReader]:
+    """Send a request on a connection of its own, which is closed when the context ends."""
+    parts = urlsplit(door.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    body = json.dumps({**GREET, "stream": stream}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    try:
+        yield reader
+    finally:
+        writer.close()
+
+
+class Provider:
+    """A provider that sends something, waits, and notes when its caller hung up."""
+
+    def __init__(self, *sent: bytes, streamed: bool) -> None:
+        self._sent = sent
+        self._streamed = streamed
+        self.waiting: asyncio.Queue[None] = asyncio.Queue()
+        self.closed: asyncio.Queue[float] = asyncio.Queue()
+
+    async def answer(self, exchange: Exchange) -> None:
+        if self._sent and self._streamed:
+            await exchange.begin_stream()
+        for data in self._sent:
+            await exchange.send(data)
+        self.waiting.put_nowait(None)
+        self.closed.put_nowait(await exchange.wait_closed())
+
+
+@pytest.mark.parametrize(
+    ("sent", "streamed"),
+    [
+        ((), False),
+        ((UNARY_HEAD, openai_answer()[:20]), False),
+        ((), True),
+        ((openai_events("Hello")[0],), True),
+        (tuple(openai_events("Hello")[:2]), True),
+    ],
+    ids=["unary", "unary-in-body", "before-headers", "before-text", "in-stream"],
+)
+async def test_client_leaves(
+    door: HttpDoor, upstream: Upstream, sent: tuple[bytes, ...], streamed: bool
+) -> None:
+    """Wherever the provider is with its answer, its connection closes at once, every time."""
+    provider = Provider(*sent, streamed=streamed)
+    upstream.answer = provider.answer
+    late = []
+
+    for _ in range(TIMES):
+        async with asked(door, stream=streamed) as reader:
+            await provider.waiting.get()
+            if streamed and sent:
+                await reader.readuntil(b"data: ")
+        left_at = time.perf_counter()
+        closed_after_s = await asyncio.wait_for(provider.closed.get(), 5) - left_at
+        if closed_after_s > LIMIT_S:
+            late.append(closed_after_s)
+
+    assert late == []
+
+
+async def test_a_client_that_does_not_read(
+    door: HttpDoor, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that does not read holds the provider back, and may leave: that is no fault."""
+    closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    blocked = asyncio.Event()
+    event = openai_events("x" * 100_000)[1]
+
+    async def flood(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        while True:
+            sending = asyncio.ensure_future(exchange.send(event))
+            done, _ = await asyncio.wait({sending}, timeout=1)
+            if not done:
+                blocked.set()
+                closed.set_result(await exchange.wait_closed())
+                sending.cancel()
+                return
+
+    upstream.answer = flood
+    async with asked(door, stream=True) as reader:
+        await reader.readuntil(b"data: ")
+        await asyncio.wait_for(blocked.wait(), 30)
+        left_at = time.perf_counter()
+
+    assert await asyncio.wait_for(closed, 5) - left_at < 1
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_left_calls_are_counted(
+    door: HttpDoor, door_service: RunningService, upstream: Upstream
+) -> None:
+    """A call that its client left counts with the status 499, and as cancelled upstream."""
+    provider = Provider(streamed=False)
+    upstream.answer = provider.answer
+    async with asked(door, stream=False):
+        await provider.waiting.get()
+    await asyncio.wait_for(provider.closed.get(), 5)
+
+    left = 'prompt_resolver_http_requests_total{route="chat.completions",status="499"}'
+    cancelled = (
+        'prompt_resolver_upstream_request_duration_seconds_count{model="small",'
+        'outcome="cancelled",provider="fake"}'
+    )
+    assert await door_service.metric(left) == 1
+    assert await door_service.metric(cancelled) == 1
+    assert await door_service.metric('prompt_resolver_upstream_inflight{provider="fake"}') == 0
+
+
+@pytest.mark.parametrize(
+    ("document", "headers"),
+    [
+        ({"timeout": 0.2}, {}),
+        ({}, {"x_request_timeout_ms": "200"}),
+        ({}, {"x_litellm_timeout": "0.2"}),
+    ],
+)
+async def test_a_deadline_ends_the_call(
+    door: HttpDoor, upstream: Upstream, document: dict[str, object], headers: dict[str, str]
+) -> None:
+    """A deadline, however it is given, ends the call to the provider as well."""
+    provider = Provider(streamed=False)
+    upstream.answer = provider.answer
+
+    answer = await door.post("/v1/chat/completions", {**GREET, **document}, **headers)
+    passed_at = time.perf_counter()
+
+    assert (answer.status, answer.error["reason"]) == (504, "DEADLINE")
+    assert await asyncio.wait_for(provider.closed.get(), 5) - passed_at < LIMIT_S
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", ""])
+async def test_a_deadline_that_is_none(door: HttpDoor, upstream: Upstream, text: str) -> None:
+    """A deadline that is no number above 0 is refused."""
+    answer = await door.post("/v1/chat/completions", GREET, x_request_timeout_ms=text)
+
+    assert (answer.status, answer.error["reason"]) == (400, "REQUEST_INVALID")
+    assert upstream.exchanges == []
