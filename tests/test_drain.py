@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from prompt_resolver import PromptResolverError
 from tests.support.calls import VARIABLES, Streamed, failure
 from tests.support.flood import Flood
+from tests.support.http import HttpDoor
 from tests.support.load import Load
 from tests.support.scene import Scene, faults_in, running_scene
 from tests.support.service import RunningService, running_process
@@ -167,3 +168,59 @@ async def readiness(service: RunningService) -> int:
         session.get(f"{service.admin_url}/readyz") as page,
     ):
         return page.status
+
+
+async def test_http_calls(tmp_path: Path, upstream: Upstream) -> None:
+    """HTTP calls that run are told of the end, and a kept connection is let nothing more in."""
+    held: asyncio.Queue[Exchange] = asyncio.Queue()
+
+    async def hold(exchange: Exchange) -> None:
+        if exchange.json.get("stream_options"):
+            await exchange.begin_stream()
+            await exchange.send(openai_events("Hello")[0])
+        held.put_nowait(exchange)
+        await exchange.wait_closed()
+
+    upstream.answer = hold
+    config = f"""
+server: {{drain_s: 1}}
+providers:
+  fake: {{dialect: openai, base_url: '{upstream.url}', stream_completions: false}}
+model_list: [{{model_name: m, litellm_params: {{model: fake/m}}}}]
+"""
+    said = [{"role": "user", "content": "hi"}]
+    async with (
+        running_process(tmp_path, config) as (service, process),
+        aiohttp.ClientSession(base_url=service.http_url) as kept,
+    ):
+        async with kept.get("/v1/models") as response:
+            assert response.status == 200
+        door = HttpDoor(service.http_url)
+        calls = [
+            asyncio.ensure_future(door.chat(model="m", messages=said, stream=stream))
+            for stream in (False, True)
+        ]
+        for _ in calls:
+            await held.get()
+
+        process.process.send_signal(signal.SIGTERM)
+        await refusing(service)
+        async with kept.get("/v1/models") as response:
+            late = response.status, response.headers["connection"]
+        whole, streamed = await asyncio.gather(*calls)
+        code = await asyncio.to_thread(process.process.wait, 30)
+
+    assert late == (503, "close")
+    assert (whole.status, whole.error["reason"]) == (503, "DRAINING")
+    assert (streamed.status, streamed.cut) == (200, True)
+    assert "DRAINING" in streamed.events[-1]
+    assert code == 0
+
+
+async def refusing(service: RunningService) -> None:
+    """Wait until the admin door says that the service is not ready any more."""
+    async with aiohttp.ClientSession() as session:
+        status = 200
+        while status == 200:
+            async with session.get(f"{service.admin_url}/readyz") as response:
+                status = response.status
