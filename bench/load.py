@@ -3,12 +3,12 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import aiohttp
-
-from .h2 import Connection, Tally
+from . import h1, h2
+from .h2 import Tally
 
 _MAX_CONNECTIONS = 4
 _ENDING_S = 20.0
@@ -43,13 +43,46 @@ async def load_grpc(
     for index in range(count):
         share = in_flight // count + (index < in_flight % count)
         _, connection = await loop.create_connection(
-            lambda share=share: Connection(  # type: ignore[misc]
+            lambda share=share: h2.Connection(  # type: ignore[misc]
                 path=path, message=message, in_flight=share, tally=tally
             ),
             host,
             int(port),
         )
         connections.append(connection)
+    await _run(connections, seconds)
+    return _summary(tally, time.perf_counter() - started)
+
+
+async def load_http(
+    url: str, body: bytes, *, headers: Mapping[str, str], in_flight: int, seconds: float
+) -> Load:
+    """Post a body to a server of HTTP, each of the calls in flight on a connection of its own."""
+    parts = urlsplit(url)
+    host, _, port = parts.netloc.rpartition(":")
+    tally = Tally()
+    lines = [
+        f"POST {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    request = "\r\n".join([*lines, "", ""]).encode() + body
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    connections = []
+    for _ in range(in_flight):
+        _, connection = await loop.create_connection(
+            lambda: h1.Connection(request=request, tally=tally), host, int(port)
+        )
+        connections.append(connection)
+    await _run(connections, seconds)
+    return _summary(tally, time.perf_counter() - started)
+
+
+async def _run(connections: Sequence[h1.Connection | h2.Connection], seconds: float) -> None:
+    """Let the connections work for a while, and end them."""
     try:
         await asyncio.sleep(seconds)
         for connection in connections:
@@ -59,42 +92,6 @@ async def load_grpc(
     finally:
         for connection in connections:
             connection.close()
-    return _summary(tally, time.perf_counter() - started)
-
-
-async def load_http(
-    url: str, body: bytes, *, headers: Mapping[str, str], in_flight: int, seconds: float
-) -> Load:
-    """Post a body to a server of HTTP."""
-    tally = Tally()
-    started = time.perf_counter()
-    until = started + seconds
-
-    async def call_on(session: aiohttp.ClientSession) -> None:
-        while (begun := time.perf_counter()) < until:
-            try:
-                async with session.post(url, data=body) as response:
-                    await response.read()
-                    ok = response.status == 200
-            except aiohttp.ClientError:
-                ok = False
-            if ok:
-                tally.seconds.append(time.perf_counter() - begun)
-            else:
-                tally.errors += 1
-
-    timeout = aiohttp.ClientTimeout(total=_ENDING_S)
-    async with (
-        aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            headers={"Content-Type": "application/json", **headers},
-            timeout=timeout,
-        ) as session,
-        asyncio.TaskGroup() as group,
-    ):
-        for _ in range(in_flight):
-            group.create_task(call_on(session))
-    return _summary(tally, time.perf_counter() - started)
 
 
 def _summary(tally: Tally, seconds: float) -> Load:

@@ -44,6 +44,17 @@ def complete_request(provider: str) -> pb.CompleteRequest:
     return request
 
 
+def chat_body(provider: str, *, stream: bool = False) -> bytes:
+    """Return the same request as it is posted to the HTTP door."""
+    document = {
+        "model": f"{provider}-alias",
+        "messages": [{"role": "user", "content": "ignored"}],
+        "prompt_variables": _VARIABLES[PLAIN],
+        "stream": stream,
+    }
+    return json.dumps(document).encode()
+
+
 @asynccontextmanager
 async def running_service(*, upstream: str, folder: Path) -> AsyncIterator[Process]:
     """Run the service with the example prompts and these providers, which are all the upstream.
@@ -59,7 +70,18 @@ async def running_service(*, upstream: str, folder: Path) -> AsyncIterator[Proce
             "slow": {"dialect": "openai", "base_url": slow},
             "slow-whole": {"dialect": "openai", "base_url": slow, "stream_completions": False},
         },
-        "server": {"grpc_address": "127.0.0.1:0", "admin_address": "127.0.0.1:0"},
+        "model_list": [
+            {
+                "model_name": f"{provider}-alias",
+                "litellm_params": {"model": f"{provider}/gpt-4o-mini", "prompt_id": PLAIN},
+            }
+            for provider in ("streamed", "whole")
+        ],
+        "server": {
+            "grpc_address": "127.0.0.1:0",
+            "http_address": "127.0.0.1:0",
+            "admin_address": "127.0.0.1:0",
+        },
     }
     path = folder / "config.yaml"
     path.write_text(json.dumps(config))

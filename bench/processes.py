@@ -25,10 +25,14 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A process that is ready; `address` is where, and `seconds` how long that took."""
+    """A process that is ready; `address` is where, and `seconds` how long that took.
+
+    `http` is where a process has a second door.
+    """
 
     pid: int
     address: str
+    http: str
     seconds: float
 
     def cpu_seconds(self) -> float:
@@ -89,30 +93,39 @@ async def running(
         try:
             try:
                 async with asyncio.timeout(_START_S):
-                    address = await (_read_ready(process) if port is None else _listens(port))
+                    doors = await (_read_ready(process) if port is None else _listens(port))
             except (TimeoutError, OSError):
-                address = ""
-            if not address:
+                doors = {}
+            if not doors:
                 log.seek(0)
                 raise StartError(log.read().decode(errors="replace")[-2000:])
-            yield Process(pid=process.pid, address=address, seconds=time.perf_counter() - started)
+            yield Process(
+                pid=process.pid,
+                address=doors["grpc"],
+                http=doors.get("http", ""),
+                seconds=time.perf_counter() - started,
+            )
         finally:
             await _end(process)
 
 
-async def _read_ready(process: asyncio.subprocess.Process) -> str:
-    """Return the first address of the line that tells of readiness; empty if there is none."""
+async def _read_ready(process: asyncio.subprocess.Process) -> Mapping[str, str]:
+    """Return the doors of the line that tells of readiness; none if there is no such line."""
     assert process.stdout is not None
     words: Sequence[str] = (await process.stdout.readline()).decode().split()
-    return words[1].removeprefix("grpc=") if words[:1] == ["ready"] else ""
+    if words[:1] != ["ready"]:
+        return {}
+    # The bench's own servers have one address, and no name for it.
+    doors = (word.rpartition("=") for word in words[1:])
+    return {name or "grpc": address for name, _, address in doors}
 
 
-async def _listens(port: int) -> str:
+async def _listens(port: int) -> Mapping[str, str]:
     while True:
         with suppress(ConnectionRefusedError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
-            return f"127.0.0.1:{port}"
+            return {"grpc": f"127.0.0.1:{port}"}
         await asyncio.sleep(0.1)
 
 

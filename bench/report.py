@@ -55,7 +55,7 @@ def _summary(row: Row, rounds: Rounds) -> dict[str, object]:
 
 def _times_litellm(row: Row, rounds: Rounds) -> float | None:
     """Return how often a completion of ours is answered while LiteLLM answers once."""
-    if not (row.beside or "").startswith("forward"):
+    if not ((row.beside or "").startswith("forward") or row.name.startswith("door")):
         return None
     litellm = [cells.get("litellm") for cells in rounds]
     pairs = [(cells[row.name], peer) for cells, peer in zip(rounds, litellm, strict=True) if peer]

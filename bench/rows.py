@@ -23,6 +23,7 @@ from .ours import (
     RESOLVE,
     SLOW_MS,
     WITH_TOOLS,
+    chat_body,
     complete_request,
     resolve_request,
     running_service,
@@ -70,6 +71,7 @@ async def rows(folder: Path, *, in_flight: int) -> AsyncIterator[list[Row]]:
         found = [
             *_resolve_rows(ours, bare, in_flight),
             *_complete_rows(ours, bare, in_flight),
+            *_door_rows(ours, in_flight),
             *_slow_rows(ours, upstream.address, plan),
         ]
         if (command := find_litellm()) is not None:
@@ -159,6 +161,29 @@ def _complete_rows(ours: Process, bare: Process, in_flight: int) -> list[Row]:
             title="CompleteStream",
             load=call(ours, COMPLETE_STREAM, streamed),
             process=ours,
+            events=EVENTS,
+        ),
+    ]
+
+
+def _door_rows(ours: Process, in_flight: int) -> list[Row]:
+    row = partial(Row, in_flight=in_flight, process=ours)
+    url = f"http://{ours.http}/v1/chat/completions"
+
+    def post(body: bytes) -> Callable[[float], Awaitable[Load]]:
+        return partial(_post, url, body, {}, in_flight)
+
+    return [
+        row(name="door", title="HTTP door", load=post(chat_body("streamed"))),
+        row(
+            name="door-whole",
+            title="HTTP door, stream_completions: false",
+            load=post(chat_body("whole")),
+        ),
+        row(
+            name="door-stream",
+            title="HTTP door, streamed",
+            load=post(chat_body("streamed", stream=True)),
             events=EVENTS,
         ),
     ]
