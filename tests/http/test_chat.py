@@ -1,5 +1,6 @@
 """`/v1/chat/completions` and `/v1/models`: what they take, and what they answer."""
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -273,7 +274,7 @@ async def test_lists_the_models(door: HttpDoor) -> None:
         ({"tool_choice": "maybe"}, 400, "REQUEST_INVALID", "tool_choice"),
         ({"stream": "yes"}, 400, "REQUEST_INVALID", "stream"),
         ({"timeout": -1}, 400, "REQUEST_INVALID", "timeout"),
-        ({"metadata": {"a": 1}}, 400, "REQUEST_INVALID", "metadata.a"),
+        ({"metadata": "blue"}, 400, "REQUEST_INVALID", "metadata"),
     ],
 )
 async def test_refuses_what_is_wrong(
@@ -324,3 +325,15 @@ async def test_names_beyond_ascii(door: HttpDoor, prompts: Path) -> None:
 
     assert answer.status == 200
     assert answer.headers["x-prompt-id"] == "gr%C3%BC%C3%9Fe"
+
+
+async def test_labels_are_logged(
+    door: HttpDoor, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Metadata labels the call in the log, whatever its values are, and goes no further."""
+    with caplog.at_level(logging.INFO):
+        await door.chat(**GREET, metadata={"team": "blue", "tags": ["a", 1]})
+
+    logged = next(each for each in caplog.records if each.message == "a completion begins")
+    assert vars(logged)["labels"] == {"team": "blue", "tags": '["a",1]'}
+    assert "metadata" not in upstream.exchanges[-1].json

@@ -6,13 +6,14 @@ from msgspec.structs import replace
 
 from ..entry.caller import Caller
 from ..errors import CallError, Reason, Violation, invalid_request
+from ..json_codec import encode_json
 from ..parameters import Json, Parameters, refusal
 from ..prompts import MessagePolicy, PromptRef
 from ..resolver import Query, Resolver
 from ..templates.fields import FieldError, read_parameters
 from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools, unsupported
-from .fields import as_mapping, read_flag, read_text, unexpected
+from .fields import as_mapping, read_flag, read_text
 
 _PARAMETERS = (
     *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),
@@ -186,8 +187,8 @@ def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:
     value = document.get("metadata")
     if value is None:
         return {}
-    labels = as_mapping(value, "metadata")
-    for name, label in labels.items():
-        if not isinstance(label, str):
-            raise unexpected(f"metadata.{name}", "text", label)
-    return {name: label for name, label in labels.items() if isinstance(label, str)}
+    # Text as it is, and whatever else LiteLLM's callers put there as JSON: it is for the log.
+    return {
+        name: label if isinstance(label, str) else encode_json(label).decode()
+        for name, label in as_mapping(value, "metadata").items()
+    }

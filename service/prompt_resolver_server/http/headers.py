@@ -64,7 +64,7 @@ def resolved_headers(prompt: ResolvedPrompt) -> dict[str, str]:
 
 def _served_headers(served: ServedTemplate) -> dict[str, str]:
     template = served.template
-    return {
+    headers = {
         "x-prompt-id": _value(template.id),
         "x-prompt-name": _value(template.name),
         "x-prompt-store": _value(served.store),
@@ -76,6 +76,7 @@ def _served_headers(served: ServedTemplate) -> dict[str, str]:
         "x-prompt-age": f"{served.age_s:.3f}",
         "x-prompt-stale": "true" if served.stale else "false",
     }
+    return {name: value for name, value in headers.items() if value}
 
 
 def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
