@@ -180,6 +180,14 @@ def test_answers_that_are_none(body: bytes) -> None:
         DIALECT.parse(body)
 
 
+def test_deep_input() -> None:
+    """However deep the input of a call is, it is an answer or it is none."""
+    for depth in range(700, 1100):
+        deep = b'{"a":' * depth + b"1" + b"}" * depth
+        with suppress(ProtocolError):
+            DIALECT.parse(anthropic_answer({**CALL, "input": {}}).replace(b"{}", deep))
+
+
 def test_blocks_of_other_kinds() -> None:
     """What the API may add one day does no harm to what is known of it."""
     other: Fields = {"type": "web_search_tool_result", "content": []}

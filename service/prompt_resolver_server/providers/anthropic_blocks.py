@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..answers import Delta, ReasoningDelta, TextDelta, ToolCallDelta
-from ..json_codec import JsonError, encode_json
+from ..json_codec import encode_json
 from ..parameters import Json
 from ..prompts import Reasoning
 from .dialect import ProtocolError
@@ -98,10 +98,7 @@ class BlockReader:
         call_id, name = read_text(content, "id"), read_text(content, "name")
         if not call_id or not name:
             raise ProtocolError("expected a tool call with an id and the tool's name")
-        try:
-            block.arguments = encode_json(dict(read_mapping(content, "input") or {})).decode()
-        except JsonError:
-            raise ProtocolError("expected a tool call's input to be less deep") from None
+        block.arguments = encode_json(dict(read_mapping(content, "input") or {})).decode()
         block.number = self._calls
         self._calls += 1
         return ToolCallDelta(index=block.number, id=call_id, name=name)
