@@ -124,22 +124,28 @@ def test_parameters() -> None:
         (Parameters(reasoning_effort="2048", top_k=5), "top_k"),
         (Parameters(reasoning_effort="2048", top_p=0.9), "top_p"),
         (Parameters(extra={"thinking": {"type": "adaptive"}}, temperature=0.5), "temperature"),
-        (Parameters(top_k=5), "top_k"),
-        (Parameters(extra={"speed": "fast"}), "speed"),
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
     """The template's is dropped and told, the caller's own is refused."""
-    lacks = {"speed"} if parameters.reasoning_effort or parameters.extra else {"speed", "top_k"}
-    quirks = Quirks(lacks=frozenset(lacks))
-
-    body, dropped = build(parameters=parameters, quirks=quirks)
-    error = refusal(parameters=parameters, quirks=quirks, insisted=frozenset({name}))
+    body, dropped = build(parameters=parameters)
+    error = refusal(parameters=parameters, insisted=frozenset({name}))
 
     assert name not in body
     assert "output_config" not in body
     assert dropped == (name,)
     assert error.violations[0].field == f"parameters.{name}"
+
+
+def test_what_a_provider_differs_in() -> None:
+    """A provider of the dialect may lack more of it."""
+    parameters = Parameters(top_k=3, top_p=0.5, extra={"speed": "fast", "service_tier": "auto"})
+
+    body, dropped = build(parameters=parameters, quirks=Quirks(lacks=frozenset({"top_k", "speed"})))
+
+    assert dropped == ("top_k", "speed")
+    assert (body["top_p"], body["service_tier"]) == (0.5, "auto")
+    assert not {"top_k", "speed"} & set(body)
 
 
 def test_form_that_is_none() -> None:
