@@ -54,6 +54,8 @@ providers:
 model_list:
   - model_name: claude
     litellm_params: {{model: local/anthropic/claude-of-alias, prompt_id: other}}
+  - model_name: plain
+    litellm_params: {{model: humanloop/anthropic/claude-of-humanloop}}
 """
     keys = {"ANTHROPIC_API_KEY": "key-of-anthropic"}
     async with running_service(tmp_path, config, keys) as running:
@@ -214,6 +216,8 @@ async def test_whose_key(service: RunningService, upstream: Upstream) -> None:
     await call("greet", variables=VARIABLES, credentials=credentials)
     await call("other", variables=VARIABLES, model="anthropic/claude-of-request")
     await call(alias="claude", variables=VARIABLES)
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])
+    await call(alias="plain", messages=[said])
     await call("greet", variables=VARIABLES, model="bare/claude")
     await failure(call("other", variables=VARIABLES, credentials=credentials))
 
@@ -225,6 +229,7 @@ async def test_whose_key(service: RunningService, upstream: Upstream) -> None:
         ("some-claude", "anthropic-key-of-caller"),
         ("claude-of-request", "key-of-anthropic"),
         ("claude-of-alias", "key-of-anthropic"),
+        ("claude-of-humanloop", "key-of-anthropic"),
         ("claude", None),
     ]
     assert all("openai" not in str(exchange.headers) for exchange in to_anthropic)
