@@ -128,14 +128,14 @@ async def test_provider_of_a_template_that_is_unknown(
     tmp_path: Path, prompts: Path, upstream: Upstream
 ) -> None:
     """A provider that an alias names and that there is not is the operator's fault."""
-    rows = row("model: anthropic/claude, prompt_id: greet")
+    rows = row("model: nobody/m, prompt_id: greet")
     async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
         resolved = await service.client.resolve(alias="support", variables=VARIABLES)
         error = await failure(service.client.complete(alias="support", variables=VARIABLES))
 
-    assert (resolved.provider, resolved.model) == ("anthropic", "claude")
+    assert (resolved.provider, resolved.model) == ("nobody", "m")
     assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "PROVIDER_UNKNOWN")
-    assert error.metadata == {"provider": "anthropic"}
+    assert error.metadata == {"provider": "nobody"}
 
 
 async def test_store_named_twice(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:

@@ -1,4 +1,7 @@
-"""The whole way to a real language model: llama.cpp's server with SmolLM2-135M."""
+"""The whole way to a real language model: llama.cpp's server with SmolLM2-135M.
+
+The server speaks both dialects, and answers the same in either.
+"""
 
 import asyncio
 import json
@@ -6,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anthropic
 import openai
 import pytest
 from google.protobuf import struct_pb2
@@ -22,15 +26,17 @@ pytestmark = [pytest.mark.llm, pytest.mark.timeout(300)]
 TIMES = 100
 LIMIT_S = 0.1
 
+in_both_dialects = pytest.mark.parametrize("model", ["fake/m", "messages/m"])
+
 
 @pytest.fixture
 async def service(tmp_path: Path, model_url: str) -> AsyncIterator[RunningService]:
-    """A service whose provider `fake` is the real model."""
+    """A service whose providers `fake` and `messages` are the real model, in each its dialect."""
     prompts = tmp_path / "prompts"
     system = "You are a helpful assistant. Answer briefly."
     body = f"<system>\n{system}\n</system>\n<user>\n{{{{question}}}}\n</user>"
     write_prompt(prompts, "ask", body, temperature=0.0, max_tokens=24, seed=1)
-    write_prompt(prompts, "ramble", body, max_tokens=1500, other={"ignore_eos": True})
+    write_prompt(prompts, "ramble", body, temperature=0.0, max_tokens=1500)
     schema = {
         "type": "object",
         "properties": {
@@ -44,18 +50,22 @@ async def service(tmp_path: Path, model_url: str) -> AsyncIterator[RunningServic
     write_prompt(prompts, "extract", body, temperature=0.0, response_format=form, max_tokens=60)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
-providers: {{fake: {{dialect: openai, base_url: '{model_url}'}}}}
+providers:
+  fake: {{dialect: openai, base_url: '{model_url}'}}
+  messages: {{dialect: anthropic, base_url: '{model_url.removesuffix("/v1")}'}}
 """
     async with running_service(tmp_path, config) as running:
         yield running
 
 
 QUESTION = {"question": "What is the capital of France?"}
+LONG_QUESTION = {"question": "List all numbers from 1 to 1000."}
 
 
-async def test_answers(service: RunningService) -> None:
+@in_both_dialects
+async def test_answers(service: RunningService, model: str) -> None:
     """A real model answers the rendered prompt, with its true usage."""
-    answer = await service.client.complete("ask", variables=QUESTION)
+    answer = await service.client.complete("ask", variables=QUESTION, model=model)
 
     assert "Paris" in answer.message.content[0].text
     assert answer.model == "smollm2-135m"
@@ -65,24 +75,42 @@ async def test_answers(service: RunningService) -> None:
     assert answer.upstream_duration.ToTimedelta().total_seconds() > 0
 
 
-async def test_streams(service: RunningService) -> None:
+@in_both_dialects
+async def test_streams(service: RunningService, model: str) -> None:
     """The same answer streamed arrives in many pieces that make the same text."""
-    whole = await service.client.complete("ask", variables=QUESTION)
+    whole = await service.client.complete("ask", variables=QUESTION, model=model)
+    call = service.client.complete_stream("ask", variables=QUESTION, model=model)
 
-    events = [event async for event in service.client.complete_stream("ask", variables=QUESTION)]
+    events = [event async for event in call]
 
     texts = [event.text_delta for event in events if event.HasField("text_delta")]
     assert len(texts) > 3
     assert "".join(texts) == whole.message.content[0].text
     assert events[0].started.model == "smollm2-135m"
     assert events[-1].finished.usage.output_tokens == whole.usage.output_tokens
+    assert events[-1].finished.usage.input_tokens == whole.usage.input_tokens
     assert events[-1].finished.finish_reason == whole.finish_reason
 
 
-async def test_length(service: RunningService) -> None:
+async def test_same_in_both_dialects(service: RunningService) -> None:
+    """One model gives one answer, at one count, whatever dialect it is asked in."""
+    one, other = [
+        await service.client.complete("ask", variables=QUESTION, model=model)
+        for model in ("fake/m", "messages/m")
+    ]
+
+    assert one.message == other.message
+    assert one.finish_reason == other.finish_reason
+    assert one.usage.input_tokens == other.usage.input_tokens
+    assert one.usage.output_tokens == other.usage.output_tokens
+    assert (list(one.dropped_parameters), list(other.dropped_parameters)) == ([], ["seed"])
+
+
+@in_both_dialects
+async def test_length(service: RunningService, model: str) -> None:
     """An answer that reaches its limit says so."""
     answer = await service.client.complete(
-        "ask", variables=QUESTION, parameters=pb.ModelParameters(max_tokens=2)
+        "ask", variables=QUESTION, model=model, parameters=pb.ModelParameters(max_tokens=2)
     )
 
     assert answer.finish_reason == pb.FINISH_REASON_LENGTH
@@ -101,9 +129,12 @@ async def test_json_schema(service: RunningService) -> None:
     assert isinstance(document["count"], int)
 
 
-async def test_prompt_that_is_too_long(service: RunningService) -> None:
+@in_both_dialects
+async def test_prompt_that_is_too_long(service: RunningService, model: str) -> None:
     """A prompt beyond what the model can read is told as such."""
-    error = await failure(service.client.complete("ask", variables={"question": "word " * 5000}))
+    question = {"question": "word " * 5000}
+
+    error = await failure(service.client.complete("ask", variables=question, model=model))
 
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "CONTEXT_LENGTH")
 
@@ -122,14 +153,17 @@ async def test_request_that_is_refused(service: RunningService) -> None:
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "UPSTREAM_REJECTED")
 
 
+@in_both_dialects
 @pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
-async def test_caller_leaves(service: RunningService, model_url: str, streamed: bool) -> None:
+async def test_caller_leaves(
+    service: RunningService, model_url: str, model: str, streamed: bool
+) -> None:
     """When the caller leaves, the model itself says that it is free again, every time."""
     late = []
     # The first prompt of all takes the model itself a quarter of a second to read in.
-    await service.client.complete("ask", variables=QUESTION)
+    await service.client.complete("ask", variables=LONG_QUESTION, model=model)
     for _ in range(TIMES):
-        call = asyncio.ensure_future(ramble(service, streamed=streamed))
+        call = asyncio.ensure_future(ramble(service, model, streamed=streamed))
         while await asyncio.to_thread(busy_slots, model_url) == 0:
             assert not call.done(), call.result()
         left_at = time.perf_counter()
@@ -144,12 +178,14 @@ async def test_caller_leaves(service: RunningService, model_url: str, streamed: 
     assert late == []
 
 
-async def ramble(service: RunningService, *, streamed: bool) -> None:
+async def ramble(service: RunningService, model: str, *, streamed: bool) -> None:
+    """Ask for what the model takes twenty seconds to say."""
     if streamed:
-        async for _ in service.client.complete_stream("ramble", variables=QUESTION):
+        call = service.client.complete_stream("ramble", variables=LONG_QUESTION, model=model)
+        async for _ in call:
             pass
     else:
-        await service.client.complete("ramble", variables=QUESTION)
+        await service.client.complete("ramble", variables=LONG_QUESTION, model=model)
 
 
 async def test_official_client_agrees(service: RunningService, model_url: str) -> None:
@@ -172,3 +208,26 @@ async def test_official_client_agrees(service: RunningService, model_url: str) -
     assert theirs.choices[0].message.content == ours.message.content[0].text
     assert theirs.usage is not None
     assert theirs.usage.completion_tokens == ours.usage.output_tokens
+
+
+async def test_other_official_client_agrees(service: RunningService, model_url: str) -> None:
+    """So does the client of the other dialect's vendor."""
+    ours = await service.client.complete(
+        "ask", variables=QUESTION, model="messages/m", include_resolved=True
+    )
+    system, user = (message.content[0].text for message in ours.resolved.messages)
+    base_url = model_url.removesuffix("/v1")
+    async with anthropic.AsyncAnthropic(base_url=base_url, api_key="none") as client:
+        theirs = await client.messages.create(
+            model="m",
+            system=system,
+            messages=[{"role": "user", "content": user}],
+            max_tokens=24,
+            extra_body={"temperature": 0.0},
+        )
+
+    (block,) = theirs.content
+    assert isinstance(block, anthropic.types.TextBlock)
+    assert block.text == ours.message.content[0].text
+    assert theirs.usage.output_tokens == ours.usage.output_tokens
+    assert theirs.stop_reason == ours.raw_finish_reason

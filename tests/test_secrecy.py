@@ -10,6 +10,13 @@ from google.protobuf import struct_pb2
 
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError, ResolveOptions
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.anthropic import (
+    anthropic_answer,
+    anthropic_error,
+    anthropic_texts,
+    frame_begin,
+    frame_error,
+)
 from tests.support.prompts import write_prompt
 from tests.support.service import service_process
 from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
@@ -70,6 +77,11 @@ ANSWERS: list[Answer] = [
     stream(b"data: " + canary("event").encode() + b"\n\n"),
     stream(b"data: " + error_body() + b"\n\n"),
     stream(*openai_events(canary("delta"))[:2]),
+    respond("400 X", anthropic_error("invalid_request_error", f"prompt is too long: {CANARY}")),
+    respond("200 OK", anthropic_error(canary("kind"), canary("message"))),
+    respond("200 OK", anthropic_answer(stop=None, content=[canary("content")])),
+    stream(frame_error(canary("kind"), canary("message"))),
+    stream(*anthropic_texts(canary("delta"))[:4], frame_begin(0, {"type": canary("block")})),
     hang_up,
     nonsense,
 ]
@@ -81,6 +93,7 @@ providers:
   fake: {{dialect: openai, base_url: '{url}', api_key: os.environ/PROVIDER_KEY}}
   file: {{dialect: openai, base_url: '{url}', api_key: 'file:{folder}/key'}}
   text: {{dialect: openai, base_url: '{url}', api_key: {text}}}
+  messages: {{dialect: anthropic, base_url: '{url}', api_key: {text}}}
   gone: {{dialect: openai, base_url: 'http://127.0.0.1:1', api_key: {text}}}
 model_list:
   - model_name: alias
@@ -135,10 +148,20 @@ async def fail_in_every_way(
         upstream.answer = answer
         await tell(told, client.complete("greet", variables=variables))
         await tell(told, drain(client, variables))
-        for model in ("file/m", "text/m", "gone/m"):
+        for model in ("file/m", "text/m", "messages/m", "gone/m"):
             await tell(told, client.complete("greet", variables=variables, model=model))
+        await tell(told, drain(client, variables, model="messages/m"))
         await tell(told, client.complete(alias="alias"))
         await tell(told, client.complete("greet", variables=variables, credentials=credentials))
+    said = pb.Message(
+        role=pb.ROLE_ASSISTANT,
+        tool_calls=[pb.ToolCall(id="c", name="f", arguments_json=canary("arguments"))],
+    )
+    thought = pb.ModelParameters(reasoning_effort=canary("effort"))
+    unsendable: list[ResolveOptions] = [{"messages": [said]}, {"parameters": thought}]
+    for options in unsendable:
+        full: ResolveOptions = {**options, "variables": variables, "model": "messages/m"}
+        await tell(told, client.complete("greet", **full))
     for prompt_id in ("broken", "forbidden", "typed", "yaml", "tagged", "nowhere", "../x"):
         await tell(told, client.resolve(prompt_id, variables=variables))
     extra = struct_pb2.Struct()
@@ -156,8 +179,10 @@ async def fail_in_every_way(
         await tell(told, client.resolve("greet", **options))
 
 
-async def drain(client: AsyncPromptResolverClient, variables: dict[str, str]) -> None:
-    async for _ in client.complete_stream("greet", variables=variables):
+async def drain(
+    client: AsyncPromptResolverClient, variables: dict[str, str], model: str = "fake/m"
+) -> None:
+    async for _ in client.complete_stream("greet", variables=variables, model=model):
         pass
 
 

@@ -32,7 +32,10 @@ class ModelRequest(Value, frozen=True, kw_only=True):
 
 
 class Usage(Value, frozen=True, kw_only=True):
-    """How many tokens an answer used; None where the provider did not say."""
+    """How many tokens an answer used; None where the provider did not say.
+
+    Those of the input include what the provider read from its cache and what it wrote there.
+    """
 
     shown = ("input_tokens", "output_tokens")
 

@@ -101,7 +101,7 @@ _TYPED_NAMES = frozenset(_fold(name) for name in TYPED_PARAMETERS)
 _OWN_NAMES = frozenset(
     {
         *("bestof", "functioncall", "functions", "messages", "model", "n", "prompt", "stream"),
-        *("streamoptions", "toolchoice", "tools"),
+        *("streamoptions", "system", "toolchoice", "tools"),
     }
 )
 _ROUTING_NAMES = frozenset(

@@ -37,6 +37,34 @@ def test_everything() -> None:
     )
 
 
+def test_order() -> None:
+    """Parts keep their order, and each thought its own signature: it is sent back as it came."""
+    assembler = Assembler()
+    for thought in (
+        Reasoning(text="a"),
+        Reasoning(text="b"),
+        Reasoning(signature=b"s"),
+        Reasoning(text="c", signature=b"t"),
+        Reasoning(redacted=b"r"),
+        Reasoning(redacted=b"q"),
+        Reasoning(text="d"),
+    ):
+        assembler.add([ReasoningDelta(thought)])
+    assembler.add([TextDelta("x"), ToolCallDelta(index=0, id="c", name="f"), TextDelta("y")])
+    assembler.add([ReasoningDelta(Reasoning(signature=b"u")), TextDelta("z")])
+
+    assert assembler.finish(FINISH).message.content == (
+        Reasoning(text="ab", signature=b"s"),
+        Reasoning(text="c", signature=b"t"),
+        Reasoning(redacted=b"r"),
+        Reasoning(redacted=b"q"),
+        Reasoning(text="d"),
+        Text("xy"),
+        Reasoning(signature=b"u"),
+        Text("z"),
+    )
+
+
 def test_nothing() -> None:
     """An answer without anything in it is an empty message."""
     assert Assembler().finish(FINISH).message == Message(role="assistant")

@@ -9,12 +9,13 @@ import pytest
 from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.providers import DIALECTS
 from prompt_resolver_server.providers.aiohttp_transport import AiohttpTransport
 from prompt_resolver_server.providers.echo import EchoProvider
-from prompt_resolver_server.providers.openai import OpenAIDialect
 from prompt_resolver_server.providers.provider import Provider
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport import Timeouts
+from tests.support.anthropic import anthropic_answer, anthropic_texts
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
 
 REQUEST = ModelRequest(
@@ -28,35 +29,43 @@ REQUEST = ModelRequest(
 
 
 async def repeat(exchange: Exchange) -> None:
-    """Answer with what the user said, as a provider across the network."""
+    """Answer with what the user said, as a provider across the network, in the dialect it has."""
     messages = exchange.json["messages"]
     assert isinstance(messages, list)
-    text = messages[-1]["content"]
+    content = messages[-1]["content"]
+    if isinstance(content, str):
+        whole, events = openai_answer(content), openai_events(content[:3], content[3:])
+    else:
+        text = content[0]["text"]
+        whole = anthropic_answer({"type": "text", "text": text})
+        events = anthropic_texts(text[:3], text[3:])
     if exchange.json.get("stream"):
         await exchange.begin_stream()
-        await exchange.send(b"".join(openai_events(text[:3], text[3:])))
+        await exchange.send(b"".join(events))
         exchange.writer.close()
     else:
-        await exchange.send_response(openai_answer(text))
+        await exchange.send_response(whole)
 
 
-@pytest.fixture(params=["echo", "openai"])
+@pytest.fixture(params=["echo", *DIALECTS, *(f"{name}, whole" for name in DIALECTS)])
 async def provider(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[Provider]:
+    """A provider of each kind; where it says so, one that is never asked to stream a completion."""
     upstream.answer = repeat
+    name, _, whole = request.param.partition(", ")
     transport = AiohttpTransport(tls=ssl.create_default_context())
     endpoint = Endpoint(
         base_url=upstream.url,
         timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
         find_key=lambda: None,
         key_required=False,
+        stream_completions=not whole,
     )
-    providers: dict[str, Provider] = {
-        "echo": EchoProvider(),
-        "openai": RemoteProvider(
-            name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport
-        ),
-    }
-    yield providers[request.param]
+    if name == "echo":
+        yield EchoProvider()
+    else:
+        yield RemoteProvider(
+            name="p", dialect=DIALECTS[name], endpoint=endpoint, transport=transport
+        )
     await transport.aclose()
 
 
@@ -76,7 +85,8 @@ async def test_whole_answer(provider: Provider) -> None:
     answer = await provider.complete(REQUEST, caller_key=None)
 
     assert (answer.message.role, answer.message.text) == ("assistant", " Hello  there,\nyou ")
-    assert (answer.finish.reason, answer.finish.raw_reason) == ("stop", "stop")
+    assert answer.finish.reason == "stop"
+    assert answer.finish.raw_reason in ("stop", "end_turn")
     assert answer.finish.model
     assert answer.finish.usage is not None
 
@@ -105,7 +115,7 @@ async def test_caller_that_fails(provider: Provider) -> None:
         await provider.stream(REQUEST, emit, caller_key=None)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "\n", "word"])
+@pytest.mark.parametrize("text", ["  ", "\n", "word"])
 async def test_texts(provider: Provider, text: str) -> None:
     """Texts of all kinds come back as they are, streamed and whole."""
     request = ModelRequest(
@@ -117,6 +127,20 @@ async def test_texts(provider: Provider, text: str) -> None:
 
     assert answer.message.text == text
     assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == text
+
+
+@pytest.mark.parametrize("provider", ["echo", "openai"], indirect=True)
+async def test_no_text(provider: Provider) -> None:
+    """Where nothing may be said, nothing comes back. Anthropic's dialect has no empty texts."""
+    request = ModelRequest(
+        model="m", messages=(Message(role="user", content=(Text(""),)),), parameters=Parameters()
+    )
+
+    answer = await provider.complete(request, caller_key=None)
+    deltas, _ = await stream(provider, request)
+
+    assert answer.message.content == ()
+    assert not any(isinstance(delta, TextDelta) for delta in deltas)
 
 
 async def test_echo_without_a_user() -> None:

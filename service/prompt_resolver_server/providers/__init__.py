@@ -10,9 +10,10 @@ provider that speaks a known dialect is a line in `catalogue.py`.
 
 from collections.abc import Mapping
 
+from .anthropic import AnthropicDialect
 from .dialect import Dialect
 from .openai import OpenAIDialect
 
-DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect()}
+DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
 
 __all__ = ["DIALECTS", "Dialect"]

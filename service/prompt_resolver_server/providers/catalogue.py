@@ -28,4 +28,10 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
         base_url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         quirks=Quirks(max_tokens_field="max_completion_tokens", lacks=frozenset({"top_k"})),
     ),
+    "anthropic": CatalogueRow(
+        dialect="anthropic",
+        base_url="https://api.anthropic.com",
+        key_variables=("ANTHROPIC_API_KEY",),
+        base_url_variables=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"),
+    ),
 }

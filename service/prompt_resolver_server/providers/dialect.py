@@ -79,8 +79,8 @@ class StreamReader(Protocol):
 class Dialect(Protocol):
     """One wire format."""
 
-    def authorize(self, key: str) -> Mapping[str, str]:
-        """Return the headers that carry a key."""
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        """Return the headers that go with every request, and the one that carries a key."""
         ...
 
     def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:

@@ -13,9 +13,9 @@ from .openai_stream import OpenAIStreamReader
 class OpenAIDialect:
     """A `Dialect`: `POST {base_url}/chat/completions`, streamed as server-sent events."""
 
-    def authorize(self, key: str) -> Mapping[str, str]:
-        """Return the bearer header."""
-        return {"Authorization": f"Bearer {key}"}
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        """Return the bearer header; see `Dialect.headers`."""
+        return {"Authorization": f"Bearer {key}"} if key else {}
 
     def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
         """Return the request; see `Dialect.build`."""

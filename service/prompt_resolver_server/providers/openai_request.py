@@ -3,11 +3,11 @@
 import base64
 
 from ..answers import ModelRequest
-from ..errors import CallError, Reason, Violation
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters, ResponseFormat
 from ..prompts import Media, Message, Part, Reasoning, Refusal, Text, Tool, ToolChoice
 from .dialect import Quirks
+from .unsupported import check_insisted, unsupported
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
@@ -43,15 +43,7 @@ def _add_parameters(
 ) -> tuple[str, ...]:
     wire = _parameters(request.parameters)
     lacking = [name for name in wire if name in quirks.lacks or _has_no_word(name, request)]
-    refused = [name for name in lacking if name in request.insisted]
-    if refused:
-        raise CallError(
-            Reason.PARAMETER_UNSUPPORTED,
-            f"parameters: the provider does not take {', '.join(refused)}",
-            violations=tuple(
-                Violation(f"parameters.{name}", "not taken by the provider") for name in refused
-            ),
-        )
+    check_insisted(lacking, request.insisted)
     for name, value in wire.items():
         if name not in lacking:
             body[quirks.max_tokens_field if name == "max_tokens" else name] = value
@@ -155,7 +147,7 @@ def _part(part: Part, path: str) -> Json:
         case Media(kind="audio", data=bytes() as sound):
             form = _AUDIO_FORMATS.get(part.media_type)
             if form is None:
-                raise _unsupported(path, "expected audio/wav or audio/mpeg")
+                raise unsupported(path, "expected audio/wav or audio/mpeg")
             return {
                 "type": "input_audio",
                 "input_audio": {"data": base64.b64encode(sound).decode(), "format": form},
@@ -166,18 +158,10 @@ def _part(part: Part, path: str) -> Json:
                 file["filename"] = part.filename
             return {"type": "file", "file": file}
         case _:
-            raise _unsupported(path, "expected sounds and documents as data, not as URLs")
+            raise unsupported(path, "expected sounds and documents as data, not as URLs")
 
 
 def _url(media: Media) -> str:
     if media.data is None:
         return media.url or ""
     return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"
-
-
-def _unsupported(path: str, expected: str) -> CallError:
-    return CallError(
-        Reason.PARAMETER_UNSUPPORTED,
-        f"{path}: {expected}, which is what the provider takes",
-        violations=(Violation(path, expected),),
-    )

@@ -15,6 +15,7 @@ from ..answers import (
 )
 from ..json_codec import JsonError, JsonReader
 from ..prompts import Reasoning
+from .coalescing import coalesce
 from .dialect import InBandError, ProtocolError
 from .openai_tool_calls import ToolCallReader
 from .openai_wire import (
@@ -96,7 +97,7 @@ class OpenAIStreamReader:
             self.failure = ProtocolError(str(error))
         except (ProtocolError, InBandError) as error:
             self.failure = error
-        return _coalesce(deltas)
+        return coalesce(deltas)
 
     def _end(self) -> None:
         if self._raw_reason is None:
@@ -152,20 +153,3 @@ def _read(document: bytes) -> _Event:
         # What reports a failure need not have the form of an answer.
         read_document(document)
         raise
-
-
-def _coalesce(deltas: list[Delta]) -> list[Delta]:
-    """Join texts that follow each other: what arrived together travels together."""
-    joined: list[Delta] = []
-    texts: list[str] = []
-    for delta in deltas:
-        if isinstance(delta, TextDelta):
-            texts.append(delta.text)
-            continue
-        if texts:
-            joined.append(TextDelta("".join(texts)))
-            texts = []
-        joined.append(delta)
-    if texts:
-        joined.append(TextDelta("".join(texts)))
-    return joined

@@ -152,7 +152,7 @@ class RemoteProvider:
             )
         return HttpRequest(
             url=self._endpoint.base_url.rstrip("/") + wire.path,
-            headers=self._dialect.authorize(key) if key else {},
+            headers=self._dialect.headers(key),
             body=wire.body,
             timeouts=self._endpoint.timeouts,
         )

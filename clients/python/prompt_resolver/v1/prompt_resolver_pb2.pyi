@@ -763,7 +763,9 @@ class CompleteStreamResponse(_message.Message):
 
     @_builtins.property
     def reasoning_delta(self) -> Global___Reasoning:
-        """More of the model's reasoning. Fields that are not set add nothing."""
+        """More of the model's reasoning. Fields that are not set add nothing. A signature ends the
+        reasoning that it is for, and what is redacted stands alone.
+        """
 
     @_builtins.property
     def tool_call_delta(self) -> Global___ToolCallDelta:
@@ -1391,8 +1393,8 @@ class ModelParameters(_message.Message):
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
         """Further parameters, passed to the provider as they are. Refused, with PARAMETER_UNSUPPORTED, are
-        `model`, `messages`, `stream`, `n`, `tools`, names that have a field above, and whatever routes:
-        base URLs, keys and headers.
+        `model`, `messages`, `system`, `stream`, `n`, `tools`, names that have a field above, and whatever
+        routes: base URLs, keys and headers.
         """
 
     def __init__(
