@@ -169,7 +169,7 @@ def test_configuration_that_is_refused(tmp_path: Path, config: str, problem: str
         (["serve", "--nonsense"], "unrecognized arguments: --nonsense"),
         (["--nonsense"], "unrecognized arguments: --nonsense"),
         (["serve", "--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
-        (["serve", "--config"], "argument --config: expected one argument"),
+        (["serve", "--config"], "argument -c/--config: expected one argument"),
         (["serve", "--config", "/nowhere"], "/nowhere: expected a readable file"),
     ],
 )
