@@ -17,6 +17,7 @@ from tests.support.anthropic import (
     frame_begin,
     frame_error,
 )
+from tests.support.http import HttpAnswer, HttpDoor
 from tests.support.prompts import write_prompt
 from tests.support.service import service_process
 from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
@@ -126,6 +127,10 @@ async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
             await fail_in_every_way(client, upstream, told)
         async with AsyncPromptResolverClient(service.address, token=canary("token")) as stranger:
             await tell(told, stranger.resolve("greet"))
+        door = HttpDoor(
+            f"http://{service.door('http')}", {"Authorization": f"Bearer {canary('master')}"}
+        )
+        await fail_over_http(door, upstream, told)
         told.append(await asyncio.to_thread(read_metrics, service.door("admin")))
         _, log = await asyncio.to_thread(service.stop)
 
@@ -177,6 +182,38 @@ async def fail_in_every_way(
     ]
     for options in wrong:
         await tell(told, client.resolve("greet", **options))
+
+
+async def fail_over_http(door: HttpDoor, upstream: Upstream, told: list[str]) -> None:
+    good: dict[str, object] = {"model": "alias", "prompt_id": "greet"}
+    for answer in ANSWERS:
+        upstream.answer = answer
+        for stream in (False, True):
+            answered = await door.chat(**good, stream=stream)
+            told += [f"{answered.status} {dict(answered.headers)}", *errors_of(answered)]
+    wrong: list[dict[str, object]] = [
+        {"prompt_variables": canary("value")},
+        {"prompt_variables": {"w": canary("value")}, "model": "fake/m"},
+        {"messages": [{"role": canary("role"), "content": canary("content")}]},
+        {"messages": [{"role": "user", "content": {"a": canary("content")}}]},
+        {"tools": [{"type": "function", "function": {"name": {"a": canary("tool")}}}]},
+        {"api_key": canary("key")},
+        {"temperature": canary("temperature")},
+        {"metadata": canary("metadata")},
+    ]
+    for document in wrong:
+        answered = await door.chat(**{**good, **document})
+        assert answered.status == 400
+        told += [f"{answered.status} {dict(answered.headers)}", *errors_of(answered)]
+    stranger = await HttpDoor(door.url, {"Authorization": f"Bearer {canary('token')}"}).chat(**good)
+    told += errors_of(stranger)
+
+
+def errors_of(answered: HttpAnswer) -> list[str]:
+    """Return what an answer tells of a failure; what a model said is the caller's own."""
+    if answered.status == 200:
+        return [event for event in answered.events if event.startswith('{"error"')]
+    return [answered.body.decode()]
 
 
 async def drain(
