@@ -22,6 +22,8 @@ from ...resolver import Query
 from ...values import Value
 from ..fields import as_mapping, read_text
 
+_UNSET: tuple[object, ...] = (None, "", (), {})
+
 
 def read_query(document: Mapping[str, Json], caller: Caller) -> Query:
     """Return what is asked: `prompt_id`, `store`, `version`, `environment`, `alias`, `variables`.
@@ -95,7 +97,7 @@ def _part(part: Part) -> Json:
 def _fields(value: Value) -> dict[str, Json]:
     """Return the fields of a value that are set."""
     plain = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-    return {name: each for name, each in plain.items() if each not in (None, "", [], {})}
+    return {name: each for name, each in plain.items() if each not in _UNSET}
 
 
 def _plain(value: object) -> Json:

@@ -6,7 +6,7 @@ import { ago, whole } from "./words.js";
 
 const FRESHNESS = {
   fresh: "fresh",
-  due: "its store is asked with the next call",
+  due: "asked again with the next call",
   stale: "stale: its store fails",
 };
 
@@ -21,7 +21,7 @@ function reason({ reason, asked }) {
   return reason;
 }
 
-const title = ({ id, name }) => (name && name !== id ? `${id} (${name})` : id);
+const title = ({ id, name }) => (id.endsWith(name) ? id : `${id} (${name})`);
 
 /// Returns a function that shows the page of prompts that is to be seen; `use` is called with one
 /// that is to be rendered.
