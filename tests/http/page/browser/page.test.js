@@ -245,7 +245,7 @@ withPage("many prompts are shown in pages, and found by a part of their id", asy
     }),
 });
 
-withPage("it says that the service is gone, goes on asking, and rests while it is paused", async (page) => {
+withPage("it says that the service is gone or goes, asks on, and rests while it is paused", async (page) => {
   await page.getByText("Serving", { exact: true }).waitFor();
   let asked = 0;
   await page.route("**/api/overview", (route) => {
@@ -259,7 +259,13 @@ withPage("it says that the service is gone, goes on asking, and rests while it i
   await page.clock.runFor(20_000);
   assert.equal(asked, before);
   await page.unroute("**/api/overview");
+  await page.route("**/api/overview", (route) =>
+    route.fulfill({ status: 503, json: { error: { reason: "DRAINING", message: "" } } }),
+  );
   await page.getByRole("button", { name: "Pause" }).click();
+  await page.clock.runFor(2500);
+  await page.getByText("Shutting down").waitFor();
+  await page.unroute("**/api/overview");
   await page.clock.runFor(2500);
   await page.getByText("Serving", { exact: true }).waitFor();
 }, { set: (page) => page.clock.install() });
