@@ -61,7 +61,7 @@ def test_tour() -> None:
         shown: list[str] = []
         for line in service.process.stdout:
             shown.append(line)
-            if "/metrics" in line:
+            if "In a browser" in line:
                 break
         code, _ = service.stop()
 
@@ -70,6 +70,7 @@ def test_tour() -> None:
     assert "--- Complete: echo/gpt-4o-mini" in text
     assert f"prompt-resolver resolve --address {service.address} support/reply" in text
     assert f"grpcurl -plaintext {service.address}" in text
+    assert f"In a browser: http://{service.door('admin')}/ " in text
     assert code == 0
 
 

@@ -14,6 +14,7 @@ from .http.admin import admin_routes
 from .http.calls import HttpCalls
 from .http.chat import chat_routes, not_served
 from .http.listener import HttpListener
+from .http.page.routes import page_routes
 from .metrics import Metrics
 from .resolver import Resolver
 from .rpc.calls import Calls
@@ -107,28 +108,37 @@ class Doors:
             return None
         # Not by way of this object: a server lives on for a while in cycles of aiohttp's.
         running = self._running
-        routes = admin_routes(
+        probes = admin_routes(
             registry=self._metrics.registry, is_ready=lambda: not running.refusing
         )
-        return await self._open("admin_address", HttpListener(routes), text)
+        page = page_routes(
+            self._http_calls(),
+            access=self._access,
+            resolver=self._resolver,
+            metrics=self._metrics,
+            gates=self._gates,
+        )
+        return await self._open("admin_address", HttpListener([*probes, *page]), text)
 
     async def _open_http(self) -> Address | None:
         settings = self._loaded.settings.server
         if not settings.http_address:
             return None
         self._check_protection("http_address", parse_address(settings.http_address, unix=False))
-        calls = HttpCalls(
+        self._http = HttpListener(
+            [*chat_routes(self._http_calls(), self._resolver), not_served()],
+            max_body_bytes=settings.max_message_bytes,
+        )
+        return await self._open("http_address", self._http, settings.http_address)
+
+    def _http_calls(self) -> HttpCalls:
+        return HttpCalls(
             access=self._access,
             gates=self._gates,
             deadlines=self._deadlines,
             running=self._running,
             metrics=self._metrics,
         )
-        self._http = HttpListener(
-            [*chat_routes(calls, self._resolver), not_served()],
-            max_body_bytes=settings.max_message_bytes,
-        )
-        return await self._open("http_address", self._http, settings.http_address)
 
     async def _open(self, key: str, listener: HttpListener, text: str) -> Address:
         address = parse_address(text, unix=False)

@@ -92,6 +92,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         self.registry = registry
+        self.version = version
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         Info("prompt_resolver_build", "The running version.", registry=registry).info(
@@ -120,7 +121,7 @@ class Metrics:
             ("route",),
             _CALL_BUCKETS,
         )
-        self._templates = counter(
+        self.templates = counter(
             "prompt_resolver_template_cache_requests",
             "Templates served, by how the cache took part.",
             ("store", "result"),
@@ -137,7 +138,7 @@ class Metrics:
             (),
             _RENDER_BUCKETS,
         )[()]
-        self._upstream = histogram(
+        self.upstream_seconds = histogram(
             "prompt_resolver_upstream_request_duration_seconds",
             "Time from sending a request to a provider to the end of its answer.",
             ("provider", "model", "outcome"),
@@ -149,14 +150,14 @@ class Metrics:
             ("provider", "model"),
             _UPSTREAM_BUCKETS,
         )
-        self._inflight = Tallies(
+        self.upstream_inflight = Tallies(
             GaugeMetricFamily,
             "prompt_resolver_upstream_inflight",
             "Requests that a provider is answering.",
             ("provider",),
             registry,
         )
-        self._tokens = counter(
+        self.tokens = counter(
             "prompt_resolver_tokens",
             "Tokens that providers counted.",
             ("provider", "model", "direction"),
@@ -200,7 +201,7 @@ class Metrics:
 
     def template_served(self, store: str, result: CacheResult) -> None:
         """Count a template that was served."""
-        self._templates[store, result].value += 1
+        self.templates[store, result].value += 1
 
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""
@@ -217,7 +218,7 @@ class Metrics:
 
     def upstream_started(self, provider: str) -> None:
         """Count a request that a provider is answering from now on."""
-        self._inflight[provider,].value += 1
+        self.upstream_inflight[provider,].value += 1
 
     def upstream_first_chunk(self, provider: str, model: str, seconds: float) -> None:
         """Count the first event of a provider's stream."""
@@ -225,15 +226,15 @@ class Metrics:
 
     def upstream_ended(self, provider: str, model: str, outcome: str, seconds: float) -> None:
         """Count a request that a provider no longer answers: `ok`, `cancelled`, or failed."""
-        self._inflight[provider,].value -= 1
+        self.upstream_inflight[provider,].value -= 1
         label = self._models.label(provider, model)
-        self._upstream[provider, label, outcome].observe(seconds)
+        self.upstream_seconds[provider, label, outcome].observe(seconds)
 
     def tokens_used(self, provider: str, model: str, direction: str, count: int | None) -> None:
         """Count tokens, if the provider told how many."""
         if count:
             label = self._models.label(provider, model)
-            self._tokens[provider, label, direction].value += count
+            self.tokens[provider, label, direction].value += count
 
     def know_model(self, provider: str, model: str) -> None:
         """Let a model have a label of its own, as its name does not come from a caller."""

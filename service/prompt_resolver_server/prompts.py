@@ -136,6 +136,7 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
 
 
 CacheResult = Literal["hit", "miss", "stale", "fallback", "bypass"]
+ServedReason = Literal["deployed", "pinned", "label", "fallback"]
 
 
 class ServedTemplate(Value, frozen=True, kw_only=True):
@@ -146,7 +147,7 @@ class ServedTemplate(Value, frozen=True, kw_only=True):
     template: Template
     store: str
     cache: CacheResult
-    reason: Literal["deployed", "pinned", "label", "fallback"]
+    reason: ServedReason
     age_s: float = 0.0
     stale: bool = False
 

@@ -29,6 +29,7 @@ from .prompts import (
 )
 from .rendering import Renderer
 from .templates.cache import TemplateCache
+from .templates.inventory import Inventory
 from .values import Value
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,11 @@ class Resolver:
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._told: set[tuple[str, str, str]] = set()
+
+    @property
+    def inventory(self) -> Inventory:
+        """What the cache of templates holds."""
+        return self._templates.inventory
 
     @property
     def aliases(self) -> Collection[str]:

@@ -67,6 +67,10 @@ class Tallies(Collector):
     def __getitem__(self, labels: Labels) -> Tally:
         return self._tallies[labels]
 
+    def items(self) -> list[tuple[Labels, float]]:
+        """Return the numbers as they are now, each with its labels' values."""
+        return [(labels, tally.value) for labels, tally in self._tallies.items()]
+
     def describe(self) -> list[Metric]:
         """Return the family without its numbers."""
         name, documentation, labels = self._description
@@ -92,6 +96,7 @@ class Distributions(Collector):
         bounds: Sequence[float],
         registry: CollectorRegistry,
     ) -> None:
+        self.bounds = bounds
         self._description = (name, documentation, labels)
         self._distributions: defaultdict[Labels, Distribution] = defaultdict(
             partial(Distribution, bounds)
@@ -101,6 +106,10 @@ class Distributions(Collector):
 
     def __getitem__(self, labels: Labels) -> Distribution:
         return self._distributions[labels]
+
+    def items(self) -> list[tuple[Labels, tuple[int, ...]]]:
+        """Return the counts of the buckets as they are now, each with its labels' values."""
+        return [(labels, tuple(each.counts)) for labels, each in self._distributions.items()]
 
     def describe(self) -> list[Metric]:
         """Return the family without its numbers."""

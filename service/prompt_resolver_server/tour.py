@@ -46,5 +46,9 @@ def _next_steps(doors: Addresses) -> str:
         f"  grpcurl -plaintext {address} describe prompt_resolver.v1.PromptResolver",
     ]
     if doors.admin is not None:
-        lines.append(f"  curl http://{doors.admin}/metrics")
+        lines += [
+            f"  curl http://{doors.admin}/metrics",
+            "",
+            f"--- In a browser: http://{doors.admin}/ ---",
+        ]
     return "\n".join(lines)

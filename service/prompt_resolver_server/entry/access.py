@@ -32,6 +32,11 @@ class Access:
         if master_key is not None:
             self._tokens.append(("", master_key))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether all calls are let in, as there are no tokens."""
+        return not self._tokens
+
     def admit(self, metadata: Metadata) -> Credentials:
         """Return who calls, and the keys that the call brings.
 

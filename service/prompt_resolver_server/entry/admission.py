@@ -20,6 +20,11 @@ class Gate:
         self._running = 0
         self._shed = metrics.watch_class(name, lambda: self._running)
 
+    @property
+    def running(self) -> int:
+        """How many calls are in."""
+        return self._running
+
     def enter(self) -> None:
         """Count a call that begins. Raises OVERLOADED where too many run."""
         if self._running >= self._limit:

@@ -95,7 +95,7 @@ class ServerSettings(_Block):
     http_address: str = "127.0.0.1:4000"
     """Where the OpenAI-compatible door listens; empty turns it off."""
     admin_address: str = "127.0.0.1:9090"
-    """Where metrics and probes are served over HTTP; empty turns it off."""
+    """Where metrics, probes and the page are served over HTTP; empty turns it off."""
     admin_grpc_address: str = ""
     """Where `PromptResolverAdmin` listens; empty turns it off."""
     state_dir: Path | None = None

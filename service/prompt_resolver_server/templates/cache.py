@@ -20,6 +20,7 @@ from ..prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ..values import Value
 from .entries import Absence, Entries, Held, Key
 from .flights import Flight, Flights
+from .inventory import Inventory
 from .store import TemplateStore
 
 _log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ class _Query(Value, frozen=True):
 class TemplateCache:
     """Serves templates of several stores. Owns the stores and closes them.
 
-    Lives on one event loop. `clock` gives monotonic seconds.
+    Lives on one event loop. `clock` gives monotonic seconds. `inventory` tells what is held.
     """
 
     def __init__(
@@ -92,6 +93,12 @@ class TemplateCache:
         self._absent: Entries[Absence] = Entries(limits.max_entries, limits.max_bytes)
         self._flights: Flights[Key, _Outcome] = Flights()
         self._salt = secrets.token_bytes(32)
+        self.inventory = Inventory(
+            self._held,
+            ttls_s={name: source.ttl_s for name, source in sources.items()},
+            default_store=default_store,
+            clock=clock,
+        )
 
     async def get(
         self,
@@ -210,7 +217,11 @@ class TemplateCache:
             self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
         # What is true is what was true when the store was asked.
         self._absent.drop(query.key)
-        self._held.put(query.key, Held(template, asked_at))
+        before = self._held.get(query.key)
+        self._held.put(
+            query.key,
+            Held(template, asked_at) if before is None else before.renewed(template, asked_at),
+        )
         self._tell_size()
         return template
 
@@ -241,12 +252,14 @@ class TemplateCache:
     def _serve(
         self, query: _Query, held: Held, result: CacheResult, *, stale: bool = False
     ) -> ServedTemplate:
+        now = self._clock()
+        held.served, held.served_at = held.served + 1, now
         return ServedTemplate(
             template=held.template,
             store=query.key.store,
             cache=result,
-            reason="pinned" if query.ref.version is not None else "deployed",
-            age_s=max(0.0, self._clock() - held.confirmed_at),
+            reason=query.key.reason,
+            age_s=max(0.0, now - held.confirmed_at),
             stale=stale,
         )
 

@@ -1,11 +1,12 @@
 """What the cache holds: templates and absences, bounded in number and in bytes."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from ..errors import ResolverError
-from ..prompts import Template
+from ..prompts import ServedReason, Template
 from ..values import Value
 
 _OVERHEAD_BYTES = 2048
@@ -26,18 +27,30 @@ class Key(Value, frozen=True):
     environment: str | None
     credential: bytes
 
+    @property
+    def reason(self) -> ServedReason:
+        """Why this version is the one that is served."""
+        return "pinned" if self.version is not None else "deployed"
+
 
 @dataclass(slots=True)
 class Held:
     """A template, and when its store last confirmed it. Times are the cache's clock's.
 
-    `failures` counts the fetches that failed since; before `retry_at` none is tried again.
+    `failures` counts the fetches that failed since; before `retry_at` none is tried again. `served`
+    counts how often it, or a version before it, was served, at last at `served_at`.
     """
 
     template: Template
     confirmed_at: float
     failures: int = 0
     retry_at: float = 0.0
+    served: int = 0
+    served_at: float = 0.0
+
+    def renewed(self, template: Template, confirmed_at: float) -> "Held":
+        """Return what is held once the store has answered again."""
+        return replace(self, template=template, confirmed_at=confirmed_at, failures=0, retry_at=0.0)
 
     @property
     def cost(self) -> int:
@@ -72,6 +85,10 @@ class Entries(Generic[_Entry]):
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    def recent(self) -> Iterable[tuple[Key, _Entry]]:
+        """Return the entries, the one first that was used last. Not to be changed meanwhile."""
+        return reversed(self._by_key.items())
 
     def get(self, key: Key) -> _Entry | None:
         """Return an entry, which counts as a use of it."""

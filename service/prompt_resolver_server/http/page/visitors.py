@@ -1,0 +1,80 @@
+"""Who may see what the page shows: those who may call the data doors, and no page but ours.
+
+Whoever brings a token that lets calls in may see. Where there are no tokens, whoever is on this
+machine may: the admin port may be open to more than that, for probes and scrapes.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ...entry.access import Access
+from ...errors import Blame, CallError, Reason
+from ...settings.address import Address
+
+Headers = Mapping[str, str]
+
+
+class Visitors:
+    """Turns away who may not see. Tokens are `Access`' own business."""
+
+    def __init__(self, access: Access) -> None:
+        self._open = access.is_open
+
+    def check(self, request: web.Request) -> None:
+        """Raise CALLER_FORBIDDEN for a request that must not be answered."""
+        if comes_from_elsewhere(request.headers):
+            raise _forbidden("expected a request of this page itself, not of another site's")
+        transport = request.transport
+        if self._open and (
+            transport is None
+            or not is_from_here(
+                request.headers,
+                ends=(
+                    transport.get_extra_info("peername"),
+                    transport.get_extra_info("sockname"),
+                ),
+            )
+        ):
+            raise _forbidden(
+                "without general_settings.master_key or callers, prompts are shown on this machine"
+                " alone: expected a connection over loopback, to a name of loopback"
+            )
+
+
+def comes_from_elsewhere(headers: Headers) -> bool:
+    """Tell whether a browser says that another site's page makes this request.
+
+    A browser says so by `Sec-Fetch-Site`, or, where it takes the connection for insecure, by
+    `Origin` alone. Programs say neither.
+    """
+    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and _authority(origin) != headers.get("Host", "").lower()
+
+
+def is_from_here(headers: Headers, *, ends: tuple[tuple[str, int], tuple[str, int]]) -> bool:
+    """Tell whether a request comes from this machine, and from nobody else through it.
+
+    Both ends of its connection are on loopback: one alone may be that of a mesh's proxy, which
+    brings requests from anywhere. So is the name it was sent to: any other name may be one of a
+    site that has it resolve to loopback, to have its visitors' browsers read what is here.
+    """
+    try:
+        name = urlsplit(f"//{headers.get('Host', '')}").hostname
+    except ValueError:
+        return False
+    return all(Address(host=host or "").is_local for host in (name, *(end[0] for end in ends)))
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _forbidden(expected: str) -> CallError:
+    return CallError(Reason.CALLER_FORBIDDEN, expected, blame=Blame.CALLER)
