@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.settings import load_settings
+from prompt_resolver_server.settings.litellm import GeneralSettings
 from prompt_resolver_server.settings.model import (
     CacheSettings,
     DirectorySettings,
-    GeneralSettings,
     HumanloopSettings,
     ProviderSettings,
     ServerSettings,
