@@ -8,6 +8,7 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.prompts import write_prompt
 from tests.support.service import running_service
 from tests.support.upstream import Upstream, running_upstream
 
@@ -60,6 +61,18 @@ async def test_call_with_a_prompt_of_its_own(
         response = await service.client.resolve("greet", alias="support", variables=VARIABLES)
 
     assert (response.prompt.id, response.model) == ("greet", "m")
+
+
+async def test_store_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A prompt that a call names beside an alias comes from the alias' store."""
+    write_prompt(tmp_path / "others", "apart", "<user>\n{{name}}\n</user>")
+    whole = config(prompts, upstream, row("model: far/other/m")).replace(
+        "stores:", "default_store: local\nstores:\n  far: {type: directory, path: others}"
+    )
+    async with running_service(tmp_path, whole) as service:
+        response = await service.client.resolve("apart", alias="support", variables=VARIABLES)
+
+    assert (response.prompt.store, response.prompt.id) == ("far", "apart")
 
 
 async def test_version_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 import pytest
 from grpc import StatusCode
 from prometheus_client import CollectorRegistry
@@ -519,6 +520,22 @@ async def test_dropped_parameters(tmp_path: Path, prompts: Path) -> None:
 
     assert list(response.dropped_parameters) == ["reasoning_effort"]
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "PARAMETER_UNSUPPORTED")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
+    """The OpenAI-compatible door falls back, too, and tells who answered."""
+    body = {"model": "a", "prompt_id": "greet", "prompt_variables": VARIABLES, "stream": streamed}
+    async with running_scene(tmp_path, prompts, FALLING_BACK) as scene:
+        scene.one.answer = failing(ALWAYS)
+        url = f"{scene.service.http_url}/chat/completions"
+        async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
+            text = await answer.text()
+
+    assert answer.status == 200
+    assert (answer.headers["x-provider"], answer.headers["x-model"]) == ("two", "n")
+    assert answer.headers["x-prompt-id"] == "greet"
+    assert ("[DONE]" in text) is streamed
 
 
 class FailingProvider:

@@ -56,11 +56,6 @@ def build_alias_providers(
         for deployment in alias.deployments:
             params = loaded.settings.model_list[deployment.row].litellm_params
             owner = find_owner(notation, deployment)
-            if not owner and (params.api_key is not None or params.api_base is not None):
-                raise loaded.fault(
-                    ("model_list", deployment.row, "litellm_params"),
-                    "expected custom_llm_provider, to tell whose the key is, as the model does not",
-                )
             own = factory.make_for_row(owner, deployment.row, params)
             if own is not None:
                 providers[deployment.row, owner] = own
@@ -83,7 +78,7 @@ def _build_deployment(loaded: Loaded, notation: Notation, index: int, terms: Ter
     except FieldError as error:
         place = ("model_list", index, "litellm_params", *error.path)
         raise loaded.fault(place, error.problem) from None
-    return Deployment(
+    deployment = Deployment(
         row=index,
         store=store,
         prompt=prompt,
@@ -96,6 +91,13 @@ def _build_deployment(loaded: Loaded, notation: Notation, index: int, terms: Ter
         order=params.order,
         terms=_read_terms(params, terms),
     )
+    has_own = params.api_key is not None or params.api_base is not None
+    if has_own and not find_owner(notation, deployment):
+        raise loaded.fault(
+            ("model_list", index, "litellm_params"),
+            "expected custom_llm_provider, to tell whose the key is, as the model does not",
+        )
+    return deployment
 
 
 def _read_prompt(params: AliasParams, store: str | None) -> PromptRef | None:
