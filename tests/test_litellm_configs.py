@@ -235,7 +235,7 @@ model_list:
   - model_name: priced
     litellm_params: {model: openai/gpt-4o-mini, order: 2}
   - model_name: cloud
-    litellm_params: {model: mistral/large}
+    litellm_params: {model: nowhere/large}
 guardrails:
   - guardrail_name: pii
     litellm_params: {guardrail: presidio, mode: pre_call}
@@ -264,7 +264,7 @@ async def test_what_is_not_served_here(tmp_path: Path) -> None:
         "model_list.1.litellm_params.tags",
     }
     (fault,) = found.faults
-    assert "model_list.3.litellm_params: expected a provider that is known, got 'mistral'" in fault
+    assert "model_list.3.litellm_params: expected a provider that is known, got 'nowhere'" in fault
 
 
 CLOUD = """
