@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server import answers
-from prompt_resolver_server.aliases import Alias, Deployment, Terms
+from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
 from prompt_resolver_server.answers import Emit, Finish, ModelRequest
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
@@ -539,25 +540,37 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 
 
 class FailingProvider:
-    """A `Provider` that fails each time, and lets its first call be waited for."""
+    """A `Provider` that fails each time, and notes when it was called."""
 
-    def __init__(self) -> None:
-        self.calls = 0
+    def __init__(self, retry_after_s: float | None = None) -> None:
+        self.calls: list[float] = []
         self.called = asyncio.Event()
+        self._retry_after_s = retry_after_s
 
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> answers.Answer:
-        self.calls += 1
+        self.calls.append(asyncio.get_running_loop().time())
         self.called.set()
-        raise UpstreamError(Reason.UPSTREAM_UNAVAILABLE, "failed")
+        raise UpstreamError(
+            Reason.UPSTREAM_UNAVAILABLE, "failed", retry_after_s=self._retry_after_s
+        )
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
         await self.complete(request, caller_key=caller_key)
         raise AssertionError
 
 
-def failover(provider: FailingProvider, time_left_s: float) -> tuple[Failover, Resolution]:
-    """Return a failover whose pauses are the longest that there are, and what it is to answer."""
-    alias = Alias(name="a", deployments=(Deployment(terms=Terms(retries=100)),))
+def failover(
+    provider: FailingProvider, *, time_left_s: float, retries: int = 100, draw: float = 1.0
+) -> tuple[Failover, Resolution]:
+    """Return a failover, and what it is to answer. Its fallback's prompt never comes.
+
+    Its pauses are the longest that there are, unless `draw` says otherwise.
+    """
+    alias = Alias(
+        name="a",
+        deployments=(Deployment(terms=Terms(retries=retries)),),
+        fallbacks=Fallbacks(general=("b",)),
+    )
     ref = PromptRef(id="p")
     resolution = Resolution(
         query=Query(prompt=ref, deadline=asyncio.get_running_loop().time() + time_left_s),
@@ -577,16 +590,19 @@ def failover(provider: FailingProvider, time_left_s: float) -> tuple[Failover, R
     )
 
     async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
-        raise AssertionError
+        raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
 
     metrics = Metrics(CollectorRegistry(), version="test")
-    aliases: Mapping[str, Alias] = {"a": alias}
+    aliases: Mapping[str, Alias] = {
+        "a": alias,
+        "b": Alias(name="b", deployments=(Deployment(row=1),)),
+    }
     made = Failover(
         prepare=prepare,
         aliases=aliases,
         dispatcher=Dispatcher(providers={"fake": provider}, alias_providers={}, metrics=metrics),
         metrics=metrics,
-        draw=lambda: 1.0,
+        draw=lambda: draw,
     )
     return made, resolution
 
@@ -601,7 +617,7 @@ async def test_deadline_during_a_pause() -> None:
 
     assert caught.value.reason is Reason.DEADLINE
     assert caught.value.metadata == {"phase": "retry", "attempts": "1"}
-    assert provider.calls == 1
+    assert len(provider.calls) == 1
 
 
 async def test_cancellation_during_a_pause() -> None:
@@ -615,4 +631,26 @@ async def test_cancellation_during_a_pause() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert provider.calls == 1
+    assert len(provider.calls) == 1
+
+
+async def test_provider_is_not_asked_before_its_time() -> None:
+    """A provider that names a time is left alone until then, however short the pause would be."""
+    provider = FailingProvider(retry_after_s=0.05)
+    made, resolution = failover(provider, time_left_s=3600, retries=2, draw=0.0)
+
+    with pytest.raises(ServerError):
+        await made.complete(resolution)
+
+    assert len(provider.calls) == 3
+    assert all(after - before >= 0.05 for before, after in pairwise(provider.calls))
+
+
+async def test_deadline_while_a_fallback_is_resolved() -> None:
+    """A deadline that passes while a fallback's prompt is fetched tells the attempts so far."""
+    made, resolution = failover(FailingProvider(), time_left_s=3600, retries=0)
+
+    with pytest.raises(ServerError) as caught:
+        await made.complete(resolution)
+
+    assert caught.value.metadata == {"phase": "fetch", "attempts": "1"}

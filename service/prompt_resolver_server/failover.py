@@ -104,7 +104,7 @@ class Failover:
         deadline = first.query.deadline
         step = route.next(error)
         while step is not None:
-            ready = await self._try_to_prepare(step, first, failed)
+            ready = await self._try_to_prepare(step, first, failed, account)
             if ready is not None and step.until < deadline and _may_ask(step, ready[1], account):
                 await _pause(step, deadline, len(account.attempts))
                 self._count(step, failed, error.reason)
@@ -113,7 +113,7 @@ class Failover:
         return None
 
     async def _try_to_prepare(
-        self, step: Step, first: Resolution, failed: Resolution
+        self, step: Step, first: Resolution, failed: Resolution, account: Account
     ) -> tuple[Resolution, Order] | None:
         """Return a candidate's own prompt and order, or None where it cannot be asked at all."""
         try:
@@ -127,6 +127,7 @@ class Failover:
             return resolution, self._order(resolution)
         except ResolverError as error:
             if error.reason is Reason.DEADLINE:
+                error.metadata["attempts"] = str(len(account.attempts))
                 raise
             _log.warning(
                 "a candidate could not be asked",

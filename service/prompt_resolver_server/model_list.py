@@ -29,7 +29,7 @@ def build_terms(settings: Settings) -> Terms:
         retries=retries or 0,
         timeout_s=router.timeout or litellm.request_timeout,
         stream_timeout_s=router.stream_timeout,
-        drop_parameters=litellm.drop_params,
+        drop_parameters=bool(litellm.drop_params),
     )
 
 

@@ -81,7 +81,7 @@ class GeneralSettings(ForeignBlock):
     """`general_settings`."""
 
     master_key: Annotated[Secret | None, BeforeValidator(_read_token)] = None
-    """The token that every call must bring; unset: the variable LITELLM_MASTER_KEY, if it is set"""
+    """The token that every call must bring; unset: the variable LITELLM_MASTER_KEY, if set."""
 
 
 class _RoutingSettings(ForeignBlock):
@@ -113,7 +113,7 @@ class LitellmSettings(_RoutingSettings):
 
     request_timeout: Seconds | None = None
     """The `timeout` of rows that have none."""
-    drop_params: bool = False
+    drop_params: bool | None = None
     """The `drop_params` of rows that have none."""
     global_prompt_directory: str | None = None
     """A directory of prompts: the store `dotprompt`, where no store is configured."""
