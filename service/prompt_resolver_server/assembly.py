@@ -119,18 +119,18 @@ class ProviderFactory:
         """Return every provider that is known or configured, by name."""
         providers: dict[str, Provider] = {ECHO: EchoProvider()}
         for name in self._endpoints.names:
-            providers[name] = self._make(name, self._endpoints.of_provider(name))
+            dialect = self._endpoints.dialect(name)
+            providers[name] = self._make(name, dialect, self._endpoints.of_provider(name))
         return providers
 
     def make_for_row(self, name: str, row: int, params: AliasParams) -> Provider | None:
         """Return a provider with a row's own key or address, or None where it has neither."""
         endpoint = self._endpoints.of_row(name, row, params)
-        return self._make(name, endpoint) if endpoint is not None else None
+        if endpoint is None:
+            return None
+        return self._make(name, self._endpoints.dialect(name), endpoint)
 
-    def _make(self, name: str, endpoint: Endpoint) -> Provider:
+    def _make(self, name: str, dialect: str, endpoint: Endpoint) -> Provider:
         return RemoteProvider(
-            name=name,
-            dialect=DIALECTS[self._endpoints.dialect(name)],
-            endpoint=endpoint,
-            transport=self._transport,
+            name=name, dialect=DIALECTS[dialect], endpoint=endpoint, transport=self._transport
         )

@@ -34,6 +34,7 @@ class Failover:
 
     `prepare` resolves a query as one of an alias' deployments serves it. What a store or a template
     fails at is told to the caller; only the failures of providers lead to the next candidate.
+    `sleep` waits for so many seconds.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Failover:
         dispatcher: Dispatcher,
         metrics: Metrics,
         draw: Draw,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._prepare = prepare
         self._aliases = aliases
         self._dispatcher = dispatcher
         self._metrics = metrics
         self._draw = draw
+        self._sleep = sleep
 
     async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
         """Return the whole answer, and how it came about."""
@@ -106,7 +109,7 @@ class Failover:
         while step is not None:
             ready = await self._try_to_prepare(step, first, failed, account)
             if ready is not None and step.until < deadline and _may_ask(step, ready[1], account):
-                await _pause(step, deadline, len(account.attempts))
+                await self._pause(step, deadline, account)
                 self._count(step, failed, error.reason)
                 return ready
             step = route.skip(error.reason)
@@ -134,6 +137,21 @@ class Failover:
                 extra={"alias": step.alias.name, "reason": error.reason},
             )
             return None
+
+    async def _pause(self, step: Step, deadline: float, account: Account) -> None:
+        """Wait until it is a candidate's turn. Raises DEADLINE."""
+        wait_s = max(step.pause_s, step.until - asyncio.get_running_loop().time())
+        if wait_s <= 0:
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._sleep(wait_s)
+        except TimeoutError:
+            raise ServerError(
+                Reason.DEADLINE,
+                "the deadline passed while the provider was to be asked again",
+                metadata={"phase": "retry", "attempts": str(len(account.attempts))},
+            ) from None
 
     def _begin_route(self, first: Resolution) -> Route:
         return Route(
@@ -185,23 +203,6 @@ def _may_ask(step: Step, order: Order, account: Account) -> bool:
     if step.is_fallback or order.target not in account.targets:
         return True
     return order.target.budget.withdraw()
-
-
-async def _pause(step: Step, deadline: float, attempts: int) -> None:
-    """Wait until it is a candidate's turn. Raises DEADLINE."""
-    loop = asyncio.get_running_loop()
-    wait_s = max(step.pause_s, step.until - loop.time())
-    if wait_s <= 0:
-        return
-    try:
-        async with asyncio.timeout_at(deadline):
-            await asyncio.sleep(wait_s)
-    except TimeoutError:
-        raise ServerError(
-            Reason.DEADLINE,
-            "the deadline passed while the provider was to be asked again",
-            metadata={"phase": "retry", "attempts": str(attempts)},
-        ) from None
 
 
 def _model_request(resolution: Resolution) -> ModelRequest:
