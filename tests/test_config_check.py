@@ -144,6 +144,18 @@ def test_faults(tmp_path: Path) -> None:
     )
 
 
+def test_owner_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the template names the model, `custom_llm_provider` tells whose the row's key is."""
+    params = "model: humanloop/auto, custom_llm_provider: openai, api_key: k"
+    path = tmp_path / "c.yaml"
+    path.write_text(f"model_list: [{{model_name: a, litellm_params: {{{params}}}}}]")
+
+    assert main(["check", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "model_list.0.litellm_params.api_key, to openai at api.openai.com" in shown
+    assert "the key goes to openai alone" in shown
+
+
 def test_row_that_could_not_be_called(tmp_path: Path) -> None:
     """A row whose provider is not known is a fault, beside what can be told of the others."""
     path = tmp_path / "c.yaml"

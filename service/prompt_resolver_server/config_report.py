@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .aliases import Alias, Deployment, Fallbacks, Terms
 from .assembly import ECHO, build_sources
 from .dispatch.notation import Notation
+from .dispatch.route import shares
 from .endpoints import Endpoints
 from .model_list import build_aliases, build_terms, find_owner
 from .providers.remote import Endpoint
@@ -134,12 +135,13 @@ class _Reporter:
         self.faults: list[str] = []
 
     def report_alias(self, alias: Alias) -> AliasReport:
-        shares = _shares(alias)
         return AliasReport(
             name=alias.name,
             rows=tuple(
                 self._report_row(deployment, share)
-                for deployment, share in zip(alias.deployments, shares, strict=True)
+                for deployment, share in zip(
+                    alias.deployments, shares(alias.deployments), strict=True
+                )
             ),
             fallbacks=alias.fallbacks,
         )
@@ -211,12 +213,3 @@ class _Reporter:
     def _tell(self, deployment: Deployment, problem: str) -> None:
         place = ("model_list", deployment.row, "litellm_params")
         self.faults.append(self._loaded.source.at(place, problem))
-
-
-def _shares(alias: Alias) -> list[float]:
-    """Return how much of an alias' calls each of its rows gets while none fails."""
-    first = min(each.order for each in alias.deployments)
-    weights = [each.weight if each.order == first else 0.0 for each in alias.deployments]
-    if not any(weights):
-        weights = [1.0 if each.order == first else 0.0 for each in alias.deployments]
-    return [weight / sum(weights) for weight in weights]

@@ -6,7 +6,7 @@ from random import Random
 
 from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
 from prompt_resolver_server.dispatch.route import Route, Step, pick
-from prompt_resolver_server.errors import Reason, UpstreamError
+from prompt_resolver_server.errors import Reason, ServerError, UpstreamError
 
 DOWN = UpstreamError(Reason.UPSTREAM_UNAVAILABLE, "down")
 QUOTA = UpstreamError(Reason.UPSTREAM_QUOTA, "used up")
@@ -156,6 +156,16 @@ def test_fallback_that_fails_in_any_way() -> None:
     way.next(DOWN)
 
     assert place(way.next(UpstreamError(Reason.UPSTREAM_REJECTED, "no"))) == ("c", 5)
+
+
+def test_deadline_ends_it() -> None:
+    """Once the deadline has passed, nothing is tried, not even the next fallback."""
+    alias = Alias(name="a", deployments=rows(1), fallbacks=Fallbacks(general=("b", "c")))
+    others = [Alias(name=name, deployments=rows(1, first=5)) for name in "bc"]
+    way = route(alias, *others)
+    way.next(DOWN)
+
+    assert way.next(ServerError(Reason.DEADLINE, "late")) is None
 
 
 def test_candidate_that_is_skipped() -> None:

@@ -11,21 +11,31 @@ Draw = Callable[[], float]
 """Returns random numbers from 0 to 1."""
 
 
+def shares(deployments: Sequence[Deployment]) -> list[float]:
+    """Return how much of the calls each deployment gets: by weight, among those of lowest order.
+
+    Where all of these weigh nothing, all are equal.
+    """
+    first = min(each.order for each in deployments)
+    weights = [each.weight if each.order == first else 0.0 for each in deployments]
+    if not any(weights):
+        weights = [1.0 if each.order == first else 0.0 for each in deployments]
+    return [weight / sum(weights) for weight in weights]
+
+
 def pick(deployments: Sequence[Deployment], draw: Draw) -> Deployment:
-    """Return one of those with the lowest order, in proportion to their weights."""
+    """Return one of the deployments, as often as its share says."""
     if len(deployments) == 1:
         return deployments[0]
-    first = min(each.order for each in deployments)
-    eligible = [each for each in deployments if each.order == first]
-    # Where all weights are 0, all are equal.
-    total = sum(each.weight for each in eligible)
-    weights = [each.weight if total else 1.0 for each in eligible]
-    point = draw() * sum(weights)
-    for each, weight in zip(eligible, weights, strict=True):
-        point -= weight
-        if point < 0:
-            return each
-    return eligible[-1]
+    point = draw()
+    chosen = deployments[0]
+    for each, share in zip(deployments, shares(deployments), strict=True):
+        if share > 0:
+            chosen = each
+            point -= share
+            if point < 0:
+                break
+    return chosen
 
 
 class Step(NamedTuple):
