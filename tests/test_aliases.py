@@ -8,6 +8,7 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.prompts import write_prompt
 from tests.support.service import running_service
 from tests.support.upstream import Upstream, running_upstream
 
@@ -60,6 +61,18 @@ async def test_call_with_a_prompt_of_its_own(
         response = await service.client.resolve("greet", alias="support", variables=VARIABLES)
 
     assert (response.prompt.id, response.model) == ("greet", "m")
+
+
+async def test_store_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A prompt that a call names beside an alias comes from the alias' store."""
+    write_prompt(tmp_path / "others", "apart", "<user>\n{{name}}\n</user>")
+    whole = config(prompts, upstream, row("model: far/other/m")).replace(
+        "stores:", "default_store: local\nstores:\n  far: {type: directory, path: others}"
+    )
+    async with running_service(tmp_path, whole) as service:
+        response = await service.client.resolve("apart", alias="support", variables=VARIABLES)
+
+    assert (response.prompt.store, response.prompt.id) == ("far", "apart")
 
 
 async def test_version_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
@@ -169,7 +182,19 @@ async def test_difference_is_logged_once(
     ("params", "problem"),
     [
         ("model: local/auto, api_key: k", "expected custom_llm_provider, to tell whose the key"),
-        ("model: m, prompt_version: 1, prompt_label: a", "expected prompt_version or prompt_label"),
+        ("model: m, prompt_id: p, prompt_version: 1, prompt_label: a", "prompt_version or prompt"),
+        ("model: m, prompt_label: a, prompt_environment: b", "prompt_label or prompt_environment"),
+        ("model: m, prompt_label: a", "expected a prompt_id beside prompt_version or prompt_label"),
+        ("model: m, prompt_id: p, prompt_version: 2.5", "prompt_version: expected text, got a num"),
+        ("model: m, prompt_id: p, prompt_version: true", "prompt_version: expected text, got true"),
+        ("model: m, max_tokens: 1, max_completion_tokens: 2", "expected max_tokens in its place"),
+        ("model: m, num_retries: -1", "num_retries: expected greater than or equal to 0"),
+        ("model: m, weight: heavy", "weight: expected a number, got text"),
+        ("model: m, aws_region_name: x", "aws_region_name: refused, as it would decide where"),
+        ("model: m, organization: x", "organization: refused, as it would decide where"),
+        ("model: m, extra_headers: {a: b}", "extra_headers: refused, as it would decide where"),
+        ("model: m, langfuse_secret_key: x", "langfuse_secret_key: refused, as it would decide"),
+        ("model: m, litellm_credential_name: x", "litellm_credential_name: refused, as it would"),
         ("model: m, temperature: hot", "temperature: expected a number, got text"),
         ("model: m, top_k: x", "top_k: expected a whole number"),
         ("model: m, parallel_tool_calls: 1", "parallel_tool_calls: expected true or false"),
@@ -187,3 +212,60 @@ async def test_alias_that_is_refused(
 
     assert "config.yaml:8: model_list.0.litellm_params" in str(caught.value)
     assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        (
+            "router_settings: {fallbacks: [{support: [nobody]}]}",
+            "router_settings.fallbacks: expected for 'support' the names of aliases, got 'nobody'",
+        ),
+        (
+            "litellm_settings: {default_fallbacks: [nobody]}",
+            "litellm_settings.default_fallbacks: expected the names of aliases, got 'nobody'",
+        ),
+    ],
+)
+async def test_fallback_that_there_is_not(
+    tmp_path: Path, prompts: Path, upstream: Upstream, block: str, problem: str
+) -> None:
+    """A fallback that is no alias stops the start, with its place."""
+    with pytest.raises(ConfigError) as caught:
+        async with running_service(
+            tmp_path, config(prompts, upstream, row("model: other/m")) + block
+        ):
+            pass
+
+    assert problem in str(caught.value)
+
+
+async def test_environment_of_an_alias(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A label that an alias names, by either word, is honoured, and not passed over."""
+    rows = (
+        row("model: local, prompt_id: greet, prompt_label: nowhere", "labelled"),
+        row("model: local, prompt_id: greet, prompt_environment: nowhere", "staged"),
+    )
+    async with running_service(tmp_path, config(prompts, upstream, *rows)) as service:
+        errors = [
+            await failure(service.client.resolve(alias=alias, variables=VARIABLES))
+            for alias in ("labelled", "staged")
+        ]
+
+    assert {error.reason for error in errors} <= {"VERSION_NOT_FOUND", "SELECTOR_INVALID"}
+
+
+async def test_other_word_for_max_tokens(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """`max_completion_tokens` is the same parameter, so that a call's `max_tokens` wins over it."""
+    rows = row("model: other/m, max_completion_tokens: 9, stop: null")
+    async with running_service(tmp_path, config(prompts, upstream, rows)) as service:
+        own = await service.client.resolve("greet", alias="support", variables=VARIABLES)
+        asked = await service.client.resolve(
+            "greet",
+            alias="support",
+            variables=VARIABLES,
+            parameters=pb.ModelParameters(max_tokens=5),
+        )
+
+    assert (own.parameters.max_tokens, asked.parameters.max_tokens) == (9, 5)
+    assert not own.parameters.HasField("extra")

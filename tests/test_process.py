@@ -77,12 +77,12 @@ def test_tour() -> None:
 def test_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     """A setting that does nothing is named in the log."""
     config = tmp_path / "c.yaml"
-    config.write_text("litellm_settings: {drop_params: true}")
+    config.write_text("litellm_settings: {set_verbose: true}")
     with service_process("--config", str(config)) as service:
         _, log = service.stop()
 
     warnings = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
-    assert [each["setting"] for each in warnings] == ["litellm_settings.drop_params"]
+    assert [each["setting"] for each in warnings] == ["litellm_settings.set_verbose"]
 
 
 def test_warns_of_keys_that_are_not_there(tmp_path: Path) -> None:

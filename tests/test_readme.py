@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.config_report import build_report
 from prompt_resolver_server.settings import load_settings
+from prompt_resolver_server.settings.litellm import (
+    AliasParams,
+    GeneralSettings,
+    LitellmSettings,
+    RouterSettings,
+)
 from prompt_resolver_server.settings.model import (
     CacheSettings,
     DirectorySettings,
-    GeneralSettings,
     HumanloopSettings,
     ProviderSettings,
     ServerSettings,
@@ -69,7 +76,7 @@ def test_python(service: ServiceProcess) -> None:
 
 def test_configuration(tmp_path: Path) -> None:
     """The configuration is one, and nothing in it is without effect."""
-    (config,) = blocks("yaml")
+    config, _ = blocks("yaml")
     path = tmp_path / "config.yaml"
     path.write_text(config)
 
@@ -80,6 +87,20 @@ def test_configuration(tmp_path: Path) -> None:
     assert set(loaded.settings.stores) == {"local", "team"}
     assert set(loaded.settings.providers) == {"openai", "smol"}
     assert loaded.without_effect == ()
+
+
+async def test_configuration_of_litellm(tmp_path: Path) -> None:
+    """LiteLLM's configuration is one, and nothing in it is without effect or at fault."""
+    _, config = blocks("yaml")
+    path = tmp_path / "config.yaml"
+    path.write_text(config)
+
+    loaded = load_settings(path, {"OPENAI_API_KEY": "k"})
+    report = await build_report(loaded, ssl.create_default_context())
+
+    assert (report.without_effect, report.faults) == ((), ())
+    assert [alias.name for alias in report.aliases] == ["support", "claude"]
+    assert report.aliases[0].fallbacks.general == ("claude",)
 
 
 def test_prompt() -> None:
@@ -106,6 +127,14 @@ def test_settings_are_complete() -> None:
         *GeneralSettings.model_fields,
     ):
         assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name
+
+
+def test_settings_of_litellm_are_complete() -> None:
+    """Every setting of LiteLLM's that has an effect is in the table of those."""
+    table = (ROOT / "docs" / "from-litellm.md").read_text()
+    for block in (AliasParams, RouterSettings, LitellmSettings):
+        for name in block.model_fields:
+            assert f"`{name}`" in table or f".{name}`" in table, name
 
 
 async def test_metrics_are_complete(tmp_path: Path) -> None:

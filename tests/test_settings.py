@@ -132,6 +132,27 @@ general_settings: {master_key: os.environ/KEY}
             "model_list:\n  - model_name: x\n    litellm_params: {}",
             ["c.yaml:3: model_list.0.litellm_params: expected the key 'model'"],
         ),
+        ("general_settings: {master_key: ''}", ["c.yaml:1: general_settings.master_key: expected"]),
+        (
+            "general_settings: {master_key: }",
+            ["c.yaml:1: general_settings.master_key: expected text, got nothing"],
+        ),
+        (
+            "environment_variables: {LITELLM_MASTER_KEY: ''}",
+            ["variable LITELLM_MASTER_KEY: expected printable ASCII, and not an empty text"],
+        ),
+        (
+            "environment_variables: {A: [x]}",
+            ["c.yaml:1: environment_variables.A: expected text, got a list"],
+        ),
+        ("environment_variables: 5", ["c.yaml:1: environment_variables: expected a mapping"]),
+        (
+            "router_settings: {num_retries: many, fallbacks: [{a: b}]}",
+            [
+                "c.yaml:1: router_settings.num_retries: expected a whole number, got text",
+                "c.yaml:1: router_settings.fallbacks.0.a: expected a list, got text",
+            ],
+        ),
         ("- a", ["c.yaml:1: expected a mapping, got a list"]),
         ("a: 1\na: 2", ["c.yaml:2: expected each key once, 'a' comes twice"]),
         ("a: [1", ["c.yaml:1: not valid YAML"]),
@@ -215,26 +236,79 @@ def test_settings_without_effect(tmp_path: Path) -> None:
         """
 server: {state_dir: /var/lib/state}
 model_list:
-  - {model_name: a, litellm_params: {model: m, rpm: 5, timeout: 3}}
-  - {model_name: a, litellm_params: {model: n}}
+  - model_name: a
+    litellm_params:
+      {model: m, rpm: 5, input_cost_per_token: 1, num_retries: 1, max_retries: 2,
+       timeout: 3, request_timeout: 4}
+    tpm: 7
+  - {model_name: "gpt-*", litellm_params: {model: n}}
 general_settings: {master_key: k, database_url: x}
-litellm_settings: {drop_params: true}
-router_settings: {num_retries: 2}
+litellm_settings:
+  {set_verbose: true, num_retries: 1, request_timeout: 5, callbacks: [x], drop_params: true,
+   fallbacks: [{gone: [a]}], global_prompt_directory: here}
+router_settings: {num_retries: 2, timeout: 6, redis_host: h, routing_strategy: least-busy}
+stores: {local: {type: directory, path: prompts}}
 environment_variables: {A: b}
-prompts: []
+prompts: [{prompt_id: x}]
+guardrails: []
 """,
     )
 
     assert sorted(loaded.without_effect) == [
-        "environment_variables",
         "general_settings.database_url",
-        "litellm_settings.drop_params",
+        "litellm_settings.callbacks",
+        "litellm_settings.fallbacks: no alias 'gone'",
+        "litellm_settings.global_prompt_directory",
+        "litellm_settings.num_retries",
+        "litellm_settings.request_timeout",
+        "litellm_settings.set_verbose",
+        "model_list.0.litellm_params.input_cost_per_token",
+        "model_list.0.litellm_params.max_retries",
+        "model_list.0.litellm_params.request_timeout",
         "model_list.0.litellm_params.rpm",
-        "model_list.0.litellm_params.timeout",
-        "model_list.1: the alias 'a' comes a second time",
-        "router_settings.num_retries",
+        "model_list.0.tpm",
+        "model_list.1.model_name: a pattern",
+        "prompts",
+        "router_settings.redis_host",
+        "router_settings.routing_strategy",
         "server.state_dir",
     ]
+
+
+def test_variables_of_the_file(tmp_path: Path) -> None:
+    """`environment_variables` serves the file and the customary keys, and no other program."""
+    before = dict(os.environ)
+    loaded = load(
+        tmp_path,
+        """
+environment_variables: {KEY: inner, PORT: 5, OPENAI_API_KEY: os.environ/OUTER}
+providers: {openai: {api_key: os.environ/KEY}}
+""",
+        KEY="outer",
+        OUTER="theirs",
+    )
+
+    key = loaded.settings.providers["openai"].api_key
+    assert key is not None
+    assert key.reveal() == "inner"
+    assert loaded.environment.first(("OPENAI_API_KEY",)) == "theirs"
+    assert loaded.environment.first(("PORT",)) == "5"
+    assert loaded.without_effect == ()
+    assert dict(os.environ) == before
+
+
+def test_master_key_of_litellm(tmp_path: Path) -> None:
+    """LiteLLM's variable is the token where the file names none."""
+
+    def token(text: str, **environ: str) -> str | None:
+        secret = load(tmp_path, text, **environ).settings.general_settings.master_key
+        return secret.reveal() if secret is not None else None
+
+    assert token("general_settings: {}", LITELLM_MASTER_KEY="v") == "v"
+    assert token("{}", LITELLM_MASTER_KEY="v") == "v"
+    assert token("general_settings: {master_key: k}", LITELLM_MASTER_KEY="v") == "k"
+    assert token("environment_variables: {LITELLM_MASTER_KEY: w}") == "w"
+    assert token("{}") is None
 
 
 def test_secret_in_a_file(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import field
 
 from .parameters import Parameters
-from .prompts import Message, Reasoning, Tool, ToolChoice
+from .prompts import Message, Reasoning, ResolvedPrompt, Tool, ToolChoice
 from .values import Value
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "other"]
@@ -124,8 +124,12 @@ class Attempt(Value, frozen=True, kw_only=True):
 
 
 class Dispatch(Value, frozen=True, kw_only=True):
-    """How an answer came about: the attempts, and how long the serving one took."""
+    """How an answer came about: the attempts, how long the serving one took, and what it answered.
 
+    `prompt` is not the one that was resolved first where that one's provider has failed.
+    """
+
+    prompt: ResolvedPrompt
     attempts: tuple[Attempt, ...]
     upstream_s: float
 

@@ -1,12 +1,15 @@
 """Builds the engine behind all doors: stores, cache, providers and aliases become a `Resolver`."""
 
+import random
 import ssl
 from contextlib import AsyncExitStack
 
-from .assembly import ProviderFactory, build_alias_providers, build_aliases, build_sources
+from .assembly import ProviderFactory, build_sources
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import Notation
+from .endpoints import Endpoints
 from .metrics import Metrics
+from .model_list import build_alias_providers, build_aliases, build_terms
 from .providers.aiohttp_transport import AiohttpTransport
 from .providers.direct_transport import DirectTransport
 from .providers.routed_transport import RoutedTransport
@@ -26,7 +29,7 @@ def build_resolver(
     What it holds open is closed with the stack. `trace_requests` has every request to a provider
     written to the log of requests, prompts and all. Raises `ConfigError` for what cannot be built.
     """
-    tls = _build_tls(loaded)
+    tls = build_tls(loaded)
     sources, default_store = build_sources(loaded, tls)
     cache = loaded.settings.cache
     templates = TemplateCache(
@@ -49,7 +52,7 @@ def build_resolver(
     if trace_requests:
         transport = TracedTransport(transport)
     stack.push_async_callback(transport.aclose)
-    factory = ProviderFactory(loaded, transport)
+    factory = ProviderFactory(Endpoints(loaded), transport)
     providers = factory.make_all()
     notation = Notation(stores=sources, providers=providers)
     aliases = build_aliases(loaded, notation)
@@ -58,16 +61,19 @@ def build_resolver(
         renderer=Renderer(),
         notation=notation,
         aliases=aliases,
+        terms=build_terms(loaded.settings),
         dispatcher=Dispatcher(
             providers=providers,
             alias_providers=build_alias_providers(loaded, notation, aliases, factory),
             metrics=metrics,
         ),
         metrics=metrics,
+        draw=random.random,
     )
 
 
-def _build_tls(loaded: Loaded) -> ssl.SSLContext:
+def build_tls(loaded: Loaded) -> ssl.SSLContext:
+    """Return how outgoing calls know whom they talk to. Raises `ConfigError`."""
     ca_file = loaded.settings.server.ca_file
     try:
         return ssl.create_default_context(cafile=loaded.folder / ca_file if ca_file else None)

@@ -150,6 +150,16 @@ class Metrics:
             ("provider", "model"),
             _UPSTREAM_BUCKETS,
         )
+        self._retries = counter(
+            "prompt_resolver_upstream_retries",
+            "Failed requests to a provider that were tried again, by why they failed.",
+            ("provider", "model", "reason"),
+        )
+        self._fallbacks = counter(
+            "prompt_resolver_upstream_fallbacks",
+            "Calls that went on from one alias to another, by why.",
+            ("from", "to", "reason"),
+        )
         self.upstream_inflight = Tallies(
             GaugeMetricFamily,
             "prompt_resolver_upstream_inflight",
@@ -229,6 +239,15 @@ class Metrics:
         self.upstream_inflight[provider,].value -= 1
         label = self._models.label(provider, model)
         self.upstream_seconds[provider, label, outcome].observe(seconds)
+
+    def retried(self, provider: str, model: str, reason: str) -> None:
+        """Count a failed request that is tried again."""
+        label = self._models.label(provider, model)
+        self._retries[provider, label, reason].value += 1
+
+    def fell_back(self, alias: str, to: str, reason: str) -> None:
+        """Count a call that goes on from one alias to another."""
+        self._fallbacks[alias, to, reason].value += 1
 
     def tokens_used(self, provider: str, model: str, direction: str, count: int | None) -> None:
         """Count tokens, if the provider told how many."""

@@ -113,7 +113,10 @@ _ROUTING_NAMES = frozenset(
     }
 )
 _ROUTING_PREFIXES = ("api", "aws", "azure", "vertex", "http", "xapi")
-_ROUTING_SUFFIXES = ("url", "headers", "credentials", "apikey", "apibase", "proxy")
+_ROUTING_SUFFIXES = (
+    *("accesskey", "apibase", "apikey", "credentialname", "credentials", "headers", "host"),
+    *("proxy", "publickey", "secretkey", "url"),
+)
 
 
 def refusal(name: str) -> str | None:

@@ -7,67 +7,34 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from msgspec import field
 from msgspec.structs import replace
 
-from .aliases import Alias
-from .answers import Answer, Credentials, Dispatch, Emit, Finish, ModelRequest
+from .aliases import Alias, Deployment, Terms
+from .answers import Answer, Dispatch, Finish
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import ModelChoice, ModelName, Notation
-from .errors import CallError, Reason, TemplateError, Violation, invalid_request
+from .dispatch.route import Draw, pick
+from .errors import CallError, Reason, TemplateError, invalid_request
+from .failover import Deliver, Failover
 from .metrics import Metrics
-from .parameters import NO_PARAMETERS, Json, Parameters
-from .prompts import (
-    Message,
-    MessagePolicy,
-    PromptRef,
-    ResolvedPrompt,
-    ServedTemplate,
-    Template,
-    Tool,
-    ToolChoice,
-)
+from .parameters import Json
+from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
+from .queries import Query, Resolution
 from .rendering import Renderer
 from .templates.cache import TemplateCache
 from .templates.inventory import Inventory
-from .values import Value
+
+__all__ = ["Query", "Resolution", "Resolver"]
 
 _log = logging.getLogger(__name__)
 
 
-class Query(Value, frozen=True, kw_only=True):
-    """What a caller asks, whichever door it came through. The fields are those of the contract.
-
-    `deadline` is on the event loop's clock.
-    """
-
-    shown = ("prompt", "alias")
-
-    prompt: PromptRef
-    deadline: float
-    variables: Mapping[str, Json] = field(default_factory=dict)
-    model: str | None = None
-    messages: tuple[Message, ...] = ()
-    message_policy: MessagePolicy = "append"
-    parameters: Parameters = NO_PARAMETERS
-    refresh: bool = False
-    alias: str | None = None
-    placeholders: frozenset[str] = frozenset()
-    tools: tuple[Tool, ...] = ()
-    tool_choice: ToolChoice | None = None
-    credentials: Credentials = field(default_factory=Credentials)
-
-
-class Resolution(Value, frozen=True, kw_only=True):
-    """A resolved prompt, with the query that it answers and the model that was chosen for it."""
-
-    query: Query
-    prompt: ResolvedPrompt
-    choice: ModelChoice
-
-
 class Resolver:
-    """Resolves prompts and has them answered."""
+    """Resolves prompts and has them answered.
+
+    `terms` are those of calls that name no alias. `draw` decides which of an alias' deployments
+    serves, and how long to wait before a retry.
+    """
 
     def __init__(
         self,
@@ -76,15 +43,25 @@ class Resolver:
         renderer: Renderer,
         notation: Notation,
         aliases: Mapping[str, Alias],
+        terms: Terms,
         dispatcher: Dispatcher,
         metrics: Metrics,
+        draw: Draw,
     ) -> None:
         self._templates = templates
         self._renderer = renderer
         self._notation = notation
         self._aliases = aliases
-        self._dispatcher = dispatcher
+        self._no_alias = Alias(name="", deployments=(Deployment(row=-1, terms=terms),))
         self._metrics = metrics
+        self._draw = draw
+        self._failover = Failover(
+            prepare=self._prepare,
+            aliases=aliases,
+            dispatcher=dispatcher,
+            metrics=metrics,
+            draw=draw,
+        )
         self._told: set[tuple[str, str, str]] = set()
 
     @property
@@ -110,20 +87,33 @@ class Resolver:
 
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
-        alias = self._find_alias(query.alias) if query.alias is not None else None
+        alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
+        return await self._prepare(query, alias, pick(alias.deployments, self._draw))
+
+    async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
+        """Return the model's whole answer to a resolved prompt, and how it came about."""
+        return await self._failover.complete(resolution)
+
+    async def stream(self, resolution: Resolution, deliver: Deliver) -> tuple[Finish, Dispatch]:
+        """Deliver the model's answer to a resolved prompt as it arrives; return how it ended."""
+        return await self._failover.stream(resolution, deliver)
+
+    async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
+        """Return the prompt as one of an alias' deployments serves it."""
         requested = self._notation.read(query.model) if query.model is not None else None
-        served = await self._fetch(query, alias, requested)
+        ref = _refer(query.prompt, deployment, requested)
+        served = await self._fetch(query, ref, deployment)
         template = served.template if served is not None else None
-        choice = self._notation.choose(requested=requested, alias=alias, template=template)
+        choice = self._notation.choose(
+            requested=requested, deployment=deployment, template=template
+        )
         if choice.passed_over and query.alias is not None:
             self._tell_passed_over(choice, query.alias)
         parameters = query.parameters
-        variables = query.variables
         if template is not None:
             parameters = parameters.over(template.parameters)
-        if alias is not None:
-            parameters = parameters.over(alias.parameters)
-            variables = {**alias.variables, **variables}
+        parameters = parameters.over(deployment.parameters)
+        variables = {**deployment.variables, **query.variables}
         prompt = ResolvedPrompt(
             messages=_join(self._render(served, variables), query, template),
             model=choice.model,
@@ -136,29 +126,13 @@ class Resolver:
         )
         if prompt.tool_choice is not None:
             _check_tool_choice(prompt.tool_choice, prompt.tools)
-        return Resolution(query=query, prompt=prompt, choice=choice)
-
-    async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
-        """Return the model's whole answer to a resolved prompt, and how it came about."""
-        query = resolution.query
-        return await self._dispatcher.complete(
-            resolution.choice,
-            _model_request(resolution),
-            alias=query.alias,
-            credentials=query.credentials,
-            deadline=query.deadline,
-        )
-
-    async def stream(self, resolution: Resolution, emit: Emit) -> tuple[Finish, Dispatch]:
-        """Emit the model's answer to a resolved prompt as it arrives, and return how it ended."""
-        query = resolution.query
-        return await self._dispatcher.stream(
-            resolution.choice,
-            _model_request(resolution),
-            emit,
-            alias=query.alias,
-            credentials=query.credentials,
-            deadline=query.deadline,
+        return Resolution(
+            query=query,
+            alias=alias,
+            deployment=deployment,
+            ref=ref,
+            prompt=prompt,
+            choice=choice,
         )
 
     def _find_alias(self, name: str) -> Alias:
@@ -168,7 +142,7 @@ class Resolver:
         return alias
 
     async def _fetch(
-        self, query: Query, alias: Alias | None, requested: ModelName | None
+        self, query: Query, ref: PromptRef, deployment: Deployment
     ) -> ServedTemplate | None:
         """Return the template, or None for an alias without one."""
         if query.placeholders:
@@ -176,12 +150,7 @@ class Resolver:
             # be lost in silence.
             name = min(query.placeholders)
             raise invalid_request(f"placeholders.{name}", "expected a placeholder of the template")
-        ref = query.prompt if alias is None else _complete_ref(query.prompt, alias)
-        if requested is not None and requested.store is not None:
-            if ref.store not in (None, requested.store):
-                raise invalid_request("model", f"expected no other store than {ref.store!r}")
-            ref = replace(ref, store=requested.store)
-        if not ref.id and alias is not None and alias.prompt is None:
+        if not ref.id and query.alias is not None and deployment.prompt is None:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
             return None
@@ -239,13 +208,19 @@ def _join(
     return rendered + query.messages
 
 
-def _complete_ref(ref: PromptRef, alias: Alias) -> PromptRef:
+def _refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) -> PromptRef:
     """Fill what a reference leaves out from the alias; the call's own selector stays."""
-    store = ref.store if ref.store is not None else alias.store
-    if ref.id or alias.prompt is None:
-        return replace(ref, store=store)
-    selected = ref.version is not None or ref.environment is not None
-    return replace(ref if selected else alias.prompt, id=alias.prompt.id, store=store)
+    store = ref.store if ref.store is not None else deployment.store
+    if ref.id or deployment.prompt is None:
+        ref = replace(ref, store=store)
+    else:
+        selected = ref.version is not None or ref.environment is not None
+        ref = replace(ref if selected else deployment.prompt, id=deployment.prompt.id, store=store)
+    if requested is None or requested.store is None:
+        return ref
+    if ref.store not in (None, requested.store):
+        raise invalid_request("model", f"expected no other store than {ref.store!r}")
+    return replace(ref, store=requested.store)
 
 
 def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ...]:
@@ -260,27 +235,3 @@ def _check_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
     names = [tool.name for tool in tools]
     if not names or (choice.tool_name is not None and choice.tool_name not in names):
         raise invalid_request("tool_choice", "expected a tool of the template or of the request")
-
-
-def _model_request(resolution: Resolution) -> ModelRequest:
-    resolved, asked = resolution.prompt, resolution.query.parameters
-    if not resolved.model:
-        raise CallError(
-            Reason.MODEL_MISSING,
-            "model: expected a model from the request, the alias or the template, got none",
-            violations=(Violation("model", "missing"),),
-        )
-    if not resolved.messages:
-        raise CallError(
-            Reason.MESSAGES_MISSING,
-            "messages: expected a message from the template or the request, got none",
-            violations=(Violation("messages", "missing"),),
-        )
-    return ModelRequest(
-        model=resolved.model,
-        messages=resolved.messages,
-        parameters=resolved.parameters,
-        tools=resolved.tools,
-        tool_choice=resolved.tool_choice,
-        insisted=frozenset((*asked.names(), *asked.extra)),
-    )

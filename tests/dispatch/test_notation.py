@@ -2,12 +2,14 @@
 
 import pytest
 
-from prompt_resolver_server.aliases import Alias
+from prompt_resolver_server.aliases import Deployment
 from prompt_resolver_server.dispatch.notation import ModelChoice, ModelName, Notation
 from prompt_resolver_server.errors import CallError
 from prompt_resolver_server.prompts import Template
 
 NOTATION = Notation(stores={"humanloop", "local"}, providers={"openai", "echo", "smol"})
+
+NO_ALIAS = Deployment()
 
 
 def template(model: str | None, provider: str | None = None) -> Template:
@@ -63,7 +65,9 @@ def test_templates_model(
     model: str | None, provider: str | None, expected: tuple[str, str]
 ) -> None:
     """A template's provider says whose its model is; only without one does the prefix."""
-    choice = NOTATION.choose(requested=None, alias=None, template=template(model, provider))
+    choice = NOTATION.choose(
+        requested=None, deployment=NO_ALIAS, template=template(model, provider)
+    )
 
     assert (choice.provider, choice.model) == expected
 
@@ -72,7 +76,7 @@ def test_provider_that_is_configured_under_humanloops_name() -> None:
     """A provider that is configured under the very name that a store uses is that one."""
     notation = Notation(stores=(), providers={"echo", "mock"})
 
-    choice = notation.choose(requested=None, alias=None, template=template("m", "mock"))
+    choice = notation.choose(requested=None, deployment=NO_ALIAS, template=template("m", "mock"))
 
     assert choice.provider == "mock"
 
@@ -89,10 +93,10 @@ def test_provider_that_is_configured_under_humanloops_name() -> None:
 )
 def test_requests_model_wins(requested: str, expected: tuple[str, str]) -> None:
     """The request's model wins; without a provider it is one of the template's."""
-    alias = Alias(name="a", model="openai/gpt-4o")
+    deployment = Deployment(model="openai/gpt-4o")
 
     choice = NOTATION.choose(
-        requested=NOTATION.read(requested), alias=alias, template=template("t", "smol")
+        requested=NOTATION.read(requested), deployment=deployment, template=template("t", "smol")
     )
 
     assert (choice.provider, choice.model) == expected
@@ -102,42 +106,46 @@ def test_requests_model_wins(requested: str, expected: tuple[str, str]) -> None:
 def test_request_that_names_an_unknown_provider() -> None:
     """A provider that the caller names and that there is not is the caller's fault."""
     with pytest.raises(CallError) as caught:
-        NOTATION.choose(requested=NOTATION.read("nobody/m"), alias=None, template=None)
+        NOTATION.choose(requested=NOTATION.read("nobody/m"), deployment=NO_ALIAS, template=None)
 
     assert (caught.value.reason, caught.value.blame) == ("PROVIDER_UNKNOWN", "caller")
 
 
 @pytest.mark.parametrize(
-    ("alias", "expected", "named_by"),
+    ("deployment", "expected", "named_by"),
     [
-        (Alias(name="a", model="humanloop/gpt-4o"), ("openai", "gpt-4o"), "alias"),
-        (Alias(name="a", model="humanloop/smol/m"), ("smol", "m"), "alias"),
-        (Alias(name="a", model="humanloop/auto"), ("smol", "t"), "template"),
-        (Alias(name="a", model="humanloop"), ("smol", "t"), "template"),
-        (Alias(name="a", model=None), ("smol", "t"), "template"),
+        (Deployment(model="humanloop/gpt-4o"), ("openai", "gpt-4o"), "alias"),
+        (Deployment(model="humanloop/smol/m"), ("smol", "m"), "alias"),
+        (Deployment(model="humanloop/auto"), ("smol", "t"), "template"),
+        (Deployment(model="humanloop"), ("smol", "t"), "template"),
+        (Deployment(model=None), ("smol", "t"), "template"),
         (
-            Alias(name="a", model="humanloop/m", prefer_template_model=True),
+            Deployment(model="humanloop/m", prefer_template_model=True),
             ("smol", "t"),
             "template",
         ),
-        (Alias(name="a", model="m", provider="smol"), ("smol", "m"), "alias"),
-        (Alias(name="a", model="smol/m", provider="smol"), ("smol", "m"), "alias"),
-        (Alias(name="a", model="org/m", provider="smol"), ("smol", "org/m"), "alias"),
+        (Deployment(model="m", provider="smol"), ("smol", "m"), "alias"),
+        (Deployment(model="smol/m", provider="smol"), ("smol", "m"), "alias"),
+        (Deployment(model="org/m", provider="smol"), ("smol", "org/m"), "alias"),
     ],
 )
-def test_aliases_model(alias: Alias, expected: tuple[str, str], named_by: str) -> None:
+def test_aliases_model(deployment: Deployment, expected: tuple[str, str], named_by: str) -> None:
     """An alias' model wins over the template's, unless it leaves it, or prefers the other."""
-    choice = NOTATION.choose(requested=None, alias=alias, template=template("t", "smol"))
+    choice = NOTATION.choose(requested=None, deployment=deployment, template=template("t", "smol"))
 
     assert (choice.provider, choice.model, choice.named_by) == (*expected, named_by)
 
 
 def test_difference_is_told() -> None:
     """Where an alias and a template name different models, the other one is told."""
-    alias = Alias(name="a", model="openai/gpt-4o")
+    deployment = Deployment(model="openai/gpt-4o")
 
-    different = NOTATION.choose(requested=None, alias=alias, template=template("t", "smol"))
-    same = NOTATION.choose(requested=None, alias=alias, template=template("gpt-4o", "openai"))
+    different = NOTATION.choose(
+        requested=None, deployment=deployment, template=template("t", "smol")
+    )
+    same = NOTATION.choose(
+        requested=None, deployment=deployment, template=template("gpt-4o", "openai")
+    )
 
     assert different.passed_over == "t"
     assert same == ModelChoice(provider="openai", model="gpt-4o", named_by="alias")

@@ -96,6 +96,7 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     # Both have parsers of their own, in modules of their own.
     commands.add_parser("serve", help="run the service", add_help=False)
+    commands.add_parser("config", help="tell what a configuration means", add_help=False)
     commands.add_parser("health", help="tell whether a service serves", add_help=False)
     for name, run, text in (
         ("resolve", _resolve, "show a prompt, rendered"),

@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Options without a command mean `serve`.
     if first == "serve" or (first.startswith("-") and first not in ("-h", "--help", "--version")):
         return _serve(arguments[1:] if first == "serve" else arguments)
+    if first == "config":
+        return _config(arguments[1:])
     if first == "health":
         from .health import main as health  # noqa: PLC0415  # see above
 
@@ -31,18 +33,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: Sequence[str]) -> int:
-    if any(
-        find_spec(name) is None for name in ("aiohttp", "pydantic", "prometheus_client", "yaml")
-    ):
-        print(
-            "prompt-resolver serve: expected the service to be installed;"
-            " see to it with: pip install 'prompt-resolver[server]'",
-            file=sys.stderr,
-        )
+    if not _is_installed("serve"):
         return USAGE_ERROR
     from prompt_resolver_server.__main__ import main as serve  # noqa: PLC0415  # needs the extra
 
     return serve(arguments)
+
+
+def _config(arguments: Sequence[str]) -> int:
+    if not _is_installed("config"):
+        return USAGE_ERROR
+    from prompt_resolver_server.config_check import main as config  # noqa: PLC0415  # the same
+
+    return config(arguments)
+
+
+def _is_installed(command: str) -> bool:
+    """Tell whether the service is installed; where it is not, say how it would be."""
+    if all(find_spec(name) for name in ("aiohttp", "pydantic", "prometheus_client", "yaml")):
+        return True
+    print(
+        f"prompt-resolver {command}: expected the service to be installed;"
+        " see to it with: pip install 'prompt-resolver[server]'",
+        file=sys.stderr,
+    )
+    return False
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from ..aliases import Alias
+from ..aliases import Deployment
 from ..errors import Blame, CallError, Reason
 from ..prompts import Template
 from ..values import Value
@@ -76,20 +76,20 @@ class Notation:
         return bool(slash) and self.provider_name(first) in self._providers
 
     def choose(
-        self, *, requested: ModelName | None, alias: Alias | None, template: Template | None
+        self, *, requested: ModelName | None, deployment: Deployment, template: Template | None
     ) -> ModelChoice:
         """Return the model that answers: the request's, else the alias', else the template's.
 
-        An alias that prefers the template's model comes last. Raises PROVIDER_UNKNOWN if the caller
-        names a provider that there is not; what an alias or a template names is judged when it is
-        used.
+        A deployment that prefers the template's model comes last. Raises PROVIDER_UNKNOWN if the
+        caller names a provider that there is not; what an alias or a template names is judged when
+        it is used.
         """
         if requested is not None and requested.model is not None:
             return self._of_request(requested, requested.model, template)
-        if alias is None:
+        if deployment.model is None:
             return self._of_template(template)
-        candidates = [self._of_alias(alias), self._of_template(template)]
-        if alias.prefer_template_model:
+        candidates = [self.of_alias(deployment), self._of_template(template)]
+        if deployment.prefer_template_model:
             candidates.reverse()
         named = [choice for choice in candidates if choice.model]
         if not named:
@@ -117,16 +117,17 @@ class Notation:
             provider = DEFAULT_PROVIDER
         return ModelChoice(provider=provider, model=model, named_by="caller")
 
-    def _of_alias(self, alias: Alias) -> ModelChoice:
-        name = self.read(alias.model) if alias.model else ModelName()
+    def of_alias(self, deployment: Deployment) -> ModelChoice:
+        """Return the model that an alias' deployment names, empty where it names none."""
+        name = self.read(deployment.model) if deployment.model else ModelName()
         if name.model is None:
             return ModelChoice()
-        if alias.provider:
+        if deployment.provider:
             # Whose model it is has been said, so a prefix that says the same is not part of its
             # name.
-            same = name.prefix == alias.provider
+            same = name.prefix == deployment.provider
             model = name.model if same or name.prefix is None else f"{name.prefix}/{name.model}"
-            provider = self.provider_name(alias.provider)
+            provider = self.provider_name(deployment.provider)
         else:
             model = name.model
             provider = self.provider_name(name.prefix or DEFAULT_PROVIDER)

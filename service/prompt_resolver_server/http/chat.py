@@ -11,6 +11,7 @@ from ..answers import Delta
 from ..entry.caller import Caller
 from ..json_codec import encode_json
 from ..parameters import Json
+from ..prompts import ResolvedPrompt
 from ..resolver import Resolution, Resolver, alias_unknown
 from .calls import HttpCall, HttpCalls
 from .chat_answer import ChunkWriter, write_answer
@@ -82,7 +83,7 @@ class ChatApi:
             body=write_answer(answer, request.name),
             headers={
                 **_JSON,
-                **resolved_headers(resolution.prompt),
+                **resolved_headers(dispatch.prompt),
                 **answered_headers(answer.finish, dispatch),
             },
         )
@@ -92,12 +93,12 @@ class ChatApi:
     ) -> web.StreamResponse:
         writer = ChunkWriter(request.name, with_usage=request.with_usage)
 
-        async def emit(deltas: Sequence[Delta]) -> None:
+        async def deliver(prompt: ResolvedPrompt, deltas: Sequence[Delta]) -> None:
             if call.stream is None:
-                await call.begin_stream({**_EVENTS, **resolved_headers(resolution.prompt)})
+                await call.begin_stream({**_EVENTS, **resolved_headers(prompt)})
             await call.send(writer.deltas(deltas))
 
-        finish, _ = await self._resolver.stream(resolution, emit)
+        finish, _ = await self._resolver.stream(resolution, deliver)
         await call.send(writer.finish(finish))
         assert call.stream is not None
         return call.stream

@@ -38,13 +38,15 @@ class Endpoint:
     """Where a provider is, and how to get in.
 
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
-    call, so that a key can be replaced while the service runs.
+    call, so that a key can be replaced while the service runs. `key_hint` tells where it is
+    configured, or would be; it is empty where none is asked for.
     """
 
     base_url: str
     timeouts: Timeouts
     find_key: Callable[[], str | None] = field(repr=False)
     key_required: bool
+    key_hint: str = ""
     stream_completions: bool = True
     quirks: Quirks = Quirks()
 

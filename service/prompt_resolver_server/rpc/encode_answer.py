@@ -33,10 +33,10 @@ _FINISH_REASONS: Mapping[FinishReason, pb.FinishReason.ValueType] = {
 
 
 def write_completed(
-    prompt: ResolvedPrompt, answer: Answer, dispatch: Dispatch, *, include_resolved: bool
+    answer: Answer, dispatch: Dispatch, *, include_resolved: bool
 ) -> pb.CompleteResponse:
     """Return a whole answer as a response."""
-    finish = answer.finish
+    finish, prompt = answer.finish, dispatch.prompt
     response = pb.CompleteResponse(
         id=answer.id,
         finish_reason=_FINISH_REASONS[finish.reason],

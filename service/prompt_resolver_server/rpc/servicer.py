@@ -10,6 +10,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from ..answers import Delta
 from ..entry.caller import Caller
 from ..errors import Reason, ServerError
+from ..prompts import ResolvedPrompt
 from ..resolver import Resolution, Resolver
 from .calls import Send
 from .decode import CompleteRequest, read_query
@@ -34,9 +35,7 @@ class PromptResolverServicer:
         """Return the model's whole answer."""
         resolution = await self._resolve(request, caller)
         answer, dispatch = await self._resolver.complete(resolution)
-        return write_completed(
-            resolution.prompt, answer, dispatch, include_resolved=request.include_resolved
-        )
+        return write_completed(answer, dispatch, include_resolved=request.include_resolved)
 
     async def complete_stream(
         self, request: pb.CompleteStreamRequest, caller: Caller, send: Send
@@ -44,13 +43,11 @@ class PromptResolverServicer:
         """Send the model's answer as it arrives."""
         resolution = await self._resolve(request, caller)
 
-        async def emit(deltas: Sequence[Delta]) -> None:
+        async def deliver(prompt: ResolvedPrompt, deltas: Sequence[Delta]) -> None:
             for delta in deltas:
-                await send(
-                    write_delta(delta, resolution.prompt, include_resolved=request.include_resolved)
-                )
+                await send(write_delta(delta, prompt, include_resolved=request.include_resolved))
 
-        finish, dispatch = await self._resolver.stream(resolution, emit)
+        finish, dispatch = await self._resolver.stream(resolution, deliver)
         await send(write_finished(finish, dispatch))
 
     async def _resolve(self, request: CompleteRequest, caller: Caller) -> Resolution:

@@ -15,10 +15,13 @@ from pydantic_core import ErrorDetails
 from ..parameters import Json, kind_of
 from ..strict_yaml import Document, YamlError, parse
 from .environment import Environment
-from .model import ALIAS_KEYS_WITHOUT_EFFECT, HumanloopSettings, ServerSettings, Settings
+from .model import HumanloopSettings, ServerSettings, Settings
+from .unused import FOREIGN_BLOCKS, list_unused
 
 _PREFIX = "PROMPT_RESOLVER_"
 _REFERENCE = "os.environ/"
+_VARIABLES = "environment_variables"
+_MASTER_KEY = "LITELLM_MASTER_KEY"
 Place = tuple[str | int, ...]
 
 # What pydantic's faults expect, in the words of the file.
@@ -80,22 +83,29 @@ def load_settings(
     if path is None and (name := environ.get(f"{_PREFIX}CONFIG")):
         path = Path(name)
     source = _Source(path)
-    values = _substitute(source, source.document.value, environ, ())
-    if not isinstance(values, dict):
-        raise ConfigError(source.at((), f"expected a mapping, got {kind_of(values)}"))
-    values = {name: block for name, block in values.items() if block is not None}
+    written = source.document.value
+    if not isinstance(written, dict):
+        raise ConfigError(source.at((), f"expected a mapping, got {kind_of(written)}"))
+    own = _read_variables(source, written.get(_VARIABLES), environ)
+    variables = {**environ, **own} if own else environ
+    values = {
+        name: _substitute(source, block, variables, (name,))
+        for name, block in written.items()
+        if block is not None and name != _VARIABLES
+    }
     without_effect = _take_out_foreign_blocks(values)
-    _overlay(source, values, environ, overrides or {})
+    _overlay_server(source, values, environ, overrides or {})
+    _overlay_master_key(source, values, variables)
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
-    without_effect.extend(_list_without_effect(settings, values))
+    without_effect.extend(list_unused(settings, values))
     folder = path.resolve().parent if path is not None else Path.cwd()
     return Loaded(
         settings=settings,
-        environment=Environment(environ),
+        environment=Environment(variables),
         folder=folder,
         without_effect=tuple(without_effect),
         absent_keys=tuple(_list_absent_keys(settings)),
@@ -201,7 +211,36 @@ def _substitute(source: _Source, value: Json, environ: Mapping[str, str], place:
             return value
 
 
-def _overlay(
+def _read_variables(source: _Source, block: Json, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return LiteLLM's `environment_variables`, which win over the environment.
+
+    They are for this configuration alone: the process' environment stays as it is.
+    """
+    block = _substitute(source, block, environ, (_VARIABLES,))
+    if block is None:
+        return {}
+    if not isinstance(block, dict):
+        raise ConfigError(source.at((_VARIABLES,), f"expected a mapping, got {kind_of(block)}"))
+    variables = {}
+    for name, value in block.items():
+        if value is None or isinstance(value, dict | list):
+            problem = f"expected text, got {kind_of(value)}"
+            raise ConfigError(source.at((_VARIABLES, name), problem))
+        variables[name] = str(value)
+    return variables
+
+
+def _overlay_master_key(
+    source: _Source, values: dict[str, Json], variables: Mapping[str, str]
+) -> None:
+    """Take the token from LiteLLM's variable where the file has none."""
+    general = values.setdefault("general_settings", {})
+    if isinstance(general, dict) and "master_key" not in general and _MASTER_KEY in variables:
+        general["master_key"] = variables[_MASTER_KEY]
+        source.overlay(("general_settings", "master_key"), f"variable {_MASTER_KEY}")
+
+
+def _overlay_server(
     source: _Source,
     values: dict[str, Json],
     environ: Mapping[str, str],
@@ -225,29 +264,7 @@ def _overlay(
 
 def _take_out_foreign_blocks(values: dict[str, Json]) -> list[str]:
     """Remove LiteLLM's blocks that mean nothing here, and name them."""
-    return [name for name in ("prompts", "environment_variables") if values.pop(name, None)]
-
-
-def _list_without_effect(settings: Settings, values: dict[str, Json]) -> list[str]:
-    """Name the keys that are set and do nothing, so that nobody relies on them."""
-    names = [f"litellm_settings.{key}" for key in settings.litellm_settings]
-    names += [f"router_settings.{key}" for key in settings.router_settings]
-    names += [f"general_settings.{key}" for key in settings.general_settings.model_extra or {}]
-    server = values.get("server")
-    if isinstance(server, dict):
-        names += [f"server.{key}" for key in ("state_dir",) if server.get(key)]
-    seen: set[str] = set()
-    for index, alias in enumerate(settings.model_list):
-        if alias.model_name in seen:
-            names.append(f"model_list.{index}: the alias {alias.model_name!r} comes a second time")
-        seen.add(alias.model_name)
-        params = alias.litellm_params.model_extra or {}
-        names += [
-            f"model_list.{index}.litellm_params.{key}"
-            for key in params
-            if key in ALIAS_KEYS_WITHOUT_EFFECT
-        ]
-    return names
+    return [name for name in FOREIGN_BLOCKS if values.pop(name, None)]
 
 
 def _list_absent_keys(settings: Settings) -> Iterator[str]:

@@ -117,7 +117,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: no secure connection to the provider. Metadata: `provider`."""
     ERROR_REASON_UPSTREAM_TIMEOUT: _ErrorReason.ValueType  # 31
     """UNAVAILABLE: the provider did not answer in its time, with time of the caller's left. Metadata:
-    `provider`, `phase`: `connect`, `first_byte` or `idle`.
+    `provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time of an alias.
     """
     ERROR_REASON_UPSTREAM_PROTOCOL: _ErrorReason.ValueType  # 32
     """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""
@@ -126,7 +126,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
     """
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 34
-    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream` or
+    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream`, `retry` or
     `send`, and `attempts`, the number of calls made to providers.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 35
@@ -152,8 +152,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 
         {"reason": "VARIABLES_INVALID", "domain": "prompt-resolver", "metadata": {"missing": "name"}}
 
-    Each value tells its gRPC statuses, its metadata, and further details of `google.rpc`. May grow: a
-    client treats a reason that it does not know by its status.
+    Each value tells its gRPC statuses, its metadata, and further details of `google.rpc`. A provider's
+    failure also has the metadata `attempts`, how many calls were made to providers, if there were several.
+    May grow: a client treats a reason that it does not know by its status.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -251,7 +252,7 @@ ERROR_REASON_UPSTREAM_TLS: ErrorReason.ValueType  # 30
 """UNAVAILABLE: no secure connection to the provider. Metadata: `provider`."""
 ERROR_REASON_UPSTREAM_TIMEOUT: ErrorReason.ValueType  # 31
 """UNAVAILABLE: the provider did not answer in its time, with time of the caller's left. Metadata:
-`provider`, `phase`: `connect`, `first_byte` or `idle`.
+`provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time of an alias.
 """
 ERROR_REASON_UPSTREAM_PROTOCOL: ErrorReason.ValueType  # 32
 """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""
@@ -260,7 +261,7 @@ ERROR_REASON_UPSTREAM_TRUNCATED: ErrorReason.ValueType  # 33
 tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
 """
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 34
-"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream` or
+"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream`, `retry` or
 `send`, and `attempts`, the number of calls made to providers.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 35

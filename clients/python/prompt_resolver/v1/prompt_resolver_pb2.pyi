@@ -579,7 +579,7 @@ class CompleteResponse(_message.Message):
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parameters of the template that the provider lacks and that were therefore not sent. A parameter
-        that the request itself sets is never dropped but refused.
+        that the request itself sets is not dropped but refused, unless the configuration says otherwise.
         """
 
     def __init__(

@@ -1,0 +1,134 @@
+"""`prompt-resolver config check`: tells what a configuration means, without running it."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
+
+from .aliases import Terms
+from .config_report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
+from .engine import build_tls
+from .settings import ConfigError, load_settings
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print what a configuration means; return 0, or 2 where it has faults, which are told."""
+    arguments = _parser().parse_args(argv)
+    try:
+        loaded = load_settings(arguments.file, os.environ)
+        found = asyncio.run(build_report(loaded, build_tls(loaded)))
+    except ConfigError as error:
+        _tell_faults(error.lines)
+        return USAGE_ERROR
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        print("\n".join(_lines(found)))
+    _tell_faults(found.faults)
+    return USAGE_ERROR if found.faults else 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="prompt-resolver config",
+        description="Tell what a configuration means: for each alias what will run, and whose key"
+        " goes where. Nothing is called.",
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(metavar="check", required=True)
+    check = commands.add_parser("check", help="tell what a configuration means")
+    check.add_argument(
+        "file",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        help="the configuration (PROMPT_RESOLVER_CONFIG, else the defaults)",
+    )
+    check.add_argument("--json", action="store_true", help="print it as JSON")
+    return parser
+
+
+def _tell_faults(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"prompt-resolver: {line}", file=sys.stderr)
+
+
+def _lines(found: ConfigReport) -> Iterator[str]:
+    yield f"stores: {', '.join(found.stores)}; by default {found.default_store}"
+    yield f"calls without an alias: {_terms(found.terms)}"
+    for alias in found.aliases:
+        yield ""
+        yield from _alias_lines(alias)
+    yield ""
+    yield from (f"differs from LiteLLM: {each}" for each in found.differs)
+    yield from (f"no effect: {each}" for each in found.without_effect)
+    yield from (f"no key yet in the file of {each}" for each in found.absent_keys)
+
+
+def _alias_lines(alias: AliasReport) -> Iterator[str]:
+    yield alias.name
+    for row in alias.rows:
+        yield from (f"  {line}" for line in _row_lines(row, alone=len(alias.rows) == 1))
+    for names, why in (
+        (alias.fallbacks.general, ""),
+        (alias.fallbacks.context_window, ", where the prompt is too long"),
+        (alias.fallbacks.content_policy, ", where the prompt is blocked"),
+    ):
+        if names:
+            yield f"  falls back to {', then '.join(names)}{why}"
+
+
+def _row_lines(row: RowReport, *, alone: bool) -> Iterator[str]:
+    yield f"model_list.{row.row}" + ("" if alone else f", {row.share:.0%} of the calls")
+    yield f"  prompt      {_prompt(row.prompt)}"
+    yield f"  model       {_model(row)}"
+    yield f"  key         {_key(row)}"
+    if row.parameters:
+        yield f"  parameters  {', '.join(row.parameters)}: where the template sets none"
+    yield f"  failures    {_terms(row.terms)}"
+    yield from (f"  differs     {each}" for each in row.differs)
+
+
+def _prompt(prompt: PromptReport) -> str:
+    if prompt.id is None:
+        return f"the call's, from {prompt.store}; or none"
+    if prompt.version is not None:
+        which = f"version {prompt.version}"
+    elif prompt.environment is not None:
+        which = f"as in {prompt.environment}"
+    else:
+        which = "as deployed"
+    return f"{prompt.id} from {prompt.store}, {which}"
+
+
+def _model(row: RowReport) -> str:
+    if not row.model:
+        return "the template's"
+    own = f"{row.provider}/{row.model}"
+    return f"the template's, else {own}" if row.prefer_template_model else own
+
+
+def _key(row: RowReport) -> str:
+    key = row.key
+    if key is None:
+        return "none" if row.model else "of the provider that the template names"
+    to = f"to {key.provider} at {key.host}"
+    if not key.source:
+        return f"none, {to}"
+    return f"{key.source}{'' if key.is_there else ' (not set)'}, {to}"
+
+
+def _terms(terms: Terms) -> str:
+    said = [f"tried again up to {terms.retries} times" if terms.retries else "not tried again"]
+    if terms.timeout_s is not None:
+        said.append(f"{terms.timeout_s:g} s for an attempt")
+    if terms.stream_timeout_s is not None:
+        said.append(f"{terms.stream_timeout_s:g} s to a stream's first event")
+    if terms.drop_parameters:
+        said.append("parameters that the provider lacks are dropped")
+    return ", ".join(said)

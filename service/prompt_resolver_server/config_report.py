@@ -1,0 +1,215 @@
+"""What a configuration means: for each row of each alias, what will run, and whose key goes where.
+
+It is found out without any network, and by the code that the service is built with. No key is in
+it.
+"""
+
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from .aliases import Alias, Deployment, Fallbacks, Terms
+from .assembly import ECHO, build_sources
+from .dispatch.notation import Notation
+from .dispatch.route import shares
+from .endpoints import Endpoints
+from .model_list import build_aliases, build_terms, find_owner
+from .providers.remote import Endpoint
+from .settings import Loaded
+from .values import Value
+
+
+class PromptReport(Value, frozen=True, kw_only=True):
+    """Which prompt a row serves; `id` is None where the call has to name it."""
+
+    store: str
+    id: str | None = None
+    version: str | None = None
+    environment: str | None = None
+
+
+class KeyReport(Value, frozen=True, kw_only=True):
+    """Which provider is called, at which host, and where the key for it is configured.
+
+    `source` is a path in the file or a variable, and empty where no key is sent. `is_there` tells
+    whether there is one now.
+    """
+
+    provider: str
+    host: str
+    source: str = ""
+    is_there: bool = False
+
+
+class RowReport(Value, frozen=True, kw_only=True):
+    """One row of an alias; `row` is its place in `model_list`.
+
+    `share` is how much of the alias' calls it gets while none fails. `model` and `provider` are
+    empty where the template names them. `key` is None where only the template tells whose key is
+    used, and for a provider without a network. `differs` tells what LiteLLM would do in its place.
+    """
+
+    row: int
+    share: float
+    prompt: PromptReport
+    provider: str
+    model: str
+    prefer_template_model: bool
+    parameters: tuple[str, ...]
+    key: KeyReport | None
+    terms: Terms
+    differs: tuple[str, ...]
+
+
+class AliasReport(Value, frozen=True, kw_only=True):
+    """An alias, its rows, and what answers in its place."""
+
+    name: str
+    rows: tuple[RowReport, ...]
+    fallbacks: Fallbacks
+
+
+class ConfigReport(Value, frozen=True, kw_only=True):
+    """A whole configuration.
+
+    `terms` are those of calls that name no alias. `differs` tells what LiteLLM would do in any
+    call's place, and `faults` what would fail once it is used.
+    """
+
+    stores: tuple[str, ...]
+    default_store: str
+    aliases: tuple[AliasReport, ...]
+    terms: Terms
+    differs: tuple[str, ...]
+    without_effect: tuple[str, ...]
+    absent_keys: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
+    """Return what a configuration means. Raises `ConfigError` for one that cannot be served."""
+    sources, default_store = build_sources(loaded, tls)
+    for source in sources.values():
+        await source.store.aclose()
+    endpoints = Endpoints(loaded)
+    for name in endpoints.names:
+        endpoints.dialect(name)
+        endpoints.of_provider(name)
+    notation = Notation(stores=sources, providers={ECHO, *endpoints.names})
+    reporter = _Reporter(loaded, notation, endpoints, default_store)
+    aliases = build_aliases(loaded, notation)
+    return ConfigReport(
+        stores=tuple(sources),
+        default_store=default_store,
+        aliases=tuple(reporter.report_alias(alias) for alias in aliases.values()),
+        terms=build_terms(loaded.settings),
+        differs=tuple(_list_differences(loaded)),
+        without_effect=loaded.without_effect,
+        absent_keys=loaded.absent_keys,
+        faults=tuple(reporter.faults),
+    )
+
+
+def _list_differences(loaded: Loaded) -> Iterator[str]:
+    settings = loaded.settings
+    if not settings.model_list:
+        return
+    yield (
+        "a parameter that the call sets wins over the template's, and that one over the row's;"
+        " LiteLLM has the template's win over the call's"
+    )
+    if settings.router_settings.num_retries is settings.litellm_settings.num_retries is None:
+        yield "nothing is tried again unless num_retries says so; LiteLLM tries twice more"
+
+
+class _Reporter:
+    """Tells of aliases, and collects what would fail once it is used."""
+
+    def __init__(
+        self, loaded: Loaded, notation: Notation, endpoints: Endpoints, default_store: str
+    ) -> None:
+        self._loaded = loaded
+        self._notation = notation
+        self._endpoints = endpoints
+        self._default_store = default_store
+        self.faults: list[str] = []
+
+    def report_alias(self, alias: Alias) -> AliasReport:
+        return AliasReport(
+            name=alias.name,
+            rows=tuple(
+                self._report_row(deployment, share)
+                for deployment, share in zip(
+                    alias.deployments, shares(alias.deployments), strict=True
+                )
+            ),
+            fallbacks=alias.fallbacks,
+        )
+
+    def _report_row(self, deployment: Deployment, share: float) -> RowReport:
+        own = self._notation.of_alias(deployment)
+        owner = find_owner(self._notation, deployment)
+        prompt = deployment.prompt
+        parameters = deployment.parameters
+        return RowReport(
+            row=deployment.row,
+            share=share,
+            prompt=PromptReport(
+                store=deployment.store or self._default_store,
+                id=prompt.id if prompt is not None else None,
+                version=prompt.version if prompt is not None else None,
+                environment=prompt.environment if prompt is not None else None,
+            ),
+            provider=own.provider,
+            model=own.model,
+            prefer_template_model=deployment.prefer_template_model,
+            parameters=tuple(
+                name for name in (*parameters.names(), *parameters.extra) if name != "extra"
+            ),
+            key=self._report_key(deployment, owner) if owner else None,
+            terms=deployment.terms,
+            differs=tuple(self._list_differences(deployment, own.model, owner)),
+        )
+
+    def _report_key(self, deployment: Deployment, owner: str) -> KeyReport | None:
+        if owner == ECHO:
+            return None
+        if owner not in self._endpoints.names:
+            self._tell(deployment, f"expected a provider that is known, got {owner!r}")
+            return None
+        endpoint = self._endpoint(deployment, owner)
+        return KeyReport(
+            provider=owner,
+            host=urlsplit(endpoint.base_url).netloc,
+            source=endpoint.key_hint,
+            is_there=bool(endpoint.find_key()),
+        )
+
+    def _endpoint(self, deployment: Deployment, owner: str) -> Endpoint:
+        params = self._loaded.settings.model_list[deployment.row].litellm_params
+        own = self._endpoints.of_row(owner, deployment.row, params)
+        return own or self._endpoints.of_provider(owner)
+
+    def _list_differences(self, deployment: Deployment, model: str, owner: str) -> Iterator[str]:
+        params = self._loaded.settings.model_list[deployment.row].litellm_params
+        if model and not deployment.prefer_template_model:
+            if deployment.prompt is not None:
+                yield (
+                    "LiteLLM takes the template's model, if it names one;"
+                    " so does prefer_template_model: true"
+                )
+        elif params.api_key is not None:
+            yield f"the key goes to {owner} alone; LiteLLM sends it to the template's provider"
+        if params.api_base is not None and params.api_key is None:
+            yield "no other key goes to the row's api_base; LiteLLM sends it the provider's"
+        if params.prompt_version is not None:
+            yield "prompt_version is honoured; LiteLLM passes over it"
+        if params.prompt_variables:
+            yield (
+                "prompt_variables fill in what the call leaves out; LiteLLM takes none of them for"
+                " a call with variables of its own"
+            )
+
+    def _tell(self, deployment: Deployment, problem: str) -> None:
+        place = ("model_list", deployment.row, "litellm_params")
+        self.faults.append(self._loaded.source.at(place, problem))

@@ -1,0 +1,49 @@
+"""What callers ask, and the resolved prompts that answer it, as values."""
+
+from collections.abc import Mapping
+
+from msgspec import field
+
+from .aliases import Alias, Deployment
+from .answers import Credentials
+from .dispatch.notation import ModelChoice
+from .parameters import NO_PARAMETERS, Json, Parameters
+from .prompts import Message, MessagePolicy, PromptRef, ResolvedPrompt, Tool, ToolChoice
+from .values import Value
+
+
+class Query(Value, frozen=True, kw_only=True):
+    """What a caller asks, whichever door it came through. The fields are those of the contract.
+
+    `deadline` is on the event loop's clock.
+    """
+
+    shown = ("prompt", "alias")
+
+    prompt: PromptRef
+    deadline: float
+    variables: Mapping[str, Json] = field(default_factory=dict)
+    model: str | None = None
+    messages: tuple[Message, ...] = ()
+    message_policy: MessagePolicy = "append"
+    parameters: Parameters = NO_PARAMETERS
+    refresh: bool = False
+    alias: str | None = None
+    placeholders: frozenset[str] = frozenset()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+
+
+class Resolution(Value, frozen=True, kw_only=True):
+    """A resolved prompt, with the query that it answers and the model that was chosen for it.
+
+    `deployment` is the one of `alias` that serves, and `ref` what was asked of the stores.
+    """
+
+    query: Query
+    alias: Alias
+    deployment: Deployment
+    ref: PromptRef
+    prompt: ResolvedPrompt
+    choice: ModelChoice
