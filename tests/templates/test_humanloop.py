@@ -175,7 +175,9 @@ async def test_no_id_reaches_anything_else(
     assert api.requests == []
 
 
-@pytest.mark.parametrize("answered", ["../environments", "..", "a//b", "pr_1?x=y", "pr%2f", "\ud800"])
+@pytest.mark.parametrize(
+    "answered", ["../environments", "..", "a//b", "pr_1?x=y", "pr%2f", "\ud800"]
+)
 async def test_no_answer_reaches_anything_else(
     api: HumanloopApi, store: HumanloopStore, answered: str
 ) -> None:
