@@ -4,6 +4,7 @@ What the API requires and no store here knows is told as nothing at all: no logs
 version came about, and that on 1 January 1970 where the store does not know it.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
@@ -22,6 +23,8 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _ENDING = ".prompt"
 _PROVIDERS = {ours: humanloops for humanloops, ours in HUMANLOOP_PROVIDERS.items()}
 
+# An effort that is a number is a budget of thinking tokens.
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 # The API has no fields for these, and takes them among the others.
 _OTHERS = ("top_k", "parallel_tool_calls")
 
@@ -120,10 +123,8 @@ def _tool(tool: Tool) -> Json:
 
 def _parameters(parameters: Parameters) -> Mapping[str, Json]:
     wire = write_parameters(replace(parameters, extra={}))
-    effort = parameters.reasoning_effort
-    if effort is not None and effort.lstrip("-").isdecimal():
-        # A number is a budget of thinking tokens.
-        wire["reasoning_effort"] = int(effort)
+    if _NUMBER.fullmatch(parameters.reasoning_effort or ""):
+        wire["reasoning_effort"] = int(parameters.reasoning_effort or "")
     others = {name: wire.pop(name) for name in _OTHERS if name in wire} | dict(parameters.extra)
     return wire | {"other": others} if others else wire
 

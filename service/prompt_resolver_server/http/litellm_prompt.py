@@ -5,6 +5,7 @@ for nothing else. So that is how variables are written; a template that LiteLLM 
 is refused.
 """
 
+import re
 from collections import Counter
 from collections.abc import Collection
 
@@ -17,6 +18,8 @@ from ..providers.openai_request import write_message, write_parameters, write_to
 from ..rendering.substitution import Variable, cut_text
 from ..rendering.variables import LANGUAGE, find_variables, texts_of
 from .chat_answer import write_thoughts
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 def write_prompt(template: Template) -> bytes:
@@ -60,7 +63,7 @@ def _respell(template: Template, text: str, path: str, names: Collection[str]) -
     for piece in cut_text(text):
         if isinstance(piece, Variable):
             if piece.tool is not None:
-                raise _unfit(template, f"no output of a tool in {path}")
+                raise _unfit(template, f"{path} without the output of a tool")
             counts[piece.name] += 1
             pieces.append(_spell(piece.name))
         else:
@@ -68,7 +71,7 @@ def _respell(template: Template, text: str, path: str, names: Collection[str]) -
     respelled = "".join(pieces)
     for name in names:
         if respelled.count(_spell(name)) != counts[name]:
-            raise _unfit(template, f"no {_spell(name)} in {path} that is not a variable")
+            raise _unfit(template, f"{path} without a {_spell(name)} that is no variable")
     return respelled
 
 
@@ -97,7 +100,7 @@ def _parameters(template: Template) -> dict[str, Json]:
 def _thinking_budget(parameters: Parameters) -> int | None:
     """Return the budget of thinking tokens that stands for an effort, or None for a word."""
     effort = parameters.reasoning_effort or ""
-    return int(effort) if effort.isdecimal() else None
+    return int(effort) if _NUMBER.fullmatch(effort) else None
 
 
 def _unfit(template: Template, expected: str) -> TemplateError:
