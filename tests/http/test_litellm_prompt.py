@@ -43,7 +43,7 @@ def fill_in(content: str, variables: Mapping[str, str]) -> str:
     return content
 
 
-NAMES = ("a", "b.c", "d[0]")
+NAMES = ("a", "b.c", "d[0]", "x")
 PIECES = st.sampled_from(
     ("{{a}}", "{{ b.c }}", "{{d[0]}}", "{a}", "{b.c}", "{", "}", "{{", "}}", "x", "{{  a  }}", "{}")
 )
@@ -61,7 +61,7 @@ def test_same_text(text: str, variables: dict[str, str]) -> None:
     try:
         document = written(template)
     except TemplateError:
-        assert any(f"{{{name}}}" in text for name in NAMES)
+        assert any(f"{{{name}}}" in text for name in variables)
         return
 
     assert fill_in(document["prompt_template"][0]["content"], variables) == rendered.text

@@ -13,8 +13,6 @@ from prompt_resolver_server.templates.web import MAX_BYTES
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
 from tests.templates.test_humanloop import answering, make_store
 
-BROKEN: dict[str, object] = {"template": "x", "max_tokens": 0}
-
 
 @pytest.fixture
 async def api() -> AsyncIterator[HumanloopApi]:
@@ -117,8 +115,8 @@ async def test_broken(
 ) -> None:
     """A prompt that is broken is left out, and counted in the log."""
     caplog.set_level(logging.WARNING)
-    api.put("Broken", prompt_id="pr_0", **BROKEN)
-    api.prompts["pr_1"].versions["prv_2"] |= BROKEN
+    api.put("Broken", prompt_id="pr_0", max_tokens=0)
+    api.prompts["pr_1"].versions["prv_2"]["max_tokens"] = 0
 
     page = await store.list_prompts(ListQuery())
     versions = await store.list_versions("pr_1")
@@ -132,7 +130,7 @@ async def test_broken(
 
 async def test_page_of_broken_ones(api: HumanloopApi, store: HumanloopStore) -> None:
     """A page of which nothing is left is an error: whoever turns pages takes it for the last."""
-    api.put("Broken", prompt_id="pr_3", **BROKEN)
+    api.put("Broken", prompt_id="pr_3", max_tokens=0)
 
     error = await failure(store.list_prompts(ListQuery(page=3, size=1)))
 
