@@ -166,7 +166,8 @@ async def test_proxy(
         "prompt_integration": "generic_prompt_management",
         "prompt_id": "team/greet",
         "api_base": service.http_url,
-        "api_key": TOKEN,
+        "api_key": "os.environ/DOOR_TOKEN",
+        "provider_specific_query_params": {"store": "local"},
     }
     config = {
         "model_list": [{"model_name": name, "litellm_params": target}],
@@ -180,7 +181,7 @@ async def test_proxy(
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = (str(proxy), "--config", str(path), "--host", "127.0.0.1", "--port", str(port))
-    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "DOOR_TOKEN": TOKEN}
     async with running(*command, environ=environ, port=port) as process:
         reply = await ask(
             f"http://{process.address}/v1/chat/completions",
