@@ -15,10 +15,10 @@ import pytest
 from bench.litellm_proxy import find_litellm
 from bench.processes import running
 
+from tests.support.http import HttpDoor
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
-from tests.support.web import ask
 
 PYTHON = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("litellm_prompts.py")
@@ -183,12 +183,8 @@ async def test_proxy(
     command = (str(proxy), "--config", str(path), "--host", "127.0.0.1", "--port", str(port))
     environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "DOOR_TOKEN": TOKEN}
     async with running(*command, environ=environ, port=port) as process:
-        reply = await ask(
-            f"http://{process.address}/v1/chat/completions",
-            method="POST",
-            headers={"Authorization": f"Bearer {key}"},
-            json={"model": name, "prompt_id": "desk", "prompt_variables": VALUES, "messages": []},
-        )
+        door = HttpDoor(f"http://{process.address}", {"Authorization": f"Bearer {key}"})
+        reply = await door.chat(model=name, prompt_id="desk", prompt_variables=VALUES, messages=[])
 
     (exchange,) = [each for each in upstream.exchanges if each.method == "POST"]
     assert reply.status == 200

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.http import HttpAnswer, HttpDoor
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange
-from tests.support.web import Reply, ask
 
 HELLO = "<user>\nHello {{name}}\n</user>"
 
@@ -43,16 +43,12 @@ async def remote(tmp_path: Path, api: HumanloopApi) -> AsyncIterator[RunningServ
         yield running
 
 
-async def get(service: RunningService, path: str, **headers: str) -> Reply:
-    return await ask(
-        f"{service.http_url}/v5{path}",
-        headers={name.replace("_", "-"): value for name, value in headers.items()},
-    )
+async def get(service: RunningService, path: str, **headers: str) -> HttpAnswer:
+    return await HttpDoor(service.http_url).get(f"/v5{path}", **headers)
 
 
-async def find(service: RunningService, body: object, query: str = "") -> Reply:
-    url = f"{service.http_url}/v5/files/retrieve-by-path{query}"
-    return await ask(url, method="POST", json=body)
+async def find(service: RunningService, body: object, query: str = "") -> HttpAnswer:
+    return await HttpDoor(service.http_url).post(f"/v5/files/retrieve-by-path{query}", body)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +67,9 @@ async def test_prompt(service: RunningService, path: str, prompt_id: str) -> Non
     reply = await get(service, f"/prompts/{path}")
 
     assert reply.status == 200
-    assert (reply.json["id"], reply.json["path"]) == (prompt_id, prompt_id)
-    assert reply.json["template"] == [{"role": "user", "content": "Hello {{name}}"}]
-    assert reply.json["inputs"] == [{"name": "name"}]
+    assert (reply.value["id"], reply.value["path"]) == (prompt_id, prompt_id)
+    assert reply.value["template"] == [{"role": "user", "content": "Hello {{name}}"}]
+    assert reply.value["inputs"] == [{"name": "name"}]
     assert reply.headers["content-type"] == "application/json"
 
 
@@ -81,7 +77,7 @@ async def test_headers(service: RunningService) -> None:
     """The answer's headers tell which version was served, and how the cache took part."""
     reply = await get(service, "/prompts/plain", x_request_id="mine")
 
-    assert reply.headers["x-prompt-version"] == reply.json["version_id"]
+    assert reply.headers["x-prompt-version"] == reply.value["version_id"]
     assert reply.headers["x-prompt-store"] == "local"
     assert reply.headers["x-prompt-cache"] in ("miss", "hit")
     assert reply.headers["x-prompt-stale"] == "false"
@@ -91,29 +87,29 @@ async def test_headers(service: RunningService) -> None:
 async def test_versions_win(service: RunningService) -> None:
     """A path that could be a prompt's or a list's is the list's, unless its slash is escaped."""
     for path in ("support/reply/versions", "support%2Freply/versions"):
-        (version,) = (await get(service, f"/prompts/{path}")).json["records"]
+        (version,) = (await get(service, f"/prompts/{path}")).value["records"]
         assert version["id"] == "support/reply"
     for path in ("support/versions/versions", "support%2Fversions/versions"):
-        (version,) = (await get(service, f"/prompts/{path}")).json["records"]
+        (version,) = (await get(service, f"/prompts/{path}")).value["records"]
         assert version["id"] == "support/versions"
 
     reply = await get(service, "/prompts/support/versions")
 
-    assert (reply.status, reply.json["metadata"]["id"]) == (404, "support")
+    assert (reply.status, reply.value["metadata"]["id"]) == (404, "support")
 
 
 async def test_environments_of_a_directory(service: RunningService) -> None:
     """A directory has no environments, which is an empty list."""
     reply = await get(service, "/prompts/support/reply/environments")
 
-    assert (reply.status, reply.json) == (200, [])
+    assert (reply.status, reply.value) == (200, [])
 
 
 async def test_list(service: RunningService) -> None:
     """Turning pages until one is empty finds every prompt once, and none that is broken."""
     found, page = [], 1
-    while records := (reply := await get(service, f"/prompts?page={page}&size=3")).json["records"]:
-        assert (reply.json["page"], reply.json["size"], reply.json["total"]) == (page, 3, 4)
+    while records := (reply := await get(service, f"/prompts?page={page}&size=3")).value["records"]:
+        assert (reply.value["page"], reply.value["size"], reply.value["total"]) == (page, 3, 4)
         found += [record["id"] for record in records]
         page += 1
 
@@ -124,7 +120,7 @@ async def test_list_as_asked(service: RunningService) -> None:
     """A list is filtered and ordered as the query says; what it does not know is left alone."""
     query = "name=VERS&sort_by=name&order=desc&evaluator_aggregates=true&user_filter="
 
-    records = (await get(service, f"/prompts?{query}")).json["records"]
+    records = (await get(service, f"/prompts?{query}")).value["records"]
 
     assert [record["id"] for record in records] == ["versions", "support/versions"]
 
@@ -134,16 +130,20 @@ async def test_by_path(service: RunningService) -> None:
     query = "?include_raw_file_content=true"
     reply = await find(service, {"path": "support/reply"}, query)
 
-    assert (reply.status, reply.json["id"], reply.json["type"]) == (200, "support/reply", "prompt")
+    assert (reply.status, reply.value["id"], reply.value["type"]) == (
+        200,
+        "support/reply",
+        "prompt",
+    )
 
 
 async def test_selectors(remote: RunningService) -> None:
     """A prompt is served in the version that is asked for, or that is deployed where."""
     versions = {
-        query: (await get(remote, f"/prompts/pr_1{query}")).json["version_id"]
+        query: (await get(remote, f"/prompts/pr_1{query}")).value["version_id"]
         for query in ("", "?version_id=prv_1", "?environment=staging", "?environment=production")
     }
-    by_path = (await find(remote, {"path": "Team/Hi"}, "?environment=staging")).json
+    by_path = (await find(remote, {"path": "Team/Hi"}, "?environment=staging")).value
 
     assert [*versions.values()] == ["prv_2", "prv_1", "prv_1", "prv_2"]
     assert (by_path["version_id"], by_path["template"]) == ("prv_1", "old {{x}}")
@@ -152,10 +152,10 @@ async def test_selectors(remote: RunningService) -> None:
 
 async def test_lists_of_a_store(remote: RunningService, api: HumanloopApi) -> None:
     """Lists are those of the store: pages, versions, and environments with what they have."""
-    page = (await get(remote, "/prompts?size=1&page=2")).json
-    beyond = (await get(remote, "/prompts?size=1&page=3")).json
-    versions = (await get(remote, "/prompts/pr_1/versions")).json
-    environments = (await get(remote, "/prompts/Team/Hi/environments")).json
+    page = (await get(remote, "/prompts?size=1&page=2")).value
+    beyond = (await get(remote, "/prompts?size=1&page=3")).value
+    versions = (await get(remote, "/prompts/pr_1/versions")).value
+    environments = (await get(remote, "/prompts/Team/Hi/environments")).value
 
     assert ([each["id"] for each in page["records"]], page["total"]) == (["pr_2"], 2)
     assert (beyond["records"], beyond["total"]) == ([], 2)
@@ -181,8 +181,8 @@ async def test_single_prompts_are_cached(remote: RunningService, api: HumanloopA
     assert (again.status, again.headers["x-prompt-cache"]) == (200, "hit")
     for path in ("/prompts", "/prompts/pr_1/versions", "/prompts/pr_1/environments"):
         reply = await get(remote, path)
-        assert (reply.status, reply.json["reason"]) == (503, "STORE_UNAVAILABLE")
-        assert isinstance(reply.json["detail"], str)
+        assert (reply.status, reply.value["reason"]) == (503, "STORE_UNAVAILABLE")
+        assert isinstance(reply.value["detail"], str)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ async def test_errors(
     """What cannot be served is told in Humanloop's form: a text, or a list of what is malformed."""
     reply = await get(service, path)
 
-    detail = reply.json["detail"]
+    detail = reply.value["detail"]
     assert reply.status == status
     if place is None:
         assert isinstance(detail, str)
@@ -260,10 +260,10 @@ async def test_bad_paths(service: RunningService, body: object, status: int) -> 
 )
 async def test_read_only(service: RunningService, method: str, path: str) -> None:
     """What would write, call or log is refused, and told why."""
-    reply = await ask(f"{service.http_url}/v5{path}", method=method, json={})
+    reply = await HttpDoor(service.http_url).send(method, f"/v5{path}", b"{}")
 
-    assert (reply.status, reply.json["reason"]) == (501, "NOT_IMPLEMENTED")
-    assert "read-only" in reply.json["detail"]
+    assert (reply.status, reply.value["reason"]) == (501, "NOT_IMPLEMENTED")
+    assert "read-only" in reply.value["detail"]
 
 
 GUARDED = """
@@ -299,13 +299,13 @@ async def test_who_may_call(guarded: RunningService, path: str) -> None:
         {"X_API_KEY": "token-of-ada", "Authorization": "Bearer token-of-bob"},
     ):
         reply = await get(guarded, path, **headers)
-        assert (reply.status, type(reply.json["detail"])) == (401, str)
+        assert (reply.status, type(reply.value["detail"])) == (401, str)
 
 
 async def test_key_header_is_of_this_api_alone(guarded: RunningService) -> None:
     """On the other routes of the door `X-API-KEY` brings no token."""
     for path in ("/v1/models", "/beta/litellm_prompt_management?prompt_id=pr_1"):
-        reply = await ask(f"{guarded.http_url}{path}", headers={"X-API-KEY": "token-of-ada"})
+        reply = await HttpDoor(guarded.http_url).get(path, X_API_KEY="token-of-ada")
         assert reply.status == 401
 
 
@@ -334,7 +334,7 @@ async def test_operators_key_is_the_servers_fault(tmp_path: Path, api: Humanloop
     async with running_service(tmp_path, GUARDED.format(url=api.url, key="key-of-old")) as service:
         for path in PATHS[:-1]:
             reply = await get(service, path, X_API_KEY="token-of-ada")
-            assert (reply.status, reply.json["reason"]) == (500, "STORE_AUTH")
+            assert (reply.status, reply.value["reason"]) == (500, "STORE_AUTH")
 
 
 async def test_deadline(remote: RunningService, api: HumanloopApi) -> None:
@@ -346,7 +346,7 @@ async def test_deadline(remote: RunningService, api: HumanloopApi) -> None:
     api.fail = hang
     for path in PATHS[:-1]:
         reply = await get(remote, path, x_request_timeout_ms="100")
-        assert (reply.status, reply.json["reason"]) == (504, "DEADLINE")
+        assert (reply.status, reply.value["reason"]) == (504, "DEADLINE")
 
 
 async def test_admission(tmp_path: Path, api: HumanloopApi) -> None:
@@ -368,7 +368,7 @@ stores: {{hl: {{type: humanloop, base_url: '{api.url}', api_key: {KEY}}}}}
         await asked.wait()
         for path in PATHS[:-1]:
             reply = await get(service, path)
-            assert (reply.status, reply.json["reason"]) == (429, "OVERLOADED")
+            assert (reply.status, reply.value["reason"]) == (429, "OVERLOADED")
         assert (await find(service, {"path": "Team/Hi"})).status == 429
         may.set()
 

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.support.http import HttpAnswer, HttpDoor
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.web import Reply, ask
 
 TOKEN = "token-of-proxy"
 
@@ -40,18 +40,16 @@ callers: {{proxy: {{token: {TOKEN}}}}}
         yield running
 
 
-async def get(service: RunningService, query: dict[str, str], **headers: str) -> Reply:
-    return await ask(
-        f"{service.http_url}/beta/litellm_prompt_management?{urlencode(query)}",
-        headers={"Authorization": f"Bearer {TOKEN}", **headers},
-    )
+async def get(service: RunningService, query: dict[str, str], **headers: str) -> HttpAnswer:
+    door = HttpDoor(service.http_url, {"Authorization": f"Bearer {TOKEN}"})
+    return await door.get(f"/beta/litellm_prompt_management?{urlencode(query)}", **headers)
 
 
 async def test_prompt(service: RunningService) -> None:
     """A prompt is told with its model and parameters, and its variables in single braces."""
     reply = await get(service, {"prompt_id": "greet", "store": "local"})
 
-    assert reply.json == {
+    assert reply.value == {
         "prompt_id": "greet",
         "prompt_template": [{"role": "user", "content": "Hello {name}"}],
         "prompt_template_model": "fake/some-model",
@@ -67,7 +65,7 @@ async def test_id_with_an_at(service: RunningService, tmp_path: Path) -> None:
     local = {"prompt_id": "at@home", "store": "local"}
     alone = await get(service, local)
 
-    assert (alone.status, alone.json["error"]["metadata"]["id"]) == (404, "at")
+    assert (alone.status, alone.value["error"]["metadata"]["id"]) == (404, "at")
     assert (await get(service, {**local, "prompt_id": f"at@home@{version}"})).status == 200
     assert (await get(service, {**local, "version": version})).status == 200
 
@@ -93,7 +91,7 @@ async def test_selectors(service: RunningService, query: dict[str, str], text: s
     reply = await get(service, query)
 
     assert reply.status == 200
-    assert reply.json["prompt_template"] == [{"role": "user", "content": text}]
+    assert reply.value["prompt_template"] == [{"role": "user", "content": text}]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +119,7 @@ async def test_errors(
     """What cannot be served is told by a status and a reason."""
     reply = await get(service, query)
 
-    assert (reply.status, reply.json["error"]["reason"]) == (status, reason)
+    assert (reply.status, reply.value["error"]["reason"]) == (status, reason)
 
 
 async def test_token(service: RunningService) -> None:

@@ -203,10 +203,12 @@ async def test_root_is_gone(tmp_path: Path) -> None:
     assert caught.value.reason == "STORE_UNAVAILABLE"
 
 
-async def test_walks_do_not_pile_up(store: DirectoryStore) -> None:
+async def test_walks_do_not_pile_up(store: DirectoryStore, tmp_path: Path) -> None:
     """However many lists are asked for at once, one thread makes them."""
-    pages = await asyncio.gather(*(ids(store) for _ in range(20)))
+    crowded = DirectoryStore(name="crowded", root=tmp_path)
+
+    pages = await asyncio.gather(*(ids(crowded) for _ in range(20)))
 
     assert pages == [["c", "team/Apple", "team/b"]] * 20
-    assert sum(thread.name.startswith("list-local") for thread in threading.enumerate()) == 1
-    await store.aclose()
+    assert sum(thread.name.startswith("list-crowded") for thread in threading.enumerate()) == 1
+    await crowded.aclose()
