@@ -112,6 +112,7 @@ async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
     write_prompt(prompts, "broken", f"<user>\n{canary('text')}\n<system>", model=canary("model"))
     write_prompt(prompts, "forbidden", "", other={"api_key": canary("other")})
     write_prompt(prompts, "typed", "", temperature=canary("temperature"))
+    write_prompt(prompts, "unfit", f"<user>\n{canary('text')} {{{{v}}}} {{v}}\n</user>")
     (prompts / "yaml.prompt").write_text(f"---\n{canary('yaml')}: [\n---\n{canary('text')}")
     (prompts / "tagged.prompt").write_text(f"---\nmodel: !{CANARY} x\n---\n")
     config = tmp_path / "c.yaml"
@@ -131,6 +132,7 @@ async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
             f"http://{service.door('http')}", {"Authorization": f"Bearer {canary('master')}"}
         )
         await fail_over_http(door, upstream, told)
+        await fail_to_read(door, told)
         told.append(await asyncio.to_thread(read_metrics, service.door("admin")))
         _, log = await asyncio.to_thread(service.stop)
 
@@ -207,6 +209,22 @@ async def fail_over_http(door: HttpDoor, upstream: Upstream, told: list[str]) ->
         told += [f"{answered.status} {dict(answered.headers)}", *errors_of(answered)]
     stranger = await HttpDoor(door.url, {"Authorization": f"Bearer {canary('token')}"}).chat(**good)
     told += errors_of(stranger)
+
+
+async def fail_to_read(door: HttpDoor, told: list[str]) -> None:
+    """Read prompts in other APIs' forms, and fail in every way."""
+    ids = ("broken", "forbidden", "typed", "yaml", "tagged", "nowhere")
+    paths = [f"/v5/prompts/{each}{below}" for each in ids for below in ("", "/versions")]
+    paths += [f"/beta/litellm_prompt_management?prompt_id={each}" for each in (*ids, "unfit")]
+    for query in ("page", "sort_by", "user_filter"):
+        paths.append(f"/v5/prompts?{query}={canary('query')}")
+    failed = [await door.get(path) for path in paths]
+    key = {"authorization": "", "x_api_key": canary("token")}
+    failed += [await door.get("/v5/prompts", **key), await door.post("/v5/prompts", canary("body"))]
+    failed.append(await door.post("/v5/files/retrieve-by-path", {"path": {"a": canary("path")}}))
+    assert (await door.get("/v5/prompts")).status == 200
+    assert all(answered.status >= 400 for answered in failed)
+    told += [f"{each.status} {dict(each.headers)} {each.body.decode()}" for each in failed]
 
 
 def errors_of(answered: HttpAnswer) -> list[str]:

@@ -13,7 +13,9 @@ from .entry.running import Running
 from .http.admin import admin_routes
 from .http.calls import HttpCalls
 from .http.chat import chat_routes, not_served
+from .http.humanloop import humanloop_routes
 from .http.listener import HttpListener
+from .http.litellm import litellm_routes
 from .http.page.routes import page_routes
 from .metrics import Metrics
 from .resolver import Resolver
@@ -125,10 +127,14 @@ class Doors:
         if not settings.http_address:
             return None
         self._check_protection("http_address", parse_address(settings.http_address, unix=False))
-        self._http = HttpListener(
-            [*chat_routes(self._http_calls(), self._resolver), not_served()],
-            max_body_bytes=settings.max_message_bytes,
-        )
+        calls, resolver = self._http_calls(), self._resolver
+        routes = [
+            *chat_routes(calls, resolver),
+            *humanloop_routes(calls, resolver.catalogue),
+            *litellm_routes(calls, resolver.catalogue),
+            not_served(),
+        ]
+        self._http = HttpListener(routes, max_body_bytes=settings.max_message_bytes)
         return await self._open("http_address", self._http, settings.http_address)
 
     def _http_calls(self) -> HttpCalls:

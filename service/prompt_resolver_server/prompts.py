@@ -4,6 +4,7 @@ All values are immutable, so that one template can serve any number of calls at 
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from .parameters import NO_PARAMETERS, Json, Parameters
@@ -114,7 +115,8 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
 
     `model` and `provider` are in the store's words; `language` is the template language of the
     texts; `location` is where people find the template, such as the path of a file below its store;
-    `size` is how many bytes the store delivered.
+    `size` is how many bytes the store delivered. `as_text` tells that the store has it as one text
+    rather than as messages; `created_at` is when this version came about, if the store knows.
     """
 
     shown = ("id", "version", "environment")
@@ -133,6 +135,8 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
     parameters: Parameters = NO_PARAMETERS
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
+    as_text: bool = False
+    created_at: datetime | None = None
 
 
 CacheResult = Literal["hit", "miss", "stale", "fallback", "bypass"]

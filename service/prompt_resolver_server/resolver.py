@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from .aliases import Alias, Deployment, Terms
 from .answers import Answer, Dispatch, Finish
+from .catalogue import Catalogue
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import ModelChoice, ModelName, Notation
 from .dispatch.route import Draw, pick
@@ -62,7 +63,13 @@ class Resolver:
             metrics=metrics,
             draw=draw,
         )
+        self._catalogue = Catalogue(templates)
         self._told: set[tuple[str, str, str]] = set()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """Prompts as their stores have them."""
+        return self._catalogue
 
     @property
     def inventory(self) -> Inventory:

@@ -4,8 +4,10 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
+from yarl import URL
 
 Document = dict[str, object]
 
@@ -18,6 +20,11 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
     cut: bool = False
+
+    @property
+    def value(self) -> Any:
+        """Whatever JSON the body is."""
+        return json.loads(self.body)
 
     @property
     def json(self) -> Document:
@@ -54,7 +61,7 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class HttpDoor:
-    """A door, and the headers that every request to it brings."""
+    """A door, and the headers that every request to it brings. Paths are sent as they are."""
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -80,7 +87,10 @@ class HttpDoor:
         async with (
             aiohttp.ClientSession() as session,
             session.request(
-                method, self.url + path, data=data, headers={**content, **self.headers, **own}
+                method,
+                URL(self.url + path, encoded=True),
+                data=data,
+                headers={**content, **self.headers, **own},
             ) as response,
         ):
             received = bytearray()

@@ -1,8 +1,7 @@
 """The `directory` store serves what is below its root, as it is now, and nothing else."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from prompt_resolver_server.errors import ResolverError
 from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.directory import DirectoryStore
+from tests.support.opened import files_opened, listeners
 from tests.support.prompts import write_prompt
 from tests.support.volume import Volume
 
@@ -40,29 +40,6 @@ async def reason_for(store: DirectoryStore, prompt_id: str) -> str:
     with pytest.raises(ResolverError) as caught:
         await fetch(store, prompt_id)
     return caught.value.reason
-
-
-listeners: list[Callable[[str], None]] = []
-
-
-def _tell_opening(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open" and listeners:
-        name = arguments[0]
-        listeners[-1](os.fsdecode(name) if isinstance(name, str | bytes) else "")
-
-
-sys.addaudithook(_tell_opening)
-
-
-@contextmanager
-def files_opened() -> Iterator[list[str]]:
-    """Collect the names of all files that the interpreter opens."""
-    names: list[str] = []
-    listeners.append(names.append)
-    try:
-        yield names
-    finally:
-        listeners.pop()
 
 
 async def test_id_is_the_path(store: DirectoryStore) -> None:

@@ -175,7 +175,9 @@ async def test_no_id_reaches_anything_else(
     assert api.requests == []
 
 
-@pytest.mark.parametrize("answered", ["../environments", "..", "a/b", "pr_1?x=y", "pr%2f", "é"])
+@pytest.mark.parametrize(
+    "answered", ["../environments", "..", "a//b", "pr_1?x=y", "pr%2f", "\ud800"]
+)
 async def test_no_answer_reaches_anything_else(
     api: HumanloopApi, store: HumanloopStore, answered: str
 ) -> None:
@@ -457,7 +459,6 @@ GOOD = b'{"id": "pr_1", "version_id": "prv_1", "model": "m"%s}'
         answering("200 OK", b'{"version_id": "v", "model": "m"}'),
         answering("200 OK", b'{"id": "pr_1", "version_id": "v"}'),
         answering("200 OK", b'{"id": "pr_1", "version_id": "v", "model": 5}'),
-        answering("200 OK", b'{"id": "pr_1", "version_id": "v", "model": ""}'),
         answering("200 OK", b'{"id": 5, "version_id": "v", "model": "m"}'),
         answering("200 OK", GOOD % b', "template": 5'),
         answering("200 OK", GOOD % b', "template": {}'),

@@ -12,6 +12,7 @@ from prompt_resolver_server.errors import CallError, ResolverError, StoreError, 
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.directory import DirectoryStore
 from prompt_resolver_server.templates.humanloop import HumanloopStore
+from prompt_resolver_server.templates.listing import ListingStore, ListQuery
 from prompt_resolver_server.templates.store import TemplateStore
 from prompt_resolver_server.templates.web import WebClient
 from tests.support.humanloop import KEY, running_humanloop
@@ -172,3 +173,23 @@ async def test_broken_prompt_is_the_authors(subject: Subject) -> None:
         await subject.store.fetch(HELLO, None)
 
     assert caught.value.reason == "TEMPLATE_INVALID"
+
+
+async def test_lists_what_it_serves(subject: Subject) -> None:
+    """A store that has lists lists each prompt as it serves it, in as many versions as it says."""
+    assert isinstance(subject.store, ListingStore)
+    served = await subject.store.fetch(HELLO, None)
+
+    page = await subject.store.list_prompts(ListQuery())
+    beyond = await subject.store.list_prompts(ListQuery(page=2))
+    versions = await subject.store.list_versions("team/hello")
+
+    assert [(each.id, each.content_sha256) for each in page.templates] == [
+        (subject.prompt_id, served.content_sha256)
+    ]
+    assert (page.total, beyond.total, beyond.templates) == (1, 1, ())
+    assert served.version in [each.version for each in versions]
+    for environment in await subject.store.list_environments("team/hello"):
+        ref = PromptRef(id="team/hello", environment=environment.name)
+        assert environment.template is not None
+        assert (await subject.store.fetch(ref, None)).version == environment.template.version

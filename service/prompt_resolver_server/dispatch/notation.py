@@ -17,11 +17,12 @@ from ..values import Value
 
 DEFAULT_PROVIDER = "openai"
 
-_HUMANLOOP_PROVIDERS: Mapping[str, str] = {
+HUMANLOOP_PROVIDERS: Mapping[str, str] = {
     "google": "gemini",
     "mock": "echo",
     "openai_azure": "azure",
 }
+"""The providers whose names here are not Humanloop's, by Humanloop's."""
 
 
 class ModelName(Value, frozen=True, kw_only=True):
@@ -146,4 +147,4 @@ class Notation:
 
     def provider_name(self, name: str) -> str:
         """Return a provider's name here, for a store that may use Humanloop's name for it."""
-        return name if name in self._providers else _HUMANLOOP_PROVIDERS.get(name, name)
+        return name if name in self._providers else HUMANLOOP_PROVIDERS.get(name, name)

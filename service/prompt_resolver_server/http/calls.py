@@ -20,8 +20,13 @@ from ..entry.faults import as_error
 from ..entry.running import Running
 from ..errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import Metrics
-from .headers import error_headers, read_deadline, read_request_id, read_trace_id
-from .status import status_of
+from .headers import (
+    error_headers,
+    read_deadline,
+    read_metadata,
+    read_request_id,
+    read_trace_id,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +37,10 @@ _SERVER = {"Server": "prompt-resolver"}
 
 class ErrorForm(Protocol):
     """How one API tells its errors."""
+
+    def status(self, error: ResolverError) -> int:
+        """Return the HTTP status of an error."""
+        ...
 
     def body(self, error: ResolverError) -> bytes:
         """Return an error as a JSON document."""
@@ -92,7 +101,7 @@ class HttpCall:
 
 
 Handle = Callable[[HttpCall, Caller], Awaitable[web.StreamResponse]]
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpCalls:
@@ -114,8 +123,13 @@ class HttpCalls:
         self._metrics = metrics
         self._loop = asyncio.get_running_loop()
 
-    def wrap(self, route: str, handle: Handle, form: ErrorForm) -> _Handler:
-        """Return the handler of a route, whose name counts in the metrics."""
+    def wrap(
+        self, route: str, handle: Handle, form: ErrorForm, *, key_header: str | None = None
+    ) -> Handler:
+        """Return the handler of a route, whose name counts in the metrics.
+
+        `key_header` names, in lower case, a header that may bring the bearer token in its own way.
+        """
         metrics = self._metrics.for_route(route)
 
         async def handler(request: web.Request) -> web.StreamResponse:
@@ -126,7 +140,7 @@ class HttpCalls:
             self._running.add(task)
             status = 499
             try:
-                response = await self._serve(call, handle)
+                response = await self._serve(call, handle, key_header)
                 status = response.status
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
@@ -134,7 +148,7 @@ class HttpCalls:
                 error = as_error(exception, draining=self._running.draining)
                 if error is None:
                     raise
-                status = status_of(error)
+                status = form.status(error)
                 self._log_failure(route, call, error, status)
                 response = await self._tell(call, error, form)
             finally:
@@ -145,11 +159,13 @@ class HttpCalls:
 
         return handler
 
-    async def _serve(self, call: HttpCall, handle: Handle) -> web.StreamResponse:
+    async def _serve(
+        self, call: HttpCall, handle: Handle, key_header: str | None
+    ) -> web.StreamResponse:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
-        credentials = self._access.admit((name.lower(), value) for name, value in headers.items())
+        credentials = self._access.admit(read_metadata(headers, key_header))
         call.caller_name = credentials.caller
         deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
         try:
@@ -168,7 +184,7 @@ class HttpCalls:
     ) -> web.StreamResponse:
         if call.stream is None:
             response = web.Response(
-                status=status_of(error),
+                status=form.status(error),
                 body=form.body(error),
                 headers={
                     **_SERVER,

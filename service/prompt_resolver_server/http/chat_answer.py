@@ -78,7 +78,7 @@ class ChunkWriter:
             case ToolCallDelta():
                 return self._chunk({"tool_calls": [_tool_call_delta(delta)]})
             case ReasoningDelta():
-                return self._chunk(_thoughts([delta.reasoning]))
+                return self._chunk(write_thoughts([delta.reasoning]))
             case RefusalDelta():
                 return self._chunk({"refusal": delta.text})
 
@@ -116,19 +116,21 @@ def _message(message: Message) -> Json:
         wire["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
     elif not refusals:
         wire["content"] = message.text
-    return wire | _thoughts([part for part in message.content if isinstance(part, Reasoning)])
+    return wire | write_thoughts([part for part in message.content if isinstance(part, Reasoning)])
 
 
-def _thoughts(thoughts: Sequence[Reasoning]) -> dict[str, Json]:
+def write_thoughts(thoughts: Sequence[Reasoning]) -> dict[str, Json]:
+    """Return the fields of a message that tell what its model thought."""
     wire: dict[str, Json] = {}
     if text := "".join(thought.text for thought in thoughts):
         wire["reasoning_content"] = text
     if any(each.signature is not None or each.redacted is not None for each in thoughts):
-        wire["thinking_blocks"] = [_thinking_block(thought) for thought in thoughts]
+        wire["thinking_blocks"] = [write_thought(thought) for thought in thoughts]
     return wire
 
 
-def _thinking_block(thought: Reasoning) -> Json:
+def write_thought(thought: Reasoning) -> Json:
+    """Return a thought as a block that its provider takes back."""
     if thought.redacted is not None:
         return {"type": "redacted_thinking", "data": thought.redacted.decode("utf-8", "replace")}
     signature = (thought.signature or b"").decode("utf-8", "replace")

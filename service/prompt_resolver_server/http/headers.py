@@ -7,7 +7,7 @@ or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
 import math
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from ..answers import Dispatch, Finish
@@ -30,6 +30,15 @@ def read_request_id(headers: Mapping[str, str]) -> str:
     """Return the id that the caller gave the call, else a new one."""
     given = headers.get("x-request-id", "")
     return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+
+def read_metadata(
+    headers: Mapping[str, str], key_header: str | None = None
+) -> Iterable[tuple[str, str]]:
+    """Return the headers as metadata, which may bring the bearer token as `key_header`, too."""
+    for name, value in headers.items():
+        lower = name.lower()
+        yield ("authorization", f"Bearer {value}") if lower == key_header else (lower, value)
 
 
 def read_trace_id(headers: Mapping[str, str]) -> str:
@@ -59,10 +68,11 @@ def _positive(name: str, text: str) -> float:
 def resolved_headers(prompt: ResolvedPrompt) -> dict[str, str]:
     """Return the headers that tell which prompt was served, how, and whose model answers."""
     headers = {"x-provider": _value(prompt.provider), "x-model": _value(prompt.model)}
-    return headers if prompt.served is None else headers | _served_headers(prompt.served)
+    return headers if prompt.served is None else headers | served_headers(prompt.served)
 
 
-def _served_headers(served: ServedTemplate) -> dict[str, str]:
+def served_headers(served: ServedTemplate) -> dict[str, str]:
+    """Return the headers that tell which template was served, and how."""
     template = served.template
     headers = {
         "x-prompt-id": _value(template.id),

@@ -32,6 +32,10 @@ _CODES: Mapping[Reason, str] = {
 class OpenAIErrors:
     """An `ErrorForm`."""
 
+    def status(self, error: ResolverError) -> int:
+        """Return the status of an error."""
+        return status_of(error)
+
     def body(self, error: ResolverError) -> bytes:
         """Return an error as a body."""
         return encode_json({"error": self._describe(error)})

@@ -23,12 +23,12 @@ def build_body(
     body: dict[str, Json] = {
         "model": request.model,
         "messages": [
-            _message(message, f"messages[{index}]")
+            write_message(message, f"messages[{index}]")
             for index, message in enumerate(request.messages)
         ],
     }
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [write_tool(tool) for tool in request.tools]
         if request.tool_choice is not None:
             body["tool_choice"] = _tool_choice(request.tool_choice)
     dropped = _add_parameters(body, request, quirks)
@@ -41,7 +41,7 @@ def build_body(
 def _add_parameters(
     body: dict[str, Json], request: ModelRequest, quirks: Quirks
 ) -> tuple[str, ...]:
-    wire = _parameters(request.parameters)
+    wire = write_parameters(request.parameters)
     lacking = [name for name in wire if name in quirks.lacks or _has_no_word(name, request)]
     check_insisted(lacking, request.insisted)
     for name, value in wire.items():
@@ -62,7 +62,8 @@ def _has_no_word(name: str, request: ModelRequest) -> bool:
             return False
 
 
-def _parameters(parameters: Parameters) -> dict[str, Json]:
+def write_parameters(parameters: Parameters) -> dict[str, Json]:
+    """Return the parameters that are set by their names on the wire."""
     wire: dict[str, Json] = dict(parameters.extra)
     for name in parameters.names():
         match getattr(parameters, name):
@@ -87,7 +88,8 @@ def _response_format(form: ResponseFormat) -> Json:
     return {"type": form.type, "json_schema": schema}
 
 
-def _tool(tool: Tool) -> Json:
+def write_tool(tool: Tool) -> Json:
+    """Return a tool as a function."""
     function: dict[str, Json] = {"name": tool.name}
     if tool.description:
         function["description"] = tool.description
@@ -104,7 +106,11 @@ def _tool_choice(choice: ToolChoice) -> Json:
     return choice.mode
 
 
-def _message(message: Message, path: str) -> Json:
+def write_message(message: Message, path: str) -> dict[str, Json]:
+    """Return a message without its reasoning; `path` is for errors.
+
+    Raises PARAMETER_UNSUPPORTED for content that the dialect cannot carry.
+    """
     wire: dict[str, Json] = {"role": message.role, "content": _content(message, path)}
     if message.name:
         wire["name"] = message.name

@@ -1,5 +1,6 @@
 """Rendering: a template and variables become messages. Pure, and the only render path."""
 
 from .renderer import Renderer
+from .variables import find_variables
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "find_variables"]

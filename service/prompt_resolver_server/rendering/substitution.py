@@ -85,10 +85,7 @@ class CompiledText:
 def compile_text(text: str, slots: Slots) -> CompiledText:
     """Cut a text at its variables."""
     return CompiledText(
-        [
-            piece if isinstance(piece, str) else slots.number(_variable(piece, "text"))
-            for piece in _cut(text)
-        ]
+        [piece if isinstance(piece, str) else slots.number(piece) for piece in cut_text(text)]
     )
 
 
@@ -104,6 +101,12 @@ def compile_json(text: str, slots: Slots) -> CompiledText:
             place: Place = "json_string" if in_string else "json_value"
             pieces.append(slots.number(_variable(piece, place)))
     return CompiledText(tuple(pieces))
+
+
+def cut_text(text: str) -> Iterator[str | Variable]:
+    """Cut a text at its variables, and return what stands between them, and the variables."""
+    for piece in _cut(text):
+        yield piece if isinstance(piece, str) else _variable(piece, "text")
 
 
 def _cut(text: str) -> Iterator[str | re.Match[str]]:

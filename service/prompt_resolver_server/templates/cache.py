@@ -114,14 +114,7 @@ class TemplateCache:
         store: what it opens is served to nobody else. `deadline` is on the event loop's clock.
         Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
         """
-        name = ref.store if ref.store is not None else self._default_store
-        source = self._sources.get(name)
-        if source is None:
-            raise CallError(
-                Reason.STORE_UNKNOWN,
-                f"prompt.store: expected one of {', '.join(self._sources)}, got {name!r}",
-                metadata={"store": name},
-            )
+        name, source = self.find(ref.store)
         credential = self._hash(caller_key) if caller_key is not None else b""
         key = Key(name, ref.id, ref.version, ref.environment, credential)
         query = _Query(key, source, ref, caller_key)
@@ -130,6 +123,18 @@ class TemplateCache:
             served = await self._from_store(query, refresh=refresh, deadline=deadline)
         self._metrics.template_served(name, served.cache)
         return served
+
+    def find(self, store: str | None) -> tuple[str, Source]:
+        """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
+        name = store if store is not None else self._default_store
+        source = self._sources.get(name)
+        if source is None:
+            raise CallError(
+                Reason.STORE_UNKNOWN,
+                f"prompt.store: expected one of {', '.join(self._sources)}, got {name!r}",
+                metadata={"store": name},
+            )
+        return name, source
 
     async def aclose(self) -> None:
         """End the fetches that run, and close the stores."""

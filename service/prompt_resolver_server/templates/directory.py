@@ -5,7 +5,7 @@ A prompt's id is its path below the root, without the ending: `support/greeting`
 the next call. The version is the beginning of the content's hash: there is always exactly one, and
 pinning it refuses any other. Nothing outside of the root is ever opened, whatever links lead there;
 links that stay inside, as Kubernetes makes them for a ConfigMap, are followed. Names that begin
-with a dot are not part of the tree.
+with a dot are not part of the tree. The prompts can be listed; there are no environments.
 """
 
 import asyncio
@@ -13,23 +13,32 @@ import errno
 import hashlib
 import os
 import stat
-import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ..errors import Reason, StoreError, TemplateError
 from ..prompts import PromptRef, Template
+from .directory_index import ENDING, DirectoryIndex, Signature, is_settled, sign
+from .listing import Environment, ListQuery, TemplatePage
 from .promptfile import MAX_BYTES, PromptFileError, parse_prompt_file
 from .store import check_path_id, prompt_not_found, version_not_found
 
-_ENDING = ".prompt"
 _VERSION_DIGITS = 12
-_SETTLED_S = 0.1
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
 
-_Signature = tuple[int, int, int, int, int]
 # Where a file is, and what it looked like when it was read.
-_Look = tuple[str, _Signature]
+_Look = tuple[str, Signature]
+
+
+class _File(NamedTuple):
+    """A file that was read; the signature is there where it proves the content."""
+
+    content: bytes
+    modified_at: datetime | None
+    signature: Signature | None
 
 
 class DirectoryStore:
@@ -39,15 +48,15 @@ class DirectoryStore:
         self._name = name
         self._root = root
         self._looks: WeakKeyDictionary[Template, _Look] = WeakKeyDictionary()
+        self._index = DirectoryIndex(name=name, load=self._load_for_list)
+        # One for all lists, so that they never keep the threads that prompts are fetched in.
+        self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
     ) -> Template:
         """Return the template of a file; see `TemplateStore.fetch`."""
-        segments = check_path_id(ref.id, store=self._name)
-        if any(segment.startswith(".") for segment in segments):
-            raise prompt_not_found(ref, store=self._name)
-        path = os.path.join(self._root, *segments[:-1], segments[-1] + _ENDING)
+        path = self._path(ref)
         template, signature = await asyncio.to_thread(self._load, path, ref, held)
         if signature is not None:
             self._looks[template] = (path, signature)
@@ -62,23 +71,56 @@ class DirectoryStore:
         path, signature = look
         # One `stat` of a local file takes microseconds: less than handing it to a thread would.
         try:
-            return _signature(os.stat(path)) == signature
+            return sign(os.stat(path)) == signature
         except OSError:
             return False
 
+    async def list_prompts(
+        self, query: ListQuery, *, caller_key: str | None = None
+    ) -> TemplatePage:
+        """Return a page of the prompts, by their ids unless asked otherwise."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._lister, lambda: self._index.page(self._find_root(), query)
+        )
+
+    async def list_versions(
+        self, prompt_id: str, *, caller_key: str | None = None
+    ) -> tuple[Template, ...]:
+        """Return the one version that there is."""
+        return (await self.fetch(PromptRef(id=prompt_id), None),)
+
+    async def list_environments(
+        self, prompt_id: str, *, caller_key: str | None = None
+    ) -> tuple[Environment, ...]:
+        """Return none."""
+        await self.fetch(PromptRef(id=prompt_id), None)
+        return ()
+
     async def aclose(self) -> None:
-        """Hold nothing, release nothing."""
+        """Begin no more lists."""
+        self._lister.shutdown(wait=False, cancel_futures=True)
+
+    def _path(self, ref: PromptRef) -> str:
+        segments = check_path_id(ref.id, store=self._name)
+        if any(segment.startswith(".") for segment in segments):
+            raise prompt_not_found(ref, store=self._name)
+        return os.path.join(self._root, *segments[:-1], segments[-1] + ENDING)
+
+    def _load_for_list(self, prompt_id: str) -> Template:
+        ref = PromptRef(id=prompt_id)
+        return self._load(self._path(ref), ref, None)[0]
 
     def _load(
         self, path: str, ref: PromptRef, held: Template | None
-    ) -> tuple[Template, _Signature | None]:
-        content, signature = self._read(path, ref)
-        digest = hashlib.sha256(content).hexdigest()
+    ) -> tuple[Template, Signature | None]:
+        file = self._read(path, ref)
+        digest = hashlib.sha256(file.content).hexdigest()
         if held is not None and held.content_sha256 == digest:
-            return held, signature
-        return self._parse(content, ref, digest), signature
+            return held, file.signature
+        return self._parse(file, ref, digest), file.signature
 
-    def _read(self, path: str, ref: PromptRef) -> tuple[bytes, _Signature | None]:
+    def _read(self, path: str, ref: PromptRef) -> _File:
         """Read a file below the root, and nothing else."""
         try:
             try:
@@ -94,17 +136,15 @@ class DirectoryStore:
                 content = stream.read(MAX_BYTES + 1)
         except OSError as error:
             if error.errno in _ABSENT:
-                hint = f": ids go without {_ENDING!r}" if ref.id.endswith(_ENDING) else ""
+                hint = f": ids go without {ENDING!r}" if ref.id.endswith(ENDING) else ""
                 raise prompt_not_found(ref, store=self._name, hint=hint) from None
             raise StoreError(
                 Reason.STORE_UNAVAILABLE,
                 f"store {self._name!r} cannot read the file of {ref.id!r}: {error.strerror}",
                 metadata={"store": self._name},
             ) from None
-        # A file that is written twice within one tick of its clock looks the same both times, so
-        # the look of a file that has just been written proves nothing.
-        settled = abs(time.time() - status.st_mtime) > _SETTLED_S
-        return content, _signature(status) if settled else None
+        signature = sign(status) if is_settled(status) else None
+        return _File(content, _moment(status.st_mtime), signature)
 
     def _open(self, path: str, ref: PromptRef) -> int:
         root = self._find_root()
@@ -127,10 +167,10 @@ class DirectoryStore:
             ) from None
         return root
 
-    def _parse(self, content: bytes, ref: PromptRef, digest: str) -> Template:
-        location = ref.id + _ENDING
+    def _parse(self, read: _File, ref: PromptRef, digest: str) -> Template:
+        location = ref.id + ENDING
         try:
-            file = parse_prompt_file(content)
+            file = parse_prompt_file(read.content)
         except PromptFileError as error:
             raise TemplateError(
                 Reason.TEMPLATE_FORBIDDEN if error.forbidden else Reason.TEMPLATE_INVALID,
@@ -142,7 +182,7 @@ class DirectoryStore:
             name=ref.id.rpartition("/")[2],
             version=digest[:_VERSION_DIGITS],
             content_sha256=digest,
-            size=len(content),
+            size=len(read.content),
             location=location,
             language=file.language,
             messages=file.messages,
@@ -150,6 +190,8 @@ class DirectoryStore:
             provider=file.provider,
             parameters=file.parameters,
             tools=file.tools,
+            as_text=file.as_text,
+            created_at=read.modified_at,
         )
 
     def _check_selector(self, ref: PromptRef, template: Template) -> None:
@@ -165,5 +207,9 @@ class DirectoryStore:
             raise version_not_found(ref, store=self._name, known="this store has no environments")
 
 
-def _signature(status: os.stat_result) -> _Signature:
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        # A file may say that it was written when no calendar has a date.
+        return None

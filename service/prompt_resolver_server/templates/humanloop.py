@@ -2,28 +2,32 @@
 
 An id is what the API calls an id, such as `pr_…`, or a path, such as `support/greeting`. One
 segment of plain letters is tried as an id first. The API answers with the version that is deployed
-to the environment asked for, or to the default one.
+to the environment asked for, or to the default one. What the API lists is listed.
 """
 
 import asyncio
-import re
-from collections.abc import Callable
-from urllib.parse import quote
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from ..errors import Blame, CallError, Reason, StoreError, TemplateError
-from ..json_codec import encode_json
 from ..prompts import PromptRef, Template
 from .fields import FieldError
-from .humanloop_prompt import AnswerError, read_document, read_prompt, read_required
-from .store import check_path_id, prompt_not_found, version_not_found
-from .web import WebAnswer, WebClient, WebRequest
+from .humanloop_lists import read_environments, read_records
+from .humanloop_prompt import AnswerError, read_prompt
+from .humanloop_requests import PromptRequests, Session, fetch_list
+from .listing import Environment, ListQuery, TemplatePage
+from .store import check_path_id
+from .web import WebClient
 
-_ID = re.compile(r"[A-Za-z0-9_.-]+")
-_PROMPT_PREFIX = "pr_"
+_log = logging.getLogger(__name__)
+
 _MAX_SELECTOR_BYTES = 512
 
 # Reading more than this takes longer than other calls should wait.
 _LARGE_BYTES = 64 * 1024
+
+_Result = TypeVar("_Result")
 
 
 class HumanloopStore:
@@ -51,27 +55,98 @@ class HumanloopStore:
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
     ) -> Template:
         """Return the template that the API answers with; see `TemplateStore.fetch`."""
-        check_path_id(ref.id, store=self._name)
         self._check_texts(ref)
-        fetch = _Fetch(self._name, self._client, ref, caller_key, self._key(caller_key))
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                body = await fetch.run()
-                if len(body) > _LARGE_BYTES:
-                    template = await asyncio.to_thread(self._read, body, ref)
-                else:
-                    template = self._read(body, ref)
-        except TimeoutError:
-            raise self._client.unavailable("timeout", "did not answer in time") from None
+        requests = PromptRequests(self._session(caller_key), ref)
+        template = await self._ask(requests.run(), lambda body: self._read(body, ref))
         return held if held is not None and _is_same(template, held) else template
 
     def confirms(self, held: Template) -> bool:
         """Return False: the API would have to be asked."""
         return False
 
+    async def list_prompts(
+        self, query: ListQuery, *, caller_key: str | None = None
+    ) -> TemplatePage:
+        """Return a page of the prompts that the API lists to whoever's key it is."""
+        wire = {
+            name: str(value)
+            for name in query.__struct_fields__
+            if (value := getattr(query, name)) is not None
+        }
+        records = await self._ask(fetch_list(self._session(caller_key), wire), read_records)
+        self._tell_broken(records.broken)
+        if records.broken and not records.templates:
+            # Whoever turns the pages takes an empty one for the end.
+            raise TemplateError(
+                Reason.TEMPLATE_INVALID,
+                f"store {self._name!r}: expected a prompt on page {query.page} that can be read",
+                metadata={"store": self._name},
+            )
+        known = (query.page - 1) * query.size + len(records.templates)
+        total = known if records.total is None else records.total
+        return TemplatePage(templates=records.templates, total=total)
+
+    async def list_versions(
+        self, prompt_id: str, *, caller_key: str | None = None
+    ) -> tuple[Template, ...]:
+        """Return the versions that the API lists."""
+        records = await self._list(prompt_id, "/versions", read_records, caller_key)
+        self._tell_broken(records.broken)
+        return records.templates
+
+    async def list_environments(
+        self, prompt_id: str, *, caller_key: str | None = None
+    ) -> tuple[Environment, ...]:
+        """Return the environments that the API lists."""
+        environments, broken = await self._list(
+            prompt_id, "/environments", read_environments, caller_key
+        )
+        self._tell_broken(broken)
+        return environments
+
     async def aclose(self) -> None:
         """Close all connections."""
         await self._client.aclose()
+
+    async def _list(
+        self,
+        prompt_id: str,
+        below: str,
+        read: Callable[[bytes], _Result],
+        caller_key: str | None,
+    ) -> _Result:
+        ref = PromptRef(id=prompt_id)
+        self._check_texts(ref)
+        requests = PromptRequests(self._session(caller_key), ref, below=below)
+        return await self._ask(requests.run(), read)
+
+    async def _ask(self, asked: Awaitable[bytes], read: Callable[[bytes], _Result]) -> _Result:
+        """Wait for a body, not too long, and read it."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                body = await asked
+                if len(body) > _LARGE_BYTES:
+                    return await asyncio.to_thread(read, body)
+                return read(body)
+        except TimeoutError:
+            raise self._client.unavailable("timeout", "did not answer in time") from None
+        except AnswerError as error:
+            raise self._client.garbage(str(error)) from None
+
+    def _tell_broken(self, broken: int) -> None:
+        if broken:
+            _log.warning(
+                "prompts are broken, the others are listed",
+                extra={"store": self._name, "broken": broken},
+            )
+
+    def _session(self, caller_key: str | None) -> Session:
+        return Session(
+            store=self._name,
+            client=self._client,
+            key=self._key(caller_key),
+            blame=_blame(caller_key),
+        )
 
     def _key(self, caller_key: str | None) -> str:
         key = caller_key if caller_key is not None else self._find_key()
@@ -93,6 +168,7 @@ class HumanloopStore:
 
     def _check_texts(self, ref: PromptRef) -> None:
         """Refuse what could not be sent, or would be taken for nothing at all."""
+        check_path_id(ref.id, store=self._name)
         if not _is_unicode(ref.id):
             raise CallError(
                 Reason.PROMPT_ID_INVALID,
@@ -112,8 +188,6 @@ class HumanloopStore:
     def _read(self, body: bytes, ref: PromptRef) -> Template:
         try:
             return read_prompt(body, ref)
-        except AnswerError as error:
-            raise self._client.garbage(str(error)) from None
         except FieldError as error:
             place = ".".join(map(str, error.path))
             raise TemplateError(
@@ -121,119 +195,6 @@ class HumanloopStore:
                 f"prompt {ref.id!r} of store {self._name!r}, {place}: {error.problem}",
                 metadata={"store": self._name, "id": ref.id},
             ) from None
-
-
-class _Fetch:
-    """One fetch: the requests that it takes, all with the same key."""
-
-    def __init__(
-        self, name: str, client: WebClient, ref: PromptRef, caller_key: str | None, key: str
-    ) -> None:
-        self._name = name
-        self._client = client
-        self._ref = ref
-        self._blame = _blame(caller_key)
-        self._headers = {"X-API-KEY": key}
-        self._selector = {
-            name: value
-            for name, value in (("version_id", ref.version), ("environment", ref.environment))
-            if value is not None
-        }
-
-    async def run(self) -> bytes:
-        """Return the body of the prompt that is looked for."""
-        ref, prompt_id = self._ref, None
-        if _ID.fullmatch(ref.id):
-            body = await self._get(ref.id)
-            if body is not None:
-                return body
-            if ref.id.startswith(_PROMPT_PREFIX):
-                raise await self._absence()
-        prompt_id = await self._find_by_path()
-        if prompt_id is None:
-            # One segment may still have been an id, of a prompt without such a version.
-            raise await self._absence() if _ID.fullmatch(ref.id) else self._no_prompt()
-        body = await self._get(prompt_id)
-        if body is None:
-            raise self._no_version() if self._selector else self._no_prompt()
-        return body
-
-    async def _get(self, prompt_id: str, *, selected: bool = True) -> bytes | None:
-        """Return a prompt's body, or None where there is none; `selected`: of the version."""
-        selector = self._selector if selected else {}
-        path = f"/prompts/{quote(prompt_id, safe='')}"
-        answer = await self._client.send(
-            WebRequest(method="GET", path=path, query=selector, headers=self._headers)
-        )
-        return self._body(answer, selected=bool(selector))
-
-    async def _find_by_path(self) -> str | None:
-        """Return the id of the prompt at a path, or None where there is none."""
-        answer = await self._client.send(
-            WebRequest(
-                method="POST",
-                path="/files/retrieve-by-path",
-                headers={**self._headers, "Content-Type": "application/json"},
-                body=encode_json({"path": self._ref.id}),
-            )
-        )
-        body = self._body(answer, selected=False)
-        if body is None:
-            return None
-        try:
-            document = read_document(body)
-            prompt_id = read_required(document, "id")
-        except AnswerError as error:
-            raise self._client.garbage(str(error)) from None
-        kind = document.get("type")
-        if kind is not None and kind != "prompt":
-            raise prompt_not_found(self._ref, store=self._name, hint=": it is not a prompt")
-        if not _ID.fullmatch(prompt_id) or prompt_id in (".", ".."):
-            raise self._client.garbage("id: expected an id")
-        return prompt_id
-
-    async def _absence(self) -> StoreError:
-        """Tell a prompt that is not there from one without such a version."""
-        if self._selector and await self._get(self._ref.id, selected=False) is not None:
-            return self._no_version()
-        return self._no_prompt()
-
-    def _no_prompt(self) -> StoreError:
-        return prompt_not_found(self._ref, store=self._name)
-
-    def _no_version(self) -> StoreError:
-        return version_not_found(self._ref, store=self._name, known="the prompt itself is there")
-
-    def _body(self, answer: WebAnswer, *, selected: bool) -> bytes | None:
-        """Return an answer's body, or None for "not found", or raise what the status says."""
-        status = answer.status
-        match status:
-            case 200:
-                return answer.body
-            case 404 if not answer.is_page:
-                # A page says that the API itself is not there, as where it has been closed.
-                return None
-            case 401 | 403:
-                whose = "the caller's" if self._blame is Blame.CALLER else "the configured"
-                raise StoreError(
-                    Reason.STORE_AUTH,
-                    f"store {self._name!r} refuses {whose} key",
-                    metadata={"store": self._name, "http_status": str(status)},
-                    blame=self._blame,
-                )
-            case 400 | 422 if selected:
-                kind = "version" if self._ref.version is not None else "environment"
-                raise CallError(
-                    Reason.SELECTOR_INVALID,
-                    f"prompt.{kind}: store {self._name!r} refuses it",
-                    metadata={"store": self._name, "id": self._ref.id},
-                )
-        raise self._client.unavailable(
-            "status",
-            f"answered with HTTP status {status}",
-            retry_after_s=answer.retry_after_s,
-            http_status=str(status),
-        )
 
 
 def _blame(caller_key: str | None) -> Blame:

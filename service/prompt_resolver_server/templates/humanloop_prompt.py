@@ -7,6 +7,7 @@ are not read here are tolerated, whatever they are.
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ..json_codec import JsonError, decode_json, encode_json, is_deeper
@@ -69,10 +70,14 @@ def read_prompt(body: bytes, ref: PromptRef) -> Template:
 
     Raises `AnswerError` and `FieldError`.
     """
-    document = read_document(body)
+    return read_template(read_document(body), ref, size=len(body))
+
+
+def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0) -> Template:
+    """Return the template of a PromptResponse that answers `ref`; see `read_prompt`."""
     prompt_id = read_required(document, "id")
     version = read_required(document, "version_id")
-    model = read_required(document, "model")
+    model = _needed_text(document, "model", ())
     if ref.version is not None and version != ref.version:
         raise AnswerError(("version_id",), "expected the version that was asked for")
     messages = _messages(document.get("template"))
@@ -85,14 +90,25 @@ def read_prompt(body: bytes, ref: PromptRef) -> Template:
         environment=_environment(document, ref),
         content_sha256=_digest(document),
         location=_text(document, "path") or ref.id,
-        size=len(body),
+        size=size,
         language=read_text(document, "template_language") or "default",
         messages=messages,
-        model=model,
+        model=model or None,
         provider=read_text(document, "provider"),
         parameters=read_parameters(document),
         tools=tools + linked_tools,
+        as_text=isinstance(document.get("template"), str),
+        created_at=read_moment(document, "created_at"),
     )
+
+
+def read_moment(document: Mapping[str, Json], name: str) -> datetime | None:
+    """Return a field that is a moment, in UTC unless it says otherwise; None for anything else."""
+    try:
+        moment = datetime.fromisoformat(_text(document, name))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _environment(document: Mapping[str, Json], ref: PromptRef) -> str:

@@ -52,7 +52,7 @@ class PromptFileError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptFile:
-    """What a file says."""
+    """What a file says; `as_text` tells that its body is one text rather than blocks."""
 
     model: str | None
     provider: str | None
@@ -60,6 +60,7 @@ class PromptFile:
     parameters: Parameters
     tools: tuple[Tool, ...]
     messages: tuple[Message, ...] = field(repr=False)
+    as_text: bool = False
 
 
 def parse_prompt_file(content: bytes) -> PromptFile:
@@ -75,13 +76,15 @@ def parse_prompt_file(content: bytes) -> PromptFile:
     fields = _read_header(header)
     _refuse_other_formats(fields, body, body_line)
     try:
+        endpoint = _read_endpoint(fields, body)
         return PromptFile(
             model=read_text(fields, "model"),
             provider=read_text(fields, "provider"),
             language=read_text(fields, "template_language") or "default",
             parameters=read_parameters(fields),
             tools=read_tools(fields.get("tools"), ("tools",)),
-            messages=_read_body(read_text(fields, "endpoint"), body, body_line),
+            messages=_read_body(endpoint, body, body_line),
+            as_text=endpoint == "complete",
         )
     except FieldError as error:
         place = ".".join(map(str, error.path))
@@ -118,10 +121,15 @@ def _read_header(header: Document) -> Mapping[str, Json]:
     return header.value
 
 
-def _read_body(endpoint: str | None, body: str, first_line: int) -> tuple[Message, ...]:
+def _read_endpoint(fields: Mapping[str, Json], body: str) -> str:
+    endpoint = read_text(fields, "endpoint")
     if endpoint not in (None, "chat", "complete"):
         raise FieldError(("endpoint",), "expected chat or complete")
-    if endpoint == "complete" or (endpoint is None and not starts_with_block(body)):
+    return endpoint or ("chat" if starts_with_block(body) else "complete")
+
+
+def _read_body(endpoint: str, body: str, first_line: int) -> tuple[Message, ...]:
+    if endpoint == "complete":
         text = trim(body)
         return (Message(role="user", content=(Text(text),)),) if text.strip() else ()
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import httpx
 
 MAX_BYTES = 1024 * 1024
-"""How large an answer may be."""
+"""How large an answer may be unless its request says otherwise."""
 
 _CONNECT_S = 2.0
 _KEEPALIVE_S = 15.0
@@ -32,13 +32,17 @@ _MAX_RETRY_AFTER_S = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRequest:
-    """A request: the path is below the store's base URL, and percent-encoded."""
+    """A request: the path is below the store's base URL, and percent-encoded.
+
+    `max_bytes` is how large its answer may be.
+    """
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = None
+    max_bytes: int = MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,8 @@ class WebClient:
                         retry_after_s=wait_s,
                         is_page=media_type.startswith("text/html"),
                     )
-                return WebAnswer(status=response.status_code, body=await self._read(response))
+                body = await self._read(response, request.max_bytes)
+                return WebAnswer(status=response.status_code, body=body)
         except httpx.TimeoutException:
             raise self.unavailable("timeout", "did not answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -165,7 +170,7 @@ class WebClient:
         except (ValueError, ImportError, httpx.InvalidURL):
             raise self.unavailable("proxy", "cannot be reached by the configured proxy") from None
 
-    async def _read(self, response: "httpx.Response") -> bytes:
+    async def _read(self, response: "httpx.Response", max_bytes: int) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise self.garbage("expected a body that is not compressed")
         chunks = []
@@ -173,9 +178,9 @@ class WebClient:
         async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as stream:
             async for chunk in stream:
                 size += len(chunk)
-                if size > MAX_BYTES:
+                if size > max_bytes:
                     raise self.unavailable(
-                        "too_large", f"answered with more than {MAX_BYTES} bytes"
+                        "too_large", f"answered with more than {max_bytes} bytes"
                     )
                 chunks.append(chunk)
         return b"".join(chunks)
