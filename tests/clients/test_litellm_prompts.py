@@ -37,11 +37,12 @@ def litellm(require_all: bool) -> Path:
 
 
 @pytest.fixture
-def proxy() -> Path:
-    """LiteLLM's command with its proxy. It is 740 MB, so it is asked of nobody."""
+def proxy(require_all: bool) -> Path:
+    """LiteLLM's command with its proxy. It is 740 MB, so `make test` does not see to it."""
     command = find_litellm()
     if command is None:
-        pytest.skip("LiteLLM's proxy is not installed; make bench-peers sees to it")
+        report = pytest.fail if require_all else pytest.skip
+        report("not installed: LiteLLM's proxy; make bench-peers sees to it")
     return command
 
 
