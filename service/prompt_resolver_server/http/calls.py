@@ -18,7 +18,7 @@ from ..entry.admission import CallClass, Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.running import Running
-from ..errors import CallError, Reason, ResolverError, ServerError
+from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
 from .headers import (
     error_headers,
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 # What ends a stream that goes wrong, if its reader takes it.
 _LAST_WORDS_S = 2.0
+# Who works on a call notices its deadline within this time, and knows best what it waited for.
+_OVERTIME_S = 0.2
 _SERVER = {"Server": "prompt-resolver"}
 
 
@@ -75,7 +77,9 @@ class HttpCall:
             self._gate = None
 
     async def read(self) -> bytes:
-        """Return the request's body. Raises REQUEST_TOO_LARGE."""
+        """Return the request's body. Raises REQUEST_TOO_LARGE and REQUEST_INVALID."""
+        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise invalid_request("content-encoding", "expected none, as bodies are read as sent")
         try:
             return await self.request.read()
         except web.HTTPRequestEntityTooLarge as error:
@@ -170,7 +174,7 @@ class HttpCalls:
         deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline + _OVERTIME_S):
                 return await handle(call, Caller(deadline=deadline, credentials=credentials))
         except TimeoutError:
             raise ServerError(

@@ -169,8 +169,8 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
         return parameters
     if isinstance(top_k, bool) or not isinstance(top_k, int | None):
         raise unsupported("top_k", "expected a whole number")
-    if top_k is not None and top_k < 1:
-        raise unsupported("top_k", "expected a whole number from 1")
+    if top_k is not None and not 1 <= top_k < 2**31:
+        raise unsupported("top_k", "expected a whole number from 1, of at most 31 bits")
     return replace(parameters, top_k=top_k, parallel_tool_calls=parallel)
 
 
@@ -180,7 +180,8 @@ def _deadline(document: Mapping[str, Json], deadline: float, now: float) -> floa
         return deadline
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise invalid_request("timeout", "expected a number of seconds above 0")
-    return min(deadline, now + timeout)
+    # First the smaller one: a sum with a number of any size may be none.
+    return now + min(deadline - now, timeout)
 
 
 def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:

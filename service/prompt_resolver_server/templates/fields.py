@@ -105,9 +105,13 @@ def _number(fields: Mapping[str, Json], name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _expected((name,), "a number", value)
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise FieldError((name,), "expected a finite number")
-    return float(value)
+    return number
 
 
 def _integer(fields: Mapping[str, Json], name: str) -> int | None:
