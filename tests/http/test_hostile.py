@@ -1,4 +1,4 @@
-"""What callers send to the HTTP door that no client would: it is refused, and is no fault of ours."""
+"""What no client would send to the HTTP door is refused, and is no fault of the service."""
 
 import asyncio
 import gzip

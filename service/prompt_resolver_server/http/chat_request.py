@@ -10,6 +10,7 @@ from ..json_codec import encode_json
 from ..parameters import Json, Parameters, refusal
 from ..prompts import MessagePolicy, PromptRef
 from ..resolver import Query, Resolver
+from ..settings.unused import is_parameter
 from ..templates.fields import FieldError, read_parameters
 from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools, unsupported
@@ -37,6 +38,8 @@ _NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
     "modalities": (["text"],),
     "audio": (),
 }
+# What only LiteLLM knows, beside what does nothing in its configuration either.
+_LITELLMS = frozenset({"cache", "caching", "drop_params", "num_retries"})
 _KEYS_IN_HEADERS = {
     "api_key": "x-provider-key-<provider>",
     "humanloop_api_key": "x-prompt-store-key",
@@ -157,6 +160,8 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
             raise unsupported(name, f"expected as the header {_KEYS_IN_HEADERS[name]}")
         if problem := refusal(name):
             raise unsupported(name, f"refused, as it {problem}")
+        if name in _LITELLMS or not is_parameter(name):
+            raise unsupported(name, "a setting of LiteLLM's that does nothing in a request here")
     if extra:
         given["other"] = extra
     try:

@@ -175,6 +175,12 @@ def _json_schema(form: Mapping[str, Json], path: Path) -> JsonSchema:
     _check_nesting(schema, (*path, "schema"))
     if not isinstance(strict, bool | None):
         raise _expected((*path, "strict"), "true or false", strict)
+    description = inner.get("description")
+    if not isinstance(description, str | None):
+        raise _expected((*path, "description"), "text", description)
+    if description:
+        # A schema has a place for it of its own.
+        schema = {"description": description, **schema}
     return JsonSchema(name=name, schema=schema, strict=strict)
 
 
