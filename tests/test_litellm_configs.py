@@ -388,3 +388,17 @@ model_list:
     assert served.status == 200
     (told,) = [each for each in caplog.records if each.message.endswith("provider is not known")]
     assert vars(told)["setting"] == "model_list.1.litellm_params"
+
+
+async def test_no_key_in_the_name_of_a_host(tmp_path: Path) -> None:
+    """What is told of a variable's URL is the host alone, whatever else is in it."""
+    url = "http://someone:key-in-url@host.invalid:8000/v1"
+    found = await read(
+        tmp_path,
+        "model_list: [{model_name: m, litellm_params: {model: openai/m}}]",
+        OPENAI_BASE_URL=url,
+    )
+
+    (row,) = rows(found)
+    assert row.key is not None
+    assert row.key.host == "host.invalid:8000"
