@@ -8,7 +8,8 @@ which id; the door has no logic beyond that.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import web
@@ -91,17 +92,24 @@ class HttpCall:
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
         """Begin to answer with events."""
         stream = web.StreamResponse(headers={**_SERVER, "x-request-id": self.request_id, **headers})
-        await stream.prepare(self.request)
+        with _seeing_who_left():
+            await stream.prepare(self.request)
         self.stream = stream
 
     async def send(self, events: bytes) -> None:
         """Send some events, and return when more may follow."""
         assert self.stream is not None
-        try:
+        with _seeing_who_left():
             await self.stream.write(events)
-        except ConnectionError:
-            # The caller is gone: a write may fail before the call is cancelled.
-            raise asyncio.CancelledError from None
+
+
+@contextmanager
+def _seeing_who_left() -> Iterator[None]:
+    """End the call if its caller is gone: a write may fail before the call is cancelled."""
+    try:
+        yield
+    except ConnectionError:
+        raise asyncio.CancelledError from None
 
 
 Handle = Callable[[HttpCall, Caller], Awaitable[web.StreamResponse]]
