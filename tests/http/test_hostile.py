@@ -151,3 +151,37 @@ async def test_deadline_in_a_header_tells_what_was_waited_for(
         'outcome="deadline",provider="fake"}'
     )
     assert await door_service.metric(late) == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://site.example"},
+        {"origin": "null"},
+        # As of a page whose name resolves to this machine.
+        {"origin": "http://site.example", "host": "site.example"},
+        {"sec_fetch_site": "cross-site"},
+    ],
+)
+async def test_pages_of_other_sites(
+    door: HttpDoor, upstream: Upstream, headers: dict[str, str]
+) -> None:
+    """No page that somebody looks at on this machine uses an open door, and the keys behind it."""
+    asked = await door.post("/v1/chat/completions", GREET, **headers)
+    listed = await door.get("/v1/models", **headers)
+
+    assert (asked.status, listed.status) == (403, 403)
+    assert asked.error["reason"] == "CALLER_FORBIDDEN"
+    assert upstream.exchanges == []
+
+
+async def test_pages_that_bring_a_token(locked_door: HttpDoor) -> None:
+    """A page that has a token may use a door that asks for one, as may a user's own browser."""
+    said = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+    token = {"authorization": "Bearer key-of-all"}
+    asked = await locked_door.post(
+        "/v1/chat/completions", said, origin="https://site.example", **token
+    )
+    listed = await locked_door.get("/v1/models", sec_fetch_site="none", **token)
+
+    assert (asked.status, listed.status) == (200, 200)

@@ -21,6 +21,7 @@ from ..entry.faults import as_error
 from ..entry.running import Running
 from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
+from .browsers import Check
 from .headers import (
     error_headers,
     read_deadline,
@@ -117,18 +118,23 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpCalls:
-    """Wraps the handlers of the data routes. Made inside of a running event loop."""
+    """Wraps the handlers of a door's routes. Made inside of a running event loop.
+
+    `check` is asked of every request that `access` lets in.
+    """
 
     def __init__(
         self,
         *,
         access: Access,
+        check: Check,
         gates: Mapping[CallClass, Gate],
         deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
     ) -> None:
         self._access = access
+        self._check = check
         self._gates = gates
         self._deadlines = deadlines
         self._running = running
@@ -179,6 +185,7 @@ class HttpCalls:
         headers = call.request.headers
         credentials = self._access.admit(read_metadata(headers, key_header))
         call.caller_name = credentials.caller
+        self._check(call.request)
         deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
