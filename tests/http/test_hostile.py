@@ -185,3 +185,11 @@ async def test_pages_that_bring_a_token(locked_door: HttpDoor) -> None:
     listed = await locked_door.get("/v1/models", sec_fetch_site="none", **token)
 
     assert (asked.status, listed.status) == (200, 200)
+
+
+async def test_a_request_of_many_fields(door: HttpDoor, upstream: Upstream) -> None:
+    """A request of more parameters than any provider has is refused before they are looked at."""
+    answer = await door.chat(**{"model": "plain", **{f"parameter{i}": 1 for i in range(1000)}})
+
+    assert (answer.status, answer.error["param"]) == (400, "body")
+    assert upstream.exchanges == []

@@ -38,6 +38,7 @@ _NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
     "modalities": (["text"],),
     "audio": (),
 }
+_MAX_FIELDS = 1_000
 # What only LiteLLM knows, beside what does nothing in its configuration either.
 _LITELLMS = frozenset({"cache", "caching", "drop_params", "num_retries"})
 _KEYS_IN_HEADERS = {
@@ -63,6 +64,8 @@ def read_request(
     document: Mapping[str, Json], resolver: Resolver, caller: Caller, *, now: float
 ) -> ChatRequest:
     """Return what a request asks. Raises `CallError`."""
+    if len(document) > _MAX_FIELDS:
+        raise invalid_request("body", f"expected at most {_MAX_FIELDS} fields")
     _refuse_what_is_not_carried(document)
     name = read_text(document, "model")
     alias, model = resolver.find_model(name) if name is not None else (None, None)
