@@ -25,6 +25,7 @@ from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, PromptRef, ResolvedPrompt, Text
 from prompt_resolver_server.queries import Query, Resolution
 from tests.support.calls import VARIABLES, Streamed, failure, status_of
+from tests.support.humanloop import KEY, running_humanloop, send
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import (
@@ -59,12 +60,15 @@ class Scene:
 
 
 @asynccontextmanager
-async def running_scene(folder: Path, prompts: Path, config: str) -> AsyncIterator[Scene]:
+async def running_scene(
+    folder: Path, prompts: Path, config: str, *, stores: str = ""
+) -> AsyncIterator[Scene]:
     """Serve a configuration in which `one` and `two` have keys of those names."""
     async with AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(running_upstream()) for _ in range(2)]
         whole = f"""
-stores: {{local: {{type: directory, path: {prompts}}}}}
+stores:
+  local: {{type: directory, path: {prompts}}}{stores}
 providers:
   one: {{dialect: openai, base_url: '{one.url}', api_key: key-of-one}}
   two: {{dialect: openai, base_url: '{two.url}', api_key: key-of-two}}
@@ -255,6 +259,34 @@ async def test_fallback_has_its_own_prompt(tmp_path: Path, prompts: Path) -> Non
 
     assert (own.prompt.id, named.prompt.id) == ("short", "greet")
     assert scene.two.exchanges[0].json["messages"] == [{"role": "user", "content": "Briefly: Ada"}]
+
+
+async def test_fallback_from_another_store(tmp_path: Path, prompts: Path) -> None:
+    """A store's key of the caller's own is not shown to the store of a fallback's prompt."""
+    async with running_humanloop() as ours, running_humanloop() as theirs:
+        for api in (ours, theirs):
+            api.put("greet", prompt_id="pr_1", model="m", provider="one", template="Hi")
+
+        async def serve_anyone(exchange: Exchange) -> None:
+            await send(exchange, theirs.prompts["pr_1"].document("prv_1"))
+
+        theirs.fail = serve_anyone
+        stores = f"""
+  ours: {{type: humanloop, base_url: '{ours.url}'}}
+  theirs: {{type: humanloop, base_url: '{theirs.url}', api_key: key-of-theirs}}"""
+        config = (
+            rows("model: ours/auto, prompt_id: pr_1", "model: theirs/two/n, prompt_id: pr_1")
+            + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+        )
+        async with running_scene(tmp_path, prompts, config, stores=stores) as scene:
+            scene.one.answer = failing(ALWAYS)
+            response = await scene.service.client.complete(
+                alias="a", credentials={"x-prompt-store-key": KEY}
+            )
+
+    assert response.prompt.store == "theirs"
+    assert [each.headers["x-api-key"] for each in ours.exchanges] == [KEY]
+    assert [each.headers["x-api-key"] for each in theirs.exchanges] == ["key-of-theirs"]
 
 
 async def test_fallback_without_a_prompt(tmp_path: Path, prompts: Path) -> None:

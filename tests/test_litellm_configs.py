@@ -1,5 +1,6 @@
 """Files as LiteLLM's users have them are configurations, and what they mean here is told."""
 
+import json
 import ssl
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from prompt_resolver_server.config_report import ConfigReport, RowReport, build_report
 from prompt_resolver_server.settings import ConfigError, load_settings
+from tests.support.http import HttpDoor
+from tests.support.service import running_service
 
 ENVIRON = {
     "OPENAI_API_KEY": "key-of-openai",
@@ -302,3 +305,100 @@ async def test_default_store_beside_configured_ones(tmp_path: Path) -> None:
 
     assert found.default_store == "local"
     assert rows(found)[0].prompt.store == "humanloop"
+
+
+NULLS = """
+model_list:
+  - model_name: m
+    litellm_params:
+      model: openai/m
+      prompt_variables:
+      weight:
+      order:
+      prefer_template_model:
+      rpm:
+    model_info:
+"""
+
+
+async def test_nulls_in_rows(tmp_path: Path) -> None:
+    """A key of a row without a value, as it is left behind by comments, counts as absent."""
+    found = await read(tmp_path, NULLS)
+
+    (row,) = rows(found)
+    assert (row.share, row.prefer_template_model) == (1.0, False)
+    assert (found.without_effect, found.faults) == ((), ())
+
+
+SEVERAL_FAULTS = """
+model_list:
+  - {model_name: m, litellm_params: {model: bedrock/m, aws_region_name: somewhere}}
+  - {model_name: m, litellm_params: {model: openai/m, temperature: hot}}
+  - {model_name: m, litellm_params: {model: openai/m, top_k: 3000000000}}
+"""
+SEVERAL_MISSING = """
+model_list:
+  - {model_name: m, litellm_params: {model: openai/m, api_key: os.environ/ONE}}
+litellm_settings: {cache_params: {host: os.environ/TWO}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (SEVERAL_FAULTS, ["0.litellm_params.aws_region_name", "1.litellm_params.t", "2.litellm_p"]),
+        (SEVERAL_MISSING, ["the variable ONE", "the variable TWO"]),
+    ],
+)
+async def test_faults_are_told_together(tmp_path: Path, text: str, expected: list[str]) -> None:
+    """Whoever mends a file need not start anew for each of its faults."""
+    with pytest.raises(ConfigError) as refused:
+        await read(tmp_path, text)
+
+    assert len(refused.value.lines) == len(expected)
+    for line, part in zip(refused.value.lines, expected, strict=True):
+        assert part in line
+
+
+@pytest.mark.parametrize("key", ["model", "prompt_id"])
+async def test_empty_names(tmp_path: Path, key: str) -> None:
+    """A model or a prompt of no name could never be served, and stops the start."""
+    params = {"model": "openai/m", key: ""}
+    row = f"{{model_name: m, litellm_params: {json.dumps(params)}}}"
+    with pytest.raises(ConfigError, match=f"{key}: expected a name"):
+        await read(tmp_path, f"model_list: [{row}]")
+
+
+async def test_provider_that_is_not_known_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row that `config check` finds at fault is told by the service, too, which serves others."""
+    config = """
+model_list:
+  - {model_name: m, litellm_params: {model: echo/m}}
+  - {model_name: n, litellm_params: {model: nowhere/n}}
+"""
+    found = await read(tmp_path, config)
+    async with running_service(tmp_path, config) as service:
+        served = await HttpDoor(service.http_url).chat(
+            model="m", messages=[{"role": "user", "content": "Hi"}]
+        )
+
+    assert len(found.faults) == 1
+    assert served.status == 200
+    (told,) = [each for each in caplog.records if each.message.endswith("provider is not known")]
+    assert vars(told)["setting"] == "model_list.1.litellm_params"
+
+
+async def test_no_key_in_the_name_of_a_host(tmp_path: Path) -> None:
+    """What is told of a variable's URL is the host alone, whatever else is in it."""
+    url = "http://someone:key-in-url@host.invalid:8000/v1"
+    found = await read(
+        tmp_path,
+        "model_list: [{model_name: m, litellm_params: {model: openai/m}}]",
+        OPENAI_BASE_URL=url,
+    )
+
+    (row,) = rows(found)
+    assert row.key is not None
+    assert row.key.host == "host.invalid:8000"

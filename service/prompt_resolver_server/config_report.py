@@ -180,7 +180,7 @@ class _Reporter:
         endpoint = self._endpoint(deployment, owner)
         return KeyReport(
             provider=owner,
-            host=urlsplit(endpoint.base_url).netloc,
+            host=urlsplit(endpoint.base_url).netloc.rpartition("@")[2],
             source=endpoint.key_hint,
             is_there=bool(endpoint.find_key()),
         )

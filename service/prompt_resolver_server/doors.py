@@ -11,12 +11,14 @@ from .entry.admission import make_gates
 from .entry.caller import Deadlines
 from .entry.running import Running
 from .http.admin import admin_routes
+from .http.browsers import Check, keep_pages_out
 from .http.calls import HttpCalls
 from .http.chat import chat_routes, not_served
 from .http.humanloop import humanloop_routes
 from .http.listener import HttpListener
 from .http.litellm import litellm_routes
 from .http.page.routes import page_routes
+from .http.page.visitors import Visitors
 from .metrics import Metrics
 from .resolver import Resolver
 from .rpc.calls import Calls
@@ -114,8 +116,7 @@ class Doors:
             registry=self._metrics.registry, is_ready=lambda: not running.refusing
         )
         page = page_routes(
-            self._http_calls(),
-            access=self._access,
+            self._http_calls(Visitors(self._access).check),
             resolver=self._resolver,
             metrics=self._metrics,
             gates=self._gates,
@@ -127,7 +128,7 @@ class Doors:
         if not settings.http_address:
             return None
         self._check_protection("http_address", parse_address(settings.http_address, unix=False))
-        calls, resolver = self._http_calls(), self._resolver
+        calls, resolver = self._http_calls(keep_pages_out(self._access)), self._resolver
         routes = [
             *chat_routes(calls, resolver),
             *humanloop_routes(calls, resolver.catalogue),
@@ -137,9 +138,10 @@ class Doors:
         self._http = HttpListener(routes, max_body_bytes=settings.max_message_bytes)
         return await self._open("http_address", self._http, settings.http_address)
 
-    def _http_calls(self) -> HttpCalls:
+    def _http_calls(self, check: Check) -> HttpCalls:
         return HttpCalls(
             access=self._access,
+            check=check,
             gates=self._gates,
             deadlines=self._deadlines,
             running=self._running,

@@ -1,5 +1,6 @@
 """Builds the engine behind all doors: stores, cache, providers and aliases become a `Resolver`."""
 
+import logging
 import random
 import ssl
 from contextlib import AsyncExitStack
@@ -9,7 +10,7 @@ from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import Notation
 from .endpoints import Endpoints
 from .metrics import Metrics
-from .model_list import build_alias_providers, build_aliases, build_terms
+from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
 from .providers.aiohttp_transport import AiohttpTransport
 from .providers.direct_transport import DirectTransport
 from .providers.routed_transport import RoutedTransport
@@ -19,6 +20,8 @@ from .rendering import Renderer
 from .resolver import Resolver
 from .settings import Loaded
 from .templates.cache import CacheLimits, TemplateCache
+
+_log = logging.getLogger(__name__)
 
 
 def build_resolver(
@@ -56,6 +59,11 @@ def build_resolver(
     providers = factory.make_all()
     notation = Notation(stores=sources, providers=providers)
     aliases = build_aliases(loaded, notation)
+    for row, provider in list_unserved(aliases, notation):
+        _log.warning(
+            "an alias' provider is not known",
+            extra={"setting": f"model_list.{row}.litellm_params", "provider": provider},
+        )
     return Resolver(
         templates=templates,
         renderer=Renderer(),

@@ -185,10 +185,13 @@ class Failover:
 def _for_fallback(first: Resolution, alias: Alias, deployment: Deployment) -> Query:
     """Return the query that a fallback answers: with its own model, and its own prompt if it has.
 
-    A prompt that the call itself names stays.
+    A prompt that the call itself names stays. A key that it brings for its prompt's store goes to
+    that store alone.
     """
     query = replace(first.query, alias=alias.name, model=None)
     if deployment.prompt is not None and not query.prompt.id:
+        if deployment.store != first.ref.store:
+            query = replace(query, credentials=replace(query.credentials, store_key=None))
         return query
     served = first.prompt.served
     return replace(

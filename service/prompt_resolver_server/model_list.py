@@ -1,6 +1,6 @@
 """Turns LiteLLM's `model_list`, and what else says how its models are called, into aliases."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from .dispatch.notation import Notation
 from .parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
 from .prompts import PromptRef
 from .providers.provider import Provider
-from .settings import Loaded, Settings
+from .settings import ConfigError, Loaded, Settings
 from .settings.litellm import AliasParams, merge_fallbacks
 from .settings.load import Place
 from .settings.unused import is_parameter
@@ -37,9 +37,16 @@ def build_aliases(loaded: Loaded, notation: Notation) -> Mapping[str, Alias]:
     """Return the aliases by name, each with all rows of that name. Raises `ConfigError`."""
     terms = build_terms(loaded.settings)
     deployments: dict[str, list[Deployment]] = {}
+    faults: list[str] = []
     for index, row in enumerate(loaded.settings.model_list):
-        deployment = _build_deployment(loaded, notation, index, terms)
-        deployments.setdefault(row.model_name, []).append(deployment)
+        try:
+            deployment = _build_deployment(loaded, notation, index, terms)
+        except ConfigError as error:
+            faults.extend(error.lines)
+        else:
+            deployments.setdefault(row.model_name, []).append(deployment)
+    if faults:
+        raise ConfigError(*faults)
     fallbacks = _FallbackSettings(loaded, deployments)
     return {
         name: Alias(name=name, deployments=tuple(rows), fallbacks=fallbacks.of_alias(name))
@@ -60,6 +67,15 @@ def build_alias_providers(
             if own is not None:
                 providers[deployment.row, owner] = own
     return providers
+
+
+def list_unserved(aliases: Mapping[str, Alias], notation: Notation) -> Iterator[tuple[int, str]]:
+    """Name the rows, and in each the provider, whose model no provider that is known has."""
+    for alias in aliases.values():
+        for deployment in alias.deployments:
+            owner = find_owner(notation, deployment)
+            if owner and not notation.has_provider(owner):
+                yield deployment.row, owner
 
 
 def find_owner(notation: Notation, deployment: Deployment) -> str:
@@ -148,6 +164,8 @@ def _read_parameters(params: AliasParams) -> Parameters:
     top_k, parallel = given.get("top_k"), given.get("parallel_tool_calls")
     if isinstance(top_k, bool) or not isinstance(top_k, int | None):
         raise FieldError(("top_k",), f"expected a whole number, got {kind_of(top_k)}")
+    if top_k is not None and not 1 <= top_k < 2**31:
+        raise FieldError(("top_k",), "expected a whole number from 1, of at most 31 bits")
     if not isinstance(parallel, bool | None):
         raise FieldError(
             ("parallel_tool_calls",), f"expected true or false, got {kind_of(parallel)}"

@@ -337,3 +337,60 @@ async def test_labels_are_logged(
     logged = next(each for each in caplog.records if each.message == "a completion begins")
     assert vars(logged)["labels"] == {"team": "blue", "tags": '["a",1]'}
     assert "metadata" not in upstream.exchanges[-1].json
+
+
+@pytest.mark.parametrize("name", ["refusal", "reasoning_content"])
+async def test_empty_words_beside_an_answer(door: HttpDoor, upstream: Upstream, name: str) -> None:
+    """What some servers put beside an answer though it is empty may come back with it."""
+    said = [{"role": "assistant", "content": "Hi", name: ""}, {"role": "user", "content": "Go on"}]
+
+    answer = await door.chat(model="plain", messages=said)
+
+    assert answer.status == 200
+    assert sent(upstream)[0] == ("assistant", "Hi")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("audio", {"id": "a1"}), ("function_call", {"name": "f", "arguments": ""})]
+)
+async def test_parts_of_an_answer_that_are_not_carried(
+    door: HttpDoor, upstream: Upstream, name: str, value: object
+) -> None:
+    """What of an assistant's message has no place here is refused by its name; null is not."""
+    message = {"role": "assistant", "content": "Hi"}
+
+    refused = await door.chat(model="plain", messages=[{**message, name: value}])
+    served = await door.chat(model="plain", messages=[{**message, name: None}])
+
+    assert (refused.status, refused.error["reason"]) == (400, "PARAMETER_UNSUPPORTED")
+    assert refused.error["param"] == f"messages[0].{name}"
+    assert (served.status, len(upstream.exchanges)) == (200, 1)
+
+
+@pytest.mark.parametrize("name", ["num_retries", "mock_response", "guardrails", "tags", "cache"])
+async def test_settings_of_litellms_in_a_request(
+    door: HttpDoor, upstream: Upstream, name: str
+) -> None:
+    """What LiteLLM's proxy would keep to itself reaches no provider: it is refused by its name."""
+    answer = await door.chat(
+        model="plain", messages=[{"role": "user", "content": "Hi"}], **{name: 1}
+    )
+
+    assert (answer.status, answer.error["param"]) == (400, name)
+    assert upstream.exchanges == []
+
+
+async def test_what_a_schema_is_for(door: HttpDoor, upstream: Upstream) -> None:
+    """The description beside a schema is told to the model as the schema's own."""
+    form = {"name": "n", "description": "A city", "schema": {"type": "object"}}
+    await door.chat(
+        model="plain",
+        messages=[{"role": "user", "content": "Hi"}],
+        response_format={"type": "json_schema", "json_schema": form},
+    )
+
+    told = upstream.exchanges[0].json["response_format"]
+    assert told == {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "schema": {"description": "A city", "type": "object"}},
+    }

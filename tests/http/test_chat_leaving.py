@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.http.conftest import ALIASES
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
-from tests.support.service import RunningService
+from tests.support.scene import faults_in
+from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
 
 LIMIT_S = 0.1
@@ -32,6 +36,8 @@ async def asked(door: HttpDoor, *, stream: bool) -> AsyncIterator[asyncio.Stream
         yield reader
     finally:
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 class Provider:
@@ -111,6 +117,32 @@ async def test_a_client_that_does_not_read(
 
     assert await asyncio.wait_for(closed, 5) - left_at < 1
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_client_leaves_as_the_answer_begins(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> None:
+    """A client that hangs up at the very moment when its answer begins is no fault, either."""
+    arrived: asyncio.Queue[Exchange] = asyncio.Queue()
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        arrived.put_nowait(exchange)
+        await exchange.wait_closed()
+
+    upstream.answer = answer
+    config = ALIASES.format(prompts=prompts, url=upstream.url)
+    async with running_process(tmp_path, config) as (service, process):
+        for _ in range(10):
+            # While it is stopped, both happen, and it finds them together.
+            async with asked(HttpDoor(service.http_url), stream=True):
+                exchange = await arrived.get()
+                process.process.send_signal(signal.SIGSTOP)
+                await exchange.send(openai_events("Hello")[0])
+            process.process.send_signal(signal.SIGCONT)
+        code, log = await asyncio.to_thread(process.stop)
+
+    assert (code, faults_in(log)) == (0, [])
 
 
 async def test_left_calls_are_counted(

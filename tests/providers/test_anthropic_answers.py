@@ -329,6 +329,7 @@ END = frame("message_delta", delta={"stop_reason": "end_turn"}) + frame("message
         (b'data: {"type": "error"}\n\n', ProtocolError),
         (b"data: nonsense\n\n", ProtocolError),
         (b"data: [1]\n\n", ProtocolError),
+        (b'data: {"type": {}}\n\n', ProtocolError),
         (frame("message_stop"), ProtocolError),
         (END, ProtocolError),
         (frame_end(0) + frame("message_delta", delta={}) + frame("message_stop"), ProtocolError),

@@ -106,6 +106,19 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
     }
 
 
+async def test_counts_beyond_all_bounds(service: RunningService, upstream: Upstream) -> None:
+    """Numbers of tokens that cannot be true are unknown, and no reason to lose an answer."""
+    usage = {"input_tokens": 2**63 - 1, "cache_read_input_tokens": 2**63 - 1, "output_tokens": 7}
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(anthropic_answer(usage=usage))
+
+    upstream.answer = answer
+    response = await service.client.complete("greet", variables=VARIABLES)
+
+    assert response.usage == pb.Usage(output_tokens=7)
+
+
 async def test_stream(service: RunningService, upstream: Upstream) -> None:
     """A streamed answer arrives in order, with the same end as a whole one."""
     whole = await service.client.complete("greet", variables=VARIABLES)

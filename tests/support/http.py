@@ -75,8 +75,8 @@ class HttpDoor:
     async def chat(self, **document: object) -> HttpAnswer:
         return await self.post("/v1/chat/completions", document)
 
-    async def send(self, method: str, path: str, body: bytes) -> HttpAnswer:
-        return await self._send(method, path, body, {})
+    async def send(self, method: str, path: str, body: bytes, **headers: str) -> HttpAnswer:
+        return await self._send(method, path, body, headers)
 
     async def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]

@@ -69,6 +69,10 @@ class Notation:
             return ModelName(store=store, prefix=first, model=rest)
         return ModelName(store=store, model=text)
 
+    def has_provider(self, name: str) -> bool:
+        """Tell whether there is a provider of this name."""
+        return name in self._providers
+
     def names_owner(self, text: str) -> bool:
         """Tell whether a model string begins with a store that there is, or with a provider."""
         first, slash, _ = text.partition("/")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from ..answers import Credentials
-from ..errors import Blame, CallError, Reason
+from ..errors import Blame, CallError, Reason, invalid_request
 from ..settings.secrets import Secret
 
 _AUTHORIZATION = "authorization"
@@ -40,7 +40,7 @@ class Access:
     def admit(self, metadata: Metadata) -> Credentials:
         """Return who calls, and the keys that the call brings.
 
-        Raises `CallError` for a missing or wrong token.
+        Raises `CallError` for a missing or wrong token, and for a key that can be none.
         """
         tokens: list[str] = []
         provider_keys: dict[str, str] = {}
@@ -49,9 +49,9 @@ class Access:
             if not isinstance(value, str):
                 continue
             if name.startswith(_PROVIDER_KEY_PREFIX):
-                provider_keys[name.removeprefix(_PROVIDER_KEY_PREFIX)] = value
+                provider_keys[name.removeprefix(_PROVIDER_KEY_PREFIX)] = _check_key(name, value)
             elif name == _STORE_KEY:
-                store_key = value
+                store_key = _check_key(name, value)
             elif name == _AUTHORIZATION:
                 tokens.append(value)
         caller = self._identify(tokens) if self._tokens else ""
@@ -67,7 +67,7 @@ class Access:
                 blame=Blame.CALLER,
             )
         scheme, _, token = tokens[0].partition(" ")
-        given = token.strip().encode()
+        given = token.strip().encode(errors="surrogateescape")
         matching = None
         # All are compared, each in constant time, and whether or not the rest is right.
         for name, secret in self._tokens:
@@ -81,6 +81,12 @@ class Access:
                 blame=Blame.CALLER,
             )
         return matching
+
+
+def _check_key(name: str, value: str) -> str:
+    if not (value.isascii() and value.isprintable()):
+        raise invalid_request(name, "expected printable ASCII")
+    return value
 
 
 def request_id(metadata: Metadata) -> str:

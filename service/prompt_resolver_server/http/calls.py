@@ -8,7 +8,8 @@ which id; the door has no logic beyond that.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Protocol
 
 from aiohttp import web
@@ -18,8 +19,9 @@ from ..entry.admission import CallClass, Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.running import Running
-from ..errors import CallError, Reason, ResolverError, ServerError
+from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
+from .browsers import Check
 from .headers import (
     error_headers,
     read_deadline,
@@ -32,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 # What ends a stream that goes wrong, if its reader takes it.
 _LAST_WORDS_S = 2.0
+# Who works on a call notices its deadline within this time, and knows best what it waited for.
+_OVERTIME_S = 0.2
 _SERVER = {"Server": "prompt-resolver"}
 
 
@@ -75,7 +79,9 @@ class HttpCall:
             self._gate = None
 
     async def read(self) -> bytes:
-        """Return the request's body. Raises REQUEST_TOO_LARGE."""
+        """Return the request's body. Raises REQUEST_TOO_LARGE and REQUEST_INVALID."""
+        if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise invalid_request("content-encoding", "expected none, as bodies are read as sent")
         try:
             return await self.request.read()
         except web.HTTPRequestEntityTooLarge as error:
@@ -87,17 +93,24 @@ class HttpCall:
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
         """Begin to answer with events."""
         stream = web.StreamResponse(headers={**_SERVER, "x-request-id": self.request_id, **headers})
-        await stream.prepare(self.request)
+        with _seeing_who_left():
+            await stream.prepare(self.request)
         self.stream = stream
 
     async def send(self, events: bytes) -> None:
         """Send some events, and return when more may follow."""
         assert self.stream is not None
-        try:
+        with _seeing_who_left():
             await self.stream.write(events)
-        except ConnectionError:
-            # The caller is gone: a write may fail before the call is cancelled.
-            raise asyncio.CancelledError from None
+
+
+@contextmanager
+def _seeing_who_left() -> Iterator[None]:
+    """End the call if its caller is gone: a write may fail before the call is cancelled."""
+    try:
+        yield
+    except ConnectionError:
+        raise asyncio.CancelledError from None
 
 
 Handle = Callable[[HttpCall, Caller], Awaitable[web.StreamResponse]]
@@ -105,18 +118,23 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class HttpCalls:
-    """Wraps the handlers of the data routes. Made inside of a running event loop."""
+    """Wraps the handlers of a door's routes. Made inside of a running event loop.
+
+    `check` is asked of every request that `access` lets in.
+    """
 
     def __init__(
         self,
         *,
         access: Access,
+        check: Check,
         gates: Mapping[CallClass, Gate],
         deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
     ) -> None:
         self._access = access
+        self._check = check
         self._gates = gates
         self._deadlines = deadlines
         self._running = running
@@ -167,10 +185,11 @@ class HttpCalls:
         headers = call.request.headers
         credentials = self._access.admit(read_metadata(headers, key_header))
         call.caller_name = credentials.caller
+        self._check(call.request)
         deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(deadline + _OVERTIME_S):
                 return await handle(call, Caller(deadline=deadline, credentials=credentials))
         except TimeoutError:
             raise ServerError(

@@ -33,6 +33,8 @@ _ROLES: Mapping[str, Role] = {
     "tool": "tool",
 }
 _SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+# What an assistant's message may have beside what is read here; null asks for nothing.
+_NOT_CARRIED = ("audio", "function_call")
 _MAX_PARTS = 10_000
 # The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
 _MAX_LEVELS = 30
@@ -95,8 +97,11 @@ def _message(item: Mapping[str, Json], path: str) -> Message:
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
         raise invalid_request(f"{path}role", f"expected one of {', '.join(_ROLES)}")
+    for other in _NOT_CARRIED:
+        if item.get(other) is not None:
+            raise unsupported(f"{path}{other}", "not carried by this door")
     content = (*_reasoning(item, path), *_content(item.get("content"), f"{path}content"))
-    if (refusal := read_text(item, "refusal", path)) is not None:
+    if refusal := _read_said(item, "refusal", path):
         content = (*content, Refusal(refusal))
     calls = _tool_calls(item.get("tool_calls"), f"{path}tool_calls")
     if calls and role != "assistant":
@@ -123,8 +128,13 @@ def _reasoning(item: Mapping[str, Json], path: str) -> tuple[Part, ...]:
             _thought(as_mapping(each, f"{path}thinking_blocks[{i}]"), f"{path}thinking_blocks[{i}]")
             for i, each in enumerate(items)
         )
-    thought = read_text(item, "reasoning_content", path)
-    return () if thought is None else (Reasoning(text=thought),)
+    thought = _read_said(item, "reasoning_content", path)
+    return (Reasoning(text=thought),) if thought else ()
+
+
+def _read_said(item: Mapping[str, Json], name: str, path: str) -> str | None:
+    """Return what a model said beside its text, which in some servers' answers is an empty one."""
+    return None if item.get(name) == "" else read_text(item, name, path)
 
 
 def _thought(item: Mapping[str, Json], path: str) -> Reasoning:

@@ -10,6 +10,7 @@ from ..json_codec import encode_json
 from ..parameters import Json, Parameters, refusal
 from ..prompts import MessagePolicy, PromptRef
 from ..resolver import Query, Resolver
+from ..settings.unused import is_parameter
 from ..templates.fields import FieldError, read_parameters
 from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools, unsupported
@@ -37,6 +38,9 @@ _NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
     "modalities": (["text"],),
     "audio": (),
 }
+_MAX_FIELDS = 1_000
+# What only LiteLLM knows, beside what does nothing in its configuration either.
+_LITELLMS = frozenset({"cache", "caching", "drop_params", "num_retries"})
 _KEYS_IN_HEADERS = {
     "api_key": "x-provider-key-<provider>",
     "humanloop_api_key": "x-prompt-store-key",
@@ -60,6 +64,8 @@ def read_request(
     document: Mapping[str, Json], resolver: Resolver, caller: Caller, *, now: float
 ) -> ChatRequest:
     """Return what a request asks. Raises `CallError`."""
+    if len(document) > _MAX_FIELDS:
+        raise invalid_request("body", f"expected at most {_MAX_FIELDS} fields")
     _refuse_what_is_not_carried(document)
     name = read_text(document, "model")
     alias, model = resolver.find_model(name) if name is not None else (None, None)
@@ -157,6 +163,8 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
             raise unsupported(name, f"expected as the header {_KEYS_IN_HEADERS[name]}")
         if problem := refusal(name):
             raise unsupported(name, f"refused, as it {problem}")
+        if name in _LITELLMS or not is_parameter(name):
+            raise unsupported(name, "a setting of LiteLLM's that does nothing in a request here")
     if extra:
         given["other"] = extra
     try:
@@ -169,8 +177,8 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
         return parameters
     if isinstance(top_k, bool) or not isinstance(top_k, int | None):
         raise unsupported("top_k", "expected a whole number")
-    if top_k is not None and top_k < 1:
-        raise unsupported("top_k", "expected a whole number from 1")
+    if top_k is not None and not 1 <= top_k < 2**31:
+        raise unsupported("top_k", "expected a whole number from 1, of at most 31 bits")
     return replace(parameters, top_k=top_k, parallel_tool_calls=parallel)
 
 
@@ -180,7 +188,8 @@ def _deadline(document: Mapping[str, Json], deadline: float, now: float) -> floa
         return deadline
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise invalid_request("timeout", "expected a number of seconds above 0")
-    return min(deadline, now + timeout)
+    # First the smaller one: a sum with a number of any size may be none.
+    return now + min(deadline - now, timeout)
 
 
 def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:

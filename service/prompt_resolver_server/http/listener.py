@@ -1,12 +1,25 @@
 """HTTP servers: how they are tuned, and where they listen."""
 
+import logging
 from collections.abc import Iterable
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+_log = logging.getLogger(__name__)
 
 _IDLE_S = 75.0
 # What is left after the drain has been cut off, and waits for nothing.
 _SHUTDOWN_S = 1.0
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Tell whether a record is about this service, and not about bytes that are no request."""
+    exception = record.exc_info[1] if record.exc_info else None
+    return not isinstance(exception, HttpProcessingError)
+
+
+_log.addFilter(_is_ours)
 
 
 class HttpListener:
@@ -19,7 +32,10 @@ class HttpListener:
         app.add_routes(routes)
         self._runner = web.AppRunner(
             app,
+            logger=_log,
             access_log=None,
+            # A small body can become a large one, and no client needs that.
+            auto_decompress=False,
             handle_signals=False,
             handler_cancellation=True,
             keepalive_timeout=_IDLE_S,

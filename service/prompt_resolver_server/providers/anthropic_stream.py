@@ -13,6 +13,7 @@ from .anthropic_wire import raise_reported, read_document, read_finish
 from .coalescing import coalesce
 from .dialect import InBandError, ProtocolError
 from .sse import ErrorEvent, SseError, SseParser
+from .wire import read_text
 
 
 class _Message(msgspec.Struct):
@@ -142,7 +143,7 @@ def _read(document: bytes) -> _Event | None:
         event = _EVENTS.read(document)
     except JsonError:
         # What reports a failure, or is of another kind, need not have the form of the others.
-        if read_document(document).get("type") in _KINDS:
+        if read_text(read_document(document), "type") in _KINDS:
             raise
         return None
     if event.error or event.type == "error":

@@ -1,8 +1,10 @@
 """The transport that tells what it sends, for those who debug a prompt."""
 
 import logging
+import re
 import shlex
 from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
 
 from ..logs import REQUEST_LOG
 from .transport import HttpRequest, HttpResponse, Transport
@@ -12,6 +14,8 @@ _log = logging.getLogger(REQUEST_LOG)
 _MASK = "*****"
 # Every other header may be a key, or have one in it.
 _SHOWN = frozenset({"accept", "anthropic-beta", "anthropic-version", "content-type"})
+# What JSON may hold as it is, and a terminal would obey: controls, and marks of direction.
+_OBEYED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069]")
 
 
 class TracedTransport:
@@ -39,11 +43,22 @@ def _as_curl(request: HttpRequest) -> str:
     return " \\\n".join(
         [
             "curl -X POST",
-            shlex.quote(request.url),
+            shlex.quote(_without_keys(request.url)),
             *(f"-H {shlex.quote(header)}" for header in shown),
-            f"-d {shlex.quote(request.body.decode('utf-8', 'replace'))}",
+            f"-d {shlex.quote(_for_terminals(request.body.decode('utf-8', 'replace')))}",
         ]
     )
+
+
+def _without_keys(url: str) -> str:
+    """Return a URL without a user and a query, which a variable's URL may have, keys and all."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
+
+
+def _for_terminals(document: str) -> str:
+    """Return the same JSON, with nothing in it that would move what is written around it."""
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
 
 
 def _mask(name: str, value: str) -> str:

@@ -21,10 +21,14 @@ def read_object(document: bytes) -> Mapping[str, Json]:
     return value
 
 
+# Sums of a few counts fit into the contract's 64 bits, too.
+_MAX_COUNT = 2**53
+
+
 def read_count(source: Mapping[str, Json], name: str) -> int | None:
     """Return a number of things, or None for what is none."""
     value = source.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
         return None
     return value
 

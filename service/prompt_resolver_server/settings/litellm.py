@@ -7,7 +7,7 @@ where it is a parameter of the model; `unused` tells which is which.
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from ..parameters import Json
 from .fields import ForeignBlock, KeyText, Seconds, Url, read_secret
@@ -17,12 +17,26 @@ _Retries = Annotated[int, Field(ge=0, le=100)]
 _FallbackList = tuple[dict[str, tuple[str, ...]], ...]
 
 
-class AliasParams(ForeignBlock):
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class _NullableBlock(ForeignBlock):
+    """A mapping in which null is as good as nothing, as LiteLLM takes it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_nulls(cls, values: Json) -> Json:
+        if not isinstance(values, dict):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+
+class AliasParams(_NullableBlock):
     """`litellm_params`: what is not named here is a parameter of the model."""
 
-    model: str
+    model: _Name
     """The model, in the notation `<store or provider>/…`."""
-    prompt_id: str | None = None
+    prompt_id: _Name | None = None
     prompt_variables: dict[str, Json] = Field(default_factory=dict)
     prompt_label: str | None = None
     """The environment whose version serves."""
@@ -61,10 +75,10 @@ class AliasParams(ForeignBlock):
         return self.prompt_environment if self.prompt_label is None else self.prompt_label
 
 
-class AliasSettings(ForeignBlock):
+class AliasSettings(_NullableBlock):
     """One row of `model_list`. Rows with the same name take turns."""
 
-    model_name: Annotated[str, Field(min_length=1)]
+    model_name: _Name
     litellm_params: AliasParams
     model_info: dict[str, Json] = Field(default_factory=dict)
     """LiteLLM's notes on the model. Without effect here."""

@@ -34,6 +34,7 @@ _EXPECTED = {
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
+    "is_instance_of": "text",
     "model_attributes_type": "a mapping",
     "model_type": "a mapping",
     "path_type": "a path",
@@ -88,11 +89,10 @@ def load_settings(
         raise ConfigError(source.at((), f"expected a mapping, got {kind_of(written)}"))
     own = _read_variables(source, written.get(_VARIABLES), environ)
     variables = {**environ, **own} if own else environ
-    values = {
-        name: _substitute(source, block, variables, (name,))
-        for name, block in written.items()
-        if block is not None and name != _VARIABLES
-    }
+    values = _substitute(
+        source, {name: block for name, block in written.items() if name != _VARIABLES}, variables
+    )
+    values = {name: block for name, block in values.items() if block is not None}
     without_effect = _take_out_foreign_blocks(values)
     _overlay_server(source, values, environ, overrides or {})
     _overlay_master_key(source, values, variables)
@@ -193,22 +193,31 @@ def _value_at(values: Json, place: Place) -> Json:
     return values
 
 
-def _substitute(source: _Source, value: Json, environ: Mapping[str, str], place: Place) -> Json:
-    """Replace every `os.environ/NAME` by the variable, which must be set."""
-    match value:
-        case str() if value.startswith(_REFERENCE):
-            name = value.removeprefix(_REFERENCE)
-            if not environ.get(name):
-                raise ConfigError(
-                    source.at(place, f"expected the variable {name} to be set, and it is not")
-                )
-            return environ[name]
-        case dict():
-            return {k: _substitute(source, v, environ, (*place, k)) for k, v in value.items()}
-        case list():
-            return [_substitute(source, v, environ, (*place, i)) for i, v in enumerate(value)]
-        case _:
-            return value
+def _substitute(
+    source: _Source, values: Mapping[str, Json], environ: Mapping[str, str], place: Place = ()
+) -> dict[str, Json]:
+    """Replace every `os.environ/NAME` by the variable. Raises for all those that are not set."""
+    missing: list[str] = []
+
+    def replace(value: Json, place: Place) -> Json:
+        match value:
+            case str() if value.startswith(_REFERENCE):
+                name = value.removeprefix(_REFERENCE)
+                if not environ.get(name):
+                    problem = f"expected the variable {name} to be set, and it is not"
+                    missing.append(source.at(place, problem))
+                return environ.get(name)
+            case dict():
+                return {key: replace(each, (*place, key)) for key, each in value.items()}
+            case list():
+                return [replace(each, (*place, index)) for index, each in enumerate(value)]
+            case _:
+                return value
+
+    replaced = {name: replace(value, (*place, name)) for name, value in values.items()}
+    if missing:
+        raise ConfigError(*missing)
+    return replaced
 
 
 def _read_variables(source: _Source, block: Json, environ: Mapping[str, str]) -> dict[str, str]:
@@ -216,13 +225,12 @@ def _read_variables(source: _Source, block: Json, environ: Mapping[str, str]) ->
 
     They are for this configuration alone: the process' environment stays as it is.
     """
-    block = _substitute(source, block, environ, (_VARIABLES,))
     if block is None:
         return {}
     if not isinstance(block, dict):
         raise ConfigError(source.at((_VARIABLES,), f"expected a mapping, got {kind_of(block)}"))
     variables = {}
-    for name, value in block.items():
+    for name, value in _substitute(source, block, environ, (_VARIABLES,)).items():
         if value is None or isinstance(value, dict | list):
             problem = f"expected text, got {kind_of(value)}"
             raise ConfigError(source.at((_VARIABLES, name), problem))

@@ -105,9 +105,13 @@ def _number(fields: Mapping[str, Json], name: str) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _expected((name,), "a number", value)
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
         raise FieldError((name,), "expected a finite number")
-    return float(value)
+    return number
 
 
 def _integer(fields: Mapping[str, Json], name: str) -> int | None:
@@ -171,6 +175,12 @@ def _json_schema(form: Mapping[str, Json], path: Path) -> JsonSchema:
     _check_nesting(schema, (*path, "schema"))
     if not isinstance(strict, bool | None):
         raise _expected((*path, "strict"), "true or false", strict)
+    description = inner.get("description")
+    if not isinstance(description, str | None):
+        raise _expected((*path, "description"), "text", description)
+    if description:
+        # A schema has a place for it of its own.
+        schema = {"description": description, **schema}
     return JsonSchema(name=name, schema=schema, strict=strict)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from ...entry.access import Access
 from ...entry.admission import CallClass, Gate
 from ...entry.caller import Caller
 from ...errors import invalid_request
@@ -19,7 +18,6 @@ from ..openai_errors import OpenAIErrors
 from .files import SAFETY, file_routes
 from .overview import Overview
 from .rendered import read_query, write_prompt
-from .visitors import Visitors
 
 PAGE_SIZE = 200
 """How many prompts are told of at once."""
@@ -31,18 +29,16 @@ _HEADERS = {**SAFETY, "Cache-Control": "no-store"}
 def page_routes(
     calls: HttpCalls,
     *,
-    access: Access,
     resolver: Resolver,
     metrics: Metrics,
     gates: Mapping[CallClass, Gate],
 ) -> Sequence[web.RouteDef]:
     """Return the routes of the page and of its API, inside of a running event loop."""
-    visitors, errors = Visitors(access), OpenAIErrors()
+    errors = OpenAIErrors()
     api = PageApi(resolver, Overview(resolver=resolver, metrics=metrics, gates=gates))
 
     def wrap(name: str, answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(call: HttpCall, caller: Caller) -> web.StreamResponse:
-            visitors.check(call.request)
             document = await answer(call, caller)
             return web.Response(body=encode_json(document), content_type="application/json")
 

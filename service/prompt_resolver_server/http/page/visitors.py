@@ -4,16 +4,13 @@ Whoever brings a token that lets calls in may see. Where there are no tokens, wh
 machine may: the admin port may be open to more than that, for probes and scrapes.
 """
 
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ...entry.access import Access
-from ...errors import Blame, CallError, Reason
 from ...settings.address import Address
-
-Headers = Mapping[str, str]
+from ..browsers import Headers, comes_from_elsewhere, forbidden
 
 
 class Visitors:
@@ -25,7 +22,7 @@ class Visitors:
     def check(self, request: web.Request) -> None:
         """Raise CALLER_FORBIDDEN for a request that must not be answered."""
         if comes_from_elsewhere(request.headers):
-            raise _forbidden("expected a request of this page itself, not of another site's")
+            raise forbidden("expected a request of this page itself, not of another site's")
         transport = request.transport
         if self._open and (
             transport is None
@@ -37,22 +34,10 @@ class Visitors:
                 ),
             )
         ):
-            raise _forbidden(
+            raise forbidden(
                 "without general_settings.master_key or callers, prompts are shown on this machine"
                 " alone: expected a connection over loopback, to a name of loopback"
             )
-
-
-def comes_from_elsewhere(headers: Headers) -> bool:
-    """Tell whether a browser says that another site's page makes this request.
-
-    A browser says so by `Sec-Fetch-Site`, or, where it takes the connection for insecure, by
-    `Origin` alone. Programs say neither.
-    """
-    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    return origin is not None and _authority(origin) != headers.get("Host", "").lower()
 
 
 def is_from_here(headers: Headers, *, ends: tuple[tuple[str, int], tuple[str, int]]) -> bool:
@@ -67,14 +52,3 @@ def is_from_here(headers: Headers, *, ends: tuple[tuple[str, int], tuple[str, in
     except ValueError:
         return False
     return all(Address(host=host or "").is_local for host in (name, *(end[0] for end in ends)))
-
-
-def _authority(origin: str) -> str:
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return ""
-
-
-def _forbidden(expected: str) -> CallError:
-    return CallError(Reason.CALLER_FORBIDDEN, expected, blame=Blame.CALLER)

@@ -1,0 +1,62 @@
+"""What browsers tell of the page that makes a request, so that no site's page uses what is here.
+
+A page may have its visitors' browsers send requests to their own machines, and to whatever a name
+of its own resolves to. Programs say nothing of the kind.
+"""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ..entry.access import Access
+from ..errors import Blame, CallError, Reason
+
+Headers = Mapping[str, str]
+
+Check = Callable[[web.Request], None]
+"""Raises CALLER_FORBIDDEN for a request that must not be answered."""
+
+
+def keep_pages_out(access: Access) -> Check:
+    """Return the check of a door that has no pages: no other's may use it, unless it has a token.
+
+    A name that a page has resolve to this machine is, to the browser, the page's own.
+    """
+
+    def check(request: web.Request) -> None:
+        if access.is_open and comes_from_a_page(request.headers):
+            raise forbidden(
+                "without general_settings.master_key or callers, no page in a browser is served"
+            )
+
+    return check
+
+
+def comes_from_a_page(headers: Headers) -> bool:
+    """Tell whether a page makes this request, rather than a program or a browser's user."""
+    return "Origin" in headers or headers.get("Sec-Fetch-Site", "none") != "none"
+
+
+def comes_from_elsewhere(headers: Headers) -> bool:
+    """Tell whether a browser says that another site's page makes this request.
+
+    A browser says so by `Sec-Fetch-Site`, or, where it takes the connection for insecure, by
+    `Origin` alone.
+    """
+    site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and _authority(origin) != headers.get("Host", "").lower()
+
+
+def forbidden(expected: str) -> CallError:
+    """Return the error for a request that must not be answered."""
+    return CallError(Reason.CALLER_FORBIDDEN, expected, blame=Blame.CALLER)
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
