@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.config_report import ConfigReport, RowReport, build_report
+from prompt_resolver_server.assembly.report import ConfigReport, RowReport, build_report
 from prompt_resolver_server.settings import ConfigError, load_settings
 from tests.support.http import HttpDoor
 from tests.support.service import running_service

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.config_report import build_report
+from prompt_resolver_server.assembly.report import build_report
 from prompt_resolver_server.settings import load_settings
 from prompt_resolver_server.settings.litellm import (
     AliasParams,

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, nullcontext
 
 from prometheus_client import CollectorRegistry
 
+from .assembly.engine import build_resolver
 from .doors import Addresses, Doors
-from .engine import build_resolver
 from .entry.running import Running
 from .metrics import Metrics
 from .scheduling import yielding_threads

@@ -11,8 +11,8 @@ import msgspec
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .aliases import Terms
-from .config_report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
-from .engine import build_tls
+from .assembly.engine import build_tls
+from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
 from .settings import ConfigError, load_settings
 
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.assembly import EXAMPLES
+from prompt_resolver_server.assembly.stores import EXAMPLES
 from tests.support.calls import failure
 from tests.support.humanloop import KEY, running_humanloop
 from tests.support.prompts import write_prompt

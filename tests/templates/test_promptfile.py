@@ -328,7 +328,7 @@ def test_what_is_written_is_read(messages: list[tuple[str, str]]) -> None:
 
 def test_examples_are_read() -> None:
     """The example prompts are valid, and say what the documentation says of them."""
-    from prompt_resolver_server.assembly import EXAMPLES
+    from prompt_resolver_server.assembly.stores import EXAMPLES
 
     files = {
         str(path.relative_to(EXAMPLES)): parse_prompt_file(path.read_bytes())

@@ -8,15 +8,16 @@ import ssl
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from .aliases import Alias, Deployment, Fallbacks, Terms
-from .assembly import ECHO, build_sources
-from .dispatch.notation import Notation
-from .dispatch.route import shares
+from ..aliases import Alias, Deployment, Fallbacks, Terms
+from ..dispatch.notation import Notation
+from ..dispatch.route import shares
+from ..providers.remote import Endpoint
+from ..settings import Loaded
+from ..values import Value
 from .endpoints import Endpoints
 from .model_list import build_aliases, build_terms, find_owner
-from .providers.remote import Endpoint
-from .settings import Loaded
-from .values import Value
+from .providers import ECHO
+from .stores import build_sources
 
 
 class PromptReport(Value, frozen=True, kw_only=True):

@@ -1,29 +1,21 @@
-"""Turns the configuration into stores and providers."""
+"""Stores, of the configuration and of themselves."""
 
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
-from .endpoints import Endpoints
-from .providers import DIALECTS
-from .providers.echo import EchoProvider
-from .providers.provider import Provider
-from .providers.remote import Endpoint, RemoteProvider
-from .providers.transport import Transport
-from .settings import Loaded
-from .settings.litellm import AliasParams, AliasSettings
-from .settings.load import Place
-from .settings.model import DirectorySettings, HumanloopSettings
-from .templates.cache import Source
-from .templates.directory import DirectoryStore
-from .templates.humanloop import HumanloopStore
-from .templates.store import TemplateStore
-from .templates.web import WebClient
+from ..settings import Loaded
+from ..settings.litellm import AliasSettings
+from ..settings.load import Place
+from ..settings.model import DirectorySettings, HumanloopSettings
+from ..templates.cache import Source
+from ..templates.directory import DirectoryStore
+from ..templates.humanloop import HumanloopStore
+from ..templates.store import TemplateStore
+from ..templates.web import WebClient
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 """The prompts that are served where no store is configured."""
-
-ECHO = "echo"
 
 DOTPROMPT = "dotprompt"
 """The store of LiteLLM's `global_prompt_directory`, by the prefix that LiteLLM gives it."""
@@ -106,31 +98,3 @@ def _build_humanloop(
         find_key=key.reveal,
         key_hint=f"stores.{name}.api_key or HUMANLOOP_API_KEY",
     )
-
-
-class ProviderFactory:
-    """Makes providers, by what is configured for them and what is known of them."""
-
-    def __init__(self, endpoints: Endpoints, transport: Transport) -> None:
-        self._endpoints = endpoints
-        self._transport = transport
-
-    def make_all(self) -> Mapping[str, Provider]:
-        """Return every provider that is known or configured, by name."""
-        providers: dict[str, Provider] = {ECHO: EchoProvider()}
-        for name in self._endpoints.names:
-            dialect = self._endpoints.dialect(name)
-            providers[name] = self._make(name, dialect, self._endpoints.of_provider(name))
-        return providers
-
-    def make_for_row(self, name: str, row: int, params: AliasParams) -> Provider | None:
-        """Return a provider with a row's own key or address, or None where it has neither."""
-        endpoint = self._endpoints.of_row(name, row, params)
-        if endpoint is None:
-            return None
-        return self._make(name, self._endpoints.dialect(name), endpoint)
-
-    def _make(self, name: str, dialect: str, endpoint: Endpoint) -> Provider:
-        return RemoteProvider(
-            name=name, dialect=DIALECTS[dialect], endpoint=endpoint, transport=self._transport
-        )

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from .aliases import Alias, Deployment, Fallbacks, Terms
-from .assembly import ProviderFactory
-from .dispatch.notation import Notation
-from .parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
-from .prompts import PromptRef
-from .providers.provider import Provider
-from .settings import ConfigError, Loaded, Settings
-from .settings.litellm import AliasParams, merge_fallbacks
-from .settings.load import Place
-from .settings.unused import is_parameter
-from .templates.fields import FieldError, read_parameters
+from ..aliases import Alias, Deployment, Fallbacks, Terms
+from ..dispatch.notation import Notation
+from ..parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
+from ..prompts import PromptRef
+from ..providers.provider import Provider
+from ..settings import ConfigError, Loaded, Settings
+from ..settings.litellm import AliasParams, merge_fallbacks
+from ..settings.load import Place
+from ..settings.unused import is_parameter
+from ..templates.fields import FieldError, read_parameters
+from .providers import ProviderFactory
 
 _MAX_TOKENS = "max_tokens"
 _MAX_COMPLETION_TOKENS = "max_completion_tokens"

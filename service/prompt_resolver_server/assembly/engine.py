@@ -5,21 +5,22 @@ import random
 import ssl
 from contextlib import AsyncExitStack
 
-from .assembly import ProviderFactory, build_sources
-from .dispatch.dispatcher import Dispatcher
-from .dispatch.notation import Notation
+from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.notation import Notation
+from ..metrics import Metrics
+from ..providers.aiohttp_transport import AiohttpTransport
+from ..providers.direct_transport import DirectTransport
+from ..providers.routed_transport import RoutedTransport
+from ..providers.traced_transport import TracedTransport
+from ..providers.transport import Transport
+from ..rendering import Renderer
+from ..resolver import Resolver
+from ..settings import Loaded
+from ..templates.cache import CacheLimits, TemplateCache
 from .endpoints import Endpoints
-from .metrics import Metrics
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
-from .providers.aiohttp_transport import AiohttpTransport
-from .providers.direct_transport import DirectTransport
-from .providers.routed_transport import RoutedTransport
-from .providers.traced_transport import TracedTransport
-from .providers.transport import Transport
-from .rendering import Renderer
-from .resolver import Resolver
-from .settings import Loaded
-from .templates.cache import CacheLimits, TemplateCache
+from .providers import ProviderFactory
+from .stores import build_sources
 
 _log = logging.getLogger(__name__)
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from .providers import DIALECTS
-from .providers.catalogue import CATALOGUE
-from .providers.dialect import Quirks
-from .providers.remote import Endpoint
-from .providers.transport import Timeouts
-from .settings import Loaded
-from .settings.litellm import AliasParams
-from .settings.model import ProviderSettings
-from .settings.secrets import Secret
+from ..providers import DIALECTS
+from ..providers.catalogue import CATALOGUE
+from ..providers.dialect import Quirks
+from ..providers.remote import Endpoint
+from ..providers.transport import Timeouts
+from ..settings import Loaded
+from ..settings.litellm import AliasParams
+from ..settings.model import ProviderSettings
+from ..settings.secrets import Secret
 
 
 class Endpoints:

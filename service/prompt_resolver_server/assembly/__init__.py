@@ -1,0 +1,8 @@
+"""Turns the configuration into what serves it.
+
+`stores` and `providers` build what their names say, `endpoints` tells where a provider is and whose
+key it is given, `model_list` makes aliases of LiteLLM's blocks, and `engine` puts it all together.
+`report` tells what would be built.
+
+A new type of store is a function in `stores`.
+"""

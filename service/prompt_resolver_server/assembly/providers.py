@@ -1,0 +1,41 @@
+"""Providers, of the configuration and of what is known of them."""
+
+from collections.abc import Mapping
+
+from ..providers import DIALECTS
+from ..providers.echo import EchoProvider
+from ..providers.provider import Provider
+from ..providers.remote import Endpoint, RemoteProvider
+from ..providers.transport import Transport
+from ..settings.litellm import AliasParams
+from .endpoints import Endpoints
+
+ECHO = "echo"
+
+
+class ProviderFactory:
+    """Makes providers, by what is configured for them and what is known of them."""
+
+    def __init__(self, endpoints: Endpoints, transport: Transport) -> None:
+        self._endpoints = endpoints
+        self._transport = transport
+
+    def make_all(self) -> Mapping[str, Provider]:
+        """Return every provider that is known or configured, by name."""
+        providers: dict[str, Provider] = {ECHO: EchoProvider()}
+        for name in self._endpoints.names:
+            dialect = self._endpoints.dialect(name)
+            providers[name] = self._make(name, dialect, self._endpoints.of_provider(name))
+        return providers
+
+    def make_for_row(self, name: str, row: int, params: AliasParams) -> Provider | None:
+        """Return a provider with a row's own key or address, or None where it has neither."""
+        endpoint = self._endpoints.of_row(name, row, params)
+        if endpoint is None:
+            return None
+        return self._make(name, self._endpoints.dialect(name), endpoint)
+
+    def _make(self, name: str, dialect: str, endpoint: Endpoint) -> Provider:
+        return RemoteProvider(
+            name=name, dialect=DIALECTS[dialect], endpoint=endpoint, transport=self._transport
+        )
