@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from ..errors import CallError, Reason, Violation, invalid_request
+from ..errors import invalid_request
 from ..json_codec import is_deeper
 from ..parameters import Json
 from ..prompts import (
@@ -23,7 +23,15 @@ from ..prompts import (
     ToolCall,
     ToolChoice,
 )
-from .fields import as_items, as_mapping, as_text, read_flag, read_text, unexpected
+from .fields import (
+    as_items,
+    as_mapping,
+    as_text,
+    read_flag,
+    read_text,
+    unexpected,
+    unsupported,
+)
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -74,15 +82,6 @@ def read_tool_choice(value: Json) -> ToolChoice | None:
             return ToolChoice(tool_name=name)
         case _:
             raise invalid_request("tool_choice", "expected auto, none, required or a function")
-
-
-def unsupported(path: str, expected: str) -> CallError:
-    """Return the error for what OpenAI's API has and this door does not carry."""
-    return CallError(
-        Reason.PARAMETER_UNSUPPORTED,
-        f"{path}: {expected}",
-        violations=(Violation(path, expected),),
-    )
 
 
 def _count_parts(item: Json) -> int:

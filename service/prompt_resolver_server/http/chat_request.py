@@ -13,8 +13,8 @@ from ..resolver import Query, Resolver
 from ..settings.unused import is_parameter
 from ..templates.fields import FieldError, read_parameters
 from ..values import Value
-from .chat_messages import read_messages, read_tool_choice, read_tools, unsupported
-from .fields import as_mapping, read_flag, read_text
+from .chat_messages import read_messages, read_tool_choice, read_tools
+from .fields import as_mapping, read_flag, read_text, unsupported
 
 _PARAMETERS = (
     *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),
