@@ -1,0 +1,326 @@
+"""Where the calls of `completion` are made: in a thread of their own, one for each process.
+
+The thread has an event loop, so that any number of threads and of other event loops share what is
+in it: a connection to the service at `PROMPT_RESOLVER_ADDRESS`, or, where that is not set, the
+service's own engine. The environment is read when the first call is made.
+
+A forked process begins anew. gRPC does not survive a fork while it is in use, so a process lets go
+of the connection before it forks, and what it forks while calls run can make none.
+"""
+
+import asyncio
+import atexit
+import os
+import threading
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from concurrent.futures import Future
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
+
+import grpc
+
+import prompt_resolver
+
+from .address import ADDRESS
+from .client import AsyncPromptResolverClient
+from .errors import ConfigurationError, PromptResolverError
+from .installed import is_service_installed
+from .requests import CompleteOptions
+from .v1 import prompt_resolver_pb2 as pb
+
+_Result = TypeVar("_Result")
+_Events: TypeAlias = AsyncGenerator[pb.CompleteStreamResponse, None]
+
+# What a call may take beyond its timeout, which is kept elsewhere: in the end it must not hang.
+_GRACE_S = 5.0
+# How long a fork may have to wait, at most: the service's engine takes a second to be built.
+_REST_S = 10.0
+_CLOSE_S = 5.0
+_OFF = ("0", "false", "no")
+
+TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
+LOG = "PROMPT_RESOLVER_LOG"
+
+
+class Client(Protocol):
+    """What `AsyncPromptResolverClient` is, and the engine of a service in this process, too."""
+
+    async def complete(
+        self, prompt_id: str = "", **options: Unpack[CompleteOptions]
+    ) -> pb.CompleteResponse:
+        """Return a model's whole answer to a prompt."""
+        ...
+
+    def complete_stream(self, prompt_id: str = "", **options: Unpack[CompleteOptions]) -> _Events:
+        """Yield a model's answer as it arrives."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Engine:
+    """The thread, and what is in it."""
+
+    def __init__(self) -> None:
+        self.is_forkable = True
+        """Whether nothing stood in the way of the last fork."""
+        self._pid = os.getpid()
+        # Known once there is a client; empty for the service's engine in this process.
+        self._address = ""
+        self._client: Client | None = None
+        self._connecting = asyncio.Lock()
+        self._running = 0
+        self._streams: weakref.WeakSet[_Events] = weakref.WeakSet()
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._closing = asyncio.Event()
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(started,), name="prompt-resolver", daemon=True
+        )
+        self._thread.start()
+        self._loop = started.result()
+
+    async def complete(self, prompt_id: str, options: CompleteOptions) -> pb.CompleteResponse:
+        """Return a whole answer. To be run by `wait` or `join`, as it belongs to the thread."""
+        async with self._calling() as client:
+            return await client.complete(prompt_id, **options)
+
+    def stream(self, prompt_id: str, options: CompleteOptions) -> "Stream":
+        """Return the stream of an answer, which begins with the first reading."""
+        events = self._stream(prompt_id, options)
+        self._streams.add(events)
+        return Stream(self, events, options["timeout_s"])
+
+    def wait(self, work: Coroutine[Any, Any, _Result], timeout_s: float) -> _Result:
+        """Run something in the thread, and wait for what comes of it."""
+        future = self._submit(work)
+        try:
+            return future.result(timeout_s + _GRACE_S)
+        except TimeoutError:
+            raise _overdue() from None
+        finally:
+            future.cancel()
+
+    async def join(self, work: Coroutine[Any, Any, _Result], timeout_s: float) -> _Result:
+        """Run something in the thread, and await what comes of it. Cancelling ends it there."""
+        future = self._submit(work)
+        try:
+            async with asyncio.timeout(timeout_s + _GRACE_S):
+                return await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise _overdue() from None
+
+    def end(self, events: _Events) -> None:
+        """Have a generator of the thread's closed, soon. From wherever: this waits for nothing."""
+        if os.getpid() == self._pid:
+            with suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(_close(events), self._loop)
+
+    def rest(self) -> None:
+        """Let go of what does not survive a fork, before there is one, and start no call."""
+        resting = self._submit(self._rest())
+        try:
+            self.is_forkable = resting.result(_REST_S)
+        except TimeoutError:
+            self.is_forkable = False
+        finally:
+            # What comes too late must not hold up the calls after the fork.
+            resting.cancel()
+
+    def wake(self) -> None:
+        """Go on after a fork."""
+        self._loop.call_soon_threadsafe(self._awake.set)
+
+    def close(self) -> None:
+        """End what runs, and the thread."""
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(_CLOSE_S)
+
+    def _submit(self, work: Coroutine[Any, Any, _Result]) -> "Future[_Result]":
+        if os.getpid() != self._pid:
+            work.close()
+            raise RuntimeError("expected to be used in the process that began it, not in a fork")
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _run(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+            runner.run(self._serve(started))
+
+    async def _serve(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        started.set_result(asyncio.get_running_loop())
+        await self._closing.wait()
+        for events in list(self._streams):
+            await _close(events)
+        await self._disconnect()
+
+    async def _stream(self, prompt_id: str, options: CompleteOptions) -> _Events:
+        async with (
+            self._calling() as client,
+            aclosing(client.complete_stream(prompt_id, **options)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    @asynccontextmanager
+    async def _calling(self) -> AsyncIterator[Client]:
+        await self._awake.wait()
+        self._running += 1
+        try:
+            yield await self._connect()
+        finally:
+            self._running -= 1
+
+    async def _connect(self) -> Client:
+        async with self._connecting:
+            if self._client is None:
+                address = self._address or os.environ.get(ADDRESS, "")
+                self._client = await _open_client(address)
+                self._address = address
+            return self._client
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _rest(self) -> bool:
+        self._awake.clear()
+        if not self._address or self._client is None:
+            return True
+        if self._running or os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in _OFF:
+            return False
+        await self._disconnect()
+        return True
+
+
+class Stream:
+    """The events of one answer, on their way from the thread to whoever reads them.
+
+    Nobody's reading it any more ends the call.
+    """
+
+    def __init__(self, engine: Engine, events: _Events, timeout_s: float) -> None:
+        self._engine = engine
+        self._events = events
+        self._timeout_s = timeout_s
+        self._end = weakref.finalize(self, engine.end, events)
+        self._end.atexit = False
+
+    def next(self) -> pb.CompleteStreamResponse | None:
+        """Wait for the next event; None at the end."""
+        return self._engine.wait(_next(self._events), self._timeout_s)
+
+    async def anext(self) -> pb.CompleteStreamResponse | None:
+        """Await the next event; None at the end."""
+        return await self._engine.join(_next(self._events), self._timeout_s)
+
+    def close(self) -> None:
+        """End the call, if it has not ended."""
+        self._end()
+
+
+def find_engine() -> Engine:
+    """Return the engine of this process. Raises `PromptResolverError` if it can have none."""
+    return _process.find()
+
+
+class _Process:
+    """The engine of this process, if it has one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._left_behind: list[Engine] = []
+        self._is_barred = False
+
+    def find(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                if self._is_barred and os.environ.get(ADDRESS):
+                    raise PromptResolverError(
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        "this process was forked while calls ran, which gRPC does not survive;"
+                        " fork before the first call or between calls",
+                    )
+                self._engine = Engine()
+            return self._engine
+
+    def before_fork(self) -> None:
+        if self._engine is not None:
+            self._engine.rest()
+
+    def after_fork(self) -> None:
+        if self._engine is not None:
+            self._engine.wake()
+
+    def begin_anew(self) -> None:
+        """Forget the engine of the process that this one was forked from.
+
+        Its thread is not here, and whatever it held is the other process'. It is kept, as nothing
+        of it must be closed.
+        """
+        self._lock = threading.Lock()
+        if self._engine is not None:
+            self._is_barred = self._is_barred or not self._engine.is_forkable
+            self._left_behind.append(self._engine)
+            self._engine = None
+
+    def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+
+
+_process = _Process()
+os.register_at_fork(
+    before=_process.before_fork,
+    after_in_parent=_process.after_fork,
+    after_in_child=_process.begin_anew,
+)
+atexit.register(_process.close)
+
+
+async def _open_client(address: str) -> Client:
+    if address:
+        return AsyncPromptResolverClient(address, token=os.environ.get(TOKEN))
+    if not is_service_installed():
+        raise ConfigurationError(
+            f"expected {ADDRESS} to tell where the service is, or the service to be"
+            " installed here: pip install 'prompt-resolver[server]'"
+        )
+    from prompt_resolver_server.inprocess import open_in_process  # noqa: PLC0415  # needs the extra
+
+    return await open_in_process(os.environ, is_verbose=_is_verbose)
+
+
+def _is_verbose() -> bool:
+    return prompt_resolver.set_verbose or os.environ.get(LOG, "").lower() == "debug"
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the loop that the service runs on, where that is installed."""
+    try:
+        import uvloop  # noqa: PLC0415  # see above
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _next(events: _Events) -> pb.CompleteStreamResponse | None:
+    return await anext(events, None)
+
+
+async def _close(events: _Events) -> None:
+    # One that runs has been cancelled, and closes itself.
+    with suppress(RuntimeError):
+        await events.aclose()
+
+
+def _overdue() -> PromptResolverError:
+    return PromptResolverError(
+        grpc.StatusCode.DEADLINE_EXCEEDED, "the call did not even end with its time"
+    )
