@@ -4,8 +4,11 @@ The thread has an event loop, so that any number of threads and of other event l
 in it: a connection to the service at `PROMPT_RESOLVER_ADDRESS`, or, where that is not set, the
 service's own engine. The environment is read when the first call is made.
 
-A forked process begins anew. gRPC does not survive a fork while it is in use, so a process lets go
-of the connection before it forks, and what it forks while calls run can make none.
+A forked process begins anew, with a connection of its own. gRPC survives a fork while it makes no
+call. What is forked while one runs is not let make calls, and may crash of what gRPC does about it,
+unless `GRPC_ENABLE_FORK_SUPPORT` says otherwise: 1, from the start, has gRPC survive these, too, if
+nothing else of the program calls by gRPC meanwhile; 0 has it do nothing about forks, so that none
+crashes, and none can make calls once its parent has.
 """
 
 import asyncio
@@ -14,7 +17,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 
@@ -23,10 +26,10 @@ import grpc
 import prompt_resolver
 
 from .address import ADDRESS
-from .client import AsyncPromptResolverClient
 from .errors import ConfigurationError, PromptResolverError
 from .installed import is_service_installed
 from .requests import CompleteOptions
+from .sidecar import SidecarClient
 from .v1 import prompt_resolver_pb2 as pb
 
 _Result = TypeVar("_Result")
@@ -36,8 +39,10 @@ _Events: TypeAlias = AsyncGenerator[pb.CompleteStreamResponse, None]
 _GRACE_S = 5.0
 # How long a fork may have to wait, at most: the service's engine takes a second to be built.
 _REST_S = 10.0
+_IDLE_S = 0.1
 _CLOSE_S = 5.0
-_OFF = ("0", "false", "no")
+_OFF = ("0", "f", "false", "n", "no")
+_ON = ("1", "t", "true", "y", "yes")
 
 TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
 LOG = "PROMPT_RESOLVER_LOG"
@@ -73,6 +78,8 @@ class Engine:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._streams: weakref.WeakSet[_Events] = weakref.WeakSet()
         self._awake = asyncio.Event()
         self._awake.set()
@@ -102,6 +109,10 @@ class Engine:
             return future.result(timeout_s + _GRACE_S)
         except TimeoutError:
             raise _overdue() from None
+        except CancelledError:
+            raise PromptResolverError(
+                grpc.StatusCode.CANCELLED, "the process ended before the call did"
+            ) from None
         finally:
             future.cancel()
 
@@ -116,9 +127,8 @@ class Engine:
 
     def end(self, events: _Events) -> None:
         """Have a generator of the thread's closed, soon. From wherever: this waits for nothing."""
-        if os.getpid() == self._pid:
-            with suppress(RuntimeError):
-                asyncio.run_coroutine_threadsafe(_close(events), self._loop)
+        with suppress(RuntimeError):
+            self._submit(_close(events))
 
     def rest(self) -> None:
         """Let go of what does not survive a fork, before there is one, and start no call."""
@@ -141,10 +151,13 @@ class Engine:
         self._thread.join(_CLOSE_S)
 
     def _submit(self, work: Coroutine[Any, Any, _Result]) -> "Future[_Result]":
-        if os.getpid() != self._pid:
+        try:
+            if os.getpid() != self._pid:
+                raise RuntimeError("expected to be used in the process that began it, not a fork")
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
             work.close()
-            raise RuntimeError("expected to be used in the process that began it, not in a fork")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise
 
     def _run(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
@@ -153,6 +166,10 @@ class Engine:
     async def _serve(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         started.set_result(asyncio.get_running_loop())
         await self._closing.wait()
+        calls = asyncio.all_tasks() - {asyncio.current_task()}
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
         for events in list(self._streams):
             await _close(events)
         await self._disconnect()
@@ -169,10 +186,13 @@ class Engine:
     async def _calling(self) -> AsyncIterator[Client]:
         await self._awake.wait()
         self._running += 1
+        self._idle.clear()
         try:
             yield await self._connect()
         finally:
             self._running -= 1
+            if not self._running:
+                self._idle.set()
 
     async def _connect(self) -> Client:
         async with self._connecting:
@@ -189,12 +209,16 @@ class Engine:
 
     async def _rest(self) -> bool:
         self._awake.clear()
-        if not self._address or self._client is None:
+        if not self._address:
             return True
-        if self._running or os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in _OFF:
-            return False
-        await self._disconnect()
-        return True
+        support = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower()
+        if support in _ON or support in _OFF:
+            return support in _ON
+        # Calls that were given up take a moment to end.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_IDLE_S):
+                await self._idle.wait()
+        return self._idle.is_set()
 
 
 class Stream:
@@ -243,8 +267,8 @@ class _Process:
                 if self._is_barred and os.environ.get(ADDRESS):
                     raise PromptResolverError(
                         grpc.StatusCode.FAILED_PRECONDITION,
-                        "this process was forked while calls ran, which gRPC does not survive;"
-                        " fork before the first call or between calls",
+                        "this process was forked while gRPC was in use, which it does not"
+                        " survive; fork before the first call or between calls",
                     )
                 self._engine = Engine()
             return self._engine
@@ -286,7 +310,7 @@ atexit.register(_process.close)
 
 async def _open_client(address: str) -> Client:
     if address:
-        return AsyncPromptResolverClient(address, token=os.environ.get(TOKEN))
+        return SidecarClient(address, os.environ.get(TOKEN))
     if not is_service_installed():
         raise ConfigurationError(
             f"expected {ADDRESS} to tell where the service is, or the service to be"
