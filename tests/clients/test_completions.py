@@ -108,10 +108,11 @@ async def test_stream(here: Scene) -> None:
     assert first == {
         "index": 0,
         "delta": {"role": "assistant", "content": ""},
+        "logprobs": None,
         "finish_reason": None,
     }
     assert "".join(choice.delta.content or "" for choice in between) == "Hello"
-    assert last == {"index": 0, "delta": {}, "finish_reason": "stop"}
+    assert (last.delta, last.finish_reason) == ({}, "stop")
     assert (chunks[-1].choices, chunks[-1].usage) == (
         [],
         {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7},

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,14 +36,16 @@ class Scene:
             env={**os.environ, **self.environ, **environ},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(30):
                 out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        except BaseException:
+            # What it forked, too.
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            raise
         return process.returncode or 0, out.decode(), err.decode()
 
     async def output(self, program: str, **environ: str) -> str:

@@ -49,6 +49,7 @@ def write_answer(answer: pb.CompleteResponse) -> ChatCompletion:
             Choice(
                 index=0,
                 message=_message(answer.message),
+                logprobs=None,
                 finish_reason=_finish_reason(answer.finish_reason, answer.raw_finish_reason),
             )
         ],
@@ -114,7 +115,7 @@ class ChunkWriter:
         return [last, ChatCompletionChunk(self._head, choices=[], usage=usage)]
 
     def _chunk(self, delta: Delta, finish_reason: str | None = None) -> ChatCompletionChunk:
-        choice = ChunkChoice(index=0, delta=delta, finish_reason=finish_reason)
+        choice = ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=finish_reason)
         return ChatCompletionChunk(self._head, choices=[choice])
 
 

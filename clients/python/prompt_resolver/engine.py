@@ -5,9 +5,8 @@ in it: a connection to the service at `PROMPT_RESOLVER_ADDRESS`, or, where that 
 service's own engine. The environment is read when the first call is made.
 
 A forked process begins anew, with a connection of its own. gRPC survives a fork while it makes no
-call. What is forked while one runs is not let make calls, and may crash of what gRPC does about it,
-unless `GRPC_ENABLE_FORK_SUPPORT` says otherwise: 1, from the start, has gRPC survive these, too, if
-nothing else of the program calls by gRPC meanwhile; 0 has it do nothing about forks, so that none
+call. What is forked while one runs is not let make calls. It may crash of what gRPC does about
+forks, unless `GRPC_ENABLE_FORK_SUPPORT` is 0: then gRPC does nothing about them, so that none
 crashes, and none can make calls once its parent has.
 """
 
@@ -42,7 +41,6 @@ _REST_S = 10.0
 _IDLE_S = 0.1
 _CLOSE_S = 5.0
 _OFF = ("0", "f", "false", "n", "no")
-_ON = ("1", "t", "true", "y", "yes")
 
 TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
 LOG = "PROMPT_RESOLVER_LOG"
@@ -211,9 +209,8 @@ class Engine:
         self._awake.clear()
         if not self._address:
             return True
-        support = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower()
-        if support in _ON or support in _OFF:
-            return support in _ON
+        if os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in _OFF:
+            return False
         # Calls that were given up take a moment to end.
         with suppress(TimeoutError):
             async with asyncio.timeout(_IDLE_S):

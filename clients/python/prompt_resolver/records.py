@@ -85,6 +85,7 @@ class Choice(Record):
 
     index: int
     message: Message
+    logprobs: None
     finish_reason: str
 
 
@@ -108,6 +109,7 @@ class ChunkChoice(Record):
 
     index: int
     delta: Delta
+    logprobs: None
     finish_reason: str | None
 
 
