@@ -1,7 +1,8 @@
 """The engine in the process of its callers, with what goes through the gRPC door, but no door.
 
 It means what the door means, since the door's own parts read the requests, and write the answers
-and the errors. What bounds a server does not hold here: tokens, and how many calls run at once.
+and the errors. What bounds a server does not hold here: tokens, how many calls run at once, and how
+large they are.
 """
 
 import asyncio
@@ -70,6 +71,8 @@ class InProcessClient:
 
     Made and used inside of one event loop.
     """
+
+    uses_grpc = False
 
     def __init__(
         self,

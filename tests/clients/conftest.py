@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver import engine
+from prompt_resolver import process
 from tests.support.completion import Scene, stock, store_environ
 from tests.support.humanloop import running_humanloop
 from tests.support.service import running_service
@@ -35,6 +35,6 @@ def here(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """The same scene, for calls of this process."""
     for name, value in scene.environ.items():
         monkeypatch.setenv(name, value)
-    engine._process.close()
+    process._process.close()
     yield scene
-    engine._process.close()
+    process._process.close()

@@ -192,6 +192,7 @@ def test_parameters() -> None:
     assert parameters.response_format.json_schema is not None
     assert parameters.response_format.json_schema.schema == SCHEMA
     assert parameters.extra == {"user": "u", "logit_bias": {"1": 5}, "min_p": 0.1}
+    assert read(max_tokens=5.0).parameters.max_tokens == 5
     assert read(max_tokens=5, max_completion_tokens=7).parameters.max_tokens == 7
     assert read(stop="x").parameters.stop == ("x",)
     for kind in ("text", "json_object"):
@@ -252,6 +253,13 @@ def test_whose_key_it_is(model: str | None, options: Mapping[str, object], name:
     assert request.options["credentials"] == {f"x-provider-key-{name}": "k"}
 
 
+def test_versions() -> None:
+    """A version may be a number, and an environment has two names."""
+    assert read("a", prompt_id="p", prompt_version=2).prompt.version == "2"
+    for options in ({"prompt_label": "x"}, {"prompt_environment": "x", "prompt_label": "x"}):
+        assert read("a", prompt_id="p", **options).prompt.environment == "x"
+
+
 def test_labels() -> None:
     """Labels are text, and what is none is told as JSON."""
     labels = {"team": "a", "ids": [1, {"x": None}]}
@@ -306,6 +314,19 @@ WRONG: list[tuple[Mapping[str, object], str]] = [
         "file.file_data: expected a data URL in base64",
     ),
     (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_audio", "input_audio": {"data": "-", "format": "wav"}}
+                    ],
+                }
+            ]
+        },
+        "input_audio.data: expected base64",
+    ),
+    (
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}]}]},
         "messages[0].tool_calls[0]: expected a call of a function",
     ),
@@ -331,6 +352,7 @@ WRONG: list[tuple[Mapping[str, object], str]] = [
     ({"prompt_variables": {"a": 2**53 + 1}}, "prompt_variables.a: expected a number up to 2**53"),
     ({"prompt_variables": {"a": DEEP}}, "expected at most 30 levels of nesting"),
     ({"prompt_variables": {"a": "\ud800" + SECRET}}, "expected text that is Unicode"),
+    ({"prompt_version": ""}, "prompt_version: expected text, got an empty one"),
     ({"prompt_version": True}, "prompt_version: expected text, got bool"),
     ({"prompt_version": 2.0}, "prompt_version: expected text, got float"),
     ({"prompt_version": "1", "prompt_label": "x"}, "prompt_version: expected a version or an"),

@@ -270,6 +270,21 @@ async def surroundings(
         yield Scene("in-process", store, upstream, store_environ(store, upstream.url)), stack
 
 
+async def test_forks_while_the_engine_is_built(
+    surroundings: tuple[Scene, AsyncExitStack],
+) -> None:
+    """A fork waits for what its process is importing, which it could never import otherwise."""
+    program = """
+threads = [threading.Thread(target=call) for _ in range(3)]
+for thread in threads:
+    thread.start()
+print(in_fork(call))
+for thread in threads:
+    thread.join()
+"""
+    assert await surroundings[0].output(CALL + program) == "Hello"
+
+
 async def test_configuration(surroundings: tuple[Scene, AsyncExitStack], tmp_path: Path) -> None:
     """The configuration is the service's, its aliases among it; a fault in it is told by place."""
     scene, _ = surroundings
@@ -280,6 +295,10 @@ async def test_configuration(surroundings: tuple[Scene, AsyncExitStack], tmp_pat
         "stores: {humanloop: {type: humanloop, api_key: os.environ/HUMANLOOP_API_KEY}}\n"
     )
     bad.write_text("stores:\n  x: {type: nonsense}\n")
+    odd = tmp_path / "odd.yaml"
+    odd.write_text(
+        f"prompts: [{{prompt_id: x}}]\nproviders: {{openai: {{api_key: 'file:{tmp_path}/key'}}}}\n"
+    )
     ask = CALL + "print(completion('support', prompt_variables={'user_message': ''}).model)"
     fail = f"""{CALL}
 try:
@@ -291,6 +310,9 @@ print(call())
 """
 
     assert await scene.output(ask, PROMPT_RESOLVER_CONFIG=str(good)) == "served-model"
+    _, _, warned = await scene.run(CALL + "call()", PROMPT_RESOLVER_CONFIG=str(odd))
+    assert "a setting has no effect in this version: prompts" in warned
+    assert "a key's file is not there yet: providers.openai.api_key" in warned
     told, then = (await scene.output(fail, PROMPT_RESOLVER_CONFIG=str(bad))).split("\n")
     assert f"{bad}:2: stores.x.type: expected one of" in told
     assert then == "Hello"

@@ -1,34 +1,21 @@
-"""Where the calls of `completion` are made: in a thread of their own, one for each process.
+"""The thread in which the calls of `completion` are made, one for each process.
 
-The thread has an event loop, so that any number of threads and of other event loops share what is
-in it: a connection to the service at `PROMPT_RESOLVER_ADDRESS`, or, where that is not set, the
-service's own engine. The environment is read when the first call is made.
-
-A forked process begins anew, with a connection of its own. gRPC survives a fork while it makes no
-call. What is forked while one runs is not let make calls. It may crash of what gRPC does about
-forks, unless `GRPC_ENABLE_FORK_SUPPORT` is 0: then gRPC does nothing about them, so that none
-crashes, and none can make calls once its parent has.
+It has an event loop, so that any number of threads and of other event loops share what is in it.
 """
 
 import asyncio
-import atexit
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 
 import grpc
 
-import prompt_resolver
-
-from .address import ADDRESS
-from .errors import ConfigurationError, PromptResolverError
-from .installed import is_service_installed
+from .errors import PromptResolverError
 from .requests import CompleteOptions
-from .sidecar import SidecarClient
 from .v1 import prompt_resolver_pb2 as pb
 
 _Result = TypeVar("_Result")
@@ -42,12 +29,12 @@ _IDLE_S = 0.1
 _CLOSE_S = 5.0
 _OFF = ("0", "f", "false", "n", "no")
 
-TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
-LOG = "PROMPT_RESOLVER_LOG"
-
 
 class Client(Protocol):
-    """What `AsyncPromptResolverClient` is, and the engine of a service in this process, too."""
+    """What makes the calls: over a connection to a service, or in this process."""
+
+    uses_grpc: bool
+    """Whether it makes them by gRPC, which does not like forks."""
 
     async def complete(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
@@ -65,14 +52,13 @@ class Client(Protocol):
 
 
 class Engine:
-    """The thread, and what is in it."""
+    """The thread, and the client in it, which is opened by the first call."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_client: Callable[[], Awaitable[Client]]) -> None:
         self.is_forkable = True
         """Whether nothing stood in the way of the last fork."""
         self._pid = os.getpid()
-        # Known once there is a client; empty for the service's engine in this process.
-        self._address = ""
+        self._open_client = open_client
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._running = 0
@@ -129,7 +115,7 @@ class Engine:
             self._submit(_close(events))
 
     def rest(self) -> None:
-        """Let go of what does not survive a fork, before there is one, and start no call."""
+        """Start no call while the process forks, and tell what stands in the way of forking."""
         resting = self._submit(self._rest())
         try:
             self.is_forkable = resting.result(_REST_S)
@@ -145,7 +131,9 @@ class Engine:
 
     def close(self) -> None:
         """End what runs, and the thread."""
-        self._loop.call_soon_threadsafe(self._closing.set)
+        with suppress(RuntimeError):
+            # It has ended.
+            self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join(_CLOSE_S)
 
     def _submit(self, work: Coroutine[Any, Any, _Result]) -> "Future[_Result]":
@@ -195,9 +183,7 @@ class Engine:
     async def _connect(self) -> Client:
         async with self._connecting:
             if self._client is None:
-                address = self._address or os.environ.get(ADDRESS, "")
-                self._client = await _open_client(address)
-                self._address = address
+                self._client = await self._open_client()
             return self._client
 
     async def _disconnect(self) -> None:
@@ -207,7 +193,7 @@ class Engine:
 
     async def _rest(self) -> bool:
         self._awake.clear()
-        if not self._address:
+        if self._client is None or not self._client.uses_grpc:
             return True
         if os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in _OFF:
             return False
@@ -244,88 +230,10 @@ class Stream:
         self._end()
 
 
-def find_engine() -> Engine:
-    """Return the engine of this process. Raises `PromptResolverError` if it can have none."""
-    return _process.find()
-
-
-class _Process:
-    """The engine of this process, if it has one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._engine: Engine | None = None
-        self._left_behind: list[Engine] = []
-        self._is_barred = False
-
-    def find(self) -> Engine:
-        with self._lock:
-            if self._engine is None:
-                if self._is_barred and os.environ.get(ADDRESS):
-                    raise PromptResolverError(
-                        grpc.StatusCode.FAILED_PRECONDITION,
-                        "this process was forked while gRPC was in use, which it does not"
-                        " survive; fork before the first call or between calls",
-                    )
-                self._engine = Engine()
-            return self._engine
-
-    def before_fork(self) -> None:
-        if self._engine is not None:
-            self._engine.rest()
-
-    def after_fork(self) -> None:
-        if self._engine is not None:
-            self._engine.wake()
-
-    def begin_anew(self) -> None:
-        """Forget the engine of the process that this one was forked from.
-
-        Its thread is not here, and whatever it held is the other process'. It is kept, as nothing
-        of it must be closed.
-        """
-        self._lock = threading.Lock()
-        if self._engine is not None:
-            self._is_barred = self._is_barred or not self._engine.is_forkable
-            self._left_behind.append(self._engine)
-            self._engine = None
-
-    def close(self) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.close()
-
-
-_process = _Process()
-os.register_at_fork(
-    before=_process.before_fork,
-    after_in_parent=_process.after_fork,
-    after_in_child=_process.begin_anew,
-)
-atexit.register(_process.close)
-
-
-async def _open_client(address: str) -> Client:
-    if address:
-        return SidecarClient(address, os.environ.get(TOKEN))
-    if not is_service_installed():
-        raise ConfigurationError(
-            f"expected {ADDRESS} to tell where the service is, or the service to be"
-            " installed here: pip install 'prompt-resolver[server]'"
-        )
-    from prompt_resolver_server.inprocess import open_in_process  # noqa: PLC0415  # needs the extra
-
-    return await open_in_process(os.environ, is_verbose=_is_verbose)
-
-
-def _is_verbose() -> bool:
-    return prompt_resolver.set_verbose or os.environ.get(LOG, "").lower() == "debug"
-
-
 def _new_event_loop() -> asyncio.AbstractEventLoop:
     """Return the loop that the service runs on, where that is installed."""
     try:
-        import uvloop  # noqa: PLC0415  # see above
+        import uvloop  # noqa: PLC0415  # where it is installed
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()

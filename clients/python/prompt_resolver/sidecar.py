@@ -31,6 +31,8 @@ class SidecarClient(Connection):
     All methods raise `PromptResolverError`.
     """
 
+    uses_grpc = True
+
     def __init__(self, address: str, token: str | None) -> None:
         super().__init__(address, token, None)
         # A connection that it had in common with others would be in use in forks, too.
