@@ -19,7 +19,7 @@ from prompt_resolver.errors import from_status
 from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from .engine import build_resolver
+from .assembly.engine import build_resolver
 from .entry.access import Access
 from .entry.caller import Caller, Deadlines
 from .entry.faults import as_error

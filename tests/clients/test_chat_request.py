@@ -16,9 +16,11 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.http.chat_messages import read_messages as read_at_the_door
 from prompt_resolver_server.http.chat_messages import read_tool_choice, read_tools
+from prompt_resolver_server.http.chat_request import _LITELLMS
 from prompt_resolver_server.parameters import Json
 from prompt_resolver_server.resolver import Query
 from prompt_resolver_server.rpc.decode import read_query
+from prompt_resolver_server.settings.unused import _NOT_PARAMETERS
 
 USER = {"role": "user", "content": "Hi"}
 SCHEMA: dict[str, Json] = {
@@ -90,7 +92,7 @@ content = st.one_of(texts, st.lists(parts, min_size=1, max_size=4))
 assistants = st.fixed_dictionaries(
     {"role": st.just("assistant"), "content": content},
     optional={
-        "refusal": st.one_of(st.none(), texts),
+        "refusal": st.one_of(st.none(), st.just(""), texts),
         "tool_calls": st.lists(calls, max_size=3),
         "reasoning_content": texts,
         "thinking_blocks": st.lists(thoughts, max_size=3),
@@ -260,6 +262,15 @@ def test_versions() -> None:
         assert read("a", prompt_id="p", **options).prompt.environment == "x"
 
 
+def test_what_only_litellm_knows() -> None:
+    """What the HTTP door refuses as a setting of LiteLLM's is refused here, and reaches nobody."""
+    names = {*_LITELLMS, *_NOT_PARAMETERS, "input_cost_per_token"}
+    for name in names:
+        if not name.startswith("ignore_prompt_manager"):
+            with pytest.raises(ValueError, match=f"{name}: a setting of LiteLLM's"):
+                read_request(None, None, {name: 1})
+
+
 def test_labels() -> None:
     """Labels are text, and what is none is told as JSON."""
     labels = {"team": "a", "ids": [1, {"x": None}]}
@@ -333,6 +344,10 @@ WRONG: list[tuple[Mapping[str, object], str]] = [
     (
         {"messages": [{"role": "assistant", "thinking_blocks": [{"type": "x"}]}]},
         "messages[0].thinking_blocks[0]: expected a thinking",
+    ),
+    (
+        {"messages": [{"role": "assistant", "function_call": {}}]},
+        "messages[0].function_call: not carried",
     ),
     ({"tools": [{"type": "web_search"}]}, "tools[0].type: expected function"),
     ({"tools": [{"type": "function"}]}, "tools[0].function: expected a mapping, got NoneType"),

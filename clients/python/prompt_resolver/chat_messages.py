@@ -23,6 +23,8 @@ _MODES: Mapping[str, pb.ToolChoice.Mode.ValueType] = {
     "none": pb.ToolChoice.MODE_NONE,
     "required": pb.ToolChoice.MODE_REQUIRED,
 }
+# What an assistant's message may have beside what is read here; None asks for nothing.
+_NOT_CARRIED = ("audio", "function_call")
 _SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
@@ -64,8 +66,11 @@ def _message(item: Mapping[str, object], path: str) -> pb.Message:
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
         raise ValueError(f"{path}role: expected one of {', '.join(_ROLES)}")
+    for other in _NOT_CARRIED:
+        if item.get(other) is not None:
+            raise ValueError(f"{path}{other}: not carried by a message")
     content = [*_reasoning(item, path), *_content(item.get("content"), f"{path}content")]
-    if (refusal := read_text(item, "refusal", path)) is not None:
+    if refusal := _read_said(item, "refusal", path):
         content.append(pb.ContentPart(refusal=refusal))
     return pb.Message(
         role=role,
@@ -84,15 +89,19 @@ def _reasoning(item: Mapping[str, object], path: str) -> list[pb.ContentPart]:
             for i, block in enumerate(as_items(blocks, path))
         ]
         return [pb.ContentPart(reasoning=thought) for thought in thoughts]
-    thought = read_text(item, "reasoning_content", path)
-    return [] if thought is None else [pb.ContentPart(reasoning=pb.Reasoning(text=thought))]
+    thought = _read_said(item, "reasoning_content", path)
+    return [pb.ContentPart(reasoning=pb.Reasoning(text=thought))] if thought else []
+
+
+def _read_said(item: Mapping[str, object], name: str, path: str) -> str | None:
+    """Return what a model said beside its text, which in some answers is an empty one."""
+    return None if item.get(name) == "" else read_text(item, name, path)
 
 
 def _thought(block: Mapping[str, object], path: str) -> pb.Reasoning:
     match block:
         case {"type": "thinking", "thinking": str(text)}:
-            # Answers have an empty one where others have a true one.
-            signature = read_text(block, "signature", f"{path}.") if block.get("signature") else ""
+            signature = _read_said(block, "signature", f"{path}.")
             return pb.Reasoning(text=text, signature=signature.encode() if signature else None)
         case {"type": "redacted_thinking", "data": str(data)}:
             return pb.Reasoning(redacted=data.encode())

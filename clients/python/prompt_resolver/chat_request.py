@@ -29,6 +29,16 @@ _NOT_CARRIED: Mapping[str, Sequence[object]] = {
     "modalities": (["text"],),
     "audio": (),
 }
+# What only LiteLLM knows, and would reach a provider that does not.
+_LITELLMS = frozenset(
+    {
+        *("additional_drop_params", "allowed_openai_params", "budget_duration", "cache", "caching"),
+        *("cache_control_injection_points", "cooldown_time", "drop_params", "guardrails"),
+        *("max_budget", "max_parallel_requests", "merge_reasoning_content_in_choices"),
+        *("mock_response", "num_retries", "region_name", "rpm", "tags", "tpm"),
+        *("use_in_pass_through", "use_litellm_proxy"),
+    }
+)
 # A caller's own model and parameters win in any case.
 _WITHOUT_EFFECT = ("ignore_prompt_manager_model", "ignore_prompt_manager_optional_params")
 
@@ -120,6 +130,8 @@ def _read(model: object, messages: object, options: Mapping[str, object]) -> Cha
     for key, harmless in _NOT_CARRIED.items():
         if (value := further.pop(key, None)) is not None and value not in harmless:
             raise ValueError(f"{key}: not carried by an answer")
+    if lost := sorted(key for key in further if key in _LITELLMS or "cost" in key.split("_")):
+        raise ValueError(f"{lost[0]}: a setting of LiteLLM's that does nothing here")
     asked: CompleteOptions = {
         "messages": read_messages(messages),
         "message_policy": _message_policy(options),
