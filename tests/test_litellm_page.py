@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from tests.support.completion import Scene, store_environ
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
-from tests.support.service import ServiceProcess, service_process
+from tests.support.service import ServiceProcess, running_service, service_process
+from tests.support.upstream import Upstream, answer_openai
 
 pytestmark = pytest.mark.llm
 
@@ -139,6 +141,49 @@ async def test_openai_sdk(tmp_path: Path, model_url: str) -> None:
 
     assert whole
     assert streamed == whole
+
+
+PYTHON = f"""
+import prompt_resolver
+
+prompt_resolver.set_verbose = True
+
+resp = prompt_resolver.completion(
+    model="humanloop/gpt-3.5-turbo",
+    prompt_id="{PROMPT_ID}",
+    prompt_variables={{"key": "this is used"}},
+    messages=[{{"role": "user", "content": "<IGNORED>"}}],
+)
+stream = prompt_resolver.completion(
+    model="humanloop/gpt-3.5-turbo",
+    prompt_id="{PROMPT_ID}",
+    prompt_variables={{"key": "this is used"}},
+    stream=True,
+)
+texts = [chunk.choices[0].delta.content or "" for chunk in stream]
+assert resp.usage.completion_tokens <= 8, resp
+print(repr(resp.choices[0].message.content), repr("".join(texts)), sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("way", ["sidecar", "in-process"])
+async def test_python(tmp_path: Path, model_url: str, way: str) -> None:
+    """The page's lines for Python are answered, whole and streamed, with and without a service."""
+    async with running_humanloop() as store:
+        stock(store)
+        environ = store_environ(store, model_url)
+        async with running_service(tmp_path, "", environ) as service:
+            if way == "sidecar":
+                environ = {"PROMPT_RESOLVER_ADDRESS": service.address}
+            scene = Scene(way, store, Upstream(model_url, answer_openai), environ)
+            code, out, err = await scene.run(PYTHON)
+
+    assert code == 0, err
+    whole, streamed = out.splitlines()
+    assert len(whole) > 2
+    assert streamed == whole
+    assert ('{"role":"user","content":"Say: this is used"}' in err) == (way == "in-process")
+    assert PROVIDER_KEY not in err
 
 
 def test_the_address_is_the_pages() -> None:

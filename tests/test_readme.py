@@ -26,7 +26,10 @@ from prompt_resolver_server.settings.model import (
     ServerSettings,
 )
 from prompt_resolver_server.templates.promptfile import parse_prompt_file
+from tests.support.completion import Scene, stock, store_environ
+from tests.support.humanloop import running_humanloop
 from tests.support.service import ServiceProcess, run_cli, running_service, service_process
+from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -59,7 +62,7 @@ def test_commands_for_a_second_shell(service: ServiceProcess) -> None:
 
 def test_python(service: ServiceProcess) -> None:
     """The Python program prints the prompt, the answer and the error."""
-    (program,) = blocks("python")
+    program, _ = blocks("python")
 
     done = subprocess.run(
         [sys.executable, "-c", program.replace("127.0.0.1:50051", service.address)],
@@ -72,6 +75,18 @@ def test_python(service: ServiceProcess) -> None:
     assert done.returncode == 0, done.stderr
     assert "Invoice 12, EUR 30" in done.stdout
     assert "VARIABLES_INVALID {'missing': 'text'}" in done.stdout
+
+
+async def test_python_from_litellm(upstream: Upstream) -> None:
+    """The lines for those who come from LiteLLM work as they stand."""
+    _, program = blocks("python")
+    async with running_humanloop() as store:
+        stock(store)
+        scene = Scene("in-process", store, upstream, store_environ(store, upstream.url))
+        code, out, err = await scene.run(program)
+
+    assert (code, out) == (0, "Hello prv_1 7\n")
+    assert "Say: this is used" in err
 
 
 def test_configuration(tmp_path: Path) -> None:

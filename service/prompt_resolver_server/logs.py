@@ -60,6 +60,11 @@ def write_requests() -> None:
     logger.propagate = False
 
 
+def hide_requests() -> None:
+    """Keep the log of requests silent, whatever the other logs are told to tell."""
+    logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
+
+
 def where(exception: BaseException) -> list[str]:
     """Return the places in the code that an exception came through, the innermost last."""
     frames = traceback.extract_tb(exception.__traceback__)

@@ -209,7 +209,7 @@ def test_error_without_details() -> None:
 
 def test_exports() -> None:
     """What the package exports is sorted, and is there; nothing else is."""
-    assert list(__all__) == sorted(__all__, key=lambda name: (name.startswith("_"), name))
+    assert list(__all__) == sorted(__all__)
     for name in __all__:
         assert hasattr(prompt_resolver, name)
     assert not hasattr(prompt_resolver, "nonsense")
@@ -240,6 +240,12 @@ from prompt_resolver.cli import main
 call = ["resolve", "extract/invoice", "--var", "text=x", "--address", sys.argv[1]]
 sys.exit(main(call))
 """
+COMPLETION = """
+import os
+from prompt_resolver import completion
+os.environ["PROMPT_RESOLVER_ADDRESS"] = sys.argv[1]
+print(completion(prompt_id="extract/invoice", prompt_variables={"text": "x"}).prompt.id)
+"""
 HEALTH = """
 from prompt_resolver.cli import main
 print("extract/invoice")
@@ -247,7 +253,11 @@ sys.exit(main(["health", "--address", sys.argv[1]]))
 """
 
 
-@pytest.mark.parametrize("program", [CLIENT, COMMAND, HEALTH], ids=["client", "command", "health"])
+@pytest.mark.parametrize(
+    "program",
+    [CLIENT, COMMAND, COMPLETION, HEALTH],
+    ids=["client", "command", "completion", "health"],
+)
 def test_base_install_is_enough(service: ServiceProcess, program: str) -> None:
     """The client and its commands need gRPC and protobuf, and nothing else that is installed."""
     done = subprocess.run(

@@ -12,17 +12,33 @@ from typing import TYPE_CHECKING
 
 from ._version import __version__
 
+set_verbose = False
+"""Whether calls that `completion` makes in this process show what they send to providers.
+
+They do it on standard error, with prompts and variables and without keys, as they do while
+`PROMPT_RESOLVER_LOG` is `debug`.
+"""
+
 if TYPE_CHECKING:
+    from .chat_request import ChatOptions
     from .client import AsyncPromptResolverClient, PromptResolverClient
-    from .errors import PromptResolverError
+    from .completions import acompletion, completion
+    from .errors import ConfigurationError, PromptResolverError
+    from .records import ChatCompletion, ChatCompletionChunk
     from .requests import CompleteOptions, ResolveOptions
 else:
     _MODULES = {
         "AsyncPromptResolverClient": "client",
+        "ChatCompletion": "records",
+        "ChatCompletionChunk": "records",
+        "ChatOptions": "chat_request",
         "CompleteOptions": "requests",
+        "ConfigurationError": "errors",
         "PromptResolverClient": "client",
         "PromptResolverError": "errors",
         "ResolveOptions": "requests",
+        "acompletion": "completions",
+        "completion": "completions",
     }
 
     def __getattr__(name: str) -> object:
@@ -34,9 +50,16 @@ else:
 
 __all__ = [
     "AsyncPromptResolverClient",
+    "ChatCompletion",
+    "ChatCompletionChunk",
+    "ChatOptions",
     "CompleteOptions",
+    "ConfigurationError",
     "PromptResolverClient",
     "PromptResolverError",
     "ResolveOptions",
     "__version__",
+    "acompletion",
+    "completion",
+    "set_verbose",
 ]

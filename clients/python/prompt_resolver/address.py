@@ -3,12 +3,15 @@
 import ipaddress
 import os
 
+ADDRESS = "PROMPT_RESOLVER_ADDRESS"
+"""The variable that tells where the service is."""
+
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 
 def find_address(given: str | None) -> str:
     """Return the address that was given, else `PROMPT_RESOLVER_ADDRESS`, else the default."""
-    return given or os.environ.get("PROMPT_RESOLVER_ADDRESS") or DEFAULT_ADDRESS
+    return given or os.environ.get(ADDRESS) or DEFAULT_ADDRESS
 
 
 def is_beside(address: str) -> bool:

@@ -9,9 +9,9 @@ may not be installed.
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 
 from .arguments import USAGE_ERROR
+from .installed import is_service_installed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +50,7 @@ def _config(arguments: Sequence[str]) -> int:
 
 def _is_installed(command: str) -> bool:
     """Tell whether the service is installed; where it is not, say how it would be."""
-    if all(find_spec(name) for name in ("aiohttp", "pydantic", "prometheus_client", "yaml")):
+    if is_service_installed():
         return True
     print(
         f"prompt-resolver {command}: expected the service to be installed;"

@@ -47,8 +47,8 @@ _OPTIONS = (
 _Metadata = tuple[tuple[str, str], ...]
 
 
-class _Connection:
-    """What both clients know: where the server is, and how to say who calls."""
+class Connection:
+    """What all clients know: where the server is, and how to say who calls."""
 
     def __init__(
         self, address: str | None, token: str | None, tls: grpc.ChannelCredentials | None
@@ -66,7 +66,7 @@ class _Connection:
         return (*own, *((name.lower(), key) for name, key in credentials.items()))
 
 
-class PromptResolverClient(_Connection):
+class PromptResolverClient(Connection):
     """A client that waits. Safe to share between threads; close it, or use it with `with`.
 
     `address` is `HOST:PORT` or `unix:/path`, by default `PROMPT_RESOLVER_ADDRESS`, else
@@ -149,7 +149,7 @@ class PromptResolverClient(_Connection):
         self.close()
 
 
-class AsyncPromptResolverClient(_Connection):
+class AsyncPromptResolverClient(Connection):
     """A client for asyncio; see `PromptResolverClient`. Made and used inside of one event loop."""
 
     def __init__(

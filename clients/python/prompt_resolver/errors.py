@@ -1,6 +1,6 @@
 """What a failed call raises."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -59,15 +59,29 @@ class PromptResolverError(Exception):
                     )
 
 
+class ConfigurationError(PromptResolverError):
+    """No call can be made here: what says where and how is missing or wrong, and has to change."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
 def from_rpc_error(error: grpc.RpcError) -> PromptResolverError:
     """Return what a gRPC error says, as our error."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return PromptResolverError(grpc.StatusCode.UNKNOWN, "the call failed")
+    return from_status(error.code(), error.details() or "", error.trailing_metadata() or ())
+
+
+def from_status(
+    code: grpc.StatusCode, message: str, trailers: Iterable[tuple[str, str | bytes]]
+) -> PromptResolverError:
+    """Return a status and what came with it, as our error."""
     status = None
-    for key, value in error.trailing_metadata() or ():
+    for key, value in trailers:
         if key == _DETAILS_KEY and isinstance(value, bytes):
             try:
                 status = Status.FromString(value)
             except DecodeError:
                 continue
-    return PromptResolverError(error.code(), error.details() or "", status)
+    return PromptResolverError(code, message, status)

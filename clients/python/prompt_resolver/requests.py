@@ -15,7 +15,7 @@ _Request = TypeVar("_Request", pb.CompleteRequest, pb.CompleteStreamRequest)
 class ResolveOptions(TypedDict, total=False):
     """What may be said beside the prompt's id: the contract's fields of the same names."""
 
-    variables: Mapping[str, Variable]
+    variables: Mapping[str, Variable] | struct_pb2.Struct
     """The values of the template's variables: text, numbers, booleans, lists and mappings."""
     version: str
     """Exactly this version; not together with `environment`."""
@@ -110,9 +110,11 @@ def _ref(prompt_id: str, options: ResolveOptions) -> pb.PromptRef:
     return ref
 
 
-def _struct(values: Mapping[str, Variable] | None) -> struct_pb2.Struct | None:
-    if values is None:
-        return None
+def _struct(
+    values: Mapping[str, Variable] | struct_pb2.Struct | None,
+) -> struct_pb2.Struct | None:
+    if values is None or isinstance(values, struct_pb2.Struct):
+        return values
     struct = struct_pb2.Struct()
     struct.update(dict(values))
     return struct

@@ -5,8 +5,10 @@ server is held back.
 """
 
 import asyncio
+import socket
 from asyncio import Future
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import cast
@@ -23,10 +25,13 @@ _LARGE_BYTES = 64 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A connection, which carries one exchange at a time."""
+    """A connection over a socket, which carries one exchange at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, alarms: Alarms) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, alarms: Alarms, sock: socket.socket
+    ) -> None:
         self._loop = loop
+        self._socket = sock
         self._alarms = alarms
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
@@ -137,8 +142,10 @@ class Connection(asyncio.Protocol):
             self._calling = None
 
     def abort(self) -> None:
-        """End the connection now."""
+        """End the connection now, also where a forked process holds its socket, too."""
         if self._transport is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._transport.abort()
 
     @override

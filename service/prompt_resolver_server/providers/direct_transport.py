@@ -129,7 +129,7 @@ class DirectTransport:
                 # An address that does not answer must not keep the next one from being tried.
                 sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self._alarms),
+                    lambda: Connection(self._loop, self._alarms, sock),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
                     # Names in certificates have no dot at their end.

@@ -29,7 +29,8 @@ class TracedTransport:
 
     def post(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
         """Tell of a request and send it; see `Transport.post`."""
-        _log.debug("POST Request Sent from prompt-resolver:\n%s", _as_curl(request))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("POST Request Sent from prompt-resolver:\n%s", _as_curl(request))
         return self._inner.post(request)
 
     async def aclose(self) -> None:

@@ -143,7 +143,7 @@ class Calls:
             try:
                 caller = call.admit(self._access, self._deadlines, self._loop.time())
                 # A caller that does not read holds its stream no longer than its deadline.
-                async with _ending_at(caller.deadline):
+                async with ending_at(caller.deadline):
                     await handle(_parse(request_type, data), caller, send)
             except BaseException as exception:
                 await call.fail(exception, draining=self._running.draining)
@@ -190,7 +190,8 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
 
 
 @asynccontextmanager
-async def _ending_at(deadline: float) -> AsyncIterator[None]:
+async def ending_at(deadline: float) -> AsyncIterator[None]:
+    """End a stream whose caller does not read it, with DEADLINE."""
     try:
         async with asyncio.timeout_at(deadline):
             yield

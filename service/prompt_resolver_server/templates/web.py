@@ -143,7 +143,7 @@ class WebClient:
         async with self._building:
             if self._client is None:
                 # It takes a tenth of a second, which other calls would have to wait.
-                await asyncio.to_thread(_import_client)
+                await asyncio.to_thread(import_client)
                 self._client = self._make()
             return self._client
 
@@ -200,7 +200,8 @@ def read_retry_after(value: str, *, now: datetime | None = None) -> float | None
     return min(max(0.0, seconds), _MAX_RETRY_AFTER_S)
 
 
-def _import_client() -> None:
+def import_client() -> None:
+    """Import what the first request needs."""
     importlib.import_module("httpx")
     # What it imports once more when it first connects, as long as it does.
     with suppress(ImportError):

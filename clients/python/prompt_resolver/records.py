@@ -1,0 +1,185 @@
+"""Answers in OpenAI's shape, to be read by attribute or by item.
+
+    answer.choices[0].message.content
+    answer["choices"][0]["message"]["content"]
+
+A field that an answer does not have is None either way. A record is a `dict`, so it can be looked
+through, and written as JSON by whatever writes JSON.
+"""
+
+import json
+from typing import Any
+
+from typing_extensions import override
+
+
+class Record(dict[str, Any]):
+    """A mapping whose items are attributes, too."""
+
+    __slots__ = ()
+
+    def __missing__(self, name: str) -> None:
+        if name not in type(self).__annotations__:
+            raise KeyError(name)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} has no field {name!r}") from None
+
+    @override
+    def __setattr__(self, name: str, value: object) -> None:
+        self[name] = value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy in plain dicts and lists."""
+        return {name: _plain(value) for name, value in self.items()}
+
+    model_dump = to_dict
+
+    def json(self) -> str:
+        """Return the record as JSON."""
+        return json.dumps(self)
+
+    model_dump_json = json
+
+
+class Function(Record):
+    """The tool that is called, and with what: its arguments are JSON, as the model wrote it."""
+
+    __slots__ = ()
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Record):
+    """A model's call of a tool; `index` is there in a stream alone."""
+
+    __slots__ = ()
+
+    id: str
+    type: str
+    index: int
+    function: Function
+
+
+class Message(Record):
+    """What the model said. It can be sent back as it is, among the `messages` of the next call."""
+
+    __slots__ = ()
+
+    role: str
+    content: str | None
+    refusal: str | None
+    tool_calls: list[ToolCall] | None
+    reasoning_content: str | None
+    thinking_blocks: list[dict[str, Any]] | None
+
+
+class Choice(Record):
+    """The answer, and why it ended."""
+
+    __slots__ = ()
+
+    index: int
+    message: Message
+    logprobs: None
+    finish_reason: str
+
+
+class Delta(Record):
+    """What a chunk adds to the answer."""
+
+    __slots__ = ()
+
+    role: str | None
+    content: str | None
+    refusal: str | None
+    tool_calls: list[ToolCall] | None
+    reasoning_content: str | None
+    thinking_blocks: list[dict[str, Any]] | None
+
+
+class ChunkChoice(Record):
+    """What a chunk adds to the answer; the last one tells why it ended."""
+
+    __slots__ = ()
+
+    index: int
+    delta: Delta
+    logprobs: None
+    finish_reason: str | None
+
+
+class Usage(Record):
+    """How many tokens were used; None for what the provider did not say."""
+
+    __slots__ = ()
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    total_tokens: int | None
+    prompt_tokens_details: Record | None
+    completion_tokens_details: Record | None
+    cache_creation_input_tokens: int | None
+
+
+class ServedPrompt(Record):
+    """Which prompt was served, and how; `age` is in seconds, the words are the contract's."""
+
+    __slots__ = ()
+
+    id: str
+    name: str
+    store: str
+    version: str
+    environment: str
+    content_sha256: str
+    cache: str
+    age: float
+    stale: bool
+    reason: str
+
+
+class ChatCompletion(Record):
+    """A whole answer. `model` is as the provider names it."""
+
+    __slots__ = ()
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage | None
+    provider: str
+    prompt: ServedPrompt | None
+    dropped_parameters: list[str]
+
+
+class ChatCompletionChunk(Record):
+    """A part of a streamed answer. `choices` is empty in the one that tells the usage alone."""
+
+    __slots__ = ()
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None
+    provider: str
+    prompt: ServedPrompt | None
+    dropped_parameters: list[str] | None
+
+
+def _plain(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case _:
+            return value

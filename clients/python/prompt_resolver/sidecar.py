@@ -1,0 +1,125 @@
+"""The client that `completion` has of a service beside it.
+
+It is one for asyncio over gRPC's own threads: gRPC's asyncio leaves nothing that a process could
+fork from. Each stream has a thread that reads it.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import suppress
+from typing import TypeAlias, Unpack
+
+import grpc
+
+from .client import Connection
+from .errors import from_rpc_error
+from .requests import CompleteOptions, complete_request
+from .v1 import prompt_resolver_pb2 as pb
+from .v1 import prompt_resolver_pb2_grpc as pb_grpc
+
+# How many events of a stream may wait for their reader, before the service has to.
+_AHEAD = 16
+
+_Event: TypeAlias = pb.CompleteStreamResponse | grpc.RpcError | None
+"""An event of a stream, or its end: an error, or None for a good one."""
+
+
+class SidecarClient(Connection):
+    """What `AsyncPromptResolverClient` is. Made and used inside of one event loop.
+
+    All methods raise `PromptResolverError`.
+    """
+
+    uses_grpc = True
+
+    def __init__(self, address: str, token: str | None) -> None:
+        super().__init__(address, token, None)
+        # A connection that it had in common with others would be in use in forks, too.
+        options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
+        self._channel = grpc.insecure_channel(self._address, options=options)
+        self._stub = pb_grpc.PromptResolverStub(self._channel)
+
+    async def complete(
+        self, prompt_id: str = "", **options: Unpack[CompleteOptions]
+    ) -> pb.CompleteResponse:
+        """Return a model's whole answer to a prompt."""
+        call = self._stub.Complete.future(
+            complete_request(pb.CompleteRequest, prompt_id, options),
+            timeout=options["timeout_s"],
+            metadata=self._metadata(options),
+        )
+        ended = _watch(call)
+        try:
+            await ended.wait()
+            return call.result()
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from None
+        finally:
+            call.cancel()
+            await ended.wait()
+
+    async def complete_stream(
+        self, prompt_id: str = "", **options: Unpack[CompleteOptions]
+    ) -> AsyncGenerator[pb.CompleteStreamResponse, None]:
+        """Yield a model's answer as it arrives."""
+        call = self._stub.CompleteStream(
+            complete_request(pb.CompleteStreamRequest, prompt_id, options),
+            timeout=options["timeout_s"],
+            metadata=self._metadata(options),
+        )
+        ended = _watch(call)
+        events: asyncio.Queue[_Event] = asyncio.Queue()
+        room = threading.Semaphore(_AHEAD)
+        loop = asyncio.get_running_loop()
+
+        def put(event: _Event) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        threading.Thread(target=_read, args=(call, put, room), daemon=True).start()
+        try:
+            while isinstance(event := await events.get(), pb.CompleteStreamResponse):
+                room.release()
+                yield event
+            if event is not None:
+                raise from_rpc_error(event)
+        finally:
+            call.cancel()
+            room.release()
+            await ended.wait()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+
+def _watch(call: grpc.RpcContext) -> asyncio.Event:
+    """Return what is set once gRPC has done with a call, be it that it was cancelled."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def tell() -> None:
+        # At the process' end the loop may be gone.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(ended.set)
+
+    if not call.add_callback(tell):
+        ended.set()
+    return ended
+
+
+def _read(
+    events: Iterable[pb.CompleteStreamResponse],
+    put: Callable[[_Event], object],
+    room: threading.Semaphore,
+) -> None:
+    """Read a stream to its end, no further ahead of its reader than there is room."""
+    end: _Event = None
+    # As above.
+    with suppress(RuntimeError):
+        try:
+            for event in events:
+                room.acquire()
+                put(event)
+        except grpc.RpcError as error:
+            end = error
+        put(end)

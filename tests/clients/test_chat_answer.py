@@ -1,0 +1,210 @@
+"""Answers are to `completion`'s callers what they are to those of the HTTP door."""
+
+import copy
+import json
+import pickle
+from collections.abc import Sequence
+
+import grpc
+import pytest
+
+from prompt_resolver import ChatCompletion, ChatCompletionChunk, PromptResolverError
+from prompt_resolver.chat_answer import ChunkWriter, write_answer
+from prompt_resolver.records import Message as MessageRecord
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.answers import (
+    Answer,
+    Delta,
+    Dispatch,
+    Finish,
+    FinishReason,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from prompt_resolver_server.http.chat_answer import ChunkWriter as DoorsChunkWriter
+from prompt_resolver_server.http.chat_answer import write_answer as write_at_the_door
+from prompt_resolver_server.parameters import NO_PARAMETERS
+from prompt_resolver_server.prompts import (
+    Message,
+    Reasoning,
+    Refusal,
+    ResolvedPrompt,
+    ServedTemplate,
+    Text,
+    ToolCall,
+)
+from prompt_resolver_server.rpc.encode_answer import write_completed, write_delta, write_finished
+from tests.support.stores import make_template
+
+PROMPT = ResolvedPrompt(
+    messages=(),
+    model="m",
+    provider="fake",
+    parameters=NO_PARAMETERS,
+    tools=(),
+    tool_choice=None,
+    served=ServedTemplate(
+        template=make_template("p", "v1"),
+        store="told",
+        cache="stale",
+        age_s=1.5,
+        stale=True,
+        reason="deployed",
+    ),
+)
+DISPATCH = Dispatch(prompt=PROMPT, attempts=(), upstream_s=0)
+ALL = Usage(
+    input_tokens=5,
+    output_tokens=2,
+    cache_read_tokens=1,
+    cache_write_tokens=3,
+    reasoning_tokens=4,
+)
+CALL = ToolCall(id="c", name="look", arguments_json='{"a": 1}')
+MESSAGES = {
+    "text": (Text("Hel"), Text("lo")),
+    "nothing": (),
+    "refusal": (Refusal("No"),),
+    "thought": (Reasoning(text="Hm"), Text("Hello")),
+    "signed": (Reasoning(text="Hm", signature=b"s"), Reasoning(redacted=b"r"), Text("Hello")),
+}
+REASONS: Sequence[tuple[FinishReason, str]] = [
+    ("stop", "stop"),
+    ("length", "length"),
+    ("tool_calls", "tool_calls"),
+    ("content_filter", "content_filter"),
+    ("refusal", "stop"),
+    ("refusal", "refused"),
+    ("other", "pause"),
+]
+OURS = ("provider", "prompt", "dropped_parameters", "created")
+
+
+def finish(reason: FinishReason = "stop", raw: str = "stop", usage: Usage | None = ALL) -> Finish:
+    return Finish(reason=reason, raw_reason=raw, model="served", usage=usage, dropped=("top_k",))
+
+
+def common(document: dict[str, object]) -> dict[str, object]:
+    """Return what both tell, without what only one of them does."""
+    return {name: value for name, value in document.items() if name not in OURS}
+
+
+@pytest.mark.parametrize("parts", MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize("calls", [(), (CALL,)])
+def test_messages(
+    parts: tuple[Text | Refusal | Reasoning, ...], calls: tuple[ToolCall, ...]
+) -> None:
+    """Whatever a model says is told in the same fields."""
+    message = Message(role="assistant", content=parts, tool_calls=calls)
+    answer = Answer(id="a", message=message, finish=finish())
+
+    ours = write_answer(write_completed(answer, DISPATCH, include_resolved=False))
+
+    assert common(ours) == common(json.loads(write_at_the_door(answer, "")))
+
+
+@pytest.mark.parametrize(("reason", "raw"), REASONS)
+@pytest.mark.parametrize("usage", [ALL, Usage(input_tokens=1), Usage(output_tokens=0)])
+def test_ends(reason: FinishReason, raw: str, usage: Usage) -> None:
+    """So are the reasons why it ends, and its usage."""
+    message = Message(role="assistant", content=(Text("x"),))
+    answer = Answer(id="a", message=message, finish=finish(reason, raw, usage))
+
+    ours = write_answer(write_completed(answer, DISPATCH, include_resolved=False))
+
+    assert common(ours) == common(json.loads(write_at_the_door(answer, "")))
+
+
+def test_streams() -> None:
+    """So is everything that comes in a stream."""
+    deltas: list[Delta] = [
+        Opened(id="a", model="served"),
+        ReasoningDelta(Reasoning(text="Hm")),
+        ReasoningDelta(Reasoning(signature=b"s")),
+        ReasoningDelta(Reasoning(redacted=b"r")),
+        TextDelta("Hello"),
+        RefusalDelta("No"),
+        ToolCallDelta(index=0, id="c", name="look", arguments_json="{"),
+        ToolCallDelta(index=0, arguments_json="}"),
+    ]
+    theirs = DoorsChunkWriter("", with_usage=True)
+    events = theirs.deltas(deltas) + theirs.finish(finish())
+    expected = [json.loads(event[6:]) for event in events.decode().strip().split("\n\n")[:-1]]
+
+    writer = ChunkWriter(with_usage=True)
+    chunks = [
+        chunk
+        for delta in deltas
+        for chunk in writer.write(write_delta(delta, PROMPT, include_resolved=False))
+    ]
+    chunks += writer.write(write_finished(finish(), DISPATCH))
+    writer.end()
+
+    assert list(map(common, chunks)) == list(map(common, expected))
+
+
+def test_what_served_it() -> None:
+    """An answer tells its prompt, its provider and the parameters that were left out."""
+    message = Message(role="assistant", content=(Text("x"),))
+    answer = Answer(id="", message=message, finish=finish())
+
+    ours = write_answer(write_completed(answer, DISPATCH, include_resolved=False))
+
+    assert ours.id.startswith("chatcmpl-")
+    assert (ours.provider, ours.model, ours.dropped_parameters) == ("fake", "served", ["top_k"])
+    assert ours.prompt is not None
+    assert (ours.prompt.id, ours.prompt.version, ours.prompt.store) == ("p", "v1", "told")
+    assert (ours.prompt.cache, ours.prompt.age, ours.prompt.stale) == ("stale", 1.5, True)
+    assert write_answer(pb.CompleteResponse()).prompt is None
+
+
+def test_a_stream_without_an_end() -> None:
+    """A stream that a service ends without telling so is no whole answer."""
+    writer = ChunkWriter(with_usage=False)
+    writer.write(pb.CompleteStreamResponse(started=pb.Started(model="m")))
+
+    assert writer.write(pb.CompleteStreamResponse()) == []
+    with pytest.raises(PromptResolverError) as caught:
+        writer.end()
+    assert caught.value.code == grpc.StatusCode.INTERNAL
+
+
+def test_records() -> None:
+    """An answer is read by attribute, by item, and as what it is: a dict."""
+    message = Message(role="assistant", content=(Text("x"),))
+    answer = Answer(id="a", message=message, finish=finish())
+    ours = write_answer(write_completed(answer, DISPATCH, include_resolved=False))
+    said = ours.choices[0].message
+
+    assert said.content == said["content"] == said.get("content") == "x"
+    assert said.tool_calls is said["tool_calls"] is said.get("tool_calls") is None
+    assert "content" in said
+    assert "tool_calls" not in said
+    assert set(said) == {"role", "content", "refusal"}
+    with pytest.raises(AttributeError, match="'Message' has no field 'nonsense'"):
+        said.nonsense  # noqa: B018
+    with pytest.raises(KeyError):
+        said["nonsense"]
+    said.content = "masked"
+    assert said["content"] == "masked"
+
+
+def test_records_are_data() -> None:
+    """An answer becomes JSON and plain data, and is copied and pickled as what it is."""
+    ours = ChatCompletion(id="a", choices=[{"message": MessageRecord(content="x")}])
+    plain = {"id": "a", "choices": [{"message": {"content": "x"}}]}
+
+    assert json.loads(ours.json()) == json.loads(ours.model_dump_json()) == plain
+    assert json.loads(json.dumps(ours)) == plain
+    for copied in (ours.model_dump(), ours.to_dict()):
+        assert copied == plain
+        assert type(copied) is type(copied["choices"][0]["message"]) is dict
+    for again in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        assert again == ours
+        assert type(again) is ChatCompletion
+        assert type(again["choices"][0]["message"]) is MessageRecord
+    assert ChatCompletionChunk().usage is None
