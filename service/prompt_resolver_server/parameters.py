@@ -66,6 +66,9 @@ class Parameters(Value, frozen=True, kw_only=True):
         """Return these parameters, and `defaults` where these say nothing."""
         if not self:
             return defaults
+        if not defaults:
+            # The very same, so that what has been made of it once is found again.
+            return self
         chosen = {name: getattr(self, name) for name in self.names()}
         if self.extra and defaults.extra:
             chosen["extra"] = {**defaults.extra, **self.extra}

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from prompt_resolver import ChatCompletion, ChatCompletionChunk, PromptResolverError
-from prompt_resolver.chat_answer import ChunkWriter, write_answer
-from prompt_resolver.records import Message as MessageRecord
+from prompt_resolver.chat.answer import ChunkWriter, write_answer
+from prompt_resolver.chat.records import Message as MessageRecord
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.answers import (
     Answer,

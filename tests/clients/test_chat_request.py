@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver.chat_answer import write_answer
-from prompt_resolver.chat_messages import read_messages
-from prompt_resolver.chat_request import read_request
+from prompt_resolver.chat.answer import write_answer
+from prompt_resolver.chat.messages import read_messages
+from prompt_resolver.chat.request import read_request
 from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.answers import Credentials

@@ -115,3 +115,23 @@ async def test_a_bare_system_prompt_needs_a_message(claude: HttpDoor, upstream: 
 
     assert (answered.status, answered.error["reason"]) == (400, "MESSAGES_MISSING")
     assert upstream.exchanges == []
+
+
+async def test_a_thought_without_a_signature(claude: HttpDoor, upstream: Upstream) -> None:
+    """A thought that nobody signed can be sent back as it came; the provider takes signed ones."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(anthropic_answer())
+
+    upstream.answer = answer
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": ""}, *BLOCKS]
+    message = {"role": "assistant", "content": "Hello", "thinking_blocks": blocks}
+
+    answered = await claude.chat(model="claude", messages=[SAID, message, SAID])
+
+    assert answered.status == 200
+    match upstream.exchanges[-1].json["messages"]:
+        case [_, {"content": [*thoughts, {"type": "text"}]}, _]:
+            assert thoughts == [THINKING, REDACTED]
+        case other:
+            raise AssertionError(other)

@@ -20,18 +20,18 @@ They do it on standard error, with prompts and variables and without keys, as th
 """
 
 if TYPE_CHECKING:
-    from .chat_request import ChatOptions
+    from .chat.records import ChatCompletion, ChatCompletionChunk
+    from .chat.request import ChatOptions
     from .client import AsyncPromptResolverClient, PromptResolverClient
     from .completions import acompletion, completion
     from .errors import ConfigurationError, PromptResolverError
-    from .records import ChatCompletion, ChatCompletionChunk
     from .requests import CompleteOptions, ResolveOptions
 else:
     _MODULES = {
         "AsyncPromptResolverClient": "client",
-        "ChatCompletion": "records",
-        "ChatCompletionChunk": "records",
-        "ChatOptions": "chat_request",
+        "ChatCompletion": "chat.records",
+        "ChatCompletionChunk": "chat.records",
+        "ChatOptions": "chat.request",
         "CompleteOptions": "requests",
         "ConfigurationError": "errors",
         "PromptResolverClient": "client",

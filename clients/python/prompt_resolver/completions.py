@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, Generator
 from typing import Literal, Unpack, overload
 
-from .chat_answer import ChunkWriter, write_answer
-from .chat_request import ChatOptions, Messages, read_request
+from .chat.answer import ChunkWriter, write_answer
+from .chat.fields import read_flag
+from .chat.records import ChatCompletion, ChatCompletionChunk
+from .chat.request import ChatOptions, Messages, read_request
 from .engine import Stream
-from .fields import read_flag
 from .process import find_engine
-from .records import ChatCompletion, ChatCompletionChunk
 from .v1 import prompt_resolver_pb2 as pb
 
 Chunks = Generator[ChatCompletionChunk, None, None]

@@ -139,7 +139,7 @@ def _read_said(item: Mapping[str, Json], name: str, path: str) -> str | None:
 def _thought(item: Mapping[str, Json], path: str) -> Reasoning:
     match item:
         case {"type": "thinking", "thinking": str(text)}:
-            signature = read_text(item, "signature", f"{path}.")
+            signature = _read_said(item, "signature", f"{path}.")
             return Reasoning(text=text, signature=signature.encode() if signature else None)
         case {"type": "redacted_thinking", "data": str(data)}:
             return Reasoning(redacted=data.encode())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..v1 import prompt_resolver_pb2 as pb
 from .fields import (
     as_items,
     as_mapping,
@@ -12,7 +13,6 @@ from .fields import (
     to_struct,
     unexpected,
 )
-from .v1 import prompt_resolver_pb2 as pb
 
 
 def read_parameters(

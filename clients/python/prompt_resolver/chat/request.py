@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypedDict
 
-from .chat_messages import read_messages, read_tool_choice, read_tools
-from .chat_parameters import read_parameters
+from ..requests import CompleteOptions, Variable
+from ..v1 import prompt_resolver_pb2 as pb
 from .fields import as_mapping, as_text, read_flag, read_number, read_text, to_struct, unexpected
-from .requests import CompleteOptions, Variable
-from .v1 import prompt_resolver_pb2 as pb
+from .messages import read_messages, read_tool_choice, read_tools
+from .parameters import read_parameters
 
 COMPLETE_TIMEOUT_S = 120.0
 """How long a call may take that does not say."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import grpc
 
-from .errors import PromptResolverError
+from ..errors import PromptResolverError
+from ..v1 import prompt_resolver_pb2 as pb
 from .records import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -25,7 +26,6 @@ from .records import (
     ToolCall,
     Usage,
 )
-from .v1 import prompt_resolver_pb2 as pb
 
 _FINISH_REASONS: Mapping[pb.FinishReason.ValueType, str] = {
     pb.FINISH_REASON_STOP: "stop",

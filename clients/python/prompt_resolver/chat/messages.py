@@ -8,8 +8,8 @@ import base64
 import binascii
 from collections.abc import Mapping
 
+from ..v1 import prompt_resolver_pb2 as pb
 from .fields import as_items, as_mapping, as_text, read_flag, read_text, to_struct, unexpected
-from .v1 import prompt_resolver_pb2 as pb
 
 _ROLES: Mapping[str, pb.Role.ValueType] = {
     "system": pb.ROLE_SYSTEM,

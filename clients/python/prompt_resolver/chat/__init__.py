@@ -1,0 +1,1 @@
+"""OpenAI's chat API in Python: what `completion` takes, and what it answers."""
