@@ -64,10 +64,12 @@ class Parameters(Value, frozen=True, kw_only=True):
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """Return these parameters, and `defaults` where these say nothing."""
+        # The very same where that will do: what has been made of it once is found again.
+        if defaults is NO_PARAMETERS:
+            return self
         if not self:
             return defaults
         if not defaults:
-            # The very same, so that what has been made of it once is found again.
             return self
         chosen = {name: getattr(self, name) for name in self.names()}
         if self.extra and defaults.extra:

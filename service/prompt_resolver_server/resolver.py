@@ -120,7 +120,9 @@ class Resolver:
         if template is not None:
             parameters = parameters.over(template.parameters)
         parameters = parameters.over(deployment.parameters)
-        variables = {**deployment.variables, **query.variables}
+        variables = query.variables
+        if deployment.variables:
+            variables = {**deployment.variables, **variables}
         prompt = ResolvedPrompt(
             messages=_join(self._render(served, variables), query, template),
             model=choice.model,
@@ -219,7 +221,7 @@ def _refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) 
     """Fill what a reference leaves out from the alias; the call's own selector stays."""
     store = ref.store if ref.store is not None else deployment.store
     if ref.id or deployment.prompt is None:
-        ref = replace(ref, store=store)
+        ref = ref if store == ref.store else replace(ref, store=store)
     else:
         selected = ref.version is not None or ref.environment is not None
         ref = replace(ref if selected else deployment.prompt, id=deployment.prompt.id, store=store)
