@@ -17,11 +17,11 @@ from tests.support.http import HttpDoor
 from tests.support.scene import faults_in
 from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+from tests.support.waiting import UNARY_HEAD, WaitingProvider
 
 LIMIT_S = 0.1
 TIMES = 50
 GREET = {"model": "greeter", "prompt_variables": VARIABLES}
-UNARY_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
 
 
 @asynccontextmanager
@@ -40,24 +40,6 @@ async def asked(door: HttpDoor, *, stream: bool) -> AsyncIterator[asyncio.Stream
             await writer.wait_closed()
 
 
-class Provider:
-    """A provider that sends something, waits, and notes when its caller hung up."""
-
-    def __init__(self, *sent: bytes, streamed: bool) -> None:
-        self._sent = sent
-        self._streamed = streamed
-        self.waiting: asyncio.Queue[None] = asyncio.Queue()
-        self.closed: asyncio.Queue[float] = asyncio.Queue()
-
-    async def answer(self, exchange: Exchange) -> None:
-        if self._sent and self._streamed:
-            await exchange.begin_stream()
-        for data in self._sent:
-            await exchange.send(data)
-        self.waiting.put_nowait(None)
-        self.closed.put_nowait(await exchange.wait_closed())
-
-
 @pytest.mark.parametrize(
     ("sent", "streamed"),
     [
@@ -73,7 +55,7 @@ async def test_client_leaves(
     door: HttpDoor, upstream: Upstream, sent: tuple[bytes, ...], streamed: bool
 ) -> None:
     """Wherever the provider is with its answer, its connection closes at once, every time."""
-    provider = Provider(*sent, streamed=streamed)
+    provider = WaitingProvider(*sent, streamed=streamed)
     upstream.answer = provider.answer
     late = []
 
@@ -149,7 +131,7 @@ async def test_left_calls_are_counted(
     door: HttpDoor, door_service: RunningService, upstream: Upstream
 ) -> None:
     """A call that its client left counts with the status 499, and as cancelled upstream."""
-    provider = Provider(streamed=False)
+    provider = WaitingProvider(streamed=False)
     upstream.answer = provider.answer
     async with asked(door, stream=False):
         await provider.waiting.get()
@@ -177,7 +159,7 @@ async def test_a_deadline_ends_the_call(
     door: HttpDoor, upstream: Upstream, document: dict[str, object], headers: dict[str, str]
 ) -> None:
     """A deadline, however it is given, ends the call to the provider as well."""
-    provider = Provider(streamed=False)
+    provider = WaitingProvider(streamed=False)
     upstream.answer = provider.answer
 
     answer = await door.post("/v1/chat/completions", {**GREET, **document}, **headers)

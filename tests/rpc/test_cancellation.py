@@ -13,6 +13,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure
 from tests.support.service import RunningService
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+from tests.support.waiting import UNARY_HEAD, WaitingProvider
 
 LIMIT_S = 0.1
 TIMES = 100
@@ -22,27 +23,6 @@ TIMES = 100
 async def channel(service: RunningService) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(service.address) as channel:
         yield channel
-
-
-class Provider:
-    """A provider that sends something, waits, and notes when its caller hung up."""
-
-    def __init__(self, *sent: bytes, streamed: bool) -> None:
-        self._sent = sent
-        self._streamed = streamed
-        self.waiting: asyncio.Queue[None] = asyncio.Queue()
-        self.closed: asyncio.Queue[float] = asyncio.Queue()
-
-    async def answer(self, exchange: Exchange) -> None:
-        if self._sent and self._streamed:
-            await exchange.begin_stream()
-        for data in self._sent:
-            await exchange.send(data)
-        self.waiting.put_nowait(None)
-        self.closed.put_nowait(await exchange.wait_closed())
-
-
-UNARY_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -64,7 +44,7 @@ async def test_caller_leaves(
     method: str,
 ) -> None:
     """Wherever the provider is with its answer, its connection closes at once, every time."""
-    provider = Provider(*sent, streamed=streamed)
+    provider = WaitingProvider(*sent, streamed=streamed)
     upstream.answer = provider.answer
     stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
     late = []
@@ -127,7 +107,7 @@ async def test_caller_stops_reading_and_leaves(
 
 async def test_deadline_ends_the_call(service: RunningService, upstream: Upstream) -> None:
     """A deadline that passes ends the call to the provider as well."""
-    provider = Provider(streamed=False)
+    provider = WaitingProvider(streamed=False)
     upstream.answer = provider.answer
 
     error = await failure(service.client.complete("greet", variables=VARIABLES, timeout_s=0.2))
@@ -139,7 +119,7 @@ async def test_deadline_ends_the_call(service: RunningService, upstream: Upstrea
 
 async def test_cancelled_calls_are_counted(service: RunningService, upstream: Upstream) -> None:
     """A call that its caller ended counts as cancelled, for gRPC and for the provider."""
-    provider = Provider(streamed=False)
+    provider = WaitingProvider(streamed=False)
     upstream.answer = provider.answer
     call = asyncio.ensure_future(service.client.complete("greet", variables=VARIABLES))
     await provider.waiting.get()
