@@ -153,3 +153,12 @@ def invalid_request(field: str, expected: str) -> CallError:
         f"{field}: {expected}",
         violations=(Violation(field, expected),),
     )
+
+
+def unsupported(field: str, expected: str) -> CallError:
+    """Return the error for one well-formed field that cannot be served: its path, and what can."""
+    return CallError(
+        Reason.PARAMETER_UNSUPPORTED,
+        f"{field}: {expected}",
+        violations=(Violation(field, expected),),
+    )

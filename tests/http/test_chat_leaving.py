@@ -17,7 +17,7 @@ from tests.support.http import HttpDoor
 from tests.support.scene import faults_in
 from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
-from tests.support.waiting import UNARY_HEAD, WaitingProvider
+from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
 
 LIMIT_S = 0.1
 TIMES = 50
@@ -64,7 +64,7 @@ async def test_client_leaves(
             await provider.waiting.get()
             if streamed and sent:
                 await reader.readuntil(b"data: ")
-        left_at = time.perf_counter()
+            left_at = time.perf_counter()
         closed_after_s = await asyncio.wait_for(provider.closed.get(), 5) - left_at
         if closed_after_s > LIMIT_S:
             late.append(closed_after_s)
@@ -76,28 +76,14 @@ async def test_a_client_that_does_not_read(
     door: HttpDoor, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A client that does not read holds the provider back, and may leave: that is no fault."""
-    closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    blocked = asyncio.Event()
-    event = openai_events("x" * 100_000)[1]
-
-    async def flood(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        while True:
-            sending = asyncio.ensure_future(exchange.send(event))
-            done, _ = await asyncio.wait({sending}, timeout=1)
-            if not done:
-                blocked.set()
-                closed.set_result(await exchange.wait_closed())
-                sending.cancel()
-                return
-
-    upstream.answer = flood
+    provider = EndlessProvider()
+    upstream.answer = provider.answer
     async with asked(door, stream=True) as reader:
         await reader.readuntil(b"data: ")
-        await asyncio.wait_for(blocked.wait(), 30)
+        await asyncio.wait_for(provider.blocked.wait(), 30)
         left_at = time.perf_counter()
 
-    assert await asyncio.wait_for(closed, 5) - left_at < 1
+    assert await asyncio.wait_for(provider.closed, 5) - left_at < 1
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
 
 

@@ -12,8 +12,8 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure
 from tests.support.service import RunningService
-from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
-from tests.support.waiting import UNARY_HEAD, WaitingProvider
+from tests.support.upstream import Upstream, openai_answer, openai_events
+from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
 
 LIMIT_S = 0.1
 TIMES = 100
@@ -73,30 +73,16 @@ async def test_caller_stops_reading_and_leaves(
     service: RunningService, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A caller that reads slowly holds the provider back, and may leave: that is no fault."""
-    closed: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    blocked = asyncio.Event()
-    event = openai_events("x" * 100_000)[1]
-
-    async def flood(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        while True:
-            sending = asyncio.ensure_future(exchange.send(event))
-            done, _ = await asyncio.wait({sending}, timeout=1)
-            if not done:
-                blocked.set()
-                closed.set_result(await exchange.wait_closed())
-                sending.cancel()
-                return
-
-    upstream.answer = flood
+    provider = EndlessProvider()
+    upstream.answer = provider.answer
     stream = service.client.complete_stream("greet", variables=VARIABLES)
     await anext(stream)
 
-    await asyncio.wait_for(blocked.wait(), 30)
+    await asyncio.wait_for(provider.blocked.wait(), 30)
     left_at = time.perf_counter()
     await stream.aclose()
 
-    assert await asyncio.wait_for(closed, 5) - left_at < 1
+    assert await asyncio.wait_for(provider.closed, 5) - left_at < 1
     handled = (
         'grpc_server_handled_total{grpc_code="CANCELLED",grpc_method="CompleteStream",'
         'grpc_service="prompt_resolver.v1.PromptResolver",grpc_type="SERVER_STREAM"}'

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from ..errors import invalid_request
+from ..errors import invalid_request, unsupported
 from ..json_codec import is_deeper
 from ..parameters import Json
 from ..prompts import (
@@ -30,7 +30,6 @@ from .fields import (
     read_flag,
     read_text,
     unexpected,
-    unsupported,
 )
 
 _ROLES: Mapping[str, Role] = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from ..entry.caller import Caller
-from ..errors import CallError, Reason, Violation, invalid_request
+from ..errors import CallError, Reason, Violation, invalid_request, unsupported
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters, refusal
 from ..prompts import MessagePolicy, PromptRef
@@ -14,7 +14,7 @@ from ..settings.unused import is_parameter
 from ..templates.fields import FieldError, read_parameters
 from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools
-from .fields import as_mapping, read_flag, read_text, unsupported
+from .fields import as_mapping, read_flag, read_text
 
 _PARAMETERS = (
     *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),

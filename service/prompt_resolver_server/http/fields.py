@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..errors import CallError, Reason, Violation, invalid_request
+from ..errors import CallError, invalid_request
 from ..json_codec import JsonError, decode_json
 from ..parameters import Json, kind_of
 
@@ -56,12 +56,3 @@ def read_flag(source: Mapping[str, Json], name: str, path: str = "") -> bool | N
 def unexpected(path: str, expected: str, came: Json) -> CallError:
     """Return the error for a value of the wrong kind."""
     return invalid_request(path, f"expected {expected}, got {kind_of(came)}")
-
-
-def unsupported(path: str, expected: str) -> CallError:
-    """Return the error for what OpenAI's API has and this door does not carry."""
-    return CallError(
-        Reason.PARAMETER_UNSUPPORTED,
-        f"{path}: {expected}",
-        violations=(Violation(path, expected),),
-    )

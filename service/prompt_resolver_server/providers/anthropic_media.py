@@ -3,9 +3,9 @@
 import base64
 from urllib.parse import unquote, unquote_to_bytes
 
+from ..errors import unsupported
 from ..parameters import Json
 from ..prompts import Media
-from .unsupported import unsupported
 
 _PDF = "application/pdf"
 

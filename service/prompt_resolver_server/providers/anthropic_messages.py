@@ -6,11 +6,11 @@ reasoning that it has not signed.
 
 from collections.abc import Sequence
 
+from ..errors import unsupported
 from ..json_codec import JsonError, decode_json, is_deeper
 from ..parameters import Json
 from ..prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from .anthropic_media import write_document, write_image
-from .unsupported import unsupported
 
 _Block = dict[str, Json]
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import cast
 
 from ..answers import ModelRequest
+from ..errors import unsupported
 from ..parameters import Json, JsonSchema, Parameters, ResponseFormat
 from .dialect import Quirks
-from .unsupported import check_insisted, unsupported
+from .unsupported import check_insisted
 
 DEFAULT_MAX_TOKENS = 4096
 """How many tokens an answer may have, beside those of thinking, where nobody says."""

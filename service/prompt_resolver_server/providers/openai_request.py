@@ -3,11 +3,12 @@
 import base64
 
 from ..answers import ModelRequest
+from ..errors import unsupported
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters, ResponseFormat
 from ..prompts import Media, Message, Part, Reasoning, Refusal, Text, Tool, ToolChoice
 from .dialect import Quirks
-from .unsupported import check_insisted, unsupported
+from .unsupported import check_insisted
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 

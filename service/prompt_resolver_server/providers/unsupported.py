@@ -5,15 +5,6 @@ from collections.abc import Sequence
 from ..errors import CallError, Reason, Violation
 
 
-def unsupported(path: str, expected: str) -> CallError:
-    """Return the error for one field that cannot be sent: its path, and what is taken instead."""
-    return CallError(
-        Reason.PARAMETER_UNSUPPORTED,
-        f"{path}: {expected}, which is what the provider takes",
-        violations=(Violation(path, expected),),
-    )
-
-
 def check_insisted(lacking: Sequence[str], insisted: frozenset[str]) -> None:
     """Raise PARAMETER_UNSUPPORTED if the caller insists on a parameter that the provider lacks."""
     refused = [name for name in lacking if name in insisted]
