@@ -10,7 +10,8 @@ from prompt_resolver_server.catalogue import Catalogue
 from prompt_resolver_server.errors import ResolverError
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, Template
-from prompt_resolver_server.templates.cache import Source, TemplateCache
+from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
 from prompt_resolver_server.templates.store import TemplateStore
 from tests.support.stores import ToldStore, make_template

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import ConfigReport, RowReport, build_report
-from prompt_resolver_server.settings import ConfigError, load_settings
+from prompt_resolver_server.settings import ConfigError
 from tests.support.http import HttpDoor
 from tests.support.service import running_service
 
@@ -23,7 +24,7 @@ ENVIRON = {
 async def read(folder: Path, text: str, **environ: str) -> ConfigReport:
     path = folder / "config.yaml"
     path.write_text(text)
-    loaded = load_settings(path, {**ENVIRON, **environ})
+    loaded = load_configuration(path, {**ENVIRON, **environ})
     return await build_report(loaded, ssl.create_default_context())
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import build_report
-from prompt_resolver_server.settings import load_settings
 from prompt_resolver_server.settings.litellm import (
     AliasParams,
     GeneralSettings,
@@ -20,12 +20,11 @@ from prompt_resolver_server.settings.litellm import (
 )
 from prompt_resolver_server.settings.model import (
     CacheSettings,
-    DirectorySettings,
-    HumanloopSettings,
     ProviderSettings,
     ServerSettings,
 )
-from prompt_resolver_server.templates.promptfile import parse_prompt_file
+from prompt_resolver_server.templates.formats.humanloop_file import parse_prompt_file
+from prompt_resolver_server.templates.kinds import KINDS
 from tests.support.completion import Scene, stock, store_environ
 from tests.support.humanloop import running_humanloop
 from tests.support.service import ServiceProcess, run_cli, running_service, service_process
@@ -95,7 +94,7 @@ def test_configuration(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(config)
 
-    loaded = load_settings(
+    loaded = load_configuration(
         path, {"OPENAI_API_KEY": "k", "HUMANLOOP_API_KEY": "h", "MASTER_KEY": "m"}
     )
 
@@ -110,7 +109,7 @@ async def test_configuration_of_litellm(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(config)
 
-    loaded = load_settings(path, {"OPENAI_API_KEY": "k"})
+    loaded = load_configuration(path, {"OPENAI_API_KEY": "k"})
     report = await build_report(loaded, ssl.create_default_context())
 
     assert (report.without_effect, report.faults) == ((), ())
@@ -136,8 +135,7 @@ def test_settings_are_complete() -> None:
     for name in ProviderSettings.model_fields:
         assert name.removesuffix("timeout_s") in README, name
     for name in (
-        *DirectorySettings.model_fields,
-        *HumanloopSettings.model_fields,
+        *(name for kind in KINDS for name in kind.settings.model_fields),
         *CacheSettings.model_fields,
         *GeneralSettings.model_fields,
     ):

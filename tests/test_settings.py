@@ -5,22 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.settings import ConfigError, Loaded, load_settings
+from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.settings import ConfigError, Loaded
 from prompt_resolver_server.settings.address import Address, parse_address
 from prompt_resolver_server.settings.environment import Environment
-from prompt_resolver_server.settings.model import DirectorySettings
 from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
+from prompt_resolver_server.templates.directory.store import DirectorySettings
 
 
 def load(folder: Path, text: str, **environ: str) -> Loaded:
     path = folder / "c.yaml"
     path.write_text(text)
-    return load_settings(path, environ)
+    return load_configuration(path, environ)
 
 
 def test_defaults() -> None:
     """No file at all is a configuration."""
-    loaded = load_settings(None, {})
+    loaded = load_configuration(None, {})
 
     assert loaded.settings.server.grpc_address == "127.0.0.1:50051"
     assert loaded.settings.server.admin_address == "127.0.0.1:9090"
@@ -174,9 +175,9 @@ def test_faults_of_the_file_itself(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b"a: \xff")
 
     with pytest.raises(ConfigError, match="nowhere: expected a readable file"):
-        load_settings(tmp_path / "nowhere", {})
+        load_configuration(tmp_path / "nowhere", {})
     with pytest.raises(ConfigError, match="latin: expected UTF-8"):
-        load_settings(tmp_path / "latin", {})
+        load_configuration(tmp_path / "latin", {})
 
 
 def test_faults_show_no_values(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
         "PROMPT_RESOLVER_PORT": "tcp://10.0.0.1:50051",
     }
 
-    server = load_settings(None, environ, {"grpc_address": "127.0.0.1:2"}).settings.server
+    server = load_configuration(None, environ, {"grpc_address": "127.0.0.1:2"}).settings.server
 
     assert (server.drain_s, server.grpc_address) == (2, "127.0.0.1:2")
     assert (server.reflection, server.http_address) == (None, "")
@@ -221,9 +222,9 @@ def test_environment_wins_over_the_file(tmp_path: Path) -> None:
 def test_faults_of_the_environment() -> None:
     """A fault of a variable, or of an option, names it."""
     with pytest.raises(ConfigError) as variable:
-        load_settings(None, {"PROMPT_RESOLVER_DRAIN_S": "soon"})
+        load_configuration(None, {"PROMPT_RESOLVER_DRAIN_S": "soon"})
     with pytest.raises(ConfigError) as option:
-        load_settings(None, {}, {"grpc_address": "here"})
+        load_configuration(None, {}, {"grpc_address": "here"})
 
     assert str(variable.value) == ("variable PROMPT_RESOLVER_DRAIN_S: expected a number, got text")
     assert str(option.value) == "option --grpc-address: expected HOST:PORT or unix:/path"

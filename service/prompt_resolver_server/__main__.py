@@ -14,9 +14,10 @@ from prompt_resolver._version import __version__
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .app import serve
+from .assembly.configuration import load_configuration
 from .doors import Addresses
 from .logs import configure_logs, write_requests
-from .settings import ConfigError, Loaded, load_settings
+from .settings import ConfigError, Loaded
 from .settings.model import ServerSettings
 from .tour import show_tour
 
@@ -67,13 +68,13 @@ _OVERRIDES = ("grpc_address", "http_address", "admin_address", "admin_grpc_addre
 
 def _load(arguments: Namespace, overrides: dict[str, str]) -> Loaded:
     """Read the configuration, with LiteLLM's two options for the HTTP door's address laid over."""
-    loaded = load_settings(arguments.config, os.environ, overrides)
+    loaded = load_configuration(arguments.config, os.environ, overrides)
     if arguments.host is None and arguments.port is None:
         return loaded
     known = loaded.settings.server.http_address or ServerSettings().http_address
     host, _, port = known.rpartition(":")
     overrides["http_address"] = f"{arguments.host or host}:{arguments.port or port}"
-    return load_settings(arguments.config, os.environ, overrides)
+    return load_configuration(arguments.config, os.environ, overrides)
 
 
 def _parser() -> ArgumentParser:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from .errors import Reason, ServerError
 from .prompts import PromptRef, ServedTemplate, Template
-from .templates.cache import TemplateCache
+from .templates.cache.cache import TemplateCache
 from .templates.listing import Environment, ListingStore, ListQuery, TemplatePage
 
 _Result = TypeVar("_Result")

@@ -11,16 +11,17 @@ import msgspec
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .aliases import Terms
+from .assembly.configuration import load_configuration
 from .assembly.engine import build_tls
 from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
-from .settings import ConfigError, load_settings
+from .settings import ConfigError
 
 
 def main(argv: Sequence[str]) -> int:
     """Print what a configuration means; return 0, or 2 where it has faults, which are told."""
     arguments = _parser().parse_args(argv)
     try:
-        loaded = load_settings(arguments.file, os.environ)
+        loaded = load_configuration(arguments.file, os.environ)
         found = asyncio.run(build_report(loaded, build_tls(loaded)))
     except ConfigError as error:
         _tell_faults(error.lines)

@@ -19,6 +19,7 @@ from prompt_resolver.errors import from_status
 from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
+from .assembly.configuration import load_configuration
 from .assembly.engine import build_resolver
 from .entry.access import Access
 from .entry.caller import Caller, Deadlines
@@ -29,7 +30,7 @@ from .resolver import Resolver
 from .rpc.calls import ending_at
 from .rpc.servicer import PromptResolverServicer
 from .rpc.status import to_status
-from .settings import ConfigError, Loaded, load_settings
+from .settings import ConfigError, Loaded
 from .templates.web import import_client
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ async def open_in_process(
     # Otherwise a thread would import it later, and if the process forks meanwhile, never again.
     import_client()
     try:
-        loaded = load_settings(None, environ)
+        loaded = load_configuration(None, environ)
         async with AsyncExitStack() as stack:
             metrics = Metrics(CollectorRegistry(), version=__version__)
             resolver = build_resolver(loaded, metrics, stack, trace_requests=True)

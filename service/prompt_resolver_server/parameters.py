@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Mapping
 from operator import attrgetter
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import field
 from msgspec.structs import replace
@@ -12,6 +12,12 @@ from typing_extensions import TypeAliasType
 from .values import Value
 
 Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
+
+if TYPE_CHECKING:
+    JsonObject: TypeAlias = Mapping[str, Json]
+else:
+    # What reads documents into values knows no type that is defined by itself.
+    JsonObject = Mapping[str, Any]
 
 
 def kind_of(value: Json) -> str:
@@ -35,7 +41,7 @@ class JsonSchema(Value, frozen=True, kw_only=True):
     """A named JSON Schema for an answer."""
 
     name: str
-    schema: Mapping[str, Json]
+    schema: JsonObject
     strict: bool | None = None
 
 
@@ -60,7 +66,7 @@ class Parameters(Value, frozen=True, kw_only=True):
     response_format: ResponseFormat | None = None
     top_k: int | None = None
     parallel_tool_calls: bool | None = None
-    extra: Mapping[str, Json] = field(default_factory=dict)
+    extra: JsonObject = field(default_factory=dict)
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """Return these parameters, and `defaults` where these say nothing."""

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from .parameters import NO_PARAMETERS, Json, Parameters
+from msgspec import field
+
+from .parameters import NO_PARAMETERS, JsonObject, Parameters
 from .values import Value
 
 MessagePolicy = Literal["append", "without_user_turn", "ignore"]
@@ -15,13 +17,13 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "file"]
 
 
-class Text(Value, frozen=True):
+class Text(Value, frozen=True, tag="text"):
     """A part of a message that is text."""
 
     text: str
 
 
-class Media(Value, frozen=True, kw_only=True):
+class Media(Value, frozen=True, kw_only=True, tag="media"):
     """A part of a message that is an image, a sound or a document: its URL, or its bytes."""
 
     shown = ("kind",)
@@ -34,7 +36,7 @@ class Media(Value, frozen=True, kw_only=True):
     filename: str | None = None
 
 
-class Reasoning(Value, frozen=True, kw_only=True):
+class Reasoning(Value, frozen=True, kw_only=True, tag="reasoning"):
     """What a model thought, with the provider's signature or in a form that only it can read."""
 
     text: str = ""
@@ -42,7 +44,7 @@ class Reasoning(Value, frozen=True, kw_only=True):
     redacted: bytes | None = None
 
 
-class Refusal(Value, frozen=True):
+class Refusal(Value, frozen=True, tag="refusal"):
     """A part of a message in which the model refuses."""
 
     text: str
@@ -79,6 +81,19 @@ class Message(Value, frozen=True, kw_only=True):
         return "".join(part.text for part in self.content if isinstance(part, Text))
 
 
+class Placeholder(Value, frozen=True):
+    """A place in a template for messages of the caller's.
+
+    `position` is the index of the template's message before which they stand; the number of its
+    messages for the end.
+    """
+
+    shown = ("name", "position")
+
+    name: str
+    position: int
+
+
 class Tool(Value, frozen=True, kw_only=True):
     """A tool that a model may call; the parameters are a JSON Schema."""
 
@@ -86,7 +101,7 @@ class Tool(Value, frozen=True, kw_only=True):
 
     name: str
     description: str = ""
-    parameters: Mapping[str, Json] | None = None
+    parameters: JsonObject | None = None
     strict: bool | None = None
 
 
@@ -117,6 +132,11 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
     texts; `location` is where people find the template, such as the path of a file below its store;
     `size` is how many bytes the store delivered. `as_text` tells that the store has it as one text
     rather than as messages; `created_at` is when this version came about, if the store knows.
+
+    `defaults` are values of variables that the call leaves out, and `schema` is a JSON Schema of
+    the object of all variables, if the template declares one. `partials` are texts in the same
+    language that the template may include, by name. `snippets` are the texts of the tools that it
+    may refer to: by the tool's name, and then by the snippet's key.
     """
 
     shown = ("id", "version", "environment")
@@ -130,11 +150,16 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
     size: int = 0
     language: str = "default"
     messages: tuple[Message, ...] = ()
+    placeholders: tuple[Placeholder, ...] = ()
     model: str | None = None
     provider: str | None = None
     parameters: Parameters = NO_PARAMETERS
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
+    defaults: JsonObject = field(default_factory=dict)
+    schema: JsonObject | None = None
+    partials: Mapping[str, str] = field(default_factory=dict)
+    snippets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     as_text: bool = False
     created_at: datetime | None = None
 

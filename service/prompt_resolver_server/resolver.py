@@ -22,8 +22,8 @@ from .parameters import Json
 from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
 from .queries import Query, Resolution
 from .rendering import Renderer
-from .templates.cache import TemplateCache
-from .templates.inventory import Inventory
+from .templates.cache.cache import TemplateCache
+from .templates.cache.inventory import Inventory
 
 __all__ = ["Query", "Resolution", "Resolver"]
 

@@ -11,7 +11,8 @@ import yaml
 
 from prompt_resolver._version import __version__
 from prompt_resolver.health import TIMEOUT_S
-from prompt_resolver_server.settings import Loaded, load_settings
+from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.settings import Loaded
 from prompt_resolver_server.settings.address import parse_address
 from prompt_resolver_server.settings.secrets import FileSecret
 from tests.support.manifest import ROOT, Object, image_environment, read_manifest
@@ -37,7 +38,7 @@ def loaded(tmp_path: Path) -> Loaded:
 def load(folder: Path, environ: Mapping[str, str]) -> Loaded:
     path = folder / "config.yaml"
     path.write_text(MANIFEST.files("/config")["config.yaml"].replace("/keys", str(folder)))
-    return load_settings(path, environ)
+    return load_configuration(path, environ)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -191,7 +192,7 @@ def test_calls_stay_in_the_pod(loaded: Loaded) -> None:
 
     assert parse_address(address, unix=True).is_local
     assert environment == {"PROMPT_RESOLVER_ADDRESS": address}
-    assert load_settings(None, {}).settings.server.grpc_address == address
+    assert load_configuration(None, {}).settings.server.grpc_address == address
 
 
 def test_probes(loaded: Loaded) -> None:

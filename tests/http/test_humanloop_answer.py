@@ -26,7 +26,7 @@ from prompt_resolver_server.prompts import (
     Tool,
     ToolCall,
 )
-from prompt_resolver_server.templates.humanloop_prompt import read_prompt
+from prompt_resolver_server.templates.humanloop.prompt import read_prompt
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
 from tests.support.stores import make_template
 

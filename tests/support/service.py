@@ -15,8 +15,8 @@ import aiohttp
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.app import serve
+from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.doors import Addresses
-from prompt_resolver_server.settings import load_settings
 
 FREE_PORTS = {
     "PROMPT_RESOLVER_GRPC_ADDRESS": "127.0.0.1:0",
@@ -57,7 +57,7 @@ async def running_service(
     """Serve a configuration, whose relative paths start at the folder, in this process."""
     path = folder / "config.yaml"
     path.write_text(config)
-    loaded = load_settings(path, {**FREE_PORTS, **(environ or {})})
+    loaded = load_configuration(path, {**FREE_PORTS, **(environ or {})})
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
 
     async def on_ready(doors: Addresses) -> None:

@@ -1,81 +1,26 @@
 """What every store promises, tested on every store."""
 
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
 from prompt_resolver_server.prompts import PromptRef
-from prompt_resolver_server.templates.directory import DirectoryStore
-from prompt_resolver_server.templates.humanloop import HumanloopStore
 from prompt_resolver_server.templates.listing import ListingStore, ListQuery
-from prompt_resolver_server.templates.store import TemplateStore
-from prompt_resolver_server.templates.web import WebClient
-from tests.support.humanloop import KEY, running_humanloop
-from tests.support.prompts import write_prompt
+from tests.support.subjects.directory import directory
+from tests.support.subjects.humanloop import humanloop
+from tests.support.subjects.subject import MakeSubject, Subject
+
+SUBJECTS: list[MakeSubject] = [
+    directory,
+    humanloop,
+]
 
 
-@dataclass
-class Subject:
-    """A store with a prompt `team/hello` in it that says "one", and what can be done to it.
-
-    `prompt_id` is the id that the store itself gives the prompt.
-    """
-
-    store: TemplateStore
-    prompt_id: str
-    say: Callable[[str], object]
-    break_it: Callable[[], object]
-    remove: Callable[[], object]
-
-
-@asynccontextmanager
-async def directory(folder: Path) -> AsyncIterator[Subject]:
-    path = write_prompt(folder, "team/hello", "<user>\none\n</user>")
-    yield Subject(
-        store=DirectoryStore(name="subject", root=folder),
-        prompt_id="team/hello",
-        say=lambda text: write_prompt(folder, "team/hello", f"<user>\n{text}\n</user>"),
-        break_it=lambda: path.write_text("nonsense"),
-        remove=path.unlink,
-    )
-
-
-@asynccontextmanager
-async def humanloop(_: Path) -> AsyncIterator[Subject]:
-    async with running_humanloop() as api:
-
-        def say(text: str, **fields: int) -> None:
-            version = f"prv_{text}"
-            prompt = api.put("team/hello", prompt_id="pr_1", version=version, template=text)
-            prompt.versions[version] |= fields
-
-        say("one")
-        tls = ssl.create_default_context()
-        client = WebClient(name="subject", base_url=api.url, timeout_s=5, tls=tls)
-        store = HumanloopStore(
-            name="subject", client=client, timeout_s=5, find_key=lambda: KEY, key_hint="the key"
-        )
-        yield Subject(
-            store=store,
-            prompt_id="pr_1",
-            say=say,
-            break_it=lambda: say("one", max_tokens=0),
-            remove=api.prompts.clear,
-        )
-        await store.aclose()
-
-
-Make = Callable[[Path], AbstractAsyncContextManager[Subject]]
-
-
-@pytest.fixture(params=[directory, humanloop], ids=lambda make: str(make.__name__))
+@pytest.fixture(params=SUBJECTS, ids=lambda make: str(make.__name__))
 async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Subject]:
-    make: Make = request.param
+    make: MakeSubject = request.param
     async with make(tmp_path) as made:
         yield made
 

@@ -16,7 +16,7 @@ from ..providers.transport import Transport
 from ..rendering import Renderer
 from ..resolver import Resolver
 from ..settings import Loaded
-from ..templates.cache import CacheLimits, TemplateCache
+from ..templates.cache.cache import CacheLimits, TemplateCache
 from .endpoints import Endpoints
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
 from .providers import ProviderFactory

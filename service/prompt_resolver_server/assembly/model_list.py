@@ -13,7 +13,7 @@ from ..settings import ConfigError, Loaded, Settings
 from ..settings.litellm import AliasParams, merge_fallbacks
 from ..settings.load import Place
 from ..settings.unused import is_parameter
-from ..templates.fields import FieldError, read_parameters
+from ..templates.formats.fields import FieldError, read_parameters
 from .providers import ProviderFactory
 
 _MAX_TOKENS = "max_tokens"

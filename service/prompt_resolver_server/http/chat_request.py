@@ -11,7 +11,7 @@ from ..parameters import Json, Parameters, refusal
 from ..prompts import MessagePolicy, PromptRef
 from ..resolver import Query, Resolver
 from ..settings.unused import is_parameter
-from ..templates.fields import FieldError, read_parameters
+from ..templates.formats.fields import FieldError, read_parameters
 from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools
 from .fields import as_mapping, read_flag, read_text

@@ -81,3 +81,4 @@ def _check_url(value: str | None) -> str | None:
 
 Url = Annotated[str | None, AfterValidator(_check_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Ttl = Annotated[float, Field(ge=0, le=86_400)]

@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 from ..parameters import Json, kind_of
 from ..strict_yaml import Document, YamlError, parse
 from .environment import Environment
-from .model import HumanloopSettings, ServerSettings, Settings
+from .model import ServerSettings, Settings, StoreSettings, of_stores
+from .secrets import Secret
 from .unused import FOREIGN_BLOCKS, list_unused
 
 _PREFIX = "PROMPT_RESOLVER_"
@@ -76,10 +77,13 @@ def load_settings(
     path: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, str] | None = None,
+    *,
+    stores: tuple[type[StoreSettings], ...],
 ) -> Loaded:
     """Return the configuration of a file, or the defaults, under what the environment says.
 
-    `overrides` are keys of the `server` block that win over both. Raises `ConfigError`.
+    `stores` are the settings of the kinds of stores that there are. `overrides` are keys of the
+    `server` block that win over both. Raises `ConfigError`.
     """
     if path is None and (name := environ.get(f"{_PREFIX}CONFIG")):
         path = Path(name)
@@ -97,7 +101,7 @@ def load_settings(
     _overlay_server(source, values, environ, overrides or {})
     _overlay_master_key(source, values, variables)
     try:
-        settings = Settings.model_validate(values)
+        settings = of_stores(stores).model_validate(values)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
@@ -277,11 +281,14 @@ def _take_out_foreign_blocks(values: dict[str, Json]) -> list[str]:
 
 def _list_absent_keys(settings: Settings) -> Iterator[str]:
     """Name the keys whose files are not there yet, so that a slip in a path is seen."""
-    keys = {f"providers.{name}": each.api_key for name, each in settings.providers.items()}
+    keys = {f"providers.{name}.api_key": each.api_key for name, each in settings.providers.items()}
     for name, store in settings.stores.items():
-        keys[f"stores.{name}"] = store.api_key if isinstance(store, HumanloopSettings) else None
+        for key in type(store).model_fields:
+            value = getattr(store, key)
+            if isinstance(value, Secret):
+                keys[f"stores.{name}.{key}"] = value
     for index, alias in enumerate(settings.model_list):
-        keys[f"model_list.{index}.litellm_params"] = alias.litellm_params.api_key
-    for place, key in keys.items():
-        if key is not None and key.reveal() is None:
-            yield f"{place}.api_key"
+        keys[f"model_list.{index}.litellm_params.api_key"] = alias.litellm_params.api_key
+    for place, secret in keys.items():
+        if secret is not None and secret.reveal() is None:
+            yield place

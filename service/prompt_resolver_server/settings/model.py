@@ -4,18 +4,18 @@ Our own blocks refuse keys that they do not know. LiteLLM's blocks, which are in
 whatever LiteLLM takes, and what has no meaning here is told when the service starts.
 """
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
 
 from .address import parse_address
-from .fields import NAME, PROVIDER_NAME, Block, KeyText, Seconds, Url, read_secret
+from .fields import NAME, PROVIDER_NAME, Block, KeyText, Seconds, Ttl, Url, read_secret
 from .litellm import AliasSettings, GeneralSettings, LitellmSettings, RouterSettings
 from .secrets import Secret
 
 _Calls = Annotated[int, Field(ge=1, le=10_000)]
-_Ttl = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class ServerSettings(Block):
@@ -67,31 +67,13 @@ class ServerSettings(Block):
         return value
 
 
-class DirectorySettings(Block):
-    """A store that is a tree of `.prompt` files."""
+class StoreSettings(Block):
+    """What all stores have. The settings of each kind of them stand where the kind does."""
 
-    type: Literal["directory"]
-    path: Path
-    """The root of the tree. A relative path starts at the configuration file's folder."""
-    ttl_s: _Ttl = 0
-    """How long a file is served without looking at it again; 0: it is looked at with each call."""
-
-
-class HumanloopSettings(Block):
-    """A store that is Humanloop's v5 API, or whatever speaks it."""
-
-    type: Literal["humanloop"]
-    base_url: Url = None
-    """Where it is, `/v5` included; unset: `HUMANLOOP_BASE_URL`, else Humanloop's own."""
-    api_key: KeyText = None
-    """Its key: text, `os.environ/NAME` or `file:/path`; unset: `HUMANLOOP_API_KEY`."""
-    ttl_s: _Ttl = 60.0
+    type: str
+    """Which kind of store it is."""
+    ttl_s: Ttl = 60.0
     """How long a prompt is served before the store is asked again; 0: it is asked each time."""
-    timeout_s: Seconds = 5.0
-    """How long a prompt may take to be fetched, whatever requests that takes."""
-
-
-StoreSettings = Annotated[DirectorySettings | HumanloopSettings, Field(discriminator="type")]
 
 
 class CacheSettings(Block):
@@ -101,7 +83,7 @@ class CacheSettings(Block):
     """How many templates are held; beyond, the one goes that was not used for the longest time."""
     max_bytes: Annotated[int, Field(ge=16 * 1024 * 1024)] = 64 * 1024 * 1024
     """About how much memory the held templates may take."""
-    negative_ttl_s: _Ttl = 5.0
+    negative_ttl_s: Ttl = 5.0
     """How long a prompt that a store does not have is not asked for again."""
 
 
@@ -137,6 +119,7 @@ class Settings(Block):
 
     server: ServerSettings = ServerSettings()
     stores: dict[Annotated[str, Field(pattern=NAME)], StoreSettings] = Field(default_factory=dict)
+    """Where the prompts are, by name. Each kind of store has settings of its own."""
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
@@ -149,3 +132,15 @@ class Settings(Block):
     general_settings: GeneralSettings = GeneralSettings()
     litellm_settings: LitellmSettings = LitellmSettings()
     router_settings: RouterSettings = RouterSettings()
+
+
+@lru_cache
+def of_stores(kinds: tuple[type[StoreSettings], ...]) -> type[Settings]:
+    """Return the form of a configuration with stores of these kinds."""
+    # The kinds are a table's, so the union is one that no type checker sees.
+    store: Any = Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007
+    stores: Any = (
+        dict[Annotated[str, Field(pattern=NAME)], store],
+        Field(default_factory=dict),
+    )
+    return create_model("Settings", __base__=Settings, stores=stores)

@@ -1,5 +1,5 @@
-"""Template fetching: the stores, and the cache in front of them.
+"""Template fetching: the stores, the formats that prompts are written in, and the cache in front.
 
-A new store is a module here with a class that is a `TemplateStore`, settings for it in
-`settings/model.py`, and a branch where `assembly.py` builds stores.
+A new store is a module here with a class that is a `TemplateStore`, its settings and its `KIND`,
+and a line in the table of `kinds`.
 """

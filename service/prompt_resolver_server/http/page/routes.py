@@ -11,7 +11,7 @@ from ...json_codec import encode_json
 from ...metrics import Metrics
 from ...parameters import Json
 from ...resolver import Resolver
-from ...templates.inventory import HeldTemplate
+from ...templates.cache.inventory import HeldTemplate
 from ..calls import HttpCall, HttpCalls
 from ..fields import read_document
 from ..openai_errors import OpenAIErrors

@@ -1,0 +1,16 @@
+"""Reads a configuration, whose stores may be of the kinds that there are."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..settings import Loaded, load_settings
+from ..templates.kinds import KINDS
+
+
+def load_configuration(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Return the configuration of a file, or the defaults; see `load_settings`."""
+    return load_settings(path, environ, overrides, stores=tuple(kind.settings for kind in KINDS))

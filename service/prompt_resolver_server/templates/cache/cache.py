@@ -1,0 +1,278 @@
+"""The templates that this process holds: fresh while their store answers, and there when not.
+
+For as long as its time to live lasts, a template is served from memory. After that it is still
+served, while one fetch asks the store; where the store does not answer, or answers with something
+that is no prompt, it goes on being served and says so. Only the store itself can end it: by
+answering that there is no such prompt, or that the key may not have it.
+"""
+
+import hmac
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ...errors import CallError, Reason, ResolverError, ServerError
+from ...metrics import Metrics
+from ...prompts import CacheResult, PromptRef, ServedTemplate, Template
+from ...values import Value
+from .entries import Absence, Entries, Held, Key
+from .flights import Flight, Flights
+from .inventory import Inventory
+from .listener import CacheListener
+from .source import Source
+
+_log = logging.getLogger(__name__)
+
+_ABSENT = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
+_FIRST_RETRY_S = 0.25
+# A store that is back is asked within this time.
+_LAST_RETRY_S = 1.5
+_DOUBLINGS = 3
+# As long as a store may ask us to leave it alone.
+_LONGEST_RETRY_S = 60.0
+
+_Outcome: TypeAlias = Template | Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """How much is held at most, and for how many seconds a prompt is believed to be absent."""
+
+    max_entries: int = 10_000
+    max_bytes: int = 64 * 1024 * 1024
+    negative_ttl_s: float = 5.0
+
+
+_DEFAULT_LIMITS = CacheLimits()
+
+
+class _Query(Value, frozen=True):
+    """What is asked for: the key that it is held under, and what its store needs to know."""
+
+    key: Key
+    source: Source
+    ref: PromptRef
+    caller_key: str | None
+
+
+class TemplateCache:
+    """Serves templates of several stores. Owns the stores and closes them.
+
+    Lives on one event loop. `clock` gives monotonic seconds. `inventory` tells what is held.
+    """
+
+    def __init__(
+        self,
+        *,
+        sources: Mapping[str, Source],
+        default_store: str,
+        metrics: Metrics,
+        limits: CacheLimits = _DEFAULT_LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sources = sources
+        self._default_store = default_store
+        self._metrics = metrics
+        self._clock = clock
+        self._negative_ttl_s = limits.negative_ttl_s
+        self._held: Entries[Held] = Entries(limits.max_entries, limits.max_bytes)
+        # Apart from what is held, so that nobody who asks for nonsense pushes out what is.
+        self._absent: Entries[Absence] = Entries(limits.max_entries, limits.max_bytes)
+        self._flights: Flights[Key, _Outcome] = Flights()
+        self._salt = secrets.token_bytes(32)
+        self._listeners: list[CacheListener] = []
+        self.inventory = Inventory(
+            self._held,
+            sources=sources,
+            default_store=default_store,
+            clock=clock,
+        )
+
+    def listen(self, listener: CacheListener) -> None:
+        """Tell a listener of all changes from now on."""
+        self._listeners.append(listener)
+
+    async def get(
+        self,
+        ref: PromptRef,
+        *,
+        refresh: bool,
+        deadline: float,
+        caller_key: str | None = None,
+    ) -> ServedTemplate:
+        """Return the template that `ref` names.
+
+        `refresh` asks the store whatever is held. `caller_key` is the caller's own key of the
+        store: what it opens is served to nobody else. `deadline` is on the event loop's clock.
+        Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
+        """
+        name, source = self.find(ref.store)
+        credential = self._hash(caller_key) if caller_key is not None else b""
+        key = Key(name, ref.id, ref.version, ref.environment, credential)
+        query = _Query(key, source, ref, caller_key)
+        served = None if refresh else self._from_memory(query)
+        if served is None:
+            served = await self._from_store(query, refresh=refresh, deadline=deadline)
+        self._metrics.template_served(name, served.cache)
+        return served
+
+    def find(self, store: str | None) -> tuple[str, Source]:
+        """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
+        name = store if store is not None else self._default_store
+        source = self._sources.get(name)
+        if source is None:
+            raise CallError(
+                Reason.STORE_UNKNOWN,
+                f"prompt.store: expected one of {', '.join(self._sources)}, got {name!r}",
+                metadata={"store": name},
+            )
+        return name, source
+
+    async def aclose(self) -> None:
+        """End the fetches that run, and close the stores."""
+        await self._flights.aclose()
+        for source in self._sources.values():
+            await source.store.aclose()
+
+    def _from_memory(self, query: _Query) -> ServedTemplate | None:
+        """Return what may be served at once, and begin the fetch that it is due."""
+        now = self._clock()
+        held = self._held.get(query.key)
+        if held is None:
+            absence = self._absent.get(query.key)
+            if absence is not None and now < absence.until:
+                raise absence.error.again()
+            return None
+        ttl_s = query.source.ttl_s
+        if ttl_s > 0 and now - held.confirmed_at < ttl_s:
+            return self._serve(query, held, "hit")
+        if query.source.store.confirms(held.template):
+            held.confirmed_at, held.failures = now, 0
+            return self._serve(query, held, "hit")
+        if ttl_s == 0:
+            return None
+        if now >= held.retry_at and self._flights.get(query.key) is None:
+            self._begin(query, held.template)
+        return self._serve(query, held, "stale", stale=held.failures > 0)
+
+    async def _from_store(self, query: _Query, *, refresh: bool, deadline: float) -> ServedTemplate:
+        """Wait for the store, and return what it says, or what is held where it says nothing."""
+        before = self._held.get(query.key)
+        try:
+            flight = await self._flight(query, refresh=refresh, deadline=deadline)
+            outcome = await flight.wait(deadline)
+        except TimeoutError:
+            raise ServerError(
+                Reason.DEADLINE,
+                f"the deadline passed while store {query.key.store!r} was asked",
+                metadata={"phase": "fetch", "attempts": "0"},
+            ) from None
+        held = self._held.get(query.key)
+        if isinstance(outcome, Exception):
+            if held is None or isinstance(outcome, CallError):
+                raise outcome.again() if isinstance(outcome, ResolverError) else outcome
+            return self._serve(query, held, "stale", stale=True)
+        result: CacheResult = "bypass" if refresh else "miss"
+        if not refresh and before is not None and outcome is before.template:
+            result = "hit"
+        # A template that is too large to be held is served all the same.
+        return self._serve(query, held or Held(outcome, self._clock()), result)
+
+    async def _flight(self, query: _Query, *, refresh: bool, deadline: float) -> Flight[_Outcome]:
+        """Return the fetch to wait for: where the store is to be asked now, one that began after.
+
+        One that began before may have read what was there before an edit that the caller knows of.
+        """
+        last_number = self._flights.last_number
+        now = refresh or query.source.ttl_s == 0
+        while (flight := self._flights.get(query.key)) is not None:
+            if not now or flight.number > last_number:
+                return flight
+            await flight.wait(deadline)
+        held = self._held.get(query.key)
+        return self._begin(query, held.template if held is not None and not refresh else None)
+
+    def _begin(self, query: _Query, held: Template | None) -> Flight[_Outcome]:
+        return self._flights.begin(query.key, lambda: self._fetch(query, held))
+
+    async def _fetch(self, query: _Query, held: Template | None) -> _Outcome:
+        """Ask the store, and take note of what it says."""
+        name, asked_at, started = query.key.store, self._clock(), time.perf_counter()
+        outcome = "cancelled"
+        try:
+            template = await query.source.store.fetch(query.ref, held, caller_key=query.caller_key)
+            outcome = "ok"
+        except ResolverError as error:
+            outcome = error.metadata.get("problem", error.reason.lower())
+            self._note_failure(query, error)
+            return error
+        except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
+            outcome = Reason.INTERNAL.lower()
+            self._note_failure(query, fault)
+            return fault
+        finally:
+            self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
+        # What is true is what was true when the store was asked.
+        self._absent.drop(query.key)
+        before = self._held.get(query.key)
+        now = Held(template, asked_at) if before is None else before.renewed(template, asked_at)
+        self._held.put(query.key, now)
+        self._tell_size()
+        changed = before is None or before.template is not template
+        for listener in self._listeners:
+            listener.confirmed(query.key, now, changed=changed)
+        return template
+
+    def _drop(self, key: Key) -> None:
+        self._held.drop(key)
+        for listener in self._listeners:
+            listener.dropped(key)
+
+    def _note_failure(self, query: _Query, error: Exception) -> None:
+        """Keep what is held through a failure, unless the store says that it must go."""
+        now = self._clock()
+        reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
+        if isinstance(error, ResolverError) and reason in _ABSENT:
+            self._drop(query.key)
+            believed_s = min(self._negative_ttl_s, query.source.ttl_s)
+            if believed_s > 0:
+                # As it was raised, it would keep all that the fetch had at hand.
+                self._absent.put(query.key, Absence(error.again(), now + believed_s))
+        elif reason is Reason.STORE_AUTH:
+            # A key that was taken back opens nothing any more.
+            self._drop(query.key)
+        elif held := self._held.get(query.key):
+            wait_s = min(_FIRST_RETRY_S * 2 ** min(held.failures, _DOUBLINGS), _LAST_RETRY_S)
+            if isinstance(error, ResolverError) and error.retry_after_s is not None:
+                wait_s = max(wait_s, min(error.retry_after_s, _LONGEST_RETRY_S))
+            held.failures, held.retry_at = held.failures + 1, now + wait_s
+            for listener in self._listeners:
+                listener.failing(query.key, held)
+            _log.warning(
+                "a store fails, what is held is served",
+                extra={"store": query.key.store, "reason": str(reason)},
+            )
+        self._tell_size()
+
+    def _serve(
+        self, query: _Query, held: Held, result: CacheResult, *, stale: bool = False
+    ) -> ServedTemplate:
+        now = self._clock()
+        held.served, held.served_at = held.served + 1, now
+        return ServedTemplate(
+            template=held.template,
+            store=query.key.store,
+            cache=result,
+            reason=query.source.reason(query.key),
+            age_s=max(0.0, now - held.confirmed_at),
+            stale=stale,
+        )
+
+    def _tell_size(self) -> None:
+        self._metrics.cache_holds(len(self._held), self._held.size)
+
+    def _hash(self, caller_key: str) -> bytes:
+        return hmac.digest(self._salt, caller_key.encode("utf-8", "surrogatepass"), "sha256")

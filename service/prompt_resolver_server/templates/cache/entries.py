@@ -1,0 +1,110 @@
+"""What the cache holds: templates and absences, bounded in number and in bytes."""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from ...errors import ResolverError
+from ...prompts import Template
+from ...values import Value
+
+_OVERHEAD_BYTES = 2048
+# Long texts take what they took in their store, thousands of tiny messages ten times as much, and
+# schemas twenty times. Counting it exactly would hold up the event loop.
+_BYTES_PER_BYTE = 10
+
+
+class Key(Value, frozen=True):
+    """What a template is held under. None of its parts can be taken for another.
+
+    `credential` is a keyed hash of the caller's own key of the store, empty without one.
+    """
+
+    store: str
+    id: str
+    version: str | None
+    environment: str | None
+    credential: bytes
+
+
+@dataclass(slots=True)
+class Held:
+    """A template, and when its store last confirmed it. Times are the cache's clock's.
+
+    `failures` counts the fetches that failed since; before `retry_at` none is tried again. `served`
+    counts how often it, or a version before it, was served, at last at `served_at`.
+    """
+
+    template: Template
+    confirmed_at: float
+    failures: int = 0
+    retry_at: float = 0.0
+    served: int = 0
+    served_at: float = 0.0
+
+    def renewed(self, template: Template, confirmed_at: float) -> "Held":
+        """Return what is held once the store has answered again."""
+        return replace(self, template=template, confirmed_at=confirmed_at, failures=0, retry_at=0.0)
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes it takes in memory."""
+        return _OVERHEAD_BYTES + _BYTES_PER_BYTE * self.template.size
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """What a store said instead of a template, and until when that is believed."""
+
+    error: ResolverError
+    until: float
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes it takes in memory."""
+        return _OVERHEAD_BYTES
+
+
+_Entry = TypeVar("_Entry", Held, Absence)
+
+
+@dataclass(slots=True)
+class Entries(Generic[_Entry]):
+    """Entries by key; where they are too many, those go that were not used for the longest time."""
+
+    max_entries: int
+    max_bytes: int
+    size: int = 0
+    _by_key: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def recent(self) -> Iterable[tuple[Key, _Entry]]:
+        """Return the entries, the one first that was used last. Not to be changed meanwhile."""
+        return reversed(self._by_key.items())
+
+    def get(self, key: Key) -> _Entry | None:
+        """Return an entry, which counts as a use of it."""
+        entry = self._by_key.get(key)
+        if entry is not None:
+            self._by_key.move_to_end(key)
+        return entry
+
+    def put(self, key: Key, entry: _Entry) -> None:
+        """Keep an entry in place of the one before, unless it alone is too large."""
+        self.drop(key)
+        if entry.cost > self.max_bytes:
+            return
+        self._by_key[key] = entry
+        self.size += entry.cost
+        while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
+            _, oldest = self._by_key.popitem(last=False)
+            self.size -= oldest.cost
+
+    def drop(self, key: Key) -> None:
+        """Forget an entry, if there is one."""
+        entry = self._by_key.pop(key, None)
+        if entry is not None:
+            self.size -= entry.cost

@@ -1,0 +1,1 @@
+"""The store of prompts that are files in a directory."""

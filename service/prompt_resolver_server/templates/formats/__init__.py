@@ -1,0 +1,1 @@
+"""The formats that prompts are written in, whichever store has them."""

@@ -1,0 +1,205 @@
+"""The fields of a Humanloop prompt, which its API, its exports and its `.prompt` files share.
+
+A field that is null, or is `max_tokens: -1`, counts as not set. Fields that are not read here are
+for display and never reach a provider.
+"""
+
+import math
+from collections.abc import Mapping
+
+from ...json_codec import is_deeper
+from ...parameters import (
+    Json,
+    JsonSchema,
+    Parameters,
+    ResponseFormat,
+    kind_of,
+    refusal,
+)
+from ...prompts import Tool
+
+Path = tuple[str | int, ...]
+
+# The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
+_MAX_LEVELS = 30
+
+
+class FieldError(Exception):
+    """A field that is not what it should be: where it is, and what was expected and came.
+
+    `forbidden` tells a field that is well formed but asks for what a prompt may not have.
+    """
+
+    def __init__(self, path: Path, problem: str, *, forbidden: bool = False) -> None:
+        super().__init__(problem)
+        self.path = path
+        self.problem = problem
+        self.forbidden = forbidden
+
+
+def read_text(fields: Mapping[str, Json], name: str) -> str | None:
+    """Return a field that is text, or None where it is not set or empty."""
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    raise _expected((name,), "text", value)
+
+
+def read_parameters(fields: Mapping[str, Json]) -> Parameters:
+    """Return the parameters among the fields. Raises `FieldError`."""
+    max_tokens = _integer(fields, "max_tokens")
+    if max_tokens == -1:
+        max_tokens = None
+    if max_tokens is not None and max_tokens < 1:
+        raise FieldError(("max_tokens",), "expected a number from 1, or -1 for no limit")
+    temperature, top_p = _number(fields, "temperature"), _number(fields, "top_p")
+    if temperature is not None and temperature < 0:
+        raise FieldError(("temperature",), "expected a number from 0")
+    if top_p is not None and not 0 <= top_p <= 1:
+        raise FieldError(("top_p",), "expected a number from 0 to 1")
+    return Parameters(
+        temperature=temperature,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        stop=_stop(fields.get("stop")),
+        presence_penalty=_number(fields, "presence_penalty"),
+        frequency_penalty=_number(fields, "frequency_penalty"),
+        seed=_integer(fields, "seed"),
+        reasoning_effort=_reasoning_effort(fields.get("reasoning_effort")),
+        response_format=_response_format(fields.get("response_format")),
+        extra=_extra(fields.get("other")),
+    )
+
+
+def read_tools(value: Json, path: Path) -> tuple[Tool, ...]:
+    """Return the tools of a list of flat definitions. Raises `FieldError`."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _expected(path, "a list of tools", value)
+    return tuple(_tool(item, (*path, index)) for index, item in enumerate(value))
+
+
+def _tool(value: Json, path: Path) -> Tool:
+    if not isinstance(value, dict):
+        raise _expected(path, "a tool with a name", value)
+    name = value.get("name")
+    if not isinstance(name, str) or not name:
+        raise _expected((*path, "name"), "the tool's name", name)
+    description = value.get("description")
+    if not isinstance(description, str | None):
+        raise _expected((*path, "description"), "text", description)
+    parameters = value.get("parameters")
+    if not isinstance(parameters, dict | None):
+        raise _expected((*path, "parameters"), "a JSON Schema", parameters)
+    _check_nesting(parameters, (*path, "parameters"))
+    strict = value.get("strict")
+    if not isinstance(strict, bool | None):
+        raise _expected((*path, "strict"), "true or false", strict)
+    return Tool(name=name, description=description or "", parameters=parameters, strict=strict)
+
+
+def _number(fields: Mapping[str, Json], name: str) -> float | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _expected((name,), "a number", value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise FieldError((name,), "expected a finite number")
+    return number
+
+
+def _integer(fields: Mapping[str, Json], name: str) -> int | None:
+    value = fields.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _expected((name,), "a whole number", value)
+    if (not -(2**31) <= value < 2**31 and name == "max_tokens") or not -(2**63) <= value < 2**63:
+        raise FieldError((name,), "expected a smaller number")
+    return value
+
+
+def _stop(value: Json) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise _expected(("stop",), "text or a list of texts", value)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise _expected(("stop", index), "text", text)
+    return tuple(text for text in texts if isinstance(text, str))
+
+
+def _reasoning_effort(value: Json) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise _expected(("reasoning_effort",), "a word or a whole number", value)
+    return None if value is None else str(value)
+
+
+def _response_format(value: Json) -> ResponseFormat | None:
+    if value is None:
+        return None
+    path: Path = ("response_format",)
+    if not isinstance(value, dict):
+        raise _expected(path, "a mapping with a type", value)
+    match value.get("type"):
+        case "text":
+            return ResponseFormat(type="text")
+        case "json_object":
+            return ResponseFormat(type="json_object")
+        case "json_schema":
+            return ResponseFormat(type="json_schema", json_schema=_json_schema(value, path))
+        case _:
+            raise FieldError((*path, "type"), "expected text, json_object or json_schema")
+
+
+def _json_schema(form: Mapping[str, Json], path: Path) -> JsonSchema:
+    inner = form.get("json_schema")
+    path = (*path, "json_schema")
+    if not isinstance(inner, dict):
+        raise _expected(path, "a mapping with a name and a schema", inner)
+    name, schema, strict = inner.get("name"), inner.get("schema"), inner.get("strict")
+    if not isinstance(name, str) or not name:
+        raise _expected((*path, "name"), "the schema's name", name)
+    if not isinstance(schema, dict):
+        raise _expected((*path, "schema"), "a JSON Schema", schema)
+    _check_nesting(schema, (*path, "schema"))
+    if not isinstance(strict, bool | None):
+        raise _expected((*path, "strict"), "true or false", strict)
+    description = inner.get("description")
+    if not isinstance(description, str | None):
+        raise _expected((*path, "description"), "text", description)
+    if description:
+        # A schema has a place for it of its own.
+        schema = {"description": description, **schema}
+    return JsonSchema(name=name, schema=schema, strict=strict)
+
+
+def _extra(value: Json) -> Mapping[str, Json]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise _expected(("other",), "a mapping", value)
+    _check_nesting(value, ("other",))
+    for name in value:
+        if problem := refusal(name):
+            raise FieldError(("other", name), f"refused, as it {problem}", forbidden=True)
+    return {name: item for name, item in value.items() if item is not None}
+
+
+def _check_nesting(value: Json, path: Path) -> None:
+    if is_deeper(value, _MAX_LEVELS):
+        raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
+
+
+def _expected(path: Path, expected: str, came: Json) -> FieldError:
+    return FieldError(path, f"expected {expected}, got {kind_of(came)}")

@@ -1,0 +1,1 @@
+"""The store of prompts that Humanloop's v5 API serves."""

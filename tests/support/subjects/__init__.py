@@ -1,0 +1,1 @@
+"""The stores that the contract suite runs over, each with one prompt in it."""

@@ -1,0 +1,25 @@
+"""A store as the contract suite needs it."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prompt_resolver_server.templates.store import TemplateStore
+
+
+@dataclass
+class Subject:
+    """A store with a prompt `team/hello` in it that says "one", and what can be done to it.
+
+    `prompt_id` is the id that the store itself gives the prompt.
+    """
+
+    store: TemplateStore
+    prompt_id: str
+    say: Callable[[str], object]
+    break_it: Callable[[], object]
+    remove: Callable[[], object]
+
+
+MakeSubject = Callable[[Path], AbstractAsyncContextManager[Subject]]

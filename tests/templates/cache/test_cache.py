@@ -1,0 +1,489 @@
+"""The cache serves what stores confirmed: fresh while they answer, and there when they do not."""
+
+import asyncio
+import gc
+import weakref
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from prompt_resolver_server.errors import (
+    CallError,
+    Reason,
+    ResolverError,
+    TemplateError,
+)
+from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.prompts import PromptRef, ServedTemplate
+from prompt_resolver_server.templates.cache.cache import CacheLimits, TemplateCache
+from prompt_resolver_server.templates.cache.source import Source
+from tests.support.stores import (
+    Clock,
+    ToldStore,
+    absent,
+    forbidden,
+    make_template,
+    unavailable,
+)
+
+ONE, TWO = make_template("p", "1"), make_template("p", "2")
+TTL_S = 60.0
+DEFAULT_LIMITS = CacheLimits()
+P = PromptRef(id="p")
+
+
+@dataclass
+class Subject:
+    """A cache over the stores `told`, which lives for a minute, and `asked`, for no time at all."""
+
+    cache: TemplateCache
+    told: ToldStore
+    asked: ToldStore
+    clock: Clock
+    metrics: Metrics
+
+    async def get(
+        self,
+        ref: PromptRef = P,
+        *,
+        refresh: bool = False,
+        caller_key: str | None = None,
+        within_s: float = 10.0,
+    ) -> ServedTemplate:
+        deadline = asyncio.get_running_loop().time() + within_s
+        return await self.cache.get(ref, refresh=refresh, deadline=deadline, caller_key=caller_key)
+
+    async def fails(self, ref: PromptRef = P, *, refresh: bool = False) -> Reason:
+        with pytest.raises(ResolverError) as caught:
+            await self.get(ref, refresh=refresh)
+        return caught.value.reason
+
+    async def settle(self) -> None:
+        """Let the fetches in the background end."""
+        flights = self.cache._flights._running.values()
+        await asyncio.gather(*[flight.task for flight in flights])
+
+    def fetches(self, outcome: str) -> float | None:
+        return self.metrics.registry.get_sample_value(
+            "prompt_resolver_template_fetch_duration_seconds_count",
+            {"store": "told", "outcome": outcome},
+        )
+
+
+def make(limits: CacheLimits = DEFAULT_LIMITS) -> Subject:
+    told, asked, clock = ToldStore(ONE), ToldStore(ONE), Clock()
+    metrics = Metrics(CollectorRegistry(), version="test")
+    cache = TemplateCache(
+        sources={"told": Source(told, TTL_S), "asked": Source(asked, 0)},
+        default_store="told",
+        metrics=metrics,
+        limits=limits,
+        clock=clock,
+    )
+    return Subject(cache, told, asked, clock, metrics)
+
+
+@pytest.fixture
+def subject() -> Subject:
+    return make()
+
+
+def told(served: ServedTemplate) -> tuple[str, str, float, bool]:
+    return served.template.version, served.cache, served.age_s, served.stale
+
+
+async def test_fresh(subject: Subject) -> None:
+    """What was fetched is served from memory for as long as it lives, with its age."""
+    assert told(await subject.get()) == ("1", "miss", 0, False)
+    subject.clock.now += 59
+    assert told(await subject.get()) == ("1", "hit", 59, False)
+    assert len(subject.told.fetches) == 1
+
+
+async def test_stale_while_revalidating(subject: Subject) -> None:
+    """After that the old version is served while one fetch runs, and then the new one."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = TWO
+    subject.told.may.clear()
+
+    assert [told(await subject.get()) for _ in range(3)] == [("1", "stale", 61, False)] * 3
+    subject.told.may.set()
+    await subject.settle()
+
+    assert told(await subject.get()) == ("2", "hit", 0, False)
+    assert len(subject.told.fetches) == 2
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        unavailable(),
+        TemplateError(Reason.TEMPLATE_INVALID, "expected a prompt"),
+        RuntimeError("a fault of ours"),
+    ],
+)
+async def test_store_that_fails(subject: Subject, failure: Exception) -> None:
+    """A store that is down or talks nonsense changes nothing for what is known: it gets older."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = failure
+    await subject.get()
+    await subject.settle()
+
+    assert told(await subject.get()) == ("1", "stale", 61, True)
+    subject.clock.now += 3600
+    assert told(await subject.get()) == ("1", "stale", 3661, True)
+    await subject.settle()
+
+    subject.told.says = TWO
+    subject.clock.now += 1.5
+    await subject.get()
+    await subject.settle()
+    assert told(await subject.get()) == ("2", "hit", 0, False)
+
+
+async def test_backs_off(subject: Subject) -> None:
+    """A store that is down is asked again after a wait that grows, up to a second and a half."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = unavailable()
+    waits: list[float] = []
+    waited = 0.0
+    while len(waits) < 5:
+        asked = len(subject.told.fetches)
+        await subject.get()
+        await subject.settle()
+        if len(subject.told.fetches) > asked:
+            waits.append(waited)
+            waited = 0.0
+        subject.clock.now += 0.25
+        waited += 0.25
+
+    assert waits == [0, 0.25, 0.5, 1.0, 1.5]
+
+
+@pytest.mark.parametrize(("asked_s", "waited_s"), [(0.01, 0.25), (7, 7), (3600, 60)])
+async def test_store_that_asks_to_be_left_alone(
+    subject: Subject, asked_s: float, waited_s: float
+) -> None:
+    """A store that says how long to wait is not asked again before, within a minute."""
+    await subject.get()
+    subject.clock.now += 61
+    error = unavailable()
+    error.retry_after_s = asked_s
+    subject.told.says = error
+    await subject.get()
+    await subject.settle()
+
+    subject.clock.now += waited_s - 0.01
+    await subject.get()
+    await subject.settle()
+    assert len(subject.told.fetches) == 2
+    subject.clock.now += 0.02
+    await subject.get()
+    await subject.settle()
+    assert len(subject.told.fetches) == 3
+
+
+async def test_down_from_the_beginning(subject: Subject) -> None:
+    """A store that fails while nothing is held fails the call, and is asked by the next one."""
+    subject.told.says = unavailable()
+    assert await subject.fails() == Reason.STORE_UNAVAILABLE
+    subject.told.says = ONE
+
+    assert told(await subject.get()) == ("1", "miss", 0, False)
+
+
+async def test_absent(subject: Subject) -> None:
+    """A prompt that the store does not have is not asked for again for a while."""
+    subject.told.says = absent()
+    assert [await subject.fails() for _ in range(3)] == [Reason.PROMPT_NOT_FOUND] * 3
+    assert len(subject.told.fetches) == 1
+
+    subject.told.says = ONE
+    subject.clock.now += 5
+    assert told(await subject.get()) == ("1", "miss", 0, False)
+
+
+class _Key(str):
+    """A key of which it can be told whether it is still in memory."""
+
+    __slots__ = ("__weakref__",)
+
+
+async def test_absent_for_a_caller(subject: Subject) -> None:
+    """That a prompt is absent is remembered without the key of the caller who asked for it."""
+    subject.told.says = absent()
+    key = _Key("key")
+    kept = weakref.ref(key)
+    with pytest.raises(ResolverError):
+        await subject.get(caller_key=key)
+
+    del key
+    subject.told.says = ONE
+    subject.told.fetches.clear()
+    gc.collect()
+
+    assert kept() is None
+    with pytest.raises(ResolverError):
+        await subject.get(caller_key="key")
+
+
+async def test_removed(subject: Subject) -> None:
+    """A prompt that was removed is gone once the store has said so."""
+    await subject.get()
+    subject.told.says = absent()
+    subject.clock.now += 61
+    await subject.get()
+    await subject.settle()
+
+    assert await subject.fails() == Reason.PROMPT_NOT_FOUND
+
+
+async def test_forbidden(subject: Subject) -> None:
+    """A key that the store no longer takes opens nothing, and that is not taken for absence."""
+    await subject.get()
+    subject.told.says = forbidden()
+    subject.clock.now += 61
+    await subject.get()
+    await subject.settle()
+
+    assert await subject.fails() == Reason.STORE_AUTH
+    subject.told.says = TWO
+    assert told(await subject.get()) == ("2", "miss", 0, False)
+
+
+async def test_refresh(subject: Subject) -> None:
+    """A caller that asks for a refresh gets what the store says now."""
+    await subject.get()
+    subject.told.says = TWO
+
+    assert told(await subject.get(refresh=True)) == ("2", "bypass", 0, False)
+    assert told(await subject.get()) == ("2", "hit", 0, False)
+
+
+async def test_refresh_that_fails(subject: Subject) -> None:
+    """A refresh that fails serves what is held, and says so; a refusal is told."""
+    await subject.get()
+    subject.told.says = unavailable()
+    assert told(await subject.get(refresh=True)) == ("1", "stale", 0, True)
+
+    subject.told.says = absent()
+    assert await subject.fails(refresh=True) == Reason.PROMPT_NOT_FOUND
+
+
+async def test_refresh_waits_for_its_own_fetch(subject: Subject) -> None:
+    """A refresh is not served by a fetch that began before it, and many of them share one."""
+    subject.told.may.clear()
+    early = asyncio.ensure_future(subject.get())
+    await subject.told.asked.wait()
+    late = [asyncio.ensure_future(subject.get(refresh=True)) for _ in range(10)]
+    await asyncio.sleep(0)
+    subject.told.may.set()
+    await asyncio.gather(early, *late)
+
+    assert len(subject.told.fetches) == 2
+    assert subject.told.most_at_once == 1
+
+
+async def test_asking_each_time_begins_anew(subject: Subject) -> None:
+    """Where the store is asked with each call, no call is served what was read before it came."""
+    ref = PromptRef(id="p", store="asked")
+    subject.asked.may.clear()
+    early = asyncio.ensure_future(subject.get(ref))
+    await subject.asked.asked.wait()
+    late = [asyncio.ensure_future(subject.get(ref)) for _ in range(10)]
+    await asyncio.sleep(0)
+    subject.asked.may.set()
+    await asyncio.gather(early, *late)
+
+    assert len(subject.asked.fetches) == 2
+    assert subject.asked.most_at_once == 1
+
+
+async def test_one_fetch(subject: Subject) -> None:
+    """A thousand callers at once are served by one fetch."""
+    subject.told.may.clear()
+    calls = [asyncio.ensure_future(subject.get()) for _ in range(1000)]
+    await subject.told.asked.wait()
+    subject.told.may.set()
+
+    assert {told(served) for served in await asyncio.gather(*calls)} == {("1", "miss", 0, False)}
+    assert len(subject.told.fetches) == 1
+
+
+async def test_first_caller_leaves(subject: Subject) -> None:
+    """The caller that began a fetch does not end it for the others by leaving."""
+    subject.told.may.clear()
+    first = asyncio.ensure_future(subject.get())
+    await subject.told.asked.wait()
+    others = [asyncio.ensure_future(subject.get()) for _ in range(10)]
+    await asyncio.sleep(0)
+    first.cancel()
+    subject.told.may.set()
+
+    assert [told(served)[0] for served in await asyncio.gather(*others)] == ["1"] * 10
+    assert first.cancelled()
+    assert len(subject.told.fetches) == 1
+
+
+async def test_failure_is_shared_and_not_kept(subject: Subject) -> None:
+    """Callers that wait for a fetch that fails are all told, each with an error of its own."""
+    subject.told.may.clear()
+    subject.told.says = unavailable()
+    calls = [asyncio.ensure_future(subject.get()) for _ in range(10)]
+    await subject.told.asked.wait()
+    subject.told.may.set()
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert len({id(error) for error in errors}) == 10
+    assert {getattr(error, "reason", None) for error in errors} == {Reason.STORE_UNAVAILABLE}
+    assert len(subject.told.fetches) == 1
+
+
+async def test_fault_of_ours(subject: Subject) -> None:
+    """An exception that nobody foresaw reaches the caller where nothing is held."""
+    subject.told.says = RuntimeError("a fault of ours")
+
+    with pytest.raises(RuntimeError):
+        await subject.get()
+
+
+async def test_deadline(subject: Subject) -> None:
+    """A store that takes longer than the caller has ends the call in time, and not the fetch."""
+    subject.told.may.clear()
+    with pytest.raises(ResolverError) as caught:
+        await subject.get(within_s=0.01)
+    subject.told.may.set()
+    await subject.settle()
+
+    assert caught.value.reason == Reason.DEADLINE
+    assert caught.value.metadata == {"phase": "fetch", "attempts": "0"}
+    assert told(await subject.get()) == ("1", "hit", 0, False)
+
+
+async def test_keys_are_apart(subject: Subject) -> None:
+    """Ids, selectors, stores and callers' keys each have copies of their own."""
+    refs = [
+        P,
+        PromptRef(id="p", version="1"),
+        PromptRef(id="p", environment="1"),
+        PromptRef(id="p", store="asked"),
+        PromptRef(id="p1"),
+    ]
+    for ref in refs:
+        for caller_key in (None, "", "a", "b"):
+            assert (await subject.get(ref, caller_key=caller_key)).cache == "miss"
+
+    assert len(subject.told.fetches) == 16
+    assert [key for _, key in subject.told.fetches[:4]] == [None, "", "a", "b"]
+
+
+async def test_reason(subject: Subject) -> None:
+    """A pinned version is told from the deployed one."""
+    pinned = await subject.get(PromptRef(id="p", version="1"))
+
+    assert (pinned.reason, (await subject.get()).reason) == ("pinned", "deployed")
+
+
+async def test_zero_time_to_live(subject: Subject) -> None:
+    """A store without a time to live is asked with every call, or confirms at once."""
+    ref = PromptRef(id="p", store="asked")
+    assert told(await subject.get(ref)) == ("1", "miss", 0, False)
+    assert told(await subject.get(ref)) == ("1", "hit", 0, False)
+    assert len(subject.asked.fetches) == 2
+
+    subject.asked.confirmed = ONE
+    subject.clock.now += 5
+    assert told(await subject.get(ref)) == ("1", "hit", 0, False)
+    assert len(subject.asked.fetches) == 2
+
+    subject.asked.confirmed, subject.asked.says = None, TWO
+    assert told(await subject.get(ref)) == ("2", "miss", 0, False)
+
+
+async def test_zero_time_to_live_fails(subject: Subject) -> None:
+    """Such a store that fails changes nothing either, and absence is not remembered for it."""
+    ref = PromptRef(id="p", store="asked")
+    await subject.get(ref)
+    subject.asked.says = unavailable()
+    subject.clock.now += 5
+    assert told(await subject.get(ref)) == ("1", "stale", 5, True)
+
+    subject.asked.says = absent()
+    assert await subject.fails(ref) == Reason.PROMPT_NOT_FOUND
+    subject.asked.says = TWO
+    assert told(await subject.get(ref)) == ("2", "miss", 0, False)
+
+
+async def test_bad_id_is_told(subject: Subject) -> None:
+    """A call that the store refuses as malformed is refused, whatever is held."""
+    await subject.get()
+    subject.told.says = CallError(Reason.PROMPT_ID_INVALID, "prompt.id: expected an id")
+
+    assert await subject.fails(refresh=True) == Reason.PROMPT_ID_INVALID
+
+
+async def test_bounded_in_number() -> None:
+    """Beyond the most entries there may be, the one goes that was not used for longest."""
+    subject = make(CacheLimits(max_entries=3))
+    for name in ("a", "b", "c", "a", "d"):
+        await subject.get(PromptRef(id=name))
+
+    results = {name: (await subject.get(PromptRef(id=name))).cache for name in ("a", "c", "d", "b")}
+    assert results == {"a": "hit", "c": "hit", "d": "hit", "b": "miss"}
+
+
+async def test_bounded_in_bytes() -> None:
+    """Large templates push out others; one that is too large is served and not held."""
+    subject = make(CacheLimits(max_bytes=100_000))
+    subject.told.says = make_template("p", "1", size=5_000)
+    for name in ("a", "b", "c"):
+        await subject.get(PromptRef(id=name))
+    subject.told.says = make_template("p", "1", size=50_000)
+
+    assert (await subject.get(PromptRef(id="d"))).cache == "miss"
+    assert (await subject.get(PromptRef(id="d"))).cache == "miss"
+    assert (await subject.get(PromptRef(id="c"))).cache == "hit"
+    assert (await subject.get(PromptRef(id="a"))).cache == "miss"
+
+
+async def test_nonsense_pushes_out_nothing() -> None:
+    """Ids that do not exist are remembered apart from what is held, in bounded number."""
+    subject = make(CacheLimits(max_entries=3))
+    await subject.get()
+    for number in range(10):
+        subject.told.says = absent(str(number))
+        await subject.fails(PromptRef(id=str(number)))
+
+    assert (await subject.get()).cache == "hit"
+    asked = len(subject.told.fetches)
+    await subject.fails(PromptRef(id="9"))
+    await subject.fails(PromptRef(id="0"))
+    assert len(subject.told.fetches) == asked + 1
+
+
+async def test_counts(subject: Subject) -> None:
+    """Fetches are counted by how they ended, and what is held by number and size."""
+    await subject.get()
+    subject.told.says = unavailable()
+    await subject.get(refresh=True)
+
+    assert (subject.fetches("ok"), subject.fetches("store_unavailable")) == (1, 1)
+    sample = subject.metrics.registry.get_sample_value
+    assert sample("prompt_resolver_template_cache_entries") == 1
+    assert (sample("prompt_resolver_template_cache_bytes") or 0) > 0
+
+
+async def test_owns_its_stores(subject: Subject) -> None:
+    """Closing the cache ends its fetches and closes the stores."""
+    subject.told.may.clear()
+    call = asyncio.ensure_future(subject.get())
+    await subject.told.asked.wait()
+    await subject.cache.aclose()
+
+    assert subject.told.closed
+    assert subject.told.running == 0
+    assert (await asyncio.gather(call, return_exceptions=True))[0] is not None
