@@ -67,11 +67,16 @@ class ServerSettings(Block):
         return value
 
 
-class StoreSettings(Block):
-    """What all stores have. The settings of each kind of them stand where the kind does."""
+class AnyStoreSettings(Block):
+    """What all stores have, chains of them included."""
 
     type: str
     """Which kind of store it is."""
+
+
+class StoreSettings(AnyStoreSettings):
+    """What stores have. The settings of each kind of them stand where the kind does."""
+
     ttl_s: Ttl = 60.0
     """How long a prompt is served before the store is asked again; 0: it is asked each time."""
 
@@ -118,7 +123,9 @@ class Settings(Block):
     """A whole configuration."""
 
     server: ServerSettings = ServerSettings()
-    stores: dict[Annotated[str, Field(pattern=NAME)], StoreSettings] = Field(default_factory=dict)
+    stores: dict[Annotated[str, Field(pattern=NAME)], AnyStoreSettings] = Field(
+        default_factory=dict
+    )
     """Where the prompts are, by name. Each kind of store has settings of its own."""
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
@@ -135,7 +142,7 @@ class Settings(Block):
 
 
 @lru_cache
-def of_stores(kinds: tuple[type[StoreSettings], ...]) -> type[Settings]:
+def of_stores(kinds: tuple[type[AnyStoreSettings], ...]) -> type[Settings]:
     """Return the form of a configuration with stores of these kinds."""
     # The kinds are a table's, so the union is one that no type checker sees.
     store: Any = Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007

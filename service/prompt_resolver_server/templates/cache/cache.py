@@ -26,7 +26,7 @@ from .entries import Absence, Entries, Held, Key
 from .flights import Flight, Flights
 from .inventory import Inventory
 from .listener import CacheListener
-from .source import Source
+from .source import Member, Source, store_unknown
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class TemplateCache:
         draw: Callable[[], float] = random.random,
         salt: bytes | None = None,
     ) -> None:
-        self._sources = sources
+        self.sources = sources
         self._default_store = default_store
         self._metrics = metrics
         self._clock = clock
@@ -132,14 +132,15 @@ class TemplateCache:
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
         name = store if store is not None else self._default_store
-        source = self._sources.get(name)
+        source = self.sources.get(name)
         if source is None:
-            raise CallError(
-                Reason.STORE_UNKNOWN,
-                f"prompt.store: expected one of {', '.join(self._sources)}, got {name!r}",
-                metadata={"store": name},
-            )
+            raise store_unknown(name, self.sources)
         return name, source
+
+    def members(self, store: str | None) -> tuple[Member]:
+        """Return the store of this name, or the default one. Raises STORE_UNKNOWN."""
+        name, source = self.find(store)
+        return (Member(name, source.store),)
 
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
@@ -158,7 +159,7 @@ class TemplateCache:
     async def aclose(self) -> None:
         """End the fetches that run, and close the stores."""
         await self._flights.aclose()
-        for source in self._sources.values():
+        for source in self.sources.values():
             await source.store.aclose()
 
     def _from_memory(self, query: _Query) -> ServedTemplate | None:
