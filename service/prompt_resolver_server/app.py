@@ -37,9 +37,10 @@ async def serve(
     stopping, running = _Stopping(), Running()
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
+        resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)
         doors = Doors(
             loaded,
-            resolver=build_resolver(loaded, metrics, stack, trace_requests=trace_requests),
+            resolver=resolver,
             metrics=metrics,
             running=running,
             stack=stack,

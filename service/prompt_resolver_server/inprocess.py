@@ -56,7 +56,7 @@ async def open_in_process(
         loaded = load_configuration(None, environ)
         async with AsyncExitStack() as stack:
             metrics = Metrics(CollectorRegistry(), version=__version__)
-            resolver = build_resolver(loaded, metrics, stack, trace_requests=True)
+            resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
             client = InProcessClient(loaded, resolver, stack.pop_all(), is_verbose)
     except ConfigError as error:
         raise ConfigurationError(str(error)) from None

@@ -21,15 +21,16 @@ from ..templates.chain import Chains
 from .endpoints import Endpoints
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
 from .providers import ProviderFactory
+from .state import keep_copies, open_state
 from .stores import build_stores
 
 _log = logging.getLogger(__name__)
 
 
-def build_resolver(
+async def build_resolver(
     loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
 ) -> Resolver:
-    """Return the resolver of a configuration, inside of a running event loop.
+    """Return the resolver of a configuration, with what was served before this process began.
 
     What it holds open is closed with the stack. `trace_requests` has every request to a provider
     written to the log of requests, prompts and all. Raises `ConfigError` for what cannot be built.
@@ -37,6 +38,7 @@ def build_resolver(
     tls = build_tls(loaded)
     stores = build_stores(loaded, tls)
     cache = loaded.settings.cache
+    state = open_state(loaded)
     held = TemplateCache(
         sources=stores.sources,
         default_store=stores.default,
@@ -46,8 +48,11 @@ def build_resolver(
             max_bytes=cache.max_bytes,
             negative_ttl_s=cache.negative_ttl_s,
         ),
+        salt=state.salt if state is not None else None,
     )
     stack.push_async_callback(held.aclose)
+    if state is not None:
+        await keep_copies(state, held, cache, metrics, stack)
     find_proxy = loaded.environment.proxy_for
     transport: Transport = RoutedTransport(
         direct=DirectTransport(tls=tls),

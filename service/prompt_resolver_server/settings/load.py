@@ -105,7 +105,7 @@ def load_settings(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
-    without_effect.extend(list_unused(settings, values))
+    without_effect.extend(list_unused(settings))
     folder = path.resolve().parent if path is not None else Path.cwd()
     return Loaded(
         settings=settings,

@@ -30,7 +30,9 @@ class ServerSettings(Block):
     admin_grpc_address: str = ""
     """Where `PromptResolverAdmin` listens; empty turns it off."""
     state_dir: Path | None = None
-    """Where state outlives a restart. Not used by this version."""
+    """A folder where copies of what remote stores served outlive a restart, and the salt that
+    callers' keys of stores are hashed with; null: they are in memory alone. Instances may share
+    it."""
     unix_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
     """Who may connect to a Unix socket: its mode, in octal digits and in quotes."""
     insecure: bool = False
