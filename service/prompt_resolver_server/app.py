@@ -12,6 +12,7 @@ from .assembly.engine import build_resolver
 from .doors import Addresses, Doors
 from .entry.running import Running
 from .metrics import Metrics
+from .prefetch import Prefetch
 from .scheduling import yielding_threads
 from .settings import Loaded
 
@@ -38,9 +39,13 @@ async def serve(
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)
+        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+        stack.push_async_callback(prefetch.aclose)
+        prefetch.start()
         doors = Doors(
             loaded,
             resolver=resolver,
+            prefetch=prefetch,
             metrics=metrics,
             running=running,
             stack=stack,

@@ -65,6 +65,9 @@ def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
             stores.setdefault(kind.name, kind.settings())
     if default not in stores:
         raise loaded.fault(("default_store",), f"expected one of {', '.join(stores)}")
+    for index, prompt in enumerate(settings.prefetch):
+        if prompt.store is not None and prompt.store not in stores:
+            raise loaded.fault(("prefetch", index, "store"), f"expected one of {', '.join(stores)}")
     chains = {
         name: _check_chain(loaded, name, store, stores)
         for name, store in stores.items()

@@ -6,9 +6,16 @@ whatever LiteLLM takes, and what has no meaning here is told when the service st
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Self, Union
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from .address import parse_address
 from .fields import NAME, PROVIDER_NAME, Block, KeyText, Seconds, Ttl, Url, read_secret
@@ -94,6 +101,32 @@ class CacheSettings(Block):
     """How long a prompt that a store does not have is not asked for again."""
 
 
+class PrefetchSettings(Block):
+    """A prompt that is fetched when the service starts."""
+
+    id: Annotated[str, Field(min_length=1)]
+    """Its id."""
+    store: str | None = None
+    """Where it is; unset: in the default store."""
+    version: str | None = None
+    """Which version of it; unset, without an environment: the one that is deployed."""
+    environment: str | None = None
+    """The environment whose version it is."""
+    required: bool = True
+    """Whether the service is not ready before it is there."""
+
+    @model_validator(mode="after")
+    def _has_one_selector(self) -> Self:
+        if self.version is not None and self.environment is not None:
+            raise ValueError("expected a version or an environment, got both")
+        return self
+
+
+def _read_prefetch(value: object) -> object:
+    """Read a prompt's id alone as what is meant by it."""
+    return {"id": value} if isinstance(value, str) else value
+
+
 class ProviderSettings(Block):
     """A provider: one that is known, adjusted, or one of your own."""
 
@@ -132,6 +165,8 @@ class Settings(Block):
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
+    prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()
+    """The prompts that are fetched when the service starts: ids, or mappings."""
     model_list: tuple[AliasSettings, ...] = ()
     providers: dict[Annotated[str, Field(pattern=PROVIDER_NAME)], ProviderSettings] = Field(
         default_factory=dict
