@@ -7,12 +7,13 @@ from pathlib import Path
 import aiohttp
 import grpc
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import failure
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import write_prompt
+from tests.support.raw import check_health
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange
 
@@ -52,18 +53,14 @@ async def readyz(service: RunningService) -> tuple[int, str]:
 
 async def until_ready(service: RunningService) -> None:
     """Wait until health checks say that the service is ready."""
-    request = health_pb2.HealthCheckRequest(service="readiness")
-    async with asyncio.timeout(10), grpc.aio.insecure_channel(service.address) as channel:
-        async for answer in health_pb2_grpc.HealthStub(channel).Watch(request):
-            if answer.status == SERVING:
-                return
+    async with asyncio.timeout(10):
+        while await health(service, "readiness") != SERVING:
+            pass
 
 
 async def health(service: RunningService, name: str) -> int:
-    request = health_pb2.HealthCheckRequest(service=name)
     async with grpc.aio.insecure_channel(service.address) as channel:
-        answer = await health_pb2_grpc.HealthStub(channel).Check(request)
-        return int(answer.status)
+        return await check_health(channel, name)
 
 
 async def test_fetched_before_anybody_asks(tmp_path: Path, api: HumanloopApi) -> None:
@@ -73,9 +70,12 @@ async def test_fetched_before_anybody_asks(tmp_path: Path, api: HumanloopApi) ->
         await until_ready(service)
         requests = len(api.requests)
         api.fail = down
-        for prompt_id, version in (("pr_0", None), ("pr_1", "prv_1"), ("p2", None)):
-            info = (await service.client.resolve(prompt_id, version=version)).prompt
-            assert (info.store, info.stale) == ("hl", False)
+        for response in (
+            await service.client.resolve("pr_0"),
+            await service.client.resolve("pr_1", version="prv_1"),
+            await service.client.resolve("p2", store="hl"),
+        ):
+            assert not response.prompt.stale
 
     assert len(api.requests) == requests
 
