@@ -37,7 +37,7 @@ class World:
 
     @asynccontextmanager
     async def process(
-        self, store_name: str = "told", *, state: StateDir | None = None
+        self, store_name: str = "told", *, state: StateDir | None = None, within_s: float = 10
     ) -> AsyncIterator["Process"]:
         """Run one process; what it has to write is written at its end."""
         state, clock = state or StateDir(self.folder), Clock()
@@ -65,10 +65,11 @@ class World:
         )
         cache.listen(copies)
         await copies.start(
-            lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s), within_s=10
+            lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s),
+            within_s=within_s,
         )
         try:
-            yield Process(self, cache, clock, metrics)
+            yield Process(self, cache, copies, clock, metrics)
         finally:
             await copies.aclose()
             # What the thread has counted is told by the event loop.
@@ -82,6 +83,7 @@ class Process:
 
     world: World
     cache: TemplateCache
+    copies: DiskCopies
     clock: Clock
     metrics: Metrics
 

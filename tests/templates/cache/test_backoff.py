@@ -32,6 +32,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = Clock()
+        self.age_s = 0.0
         self.store = ToldStore(make_template("p", "1"))
         self.cache = TemplateCache(
             sources={"told": Source(self.store, TTL_S)},
@@ -51,6 +52,7 @@ class Scene:
             )
         except ResolverError as error:
             return str(error.reason)
+        self.age_s = served.age_s
         return f"{served.cache}{' stale' if served.stale else ''}"
 
     async def round(self) -> set[str]:
@@ -64,6 +66,7 @@ class Scene:
 async def test_outage_of_hours() -> None:
     """Six hours down: all is served, little is asked, and 2 s after the return all is fresh."""
     scene = Scene()
+    confirmed_at = scene.clock.now
     await scene.round()
     scene.store.says = failure("unreachable")
     scene.clock.now += TTL_S
@@ -72,6 +75,7 @@ async def test_outage_of_hours() -> None:
     for _ in range(6 * 3600 // 2):
         scene.clock.now += 2
         assert await scene.round() == {"stale stale"}
+        assert scene.age_s == scene.clock.now - confirmed_at
     down_s = scene.clock.now - began
     # Each prompt has its first steps, and then one within half a minute at the most.
     most = down_s / 1.5 + PROMPTS * (9 + down_s / 30)

@@ -3,15 +3,16 @@
 import asyncio
 import errno
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from prompt_resolver_server.templates.cache.entries import Key
 from prompt_resolver_server.templates.cache.envelope import Copy, name_of, seal
-from prompt_resolver_server.templates.cache.state import StateDir, StateError
+from prompt_resolver_server.templates.cache.state import StateDir, StateError, StateFile
 from tests.support.copies import TTL_S, World
 from tests.support.stores import absent, forbidden, make_template, unavailable
 
@@ -307,6 +308,50 @@ async def test_disk_that_takes_nothing(
     faults = [each for each in caplog.records if "on disk" in each.message]
     assert [each.levelname for each in faults] == ["ERROR"]
     assert len(world.files) == 1
+
+
+class SlowDisk(StateDir):
+    """A disk that says what is there once it may."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.may = threading.Event()
+
+    def scan(self) -> Iterator[StateFile]:
+        self.may.wait()
+        return super().scan()
+
+
+async def test_disk_that_is_slow(world: World) -> None:
+    """A disk that takes its time is not waited for, and takes the place of nothing newer."""
+    async with world.process() as process:
+        await process.get("a")
+        await process.get("b")
+    world.store.says = make_template("p", "2")
+    disk = SlowDisk(world.folder)
+
+    async with world.process(state=disk, within_s=0) as process:
+        assert await process.tell("a") == ("2", "miss", 0, False)
+        disk.may.set()
+        async with asyncio.timeout(10):
+            await process.copies.restored.wait()
+        world.store.says = unavailable()
+        assert await process.tell("a") == ("2", "hit", 0, False)
+        assert await process.tell("b") == ("1", "fallback", 0, False)
+
+
+async def test_copy_is_not_fresh(world: World) -> None:
+    """The page shows a copy as one whose store is to be asked, until it has been."""
+    async with world.process() as process:
+        await process.get()
+
+    async with world.process() as process:
+        (held,) = process.cache.inventory.find(most=9)
+        assert held.freshness == "due"
+        await process.get()
+        await process.settle()
+        (held,) = process.cache.inventory.find(most=9)
+        assert held.freshness == "fresh"
 
 
 async def test_folder_that_vanishes(world: World) -> None:

@@ -30,7 +30,8 @@ class DiskCopies:
 
     One thread reads what is there, and then writes: the newest of each key, as fast as the disk
     takes it. A disk that takes nothing is logged, counted, and tried again with the next change.
-    `stores` are the names of the remote ones, `clock` is the cache's, `wall_clock` gives Unix time.
+    `restored` tells that all has been read. `stores` are the names of the remote ones, `clock` is
+    the cache's, and `wall_clock` gives Unix time.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class DiskCopies:
         self._clock = clock
         self._wall_clock = wall_clock
         self._metrics = metrics
+        self.restored = asyncio.Event()
         self._noted: OrderedDict[Key, float] = OrderedDict()
         self._change = threading.Condition()
         self._pending: dict[Key, Copy | None] = {}
@@ -67,12 +69,11 @@ class DiskCopies:
         """
         self._loop = asyncio.get_running_loop()
         self._restore = restore
-        self._restored = asyncio.Event()
         # A daemon: a disk that hangs must not keep the process.
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._restored.wait(), within_s)
+            await asyncio.wait_for(self.restored.wait(), within_s)
 
     async def aclose(self) -> None:
         """Write what is still to be written, and end."""
@@ -235,7 +236,7 @@ class DiskCopies:
 
     def _tell_restored(self, outcomes: dict[str, int]) -> None:
         self._count(outcomes)
-        self._restored.set()
+        self.restored.set()
 
     def _count(self, outcomes: dict[str, int]) -> None:
         for outcome, number in outcomes.items():
