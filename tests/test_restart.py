@@ -127,7 +127,6 @@ async def test_killed_under_load(
             assert await service.metric(name.format("restored")) == len(PROMPTS)
             assert await service.metric(name.format("corrupt")) == 0
     record_property("slowest_s", max(seconds))
-    print(f"\nready {len(seconds)} times of {len(seconds)}, at most after {max(seconds):.2f} s")
 
 
 async def check_ready(service: RunningService) -> None:
