@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak-s", type=float, default=20.0, help="about how many seconds the soak takes"
     )
+    parser.addoption(
+        "--restarts", type=int, default=2, help="how often the service is killed and started again"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -143,6 +143,10 @@ def test_port_that_is_taken(taken_port: int, door: str) -> None:
             "server: {ca_file: nowhere}",
             "c.yaml:1: server.ca_file: expected a readable file of certificates",
         ),
+        (
+            "server: {state_dir: c.yaml}",
+            "c.yaml:1: server.state_dir: expected a folder that can be written to: not a directory",
+        ),
         ("server: {grpc_address: '0.0.0.0:1'}", "c.yaml:1: server.grpc_address: expected general"),
         (
             "providers: {openai: {api_key: os.environ/NOT_SET_AT_ALL}}",

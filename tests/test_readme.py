@@ -129,9 +129,8 @@ def test_prompt() -> None:
 def test_settings_are_complete() -> None:
     """Every setting that has an effect is in the table, with its default."""
     for name, field in ServerSettings.model_fields.items():
-        if name != "state_dir":
-            assert re.search(rf"^\| `server\.[^|]*\b{name}`", README, re.MULTILINE), name
-            assert field.description is None
+        assert re.search(rf"^\| `server\.[^|]*\b{name}`", README, re.MULTILINE), name
+        assert field.description is None
     for name in ProviderSettings.model_fields:
         assert name.removesuffix("timeout_s") in README, name
     for name in (

@@ -235,7 +235,6 @@ def test_settings_without_effect(tmp_path: Path) -> None:
     loaded = load(
         tmp_path,
         """
-server: {state_dir: /var/lib/state}
 model_list:
   - model_name: a
     litellm_params:
@@ -272,7 +271,6 @@ guardrails: []
         "prompts",
         "router_settings.redis_host",
         "router_settings.routing_strategy",
-        "server.state_dir",
     ]
 
 

@@ -12,6 +12,7 @@ from .assembly.engine import build_resolver
 from .doors import Addresses, Doors
 from .entry.running import Running
 from .metrics import Metrics
+from .prefetch import Prefetch
 from .scheduling import yielding_threads
 from .settings import Loaded
 
@@ -37,9 +38,14 @@ async def serve(
     stopping, running = _Stopping(), Running()
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
+        resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)
+        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+        stack.push_async_callback(prefetch.aclose)
+        prefetch.start()
         doors = Doors(
             loaded,
-            resolver=build_resolver(loaded, metrics, stack, trace_requests=trace_requests),
+            resolver=resolver,
+            prefetch=prefetch,
             metrics=metrics,
             running=running,
             stack=stack,

@@ -61,6 +61,8 @@ def _tell_faults(lines: Sequence[str]) -> None:
 
 def _lines(found: ConfigReport) -> Iterator[str]:
     yield f"stores: {', '.join(found.stores)}; by default {found.default_store}"
+    for name, members in found.chains.items():
+        yield f"chain {name}: {', then '.join(members)}"
     yield f"calls without an alias: {_terms(found.terms)}"
     for alias in found.aliases:
         yield ""

@@ -20,6 +20,7 @@ from .http.litellm import litellm_routes
 from .http.page.routes import page_routes
 from .http.page.visitors import Visitors
 from .metrics import Metrics
+from .prefetch import Prefetch
 from .resolver import Resolver
 from .rpc.calls import Calls
 from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
@@ -55,12 +56,14 @@ class Doors:
         loaded: Loaded,
         *,
         resolver: Resolver,
+        prefetch: Prefetch,
         metrics: Metrics,
         running: Running,
         stack: AsyncExitStack,
     ) -> None:
         self._loaded = loaded
         self._resolver = resolver
+        self._prefetch = prefetch
         self._metrics = metrics
         self._running = running
         self._stack = stack
@@ -98,6 +101,11 @@ class Doors:
         admin_grpc = self._bind_admin_grpc(calls)
         for listener in self._grpc:
             await listener.start()
+        if self._prefetch.missing:
+            becoming = asyncio.ensure_future(self._become_ready())
+            self._stack.callback(becoming.cancel)
+        else:
+            await self._become_ready()
         return Addresses(grpc, http, admin, admin_grpc)
 
     async def close(self, grace_s: float) -> None:
@@ -106,14 +114,24 @@ class Doors:
             await self._http.close()
         await asyncio.gather(*(listener.stop(grace_s) for listener in self._grpc))
 
+    async def _become_ready(self) -> None:
+        await self._prefetch.wait()
+        for listener in self._grpc:
+            await listener.become_ready()
+
     async def _open_admin(self) -> Address | None:
         text = self._loaded.settings.server.admin_address
         if not text:
             return None
         # Not by way of this object: a server lives on for a while in cycles of aiohttp's.
-        running = self._running
+        running, prefetch = self._running, self._prefetch
         probes = admin_routes(
-            registry=self._metrics.registry, is_ready=lambda: not running.refusing
+            registry=self._metrics.registry,
+            list_obstacles=lambda: (
+                ["it is being stopped"]
+                if running.refusing
+                else [f"not there yet: {each}" for each in prefetch.missing]
+            ),
         )
         page = page_routes(
             self._http_calls(Visitors(self._access).check),

@@ -26,6 +26,7 @@ from .entry.caller import Caller, Deadlines
 from .entry.faults import as_error
 from .logs import hide_requests, write_requests
 from .metrics import Metrics
+from .prefetch import Prefetch
 from .resolver import Resolver
 from .rpc.calls import ending_at
 from .rpc.servicer import PromptResolverServicer
@@ -56,7 +57,10 @@ async def open_in_process(
         loaded = load_configuration(None, environ)
         async with AsyncExitStack() as stack:
             metrics = Metrics(CollectorRegistry(), version=__version__)
-            resolver = build_resolver(loaded, metrics, stack, trace_requests=True)
+            resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
+            prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+            stack.push_async_callback(prefetch.aclose)
+            prefetch.start()
             client = InProcessClient(loaded, resolver, stack.pop_all(), is_verbose)
     except ConfigError as error:
         raise ConfigurationError(str(error)) from None

@@ -132,6 +132,11 @@ class Metrics:
             ("store", "outcome"),
             _FETCH_BUCKETS,
         )
+        self._state_entries = counter(
+            "prompt_resolver_state_entries",
+            "Copies of templates on disk that were read, written or removed, by what came of it.",
+            ("outcome",),
+        )
         self._renderings = histogram(
             "prompt_resolver_render_duration_seconds",
             "Time that rendering a template took.",
@@ -221,6 +226,10 @@ class Metrics:
         """Note how many templates are held, and about how many bytes they take."""
         self._cache_entries.set(entries)
         self._cache_bytes.set(size)
+
+    def state_handled(self, outcome: str, count: int) -> None:
+        """Count copies on disk that were read, written or removed."""
+        self._state_entries[outcome,].value += count
 
     def rendered(self, seconds: float) -> None:
         """Count a rendered template."""

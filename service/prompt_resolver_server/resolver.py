@@ -22,8 +22,8 @@ from .parameters import Json
 from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
 from .queries import Query, Resolution
 from .rendering import Renderer
-from .templates.cache.cache import TemplateCache
 from .templates.cache.inventory import Inventory
+from .templates.supply import TemplateSupply
 
 __all__ = ["Query", "Resolution", "Resolver"]
 
@@ -40,7 +40,7 @@ class Resolver:
     def __init__(
         self,
         *,
-        templates: TemplateCache,
+        templates: TemplateSupply,
         renderer: Renderer,
         notation: Notation,
         aliases: Mapping[str, Alias],

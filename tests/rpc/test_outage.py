@@ -116,6 +116,7 @@ stores:
         asked, may = hold(api)
         while not asked.is_set():
             await service.client.resolve("pr_1")
+        await until(service, cache=pb.CACHE_RESULT_STALE)
         requests = len(api.requests)
         infos = [(await service.client.resolve("pr_1")).prompt for _ in range(50)]
         may.set()

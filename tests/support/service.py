@@ -36,9 +36,13 @@ class RunningService:
     http_url: str
 
     async def metrics(self) -> str:
+        return await self.get("/metrics")
+
+    async def get(self, path: str) -> str:
+        """Return what the admin door has at a path."""
         async with (
             aiohttp.ClientSession() as session,
-            session.get(f"{self.admin_url}/metrics") as page,
+            session.get(f"{self.admin_url}{path}") as page,
         ):
             return await page.text()
 

@@ -8,11 +8,13 @@ import pytest
 from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.listing import ListingStore, ListQuery
+from tests.support.subjects.chain import chain
 from tests.support.subjects.directory import directory
 from tests.support.subjects.humanloop import humanloop
 from tests.support.subjects.subject import MakeSubject, Subject
 
 SUBJECTS: list[MakeSubject] = [
+    chain,
     directory,
     humanloop,
 ]

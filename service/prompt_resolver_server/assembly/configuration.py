@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..settings import Loaded, load_settings
+from ..settings.model import AnyStoreSettings
+from ..templates.chain import ChainSettings
 from ..templates.kinds import KINDS
 
 
@@ -13,4 +15,5 @@ def load_configuration(
     overrides: Mapping[str, str] | None = None,
 ) -> Loaded:
     """Return the configuration of a file, or the defaults; see `load_settings`."""
-    return load_settings(path, environ, overrides, stores=tuple(kind.settings for kind in KINDS))
+    stores: list[type[AnyStoreSettings]] = [kind.settings for kind in KINDS]
+    return load_settings(path, environ, overrides, stores=(*stores, ChainSettings))

@@ -17,36 +17,42 @@ from ..rendering import Renderer
 from ..resolver import Resolver
 from ..settings import Loaded
 from ..templates.cache.cache import CacheLimits, TemplateCache
+from ..templates.chain import Chains
 from .endpoints import Endpoints
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
 from .providers import ProviderFactory
-from .stores import build_sources
+from .state import keep_copies, open_state
+from .stores import build_stores
 
 _log = logging.getLogger(__name__)
 
 
-def build_resolver(
+async def build_resolver(
     loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
 ) -> Resolver:
-    """Return the resolver of a configuration, inside of a running event loop.
+    """Return the resolver of a configuration, with what was served before this process began.
 
     What it holds open is closed with the stack. `trace_requests` has every request to a provider
     written to the log of requests, prompts and all. Raises `ConfigError` for what cannot be built.
     """
     tls = build_tls(loaded)
-    sources, default_store = build_sources(loaded, tls)
+    stores = build_stores(loaded, tls)
     cache = loaded.settings.cache
-    templates = TemplateCache(
-        sources=sources,
-        default_store=default_store,
+    state = open_state(loaded)
+    held = TemplateCache(
+        sources=stores.sources,
+        default_store=stores.default,
         metrics=metrics,
         limits=CacheLimits(
             max_entries=cache.max_entries,
             max_bytes=cache.max_bytes,
             negative_ttl_s=cache.negative_ttl_s,
         ),
+        salt=state.salt if state is not None else None,
     )
-    stack.push_async_callback(templates.aclose)
+    stack.push_async_callback(held.aclose)
+    if state is not None:
+        await keep_copies(state, held, cache, metrics, stack)
     find_proxy = loaded.environment.proxy_for
     transport: Transport = RoutedTransport(
         direct=DirectTransport(tls=tls),
@@ -58,7 +64,7 @@ def build_resolver(
     stack.push_async_callback(transport.aclose)
     factory = ProviderFactory(Endpoints(loaded), transport)
     providers = factory.make_all()
-    notation = Notation(stores=sources, providers=providers)
+    notation = Notation(stores=stores.names, providers=providers)
     aliases = build_aliases(loaded, notation)
     for row, provider in list_unserved(aliases, notation):
         _log.warning(
@@ -66,7 +72,7 @@ def build_resolver(
             extra={"setting": f"model_list.{row}.litellm_params", "provider": provider},
         )
     return Resolver(
-        templates=templates,
+        templates=Chains(held, stores.chains, default_store=stores.default),
         renderer=Renderer(),
         notation=notation,
         aliases=aliases,

@@ -5,7 +5,7 @@ it.
 """
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from ..aliases import Alias, Deployment, Fallbacks, Terms
@@ -17,7 +17,7 @@ from ..values import Value
 from .endpoints import Endpoints
 from .model_list import build_aliases, build_terms, find_owner
 from .providers import ECHO
-from .stores import build_sources
+from .stores import build_stores
 
 
 class PromptReport(Value, frozen=True, kw_only=True):
@@ -73,11 +73,13 @@ class AliasReport(Value, frozen=True, kw_only=True):
 class ConfigReport(Value, frozen=True, kw_only=True):
     """A whole configuration.
 
+    `chains` has the members of each store that is a chain, in the order of their being asked.
     `terms` are those of calls that name no alias. `differs` tells what LiteLLM would do in any
     call's place, and `faults` what would fail once it is used.
     """
 
     stores: tuple[str, ...]
+    chains: Mapping[str, tuple[str, ...]]
     default_store: str
     aliases: tuple[AliasReport, ...]
     terms: Terms
@@ -89,19 +91,20 @@ class ConfigReport(Value, frozen=True, kw_only=True):
 
 async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     """Return what a configuration means. Raises `ConfigError` for one that cannot be served."""
-    sources, default_store = build_sources(loaded, tls)
-    for source in sources.values():
+    stores = build_stores(loaded, tls)
+    for source in stores.sources.values():
         await source.store.aclose()
     endpoints = Endpoints(loaded)
     for name in endpoints.names:
         endpoints.dialect(name)
         endpoints.of_provider(name)
-    notation = Notation(stores=sources, providers={ECHO, *endpoints.names})
-    reporter = _Reporter(loaded, notation, endpoints, default_store)
+    notation = Notation(stores=stores.names, providers={ECHO, *endpoints.names})
+    reporter = _Reporter(loaded, notation, endpoints, stores.default)
     aliases = build_aliases(loaded, notation)
     return ConfigReport(
-        stores=tuple(sources),
-        default_store=default_store,
+        stores=tuple(stores.sources),
+        chains=stores.chains,
+        default_store=stores.default,
         aliases=tuple(reporter.report_alias(alias) for alias in aliases.values()),
         terms=build_terms(loaded.settings),
         differs=tuple(_list_differences(loaded)),

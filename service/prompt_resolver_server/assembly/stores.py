@@ -2,14 +2,16 @@
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..settings import Loaded
 from ..settings.litellm import AliasSettings
 from ..settings.load import Place
-from ..settings.model import StoreSettings
+from ..settings.model import AnyStoreSettings, StoreSettings
 from ..templates.cache.source import Source
+from ..templates.chain import ChainSettings
 from ..templates.directory.store import DirectorySettings
 from ..templates.humanloop.store import HumanloopSettings
 from ..templates.kind import Site, StoreKind
@@ -26,15 +28,30 @@ _EXAMPLES_STORE = "examples"
 _KINDS: Mapping[type[StoreSettings], StoreKind[Any]] = {kind.settings: kind for kind in KINDS}
 
 
-def build_sources(loaded: Loaded, tls: ssl.SSLContext) -> tuple[Mapping[str, Source], str]:
-    """Return the stores by name, and the name of the default one.
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All stores: those that have prompts, the chains with their members, and the default one."""
+
+    sources: Mapping[str, Source]
+    chains: Mapping[str, tuple[str, ...]]
+    default: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return (*self.sources, *self.chains)
+
+
+def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
+    """Return the stores of a configuration.
 
     Some are there without being configured. The store `humanloop` is the default one, in place of
-    the examples, where no store is configured and a row of `model_list` names it.
+    the examples, where no store is configured and a row of `model_list` names it. Raises
+    `ConfigError`.
     """
     settings = loaded.settings
     places: dict[str, Mapping[str, Place]] = {}
-    stores = dict(settings.stores)
+    stores: dict[str, AnyStoreSettings] = dict(settings.stores)
     directory = settings.litellm_settings.global_prompt_directory
     if not stores and directory is not None:
         stores[DOTPROMPT] = _directory(Path(directory))
@@ -48,10 +65,38 @@ def build_sources(loaded: Loaded, tls: ssl.SSLContext) -> tuple[Mapping[str, Sou
             stores.setdefault(kind.name, kind.settings())
     if default not in stores:
         raise loaded.fault(("default_store",), f"expected one of {', '.join(stores)}")
-    return {
+    for index, prompt in enumerate(settings.prefetch):
+        if prompt.store is not None and prompt.store not in stores:
+            raise loaded.fault(("prefetch", index, "store"), f"expected one of {', '.join(stores)}")
+    chains = {
+        name: _check_chain(loaded, name, store, stores)
+        for name, store in stores.items()
+        if isinstance(store, ChainSettings)
+    }
+    sources = {
         name: _build(store, Site(name=name, loaded=loaded, tls=tls, places=places.get(name, {})))
         for name, store in stores.items()
-    }, default
+        if isinstance(store, StoreSettings)
+    }
+    return Stores(sources, chains, default)
+
+
+def _check_chain(
+    loaded: Loaded, name: str, chain: ChainSettings, stores: Mapping[str, AnyStoreSettings]
+) -> tuple[str, ...]:
+    """Return a chain's members. Raises `ConfigError` for what is no store, or is named twice."""
+    place: Place = ("stores", name, "stores")
+    known = [each for each, store in stores.items() if isinstance(store, StoreSettings)]
+    if not chain.stores:
+        raise loaded.fault(place, f"expected some of {', '.join(known)}, got none")
+    for index, member in enumerate(chain.stores):
+        if member in chain.stores[:index]:
+            raise loaded.fault((*place, index), f"expected each store once, got {member!r} again")
+        if member not in known:
+            kind = "a chain" if member in stores else "a store that is not configured"
+            problem = f"expected one of {', '.join(known)}, got {kind}: {member!r}"
+            raise loaded.fault((*place, index), problem)
+    return chain.stores
 
 
 def _names(row: AliasSettings, store: str) -> bool:

@@ -9,11 +9,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 
 def admin_routes(
-    *, registry: CollectorRegistry, is_ready: Callable[[], bool]
+    *, registry: CollectorRegistry, list_obstacles: Callable[[], Sequence[str]]
 ) -> Sequence[web.RouteDef]:
     """Return `/metrics`, `/healthz` and `/readyz`.
 
-    `is_ready` tells whether calls can be served; `/healthz` only tells that the process runs.
+    `list_obstacles` tells what keeps the service from being ready, each in a line; `/healthz` only
+    tells that the process runs.
     """
     rendering = asyncio.Lock()
 
@@ -27,10 +28,10 @@ def admin_routes(
         return web.Response(text="ok\n")
 
     async def readyz(request: web.Request) -> web.Response:
-        ready = is_ready()
-        return web.Response(
-            text="ready\n" if ready else "not ready\n", status=200 if ready else 503
-        )
+        if obstacles := list_obstacles():
+            lines = ["not ready", *obstacles, ""]
+            return web.Response(text="\n".join(lines), status=503)
+        return web.Response(text="ready\n")
 
     return [
         web.get("/metrics", metrics),

@@ -116,10 +116,15 @@ class Listener:
         return port
 
     async def start(self) -> None:
-        """Begin to serve, and say so to health checks."""
+        """Begin to serve, and say so to health checks: all but readiness, which comes later."""
+        await self._health.set(READINESS, health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
-        for name in ("", self._service, READINESS):
+        for name in ("", self._service):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def become_ready(self) -> None:
+        """Tell health checks that all is there that must be, unless the end has begun."""
+        await self._health.set(READINESS, health_pb2.HealthCheckResponse.SERVING)
 
     async def stop(self, grace_s: float) -> None:
         """Tell health checks, refuse new calls, and let running ones end in the time given."""

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from ..parameters import Json, kind_of
 from ..strict_yaml import Document, YamlError, parse
 from .environment import Environment
-from .model import ServerSettings, Settings, StoreSettings, of_stores
+from .model import AnyStoreSettings, ServerSettings, Settings, of_stores
 from .secrets import Secret
 from .unused import FOREIGN_BLOCKS, list_unused
 
@@ -78,7 +78,7 @@ def load_settings(
     environ: Mapping[str, str],
     overrides: Mapping[str, str] | None = None,
     *,
-    stores: tuple[type[StoreSettings], ...],
+    stores: tuple[type[AnyStoreSettings], ...],
 ) -> Loaded:
     """Return the configuration of a file, or the defaults, under what the environment says.
 
@@ -105,7 +105,7 @@ def load_settings(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
-    without_effect.extend(list_unused(settings, values))
+    without_effect.extend(list_unused(settings))
     folder = path.resolve().parent if path is not None else Path.cwd()
     return Loaded(
         settings=settings,

@@ -6,9 +6,16 @@ whatever LiteLLM takes, and what has no meaning here is told when the service st
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Self, Union
 
-from pydantic import BeforeValidator, Field, ValidationInfo, create_model, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from .address import parse_address
 from .fields import NAME, PROVIDER_NAME, Block, KeyText, Seconds, Ttl, Url, read_secret
@@ -30,7 +37,9 @@ class ServerSettings(Block):
     admin_grpc_address: str = ""
     """Where `PromptResolverAdmin` listens; empty turns it off."""
     state_dir: Path | None = None
-    """Where state outlives a restart. Not used by this version."""
+    """A folder where copies of what remote stores served outlive a restart, and the salt that
+    callers' keys of stores are hashed with; null: they are in memory alone. Instances may share
+    it."""
     unix_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
     """Who may connect to a Unix socket: its mode, in octal digits and in quotes."""
     insecure: bool = False
@@ -67,11 +76,16 @@ class ServerSettings(Block):
         return value
 
 
-class StoreSettings(Block):
-    """What all stores have. The settings of each kind of them stand where the kind does."""
+class AnyStoreSettings(Block):
+    """What all stores have, chains of them included."""
 
     type: str
     """Which kind of store it is."""
+
+
+class StoreSettings(AnyStoreSettings):
+    """What stores have. The settings of each kind of them stand where the kind does."""
+
     ttl_s: Ttl = 60.0
     """How long a prompt is served before the store is asked again; 0: it is asked each time."""
 
@@ -85,6 +99,32 @@ class CacheSettings(Block):
     """About how much memory the held templates may take."""
     negative_ttl_s: Ttl = 5.0
     """How long a prompt that a store does not have is not asked for again."""
+
+
+class PrefetchSettings(Block):
+    """A prompt that is fetched when the service starts."""
+
+    id: Annotated[str, Field(min_length=1)]
+    """Its id."""
+    store: str | None = None
+    """Where it is; unset: in the default store."""
+    version: str | None = None
+    """Which version of it; unset, without an environment: the one that is deployed."""
+    environment: str | None = None
+    """The environment whose version it is."""
+    required: bool = True
+    """Whether the service is not ready before it is there."""
+
+    @model_validator(mode="after")
+    def _has_one_selector(self) -> Self:
+        if self.version is not None and self.environment is not None:
+            raise ValueError("expected a version or an environment, got both")
+        return self
+
+
+def _read_prefetch(value: object) -> object:
+    """Read a prompt's id alone as what is meant by it."""
+    return {"id": value} if isinstance(value, str) else value
 
 
 class ProviderSettings(Block):
@@ -118,11 +158,15 @@ class Settings(Block):
     """A whole configuration."""
 
     server: ServerSettings = ServerSettings()
-    stores: dict[Annotated[str, Field(pattern=NAME)], StoreSettings] = Field(default_factory=dict)
+    stores: dict[Annotated[str, Field(pattern=NAME)], AnyStoreSettings] = Field(
+        default_factory=dict
+    )
     """Where the prompts are, by name. Each kind of store has settings of its own."""
     cache: CacheSettings = CacheSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
+    prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()
+    """The prompts that are fetched when the service starts: ids, or mappings."""
     model_list: tuple[AliasSettings, ...] = ()
     providers: dict[Annotated[str, Field(pattern=PROVIDER_NAME)], ProviderSettings] = Field(
         default_factory=dict
@@ -135,7 +179,7 @@ class Settings(Block):
 
 
 @lru_cache
-def of_stores(kinds: tuple[type[StoreSettings], ...]) -> type[Settings]:
+def of_stores(kinds: tuple[type[AnyStoreSettings], ...]) -> type[Settings]:
     """Return the form of a configuration with stores of these kinds."""
     # The kinds are a table's, so the union is one that no type checker sees.
     store: Any = Annotated[Union[kinds], Field(discriminator="type")]  # noqa: UP007

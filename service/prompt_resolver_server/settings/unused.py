@@ -1,8 +1,7 @@
 """Which settings do nothing here, so that nobody relies on them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from ..parameters import Json
 from .litellm import AliasParams, merge_fallbacks
 from .model import Settings
 
@@ -32,11 +31,8 @@ def is_parameter(name: str) -> bool:
     return name not in _NOT_PARAMETERS and not ("cost" in name.split("_") or name == "cost")
 
 
-def list_unused(settings: Settings, values: Mapping[str, Json]) -> Iterator[str]:
-    """Name the keys that are set and do nothing; `values` are those that the settings are of."""
-    server = values.get("server")
-    if isinstance(server, dict) and server.get("state_dir"):
-        yield "server.state_dir"
+def list_unused(settings: Settings) -> Iterator[str]:
+    """Name the keys that are set and do nothing."""
     for index, row in enumerate(settings.model_list):
         place = f"model_list.{index}"
         if "*" in row.model_name:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.stores import (
     absent,
     forbidden,
     make_template,
+    no_jitter,
     unavailable,
 )
 
@@ -71,7 +73,7 @@ class Subject:
         )
 
 
-def make(limits: CacheLimits = DEFAULT_LIMITS) -> Subject:
+def make(limits: CacheLimits = DEFAULT_LIMITS, draw: Callable[[], float] = no_jitter) -> Subject:
     told, asked, clock = ToldStore(ONE), ToldStore(ONE), Clock()
     metrics = Metrics(CollectorRegistry(), version="test")
     cache = TemplateCache(
@@ -80,6 +82,7 @@ def make(limits: CacheLimits = DEFAULT_LIMITS) -> Subject:
         metrics=metrics,
         limits=limits,
         clock=clock,
+        draw=draw,
     )
     return Subject(cache, told, asked, clock, metrics)
 
@@ -188,12 +191,66 @@ async def test_store_that_asks_to_be_left_alone(
 
 
 async def test_down_from_the_beginning(subject: Subject) -> None:
-    """A store that fails while nothing is held fails the call, and is asked by the next one."""
+    """A store that fails while nothing is held fails the calls, and is asked once for each step."""
     subject.told.says = unavailable()
-    assert await subject.fails() == Reason.STORE_UNAVAILABLE
-    subject.told.says = ONE
+    assert [await subject.fails() for _ in range(3)] == [Reason.STORE_UNAVAILABLE] * 3
+    assert len(subject.told.fetches) == 1
 
+    subject.told.says = ONE
+    subject.clock.now += 0.25
     assert told(await subject.get()) == ("1", "miss", 0, False)
+
+
+async def test_asking_each_time_asks_a_store_that_is_down(subject: Subject) -> None:
+    """A store that is asked with each call is asked with each call while it is down, too."""
+    ref = PromptRef(id="p", store="asked")
+    subject.asked.says = unavailable()
+    assert await subject.fails(ref) == Reason.STORE_UNAVAILABLE
+    subject.asked.says = ONE
+
+    assert told(await subject.get(ref)) == ("1", "miss", 0, False)
+
+
+async def test_refresh_comes_early() -> None:
+    """A refresh comes up to a tenth of the time to live early, and nobody is told or waits."""
+    drawn = [1.0]
+    subject = make(draw=lambda: drawn[0])
+    await subject.get()
+    subject.clock.now += 53
+    await subject.get()
+    assert len(subject.told.fetches) == 1
+
+    subject.clock.now += 2
+    subject.told.says = TWO
+    assert told(await subject.get()) == ("1", "hit", 55, False)
+    await subject.settle()
+    assert told(await subject.get()) == ("2", "hit", 0, False)
+
+
+async def test_refresh_that_comes_early_and_fails() -> None:
+    """Until its time to live is over, what is held is fresh, whatever the store says."""
+    subject = make(draw=lambda: 1.0)
+    await subject.get()
+    subject.told.says = unavailable()
+    subject.clock.now += 55
+    await subject.get()
+    await subject.settle()
+
+    assert told(await subject.get()) == ("1", "hit", 55, False)
+    subject.clock.now += 5
+    assert told(await subject.get()) == ("1", "stale", 60, True)
+
+
+async def test_deadline_while_something_is_held(subject: Subject) -> None:
+    """Who asks for a refresh gets what is held once the time is over, and the fetch goes on."""
+    await subject.get()
+    subject.told.may.clear()
+    assert told(await subject.get(refresh=True, within_s=0.01)) == ("1", "stale", 0, True)
+
+    subject.told.says = TWO
+    subject.told.may.set()
+    await subject.settle()
+    assert told(await subject.get()) == ("2", "hit", 0, False)
 
 
 async def test_absent(subject: Subject) -> None:

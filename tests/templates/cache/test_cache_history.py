@@ -25,6 +25,7 @@ from tests.support.stores import (
 
 TTL_S = 60.0
 NEGATIVE_TTL_S = 5.0
+LONGEST_RETRY_S = 60.0
 IDS = st.sampled_from(["a", "b"])
 _T = TypeVar("_T")
 
@@ -48,10 +49,13 @@ class CacheHistory(RuleBasedStateMachine):
             metrics=Metrics(CollectorRegistry(), version="test"),
             limits=CacheLimits(negative_ttl_s=NEGATIVE_TTL_S),
             clock=self.clock,
+            draw=lambda: self.drawn,
         )
+        self.drawn = 0.0
         self.confirmed: dict[str, tuple[str, float]] = {}
         self.failed: set[str] = set()
         self.absent_at: dict[str, float] = {}
+        self.down_at: dict[str, float] = {}
 
     def teardown(self) -> None:
         self.loop.run_until_complete(self.cache.aclose())
@@ -78,6 +82,11 @@ class CacheHistory(RuleBasedStateMachine):
         """Time passes."""
         self.clock.now += seconds
 
+    @rule(drawn=st.sampled_from([0.0, 0.5, 1.0]))
+    def draw(self, drawn: float) -> None:
+        """Chance has it that refreshes and retries come early."""
+        self.drawn = drawn
+
     # What callers do.
 
     @rule(prompt_id=IDS, refresh=st.booleans())
@@ -88,7 +97,9 @@ class CacheHistory(RuleBasedStateMachine):
         self.run(self._settle())
         fetched = len(self.store.fetches) > asked_before
         # What a fetch in the background learned was not yet known when the call was answered.
-        in_background = not refresh and not isinstance(served, Reason) and served.cache == "stale"
+        in_background = (
+            not refresh and not isinstance(served, Reason) and served.cache in ("stale", "hit")
+        )
         if not in_background and fetched:
             self._learn(prompt_id)
         self._check(prompt_id, served, refresh=refresh, fetched=fetched and not in_background)
@@ -148,6 +159,7 @@ class CacheHistory(RuleBasedStateMachine):
             self.confirmed[prompt_id] = (says.version, self.clock.now)
             self.failed.discard(prompt_id)
             self.absent_at.pop(prompt_id, None)
+            self.down_at.pop(prompt_id, None)
             return
         assert isinstance(says, ResolverError)
         if says.reason in (Reason.PROMPT_NOT_FOUND, Reason.STORE_AUTH):
@@ -157,13 +169,17 @@ class CacheHistory(RuleBasedStateMachine):
                 self.absent_at[prompt_id] = self.clock.now
         elif prompt_id in self.confirmed:
             self.failed.add(prompt_id)
+        else:
+            self.down_at[prompt_id] = self.clock.now
 
     def _check(
         self, prompt_id: str, served: ServedTemplate | Reason, *, refresh: bool, fetched: bool
     ) -> None:
         if isinstance(served, Reason):
             assert prompt_id not in self.confirmed, "an error, although something is held"
-            if not fetched:
+            if not fetched and served is Reason.STORE_UNAVAILABLE:
+                assert self.clock.now - self.down_at[prompt_id] < LONGEST_RETRY_S
+            elif not fetched:
                 assert served is Reason.PROMPT_NOT_FOUND
                 assert self.clock.now - self.absent_at[prompt_id] < NEGATIVE_TTL_S
             return

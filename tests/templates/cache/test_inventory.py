@@ -9,7 +9,7 @@ from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.inventory import HeldTemplate, Inventory
 from prompt_resolver_server.templates.cache.source import Source
-from tests.support.stores import Clock, ToldStore, make_template, unavailable
+from tests.support.stores import Clock, ToldStore, make_template, no_jitter, unavailable
 
 TTL_S = 60.0
 
@@ -25,6 +25,7 @@ class Subject:
             default_store="told",
             metrics=Metrics(CollectorRegistry(), version="test"),
             clock=self.clock,
+            draw=no_jitter,
         )
 
     @property

@@ -8,31 +8,31 @@ answering that there is no such prompt, or that the key may not have it.
 
 import hmac
 import logging
+import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ...errors import CallError, Reason, ResolverError, ServerError
+from msgspec.structs import replace
+
+from ...errors import CallError, Reason, ResolverError, ServerError, TemplateError
 from ...metrics import Metrics
 from ...prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...values import Value
+from .backoff import AT_ONCE, Outage, Retry
 from .entries import Absence, Entries, Held, Key
 from .flights import Flight, Flights
 from .inventory import Inventory
 from .listener import CacheListener
-from .source import Source
+from .source import Member, Source, store_unknown
 
 _log = logging.getLogger(__name__)
 
 _ABSENT = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
-_FIRST_RETRY_S = 0.25
-# A store that is back is asked within this time.
-_LAST_RETRY_S = 1.5
-_DOUBLINGS = 3
-# As long as a store may ask us to leave it alone.
-_LONGEST_RETRY_S = 60.0
+# By how much a refresh may come early, so that what was fetched together is not for ever.
+_JITTER = 0.1
 
 _Outcome: TypeAlias = Template | Exception
 
@@ -61,7 +61,9 @@ class _Query(Value, frozen=True):
 class TemplateCache:
     """Serves templates of several stores. Owns the stores and closes them.
 
-    Lives on one event loop. `clock` gives monotonic seconds. `inventory` tells what is held.
+    Lives on one event loop. `clock` gives monotonic seconds, and `draw` numbers from 0 to 1, which
+    spread refreshes and retries. `salt` is what callers' keys are hashed with: the same one again
+    finds again what they opened. `inventory` tells what is held.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class TemplateCache:
         metrics: Metrics,
         limits: CacheLimits = _DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        draw: Callable[[], float] = random.random,
+        salt: bytes | None = None,
     ) -> None:
-        self._sources = sources
+        self.sources = sources
         self._default_store = default_store
         self._metrics = metrics
         self._clock = clock
@@ -82,7 +86,9 @@ class TemplateCache:
         # Apart from what is held, so that nobody who asks for nonsense pushes out what is.
         self._absent: Entries[Absence] = Entries(limits.max_entries, limits.max_bytes)
         self._flights: Flights[Key, _Outcome] = Flights()
-        self._salt = secrets.token_bytes(32)
+        self._salt = salt or secrets.token_bytes(32)
+        self._draw = draw
+        self._outages = {name: Outage(draw) for name in sources}
         self._listeners: list[CacheListener] = []
         self.inventory = Inventory(
             self._held,
@@ -102,12 +108,14 @@ class TemplateCache:
         refresh: bool,
         deadline: float,
         caller_key: str | None = None,
+        as_fallback: bool = False,
     ) -> ServedTemplate:
         """Return the template that `ref` names.
 
         `refresh` asks the store whatever is held. `caller_key` is the caller's own key of the
-        store: what it opens is served to nobody else. `deadline` is on the event loop's clock.
-        Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
+        store: what it opens is served to nobody else. `deadline` is on the event loop's clock; at
+        it, what is held is served, and the fetch goes on. `as_fallback` tells that another store
+        should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
         """
         name, source = self.find(ref.store)
         credential = self._hash(caller_key) if caller_key is not None else b""
@@ -116,47 +124,69 @@ class TemplateCache:
         served = None if refresh else self._from_memory(query)
         if served is None:
             served = await self._from_store(query, refresh=refresh, deadline=deadline)
+        if as_fallback:
+            served = replace(served, cache="fallback", reason="fallback")
         self._metrics.template_served(name, served.cache)
         return served
 
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
         name = store if store is not None else self._default_store
-        source = self._sources.get(name)
+        source = self.sources.get(name)
         if source is None:
-            raise CallError(
-                Reason.STORE_UNKNOWN,
-                f"prompt.store: expected one of {', '.join(self._sources)}, got {name!r}",
-                metadata={"store": name},
-            )
+            raise store_unknown(name, self.sources)
         return name, source
+
+    def members(self, store: str | None) -> tuple[Member]:
+        """Return the store of this name, or the default one. Raises STORE_UNKNOWN."""
+        name, source = self.find(store)
+        return (Member(name, source.store),)
+
+    def is_down(self, store: str) -> bool:
+        """Tell whether a store failed when it was last asked, and would for all that it has."""
+        return self._outages[store].is_down
+
+    def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
+        """Hold a copy from before this process, if there is room; return whether it is held.
+
+        It is served until its store has confirmed it or another, which it is asked for at once.
+        """
+        held = Held(template, self._clock() - age_s, restored=True)
+        kept = self._held.fill(key, held)
+        self._tell_size()
+        return kept
 
     async def aclose(self) -> None:
         """End the fetches that run, and close the stores."""
         await self._flights.aclose()
-        for source in self._sources.values():
+        for source in self.sources.values():
             await source.store.aclose()
 
     def _from_memory(self, query: _Query) -> ServedTemplate | None:
         """Return what may be served at once, and begin the fetch that it is due."""
-        now = self._clock()
+        now, source = self._clock(), query.source
         held = self._held.get(query.key)
+        outage = self._outages[query.key.store]
         if held is None:
             absence = self._absent.get(query.key)
-            if absence is not None and now < absence.until:
+            if absence is not None and not outage.may_ask(absence.retry, now):
                 raise absence.error.again()
             return None
-        ttl_s = query.source.ttl_s
-        if ttl_s > 0 and now - held.confirmed_at < ttl_s:
+        outlived = now - held.confirmed_at >= source.ttl_s
+        fresh = not (outlived or held.restored)
+        if fresh and now < held.due_at:
             return self._serve(query, held, "hit")
-        if query.source.store.confirms(held.template):
-            held.confirmed_at, held.failures = now, 0
+        if source.store.confirms(held.template):
+            held.confirmed_at, held.due_at = now, self._due_at(source, now)
+            held.retry, held.restored = AT_ONCE, False
             return self._serve(query, held, "hit")
-        if ttl_s == 0:
+        if source.ttl_s == 0:
             return None
-        if now >= held.retry_at and self._flights.get(query.key) is None:
+        if self._flights.get(query.key) is None and outage.may_ask(held.retry, now):
             self._begin(query, held.template)
-        return self._serve(query, held, "stale", stale=held.failures > 0)
+        if fresh:
+            return self._serve(query, held, "hit")
+        return self._serve(query, held, "stale", stale=outlived and held.failures > 0)
 
     async def _from_store(self, query: _Query, *, refresh: bool, deadline: float) -> ServedTemplate:
         """Wait for the store, and return what it says, or what is held where it says nothing."""
@@ -165,6 +195,8 @@ class TemplateCache:
             flight = await self._flight(query, refresh=refresh, deadline=deadline)
             outcome = await flight.wait(deadline)
         except TimeoutError:
+            if held := self._held.get(query.key):
+                return self._serve(query, held, "stale", stale=True)
             raise ServerError(
                 Reason.DEADLINE,
                 f"the deadline passed while store {query.key.store!r} was asked",
@@ -196,6 +228,7 @@ class TemplateCache:
         return self._begin(query, held.template if held is not None and not refresh else None)
 
     def _begin(self, query: _Query, held: Template | None) -> Flight[_Outcome]:
+        self._outages[query.key.store].asked(self._clock())
         return self._flights.begin(query.key, lambda: self._fetch(query, held))
 
     async def _fetch(self, query: _Query, held: Template | None) -> _Outcome:
@@ -215,10 +248,13 @@ class TemplateCache:
             return fault
         finally:
             self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
-        # What is true is what was true when the store was asked.
+        self._outages[name].answered()
         self._absent.drop(query.key)
         before = self._held.get(query.key)
-        now = Held(template, asked_at) if before is None else before.renewed(template, asked_at)
+        # What is true is what was true when the store was asked.
+        now = (before or Held(template, asked_at)).renewed(
+            template, asked_at, self._due_at(query.source, asked_at)
+        )
         self._held.put(query.key, now)
         self._tell_size()
         changed = before is None or before.template is not template
@@ -231,37 +267,51 @@ class TemplateCache:
         for listener in self._listeners:
             listener.dropped(key)
 
+    def _due_at(self, source: Source, confirmed_at: float) -> float:
+        return confirmed_at + source.ttl_s * (1 - _JITTER * self._draw())
+
     def _note_failure(self, query: _Query, error: Exception) -> None:
         """Keep what is held through a failure, unless the store says that it must go."""
-        now = self._clock()
+        now, outage = self._clock(), self._outages[query.key.store]
         reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
-        if isinstance(error, ResolverError) and reason in _ABSENT:
+        if reason in _ABSENT or isinstance(error, TemplateError):
+            outage.answered()
+        if reason in _ABSENT:
             self._drop(query.key)
             believed_s = min(self._negative_ttl_s, query.source.ttl_s)
-            if believed_s > 0:
-                # As it was raised, it would keep all that the fetch had at hand.
-                self._absent.put(query.key, Absence(error.again(), now + believed_s))
+            self._remember(query, error, Retry.at(now + believed_s))
         elif reason is Reason.STORE_AUTH:
             # A key that was taken back opens nothing any more.
             self._drop(query.key)
+            self._absent.drop(query.key)
         elif held := self._held.get(query.key):
-            wait_s = min(_FIRST_RETRY_S * 2 ** min(held.failures, _DOUBLINGS), _LAST_RETRY_S)
-            if isinstance(error, ResolverError) and error.retry_after_s is not None:
-                wait_s = max(wait_s, min(error.retry_after_s, _LONGEST_RETRY_S))
-            held.failures, held.retry_at = held.failures + 1, now + wait_s
+            held.retry = outage.failed(error, held.retry, now, own_key=query.caller_key is None)
             for listener in self._listeners:
                 listener.failing(query.key, held)
             _log.warning(
                 "a store fails, what is held is served",
                 extra={"store": query.key.store, "reason": str(reason)},
             )
+        elif not isinstance(error, CallError):
+            absence = self._absent.get(query.key)
+            before = absence.retry if absence is not None else AT_ONCE
+            retry = outage.failed(error, before, now, own_key=query.caller_key is None)
+            self._remember(query, error, retry)
         self._tell_size()
+
+    def _remember(self, query: _Query, error: Exception, retry: Retry) -> None:
+        """Have an error told again until its store may be asked again."""
+        if query.source.ttl_s > 0 and isinstance(error, ResolverError):
+            # As it was raised, it would keep all that the fetch had at hand.
+            self._absent.put(query.key, Absence(error.again(), retry))
 
     def _serve(
         self, query: _Query, held: Held, result: CacheResult, *, stale: bool = False
     ) -> ServedTemplate:
         now = self._clock()
         held.served, held.served_at = held.served + 1, now
+        if held.restored and result == "stale":
+            result = "fallback"
         return ServedTemplate(
             template=held.template,
             store=query.key.store,

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from ...errors import ResolverError
 from ...prompts import Template
 from ...values import Value
+from .backoff import AT_ONCE, Retry
 
 _OVERHEAD_BYTES = 2048
 # Long texts take what they took in their store, thousands of tiny messages ten times as much, and
@@ -32,20 +33,34 @@ class Key(Value, frozen=True):
 class Held:
     """A template, and when its store last confirmed it. Times are the cache's clock's.
 
-    `failures` counts the fetches that failed since; before `retry_at` none is tried again. `served`
-    counts how often it, or a version before it, was served, at last at `served_at`.
+    From `due_at` on its store is asked again, unless that has failed: then when `retry` says.
+    `restored` tells that it is a copy from before the process, which no store has confirmed since.
+    `served` counts how often it, or a version before it, was served, at last at `served_at`.
     """
 
     template: Template
     confirmed_at: float
-    failures: int = 0
-    retry_at: float = 0.0
+    due_at: float = 0.0
+    retry: Retry = AT_ONCE
+    restored: bool = False
     served: int = 0
     served_at: float = 0.0
 
-    def renewed(self, template: Template, confirmed_at: float) -> "Held":
+    @property
+    def failures(self) -> int:
+        """How many fetches failed since."""
+        return self.retry.failures
+
+    def renewed(self, template: Template, confirmed_at: float, due_at: float) -> "Held":
         """Return what is held once the store has answered again."""
-        return replace(self, template=template, confirmed_at=confirmed_at, failures=0, retry_at=0.0)
+        return replace(
+            self,
+            template=template,
+            confirmed_at=confirmed_at,
+            due_at=due_at,
+            retry=AT_ONCE,
+            restored=False,
+        )
 
     @property
     def cost(self) -> int:
@@ -55,10 +70,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """What a store said instead of a template, and until when that is believed."""
+    """What a store said instead of a template, and when it may be asked again."""
 
     error: ResolverError
-    until: float
+    retry: Retry
 
     @property
     def cost(self) -> int:
@@ -102,6 +117,20 @@ class Entries(Generic[_Entry]):
         while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
             _, oldest = self._by_key.popitem(last=False)
             self.size -= oldest.cost
+
+    def fill(self, key: Key, entry: _Entry) -> bool:
+        """Keep an entry as the one that was used longest ago, if there is room, and none is kept.
+
+        Return whether it is kept.
+        """
+        if key in self._by_key or len(self._by_key) >= self.max_entries:
+            return False
+        if self.size + entry.cost > self.max_bytes:
+            return False
+        self._by_key[key] = entry
+        self._by_key.move_to_end(key, last=False)
+        self.size += entry.cost
+        return True
 
     def drop(self, key: Key) -> None:
         """Forget an entry, if there is one."""

@@ -10,8 +10,8 @@ from .entries import Entries, Held, Key
 from .source import Source
 
 Freshness = Literal["fresh", "due", "stale"]
-"""Within its time to live; past it, so that the next call has its store asked; or past it, and its
-store failed when it was asked."""
+"""Within its time to live; past it, or a copy from before this process, so that the next call has
+its store asked; or that, and its store failed when it was asked."""
 
 
 class HeldTemplate(Value, frozen=True, kw_only=True):
@@ -79,6 +79,7 @@ class Inventory:
 
     def _tell(self, key: Key, held: Held, now: float) -> HeldTemplate:
         age_s = max(0.0, now - held.confirmed_at)
+        fresh = age_s < self._sources[key.store].ttl_s and not held.restored
         freshness: Freshness = "stale" if held.failures else "due"
         return HeldTemplate(
             store=key.store,
@@ -88,7 +89,7 @@ class Inventory:
             template=held.template,
             reason=self._sources[key.store].reason(key),
             age_s=age_s,
-            freshness="fresh" if age_s < self._sources[key.store].ttl_s else freshness,
+            freshness="fresh" if fresh else freshness,
             served=held.served,
             idle_s=max(0.0, now - held.served_at),
         )

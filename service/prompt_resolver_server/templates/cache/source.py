@@ -1,8 +1,11 @@
 """A store as the cache has it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...errors import CallError, Reason
 from ...prompts import ServedReason
+from ...values import Value
 from ..store import TemplateStore
 from .entries import Key
 
@@ -23,3 +26,25 @@ class Source:
     def reason(self, key: Key) -> ServedReason:
         """Return why the version that is held under a key is the one that is served."""
         return "pinned" if key.version is not None else self.selects
+
+
+class Member(Value, frozen=True):
+    """A store that serves under the name of a chain, or of its own.
+
+    `takes_key` tells whether it is the one that a caller's own key of the store is for.
+    """
+
+    shown = ("name",)
+
+    name: str
+    store: TemplateStore
+    takes_key: bool = True
+
+
+def store_unknown(name: str, known: Iterable[str]) -> CallError:
+    """Return the error for a store that is not configured; `known` are those that are."""
+    return CallError(
+        Reason.STORE_UNKNOWN,
+        f"prompt.store: expected one of {', '.join(known)}, got {name!r}",
+        metadata={"store": name},
+    )

@@ -1,0 +1,47 @@
+"""What outlives a restart: copies on disk of what the cache holds."""
+
+from contextlib import AsyncExitStack
+
+from ..metrics import Metrics
+from ..settings import Loaded
+from ..settings.model import CacheSettings
+from ..templates.cache.cache import TemplateCache
+from ..templates.cache.disk import DiskCopies
+from ..templates.cache.state import StateDir, StateError
+
+# Longer than ten thousand copies take; what takes longer is read while calls are served.
+_RESTORE_S = 1.0
+
+
+def open_state(loaded: Loaded) -> StateDir | None:
+    """Return the folder of what outlives a restart, if there is to be one. Raises `ConfigError`."""
+    path = loaded.settings.server.state_dir
+    if path is None:
+        return None
+    try:
+        return StateDir(loaded.folder / path)
+    except StateError as error:
+        raise loaded.fault(("server", "state_dir"), str(error)) from None
+
+
+async def keep_copies(
+    state: StateDir,
+    cache: TemplateCache,
+    settings: CacheSettings,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+) -> None:
+    """Have a cache hold the copies that are there, and have copies made of what it holds later."""
+    copies = DiskCopies(
+        state,
+        stores={name for name, source in cache.sources.items() if source.is_remote},
+        max_entries=settings.max_entries,
+        max_bytes=settings.max_bytes,
+        metrics=metrics,
+    )
+    cache.listen(copies)
+    stack.push_async_callback(copies.aclose)
+    await copies.start(
+        lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s),
+        within_s=_RESTORE_S,
+    )

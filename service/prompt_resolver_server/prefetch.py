@@ -1,0 +1,98 @@
+"""Prompts that are fetched at the start, before anybody asks for them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from .catalogue import Catalogue
+from .errors import Reason, ResolverError
+from .prompts import PromptRef
+from .settings.model import PrefetchSettings
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+_ATTEMPT_S = 30.0
+_FIRST_WAIT_S = 0.25
+# A store that is back has its prompts asked for within this time.
+_LAST_WAIT_S = 1.5
+
+
+class Prefetch:
+    """Fetches prompts until each of them is there: fresh, or as a copy that is served meanwhile.
+
+    Once all that are required have been there, this is ready, and stays so: what is held is served
+    through an outage, and a prompt that its store removes later is its callers' matter.
+    """
+
+    def __init__(self, catalogue: Catalogue, prompts: Sequence[PrefetchSettings]) -> None:
+        self._catalogue = catalogue
+        self._prompts = prompts
+        self._required = {_refer(each) for each in prompts if each.required}
+        self._free = asyncio.Semaphore(_AT_ONCE)
+        self._ready = asyncio.Event()
+        self._fetching: list[asyncio.Task[None]] = []
+
+    @property
+    def missing(self) -> Sequence[str]:
+        """The required prompts that have not been there yet, each in a few words."""
+        return sorted(_tell(ref) for ref in self._required)
+
+    async def wait(self) -> None:
+        """Return once every required prompt has been there."""
+        await self._ready.wait()
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._note()
+        refs = dict.fromkeys(_refer(each) for each in self._prompts)
+        self._fetching = [asyncio.ensure_future(self._fetch(ref)) for ref in refs]
+
+    async def aclose(self) -> None:
+        """Fetch nothing more."""
+        for task in self._fetching:
+            task.cancel()
+        await asyncio.gather(*self._fetching, return_exceptions=True)
+
+    async def _fetch(self, ref: PromptRef) -> None:
+        """Ask for a prompt until it is there. The cache knows how often to ask."""
+        wait_s, told = _FIRST_WAIT_S, None
+        while (reason := await self._try(ref)) is not None:
+            if reason is not told:
+                told = reason
+                _log.warning(
+                    "a prompt to prefetch is not there",
+                    extra={"store": ref.store or "", "id": ref.id, "reason": str(reason)},
+                )
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LAST_WAIT_S)
+        self._required.discard(ref)
+        self._note()
+
+    async def _try(self, ref: PromptRef) -> Reason | None:
+        """Return why a prompt is not there, or None if it is."""
+        async with self._free:
+            deadline = asyncio.get_running_loop().time() + _ATTEMPT_S
+            try:
+                await self._catalogue.fetch(ref, deadline=deadline, store_key=None)
+            except ResolverError as error:
+                return error.reason
+            except Exception:  # noqa: BLE001 - a fault of ours, and no reason to give up
+                return Reason.INTERNAL
+            return None
+
+    def _note(self) -> None:
+        if not self._required:
+            self._ready.set()
+
+
+def _refer(prompt: PrefetchSettings) -> PromptRef:
+    return PromptRef(
+        id=prompt.id, store=prompt.store, version=prompt.version, environment=prompt.environment
+    )
+
+
+def _tell(ref: PromptRef) -> str:
+    parts = {"version": ref.version, "environment": ref.environment, "store": ref.store}
+    told = [f", {name} {value!r}" for name, value in parts.items() if value is not None]
+    return f"prompt {ref.id!r}{''.join(told)}"

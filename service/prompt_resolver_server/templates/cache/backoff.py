@@ -1,0 +1,102 @@
+"""When a store that fails is asked again.
+
+Each key waits in steps of its own, which grow. Beside them the store as a whole is tried every now
+and then by whichever key is asked for: so its return is noticed soon, however many keys wait, and
+then none of them waits on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+
+from ...errors import Reason, ResolverError
+
+_FIRST_S = 0.25
+# A store that is back is asked within this time.
+_PROBE_S = 1.5
+# As long as a key waits, and as long as a store may ask us to leave it alone.
+_LONGEST_S = 60.0
+_DOUBLINGS = 8
+_JITTER = 0.5
+
+_OF_ONE_PROMPT = frozenset({"garbage", "too_large"})
+_TOO_MANY_REQUESTS = "429"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a store may be asked for a key again, after so many failures in a row.
+
+    Not before `soonest_at`, and from `latest_at` on whatever is known of the store.
+    """
+
+    failures: int = 0
+    soonest_at: float = -inf
+    latest_at: float = -inf
+
+    @classmethod
+    def at(cls, time: float) -> "Retry":
+        """Return what allows to ask from a time on, after an answer that was no failure."""
+        return cls(0, time, time)
+
+
+AT_ONCE = Retry()
+
+
+class Outage:
+    """Whether one store is down, and what follows. Times are the cache's clock's.
+
+    `draw` gives numbers from 0 to 1, by which waits are shortened.
+    """
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        self._draw = draw
+        self.is_down = False
+        self._probe_at = -inf
+        self._quiet_until = -inf
+
+    def may_ask(self, retry: Retry, now: float) -> bool:
+        """Tell whether the store may be asked for a key again."""
+        if now < max(retry.soonest_at, self._quiet_until):
+            return False
+        return now >= retry.latest_at or not self.is_down or now >= self._probe_at
+
+    def asked(self, now: float) -> None:
+        """Take note that the store is asked, which tries it for all keys."""
+        self._probe_at = now + _PROBE_S
+
+    def answered(self) -> None:
+        """Take note that the store is there."""
+        self.is_down = False
+        self._quiet_until = -inf
+
+    def failed(self, error: Exception, before: Retry, now: float, *, own_key: bool) -> Retry:
+        """Take note that the store failed for a key, and return when that one may ask again.
+
+        `own_key` tells that the key of the store was the configured one: what the store does to a
+        caller for asking too often is no other caller's matter.
+        """
+        wait_s = min(_FIRST_S * 2 ** min(before.failures, _DOUBLINGS), _LONGEST_S)
+        wait_s *= 1 - _JITTER * self._draw()
+        asked_s = 0.0
+        if isinstance(error, ResolverError) and error.retry_after_s is not None:
+            asked_s = min(error.retry_after_s, _LONGEST_S)
+        soonest_at = now + max(min(wait_s, _PROBE_S), asked_s)
+        latest_at = soonest_at
+        if _is_down(error, own_key=own_key):
+            self.is_down = True
+            self._quiet_until = max(self._quiet_until, now + asked_s)
+            latest_at = now + max(wait_s, asked_s)
+        return Retry(before.failures + 1, soonest_at, latest_at)
+
+
+def _is_down(error: Exception, *, own_key: bool) -> bool:
+    """Tell a store that fails for all prompts from one that fails for this prompt."""
+    if not isinstance(error, ResolverError) or error.reason is not Reason.STORE_UNAVAILABLE:
+        return False
+    if error.metadata.get("problem") in _OF_ONE_PROMPT:
+        return False
+    status = error.metadata.get("http_status", "")
+    if status == _TOO_MANY_REQUESTS:
+        return own_key
+    return not status or status.startswith("5")

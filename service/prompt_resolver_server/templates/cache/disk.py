@@ -1,0 +1,244 @@
+"""Copies on disk of what the cache holds, which serve a restarted process whose store is down."""
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeAlias
+
+from ...metrics import Metrics
+from .entries import Held, Key
+from .envelope import BrokenCopyError, Copy, ForeignCopyError, name_of, seal, unseal
+from .state import NotOurFileError, StateDir
+
+_log = logging.getLogger(__name__)
+
+# The time of what a store only confirms is written this often at most, and as far behind.
+_SAME_AGAIN_S = 1.0
+_CHUNK = 256
+_LAST_WRITES_S = 5.0
+
+Restore: TypeAlias = Callable[[Copy, float], object]
+"""Takes a copy from before this process, and its age in seconds."""
+
+
+class DiskCopies:
+    """A `CacheListener` that keeps copies of what remote stores confirmed.
+
+    One thread reads what is there, and then writes: the newest of each key, as fast as the disk
+    takes it. A disk that takes nothing is logged, counted, and tried again with the next change.
+    `restored` tells that all has been read. `stores` are the names of the remote ones, `clock` is
+    the cache's, and `wall_clock` gives Unix time.
+    """
+
+    def __init__(
+        self,
+        state: StateDir,
+        *,
+        stores: Collection[str],
+        max_entries: int,
+        max_bytes: int,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state = state
+        self._stores = stores
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._metrics = metrics
+        self.restored = asyncio.Event()
+        self._noted: OrderedDict[Key, float] = OrderedDict()
+        self._change = threading.Condition()
+        self._pending: dict[Key, Copy | None] = {}
+        self._closing = False
+        self._fails = False
+        # The files by name with their sizes, the one first that was written longest ago.
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._bytes = 0
+
+    async def start(self, restore: Restore, *, within_s: float) -> None:
+        """Have what is there restored, the newest first, and begin to follow the cache.
+
+        Returns once that is done, or after the time given, from which on it goes on by itself.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._restore = restore
+        # A daemon: a disk that hangs must not keep the process.
+        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
+        self._thread.start()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.restored.wait(), within_s)
+
+    async def aclose(self) -> None:
+        """Write what is still to be written, and end."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        await asyncio.to_thread(self._thread.join, _LAST_WRITES_S)
+
+    def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
+        """Have a template written, or only the time of its confirmation."""
+        now = self._clock()
+        noted_at = self._noted.get(key)
+        soon_again = noted_at is not None and now - noted_at < _SAME_AGAIN_S
+        if key.store not in self._stores or (soon_again and not changed):
+            return
+        self._noted[key] = now
+        self._noted.move_to_end(key)
+        if len(self._noted) > self._max_entries:
+            self._noted.popitem(last=False)
+        self._put(key, Copy(key, held.template, self._wall_clock() - (now - held.confirmed_at)))
+
+    def failing(self, key: Key, held: Held) -> None:
+        """Keep the copy as it is."""
+
+    def dropped(self, key: Key) -> None:
+        """Have a copy removed."""
+        if key.store in self._stores:
+            self._noted.pop(key, None)
+            self._put(key, None)
+
+    def _put(self, key: Key, copy: Copy | None) -> None:
+        with self._change:
+            if key in self._pending or len(self._pending) < self._max_entries:
+                self._pending[key] = copy
+                self._change.notify()
+
+    # What the thread does.
+
+    def _run(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            # It is raised by a loop that is closed: then nobody waits for anything any more.
+            self._read_all()
+            while batch := self._next():
+                self._write(batch)
+
+    def _next(self) -> dict[Key, Copy | None]:
+        """Return what is to be written; nothing at the end."""
+        with self._change:
+            while not self._pending and not self._closing:
+                self._change.wait()
+            batch, self._pending = self._pending, {}
+            return batch
+
+    def _read_all(self) -> None:
+        try:
+            files = sorted(self._state.scan(), key=lambda file: file.written_at, reverse=True)
+        except OSError as error:
+            self._tell_fault(error)
+            files = []
+        outcomes: dict[str, int] = {}
+        copies: list[Copy] = []
+        for file in files:
+            if len(self._sizes) >= self._max_entries or self._bytes + file.size > self._max_bytes:
+                outcome = "surplus"
+            else:
+                outcome = self._read(file.name, copies)
+            if outcome in ("surplus", "corrupt", "not_a_file"):
+                self._remove(file.name)
+            else:
+                self._sizes[file.name] = file.size
+                self._sizes.move_to_end(file.name, last=False)
+                self._bytes += file.size
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            if len(copies) >= _CHUNK:
+                self._loop.call_soon_threadsafe(self._deliver, copies)
+                copies = []
+        self._loop.call_soon_threadsafe(self._deliver, copies)
+        self._loop.call_soon_threadsafe(self._tell_restored, outcomes)
+
+    def _read(self, name: str, copies: list[Copy]) -> str:
+        """Read a copy, and return what came of it."""
+        try:
+            copy = unseal(self._state.read(name), self._state.secret)
+        except ForeignCopyError:
+            return "foreign_format"
+        except BrokenCopyError:
+            return "corrupt"
+        except NotOurFileError:
+            return "not_a_file"
+        except OSError:
+            return "unreadable"
+        if name_of(copy.key) != name:
+            return "corrupt"
+        if copy.key.store not in self._stores:
+            return "unknown_store"
+        copies.append(copy)
+        return "restored"
+
+    def _write(self, batch: dict[Key, Copy | None]) -> None:
+        outcomes = {"written": 0, "removed": 0, "failed": 0}
+        fault: OSError | None = None
+        for key, copy in batch.items():
+            try:
+                name = name_of(key)
+                if copy is None:
+                    self._forget(name)
+                    self._state.remove(name)
+                    outcomes["removed"] += 1
+                else:
+                    data = seal(copy, self._state.secret)
+                    self._state.write(name, data)
+                    self._keep(name, len(data))
+                    outcomes["written"] += 1
+            except OSError as error:
+                outcomes["failed"] += 1
+                fault = error
+            except ValueError:
+                # Of a text that is none, such as half of a character.
+                outcomes["failed"] += 1
+        try:
+            self._state.settle()
+        except OSError as error:
+            fault = error
+        if fault is not None:
+            self._tell_fault(fault)
+        self._fails = fault is not None
+        self._loop.call_soon_threadsafe(self._count, outcomes)
+
+    def _keep(self, name: str, size: int) -> None:
+        """Note a file that was written, and remove those that were written longest ago."""
+        self._forget(name)
+        self._sizes[name] = size
+        self._bytes += size
+        while len(self._sizes) > self._max_entries or self._bytes > self._max_bytes:
+            oldest = next(iter(self._sizes))
+            self._forget(oldest)
+            self._remove(oldest)
+
+    def _forget(self, name: str) -> None:
+        self._bytes -= self._sizes.pop(name, 0)
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            self._state.remove(name)
+
+    def _tell_fault(self, error: OSError) -> None:
+        """Log that the disk does not take it: once, until it does."""
+        if not self._fails:
+            _log.error(
+                "copies of templates cannot be kept on disk",
+                extra={"setting": "server.state_dir", "cause": error.strerror},
+            )
+
+    # What it has done on the event loop.
+
+    def _deliver(self, copies: Sequence[Copy]) -> None:
+        for copy in copies:
+            # A clock that went back tells nothing of what lies before it.
+            self._restore(copy, max(0.0, self._wall_clock() - copy.confirmed_at))
+
+    def _tell_restored(self, outcomes: dict[str, int]) -> None:
+        self._count(outcomes)
+        self.restored.set()
+
+    def _count(self, outcomes: dict[str, int]) -> None:
+        for outcome, number in outcomes.items():
+            if number:
+                self._metrics.state_handled(outcome, number)
