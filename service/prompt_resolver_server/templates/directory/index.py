@@ -6,12 +6,12 @@ that is asked for. Everything here waits for the disk, so it belongs in a thread
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from ...errors import ResolverError
 from ...prompts import Template
+from ..files import Signature, is_settled, sign
 from ..listing import ListQuery, TemplatePage
 
 ENDING = ".prompt"
@@ -22,10 +22,6 @@ MAX_PROMPTS = 10_000
 
 _log = logging.getLogger(__name__)
 
-_SETTLED_S = 0.1
-
-Signature: TypeAlias = tuple[int, int, int, int, int]
-
 
 class _File(NamedTuple):
     """A file: its prompt's id, when it was written, and what it looks like, if that proves it."""
@@ -33,20 +29,6 @@ class _File(NamedTuple):
     prompt_id: str
     modified_at: float
     signature: Signature | None
-
-
-def sign(status: os.stat_result) -> Signature:
-    """Return what a file looks like."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def is_settled(status: os.stat_result) -> bool:
-    """Tell whether a file's content is the same for as long as it looks the same.
-
-    A file that is written twice within one tick of its clock looks the same both times, so the look
-    of a file that has just been written proves nothing.
-    """
-    return abs(time.time() - status.st_mtime) > _SETTLED_S
 
 
 class DirectoryIndex:

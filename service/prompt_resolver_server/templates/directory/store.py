@@ -12,36 +12,25 @@ import asyncio
 import errno
 import hashlib
 import os
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 from weakref import WeakKeyDictionary
 
 from ...errors import Reason, StoreError, TemplateError
 from ...prompts import PromptRef, Template
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
+from ..files import LocalFile, Look, Root
 from ..formats.humanloop_file import MAX_BYTES, PromptFileError, parse_prompt_file
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
 from ..store import check_path_id, prompt_not_found, version_not_found
-from .index import ENDING, DirectoryIndex, Signature, is_settled, sign
+from .index import ENDING, DirectoryIndex
 
 _VERSION_DIGITS = 12
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
-
-# Where a file is, and what it looked like when it was read.
-_Look = tuple[str, Signature]
-
-
-class _File(NamedTuple):
-    """A file that was read; the signature is there where it proves the content."""
-
-    content: bytes
-    modified_at: datetime | None
-    signature: Signature | None
 
 
 class DirectorySettings(StoreSettings):
@@ -59,8 +48,8 @@ class DirectoryStore:
 
     def __init__(self, *, name: str, root: Path) -> None:
         self._name = name
-        self._root = root
-        self._looks: WeakKeyDictionary[Template, _Look] = WeakKeyDictionary()
+        self._root = Root(root, store=name)
+        self._looks: WeakKeyDictionary[Template, Look] = WeakKeyDictionary()
         self._index = DirectoryIndex(name=name, load=self._load_for_list)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
         self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
@@ -70,23 +59,15 @@ class DirectoryStore:
     ) -> Template:
         """Return the template of a file; see `TemplateStore.fetch`."""
         path = self._path(ref)
-        template, signature = await asyncio.to_thread(self._load, path, ref, held)
-        if signature is not None:
-            self._looks[template] = (path, signature)
+        template, self._looks[template] = await asyncio.to_thread(self._load, path, ref, held)
         self._check_selector(ref, template)
         return template
 
     def confirms(self, held: Template) -> bool:
         """Return whether the template's file looks as it did when it was read."""
         look = self._looks.get(held)
-        if look is None:
-            return False
-        path, signature = look
         # One `stat` of a local file takes microseconds: less than handing it to a thread would.
-        try:
-            return sign(os.stat(path)) == signature
-        except OSError:
-            return False
+        return look is not None and look.holds()
 
     async def list_prompts(
         self, query: ListQuery, *, caller_key: str | None = None
@@ -94,7 +75,7 @@ class DirectoryStore:
         """Return a page of the prompts, by their ids unless asked otherwise."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
-            self._lister, lambda: self._index.page(self._find_root(), query)
+            self._lister, lambda: self._index.page(self._root.find(), query)
         )
 
     async def list_versions(
@@ -118,35 +99,22 @@ class DirectoryStore:
         segments = check_path_id(ref.id, store=self._name)
         if any(segment.startswith(".") for segment in segments):
             raise prompt_not_found(ref, store=self._name)
-        return os.path.join(self._root, *segments[:-1], segments[-1] + ENDING)
+        return os.path.join(self._root.path, *segments[:-1], segments[-1] + ENDING)
 
     def _load_for_list(self, prompt_id: str) -> Template:
         ref = PromptRef(id=prompt_id)
         return self._load(self._path(ref), ref, None)[0]
 
-    def _load(
-        self, path: str, ref: PromptRef, held: Template | None
-    ) -> tuple[Template, Signature | None]:
+    def _load(self, path: str, ref: PromptRef, held: Template | None) -> tuple[Template, Look]:
         file = self._read(path, ref)
         digest = hashlib.sha256(file.content).hexdigest()
         if held is not None and held.content_sha256 == digest:
-            return held, file.signature
-        return self._parse(file, ref, digest), file.signature
+            return held, file.look
+        return self._parse(file, ref, digest), file.look
 
-    def _read(self, path: str, ref: PromptRef) -> _File:
-        """Read a file below the root, and nothing else."""
+    def _read(self, path: str, ref: PromptRef) -> LocalFile:
         try:
-            try:
-                descriptor = self._open(path, ref)
-            except FileNotFoundError:
-                # Kubernetes removes what a volume held before as soon as its links lead to what it
-                # holds now. Who was on the way there looks again.
-                descriptor = self._open(path, ref)
-            with open(descriptor, "rb") as stream:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise prompt_not_found(ref, store=self._name)
-                content = stream.read(MAX_BYTES + 1)
+            return self._root.read(path, max_bytes=MAX_BYTES)
         except OSError as error:
             if error.errno in _ABSENT:
                 hint = f": ids go without {ENDING!r}" if ref.id.endswith(ENDING) else ""
@@ -156,31 +124,8 @@ class DirectoryStore:
                 f"store {self._name!r} cannot read the file of {ref.id!r}: {error.strerror}",
                 metadata={"store": self._name},
             ) from None
-        signature = sign(status) if is_settled(status) else None
-        return _File(content, _moment(status.st_mtime), signature)
 
-    def _open(self, path: str, ref: PromptRef) -> int:
-        root = self._find_root()
-        target = os.path.realpath(path, strict=True)
-        if os.path.commonpath((root, target)) != root:
-            raise prompt_not_found(ref, store=self._name)
-        # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
-        return os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def _find_root(self) -> str:
-        """Return where the root is. A volume that is not mounted has no prompts to be missed."""
-        try:
-            root = os.path.realpath(self._root, strict=True)
-            os.stat(os.path.join(root, os.curdir))
-        except OSError:
-            raise StoreError(
-                Reason.STORE_UNAVAILABLE,
-                f"store {self._name!r}: its directory is not there",
-                metadata={"store": self._name},
-            ) from None
-        return root
-
-    def _parse(self, read: _File, ref: PromptRef, digest: str) -> Template:
+    def _parse(self, read: LocalFile, ref: PromptRef, digest: str) -> Template:
         location = ref.id + ENDING
         try:
             file = parse_prompt_file(read.content)
@@ -204,7 +149,7 @@ class DirectoryStore:
             parameters=file.parameters,
             tools=file.tools,
             as_text=file.as_text,
-            created_at=read.modified_at,
+            created_at=_moment(read.modified_at),
         )
 
     def _check_selector(self, ref: PromptRef, template: Template) -> None:
