@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 from ..errors import Reason, StoreError
 
 _SETTLED_S = 0.1
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
 
 Signature: TypeAlias = tuple[int, int, int, int, int]
 
@@ -87,9 +88,9 @@ class Root:
         return root
 
     def read(self, path: str, *, max_bytes: int) -> LocalFile:
-        """Read a file. Raises `OSError`, and STORE_UNAVAILABLE where the root is not there.
+        """Read a file. Raises STORE_UNAVAILABLE where the root is not there, and `OSError`.
 
-        What is no file, or is outside, is not there.
+        That is `FileNotFoundError` for what is no file, or is outside.
         """
         try:
             descriptor = self._open(path)
@@ -97,21 +98,28 @@ class Root:
             # Kubernetes removes what a volume held before as soon as its links lead to what it
             # holds now. Who was on the way there looks again.
             descriptor = self._open(path)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            # Nobody else would: a folder is no file that `open` would take over.
+            os.close(descriptor)
+            raise _absent(path)
         with open(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise _absent(path)
             content = stream.read(max_bytes + 1)
         return LocalFile(content, status.st_mtime, _look(path, status))
 
     def names(self, path: str) -> list[str]:
-        """Return the names in a folder that do not begin with a dot, ordered. Raises as `read`."""
+        """Return the names in a folder that begin with no dot, ordered. Raises as `read` does."""
         return sorted(name for name in os.listdir(self._target(path)) if not name.startswith("."))
 
     def _open(self, path: str) -> int:
         # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(self._target(path), flags)
+        try:
+            return os.open(self._target(path), flags)
+        except OSError as error:
+            if error.errno in _ABSENT:
+                raise _absent(path) from None
+            raise
 
     def _target(self, path: str) -> str:
         root = self.find()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from ...json_codec import decode_json
 from ...parameters import Json
 from ...prompts import PromptRef, Template
 from ..formats.documents import DocumentError, decode_template
@@ -148,13 +149,17 @@ def _hash(content: bytes, partials: Mapping[str, str]) -> str:
 
 def _check(template: Template) -> None:
     """Refuse what no other format could say either. Raises `FieldError`."""
-    parameters: dict[str, Json] = msgspec.to_builtins(template.parameters)
-    parameters["other"] = parameters.pop("extra")
-    read_parameters(parameters)
-    read_integer(parameters, "top_k")
-    read_tools(msgspec.to_builtins(template.tools), ("tools",))
-    check_nesting(msgspec.to_builtins(template.defaults), ("defaults",))
-    check_nesting(msgspec.to_builtins(template.schema), ("schema",))
+    fields = _plain(template.parameters)
+    assert isinstance(fields, dict)
+    read_parameters({**fields, "other": fields.pop("extra")})
+    read_integer(fields, "top_k")
+    read_tools(_plain(template.tools), ("tools",))
+    check_nesting(_plain(template.defaults), ("defaults",))
+    check_nesting(_plain(template.schema), ("schema",))
+
+
+def _plain(value: object) -> Json:
+    return decode_json(msgspec.json.encode(value))
 
 
 def _moment(seconds: float) -> datetime | None:
