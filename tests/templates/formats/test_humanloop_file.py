@@ -190,6 +190,7 @@ def test_nulls_and_no_limit() -> None:
         ("stop: {}", 2, "stop: expected text or a list of texts, got a mapping"),
         ("stop: [1]", 2, "stop.0: expected text, got a number"),
         ("reasoning_effort: []", 2, "reasoning_effort: expected a word or a whole number"),
+        ("template_language: handlebars", 2, "template_language: expected default or jinja"),
         ("endpoint: edit", 2, "endpoint: expected chat or complete"),
         ("tools: find", 2, "tools: expected a list of tools, got text"),
         ("tools: [find]", 2, "tools.0: expected a tool with a name, got text"),

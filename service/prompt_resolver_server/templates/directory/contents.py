@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ...json_codec import decode_json
 from ...parameters import Json
-from ...prompts import PromptRef, Template
+from ...prompts import PromptRef, Template, Text
 from ..formats.documents import DocumentError, decode_template
 from ..formats.dotprompt import LANGUAGE as HANDLEBARS
 from ..formats.dotprompt import find_partials
@@ -96,15 +96,17 @@ class Contents:
             place = ".".join(map(str, error.path))
             problem = f"{place}: {error.problem}"
             raise PromptFileError(1, problem, forbidden=error.forbidden) from None
+        digest = _hash(content, {})
         template = replace(
             template,
             id=ref.id,
-            version=choice.version or template.version,
+            version=choice.version or template.version or digest[:_VERSION_DIGITS],
             environment=choice.environment,
+            content_sha256=template.content_sha256 or digest,
             size=len(content),
             location=_location(choice),
         )
-        return Content(template, _hash(content, {}))
+        return Content(template, digest)
 
 
 def _location(choice: Choice) -> str:
@@ -156,6 +158,10 @@ def _check(template: Template) -> None:
     read_tools(_plain(template.tools), ("tools",))
     check_nesting(_plain(template.defaults), ("defaults",))
     check_nesting(_plain(template.schema), ("schema",))
+    if template.language == HANDLEBARS:
+        kinds = [type(part) for message in template.messages for part in message.content]
+        if len(template.messages) != 1 or kinds != [Text]:
+            raise FieldError(("messages",), "expected one text, as a dotprompt is")
 
 
 def _plain(value: object) -> Json:

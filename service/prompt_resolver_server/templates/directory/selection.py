@@ -139,7 +139,8 @@ class Selection:
             return None
         chosen = self.version(version)
         if chosen is None:
-            problem = f"environments.{environment}: expected a version that is there"
+            expected = f"expected a version that is there, got {version!r}"
+            problem = f"environments.{environment}: {expected}"
             raise self.invalid(deployments_of(self._place), PromptFileError(1, problem))
         return chosen._replace(environment=environment)
 

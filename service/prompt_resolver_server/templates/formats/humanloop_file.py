@@ -35,7 +35,7 @@ def parse_humanloop(source: Source) -> PromptFile:
         return PromptFile(
             model=read_text(fields, "model"),
             provider=read_text(fields, "provider"),
-            language=read_text(fields, "template_language") or "default",
+            language=_read_language(fields),
             parameters=read_parameters(fields),
             tools=read_tools(fields.get("tools"), ("tools",)),
             messages=_read_body(endpoint, source),
@@ -43,6 +43,13 @@ def parse_humanloop(source: Source) -> PromptFile:
         )
     except FieldError as error:
         raise source.fault(error) from None
+
+
+def _read_language(fields: Mapping[str, Json]) -> str:
+    language = read_text(fields, "template_language") or "default"
+    if language not in ("default", "jinja"):
+        raise FieldError(("template_language",), "expected default or jinja")
+    return language
 
 
 def _read_endpoint(fields: Mapping[str, Json], body: str) -> str:
