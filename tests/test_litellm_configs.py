@@ -9,6 +9,7 @@ import pytest
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import ConfigReport, RowReport, build_report
 from prompt_resolver_server.settings import ConfigError
+from tests.support.calls import failure
 from tests.support.http import HttpDoor
 from tests.support.service import running_service
 
@@ -403,3 +404,19 @@ async def test_no_key_in_the_name_of_a_host(tmp_path: Path) -> None:
     (row,) = rows(found)
     assert row.key is not None
     assert row.key.host == "host.invalid:8000"
+
+
+async def test_what_is_in_a_prompt_directory(tmp_path: Path) -> None:
+    """A prompt without any sign of its format is one text, and LiteLLM's dialect is refused."""
+    (tmp_path / "prompts").mkdir()
+    header = "---\nmodel: gpt-4o\ntemperature: 0.5\n---\n"
+    (tmp_path / "prompts" / "hello.prompt").write_text(f"{header}Hello {{{{name}}}}")
+    (tmp_path / "prompts" / "roles.prompt").write_text(f"{header}System: be brief\nUser: hi")
+    async with running_service(tmp_path, DOTPROMPT) as service:
+        hello = await service.client.resolve("hello", variables={"name": "Ada"})
+        error = await failure(service.client.resolve("roles"))
+
+    assert [message.content[0].text for message in hello.messages] == ["Hello Ada"]
+    assert error.reason == "TEMPLATE_INVALID"
+    assert "got LiteLLM's dialect (`System:` in line 5)" in error.message
+    assert "write each role as a block such as <system>" in error.message

@@ -23,7 +23,7 @@ from prompt_resolver_server.settings.model import (
     ProviderSettings,
     ServerSettings,
 )
-from prompt_resolver_server.templates.formats.humanloop_file import parse_prompt_file
+from prompt_resolver_server.templates.formats.files import parse_prompt_file
 from prompt_resolver_server.templates.kinds import KINDS
 from tests.support.completion import Scene, stock, store_environ
 from tests.support.humanloop import running_humanloop

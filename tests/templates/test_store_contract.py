@@ -9,13 +9,21 @@ from prompt_resolver_server.errors import CallError, ResolverError, StoreError, 
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.listing import ListingStore, ListQuery
 from tests.support.subjects.chain import chain
-from tests.support.subjects.directory import directory
+from tests.support.subjects.directory import (
+    directory,
+    directory_documents,
+    directory_dotprompt,
+    directory_versions,
+)
 from tests.support.subjects.humanloop import humanloop
 from tests.support.subjects.subject import MakeSubject, Subject
 
 SUBJECTS: list[MakeSubject] = [
     chain,
     directory,
+    directory_documents,
+    directory_dotprompt,
+    directory_versions,
     humanloop,
 ]
 

@@ -13,6 +13,7 @@ from ..settings.model import AnyStoreSettings, StoreSettings
 from ..templates.cache.source import Source
 from ..templates.chain import ChainSettings
 from ..templates.directory.store import DirectorySettings
+from ..templates.formats.format_rule import PromptFormat
 from ..templates.humanloop.store import HumanloopSettings
 from ..templates.kind import Site, StoreKind
 from ..templates.kinds import KINDS
@@ -54,7 +55,8 @@ def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
     stores: dict[str, AnyStoreSettings] = dict(settings.stores)
     directory = settings.litellm_settings.global_prompt_directory
     if not stores and directory is not None:
-        stores[DOTPROMPT] = _directory(Path(directory))
+        # LiteLLM takes a file without any sign for one text, as Humanloop does.
+        stores[DOTPROMPT] = _directory(Path(directory), default_format="humanloop")
         places[DOTPROMPT] = {"path": ("litellm_settings", "global_prompt_directory")}
     humanloop = _KINDS[HumanloopSettings].name
     if not stores and not any(_names(row, humanloop) for row in settings.model_list):
@@ -103,8 +105,8 @@ def _names(row: AliasSettings, store: str) -> bool:
     return row.litellm_params.model.partition("/")[0] == store
 
 
-def _directory(path: Path) -> DirectorySettings:
-    return DirectorySettings(type="directory", path=path)
+def _directory(path: Path, default_format: PromptFormat | None = None) -> DirectorySettings:
+    return DirectorySettings(type="directory", path=path, default_format=default_format)
 
 
 def _build(settings: StoreSettings, site: Site) -> Source:

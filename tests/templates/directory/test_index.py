@@ -12,7 +12,8 @@ import pytest
 from prompt_resolver_server.errors import ResolverError, StoreError
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.directory import index
-from prompt_resolver_server.templates.directory.store import DirectoryStore, _moment
+from prompt_resolver_server.templates.directory.contents import _moment
+from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.listing import ListQuery
 from tests.support.opened import files_opened
 from tests.support.prompts import write_prompt

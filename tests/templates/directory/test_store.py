@@ -111,14 +111,16 @@ async def test_hidden_files_are_no_prompts(store: DirectoryStore, root: Path) ->
 
 
 async def test_what_is_no_file(store: DirectoryStore, root: Path) -> None:
-    """A folder, a pipe and a loop of links are no prompts, and nobody waits for them."""
+    """A folder, a pipe and a loop of links are no prompts, and nothing of them stays open."""
     (root / "folder.prompt").mkdir()
     os.mkfifo(root / "pipe.prompt")
     (root / "loop.prompt").symlink_to("loop.prompt")
     (root / "dangling.prompt").symlink_to("nowhere")
 
+    opened = len(os.listdir("/proc/self/fd"))
     for prompt_id in ("folder", "pipe", "loop", "dangling", "a/b c.d/x"):
         assert await reason_for(store, prompt_id) == "PROMPT_NOT_FOUND"
+    assert len(os.listdir("/proc/self/fd")) == opened
 
 
 async def test_file_that_cannot_be_read(store: DirectoryStore, root: Path) -> None:

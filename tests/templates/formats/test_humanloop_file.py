@@ -6,16 +6,22 @@ from hypothesis import strategies as st
 
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Media, Message, Text, ToolCall
-from prompt_resolver_server.templates.formats.humanloop_file import (
+from prompt_resolver_server.templates.formats.files import parse_prompt_file
+from prompt_resolver_server.templates.formats.humanloop_file import parse_humanloop
+from prompt_resolver_server.templates.formats.prompt_file import (
     MAX_BYTES,
     PromptFile,
     PromptFileError,
-    parse_prompt_file,
+    read_source,
 )
 
 
+def parse(content: bytes) -> PromptFile:
+    return parse_humanloop(read_source(content))
+
+
 def read(body: str, header: str = "endpoint: chat") -> PromptFile:
-    return parse_prompt_file(f"---\n{header}\n---\n{body}".encode())
+    return parse(f"---\n{header}\n---\n{body}".encode())
 
 
 def texts(file: PromptFile) -> list[tuple[str, str]]:
@@ -165,7 +171,7 @@ def test_nulls_and_no_limit() -> None:
 
     assert (file.model, file.provider, file.tools) == (None, None, ())
     assert file.parameters == NO_PARAMETERS
-    assert parse_prompt_file(b"---\n---\n").messages == ()
+    assert parse(b"---\n---\n").messages == ()
 
 
 @pytest.mark.parametrize(
@@ -184,6 +190,7 @@ def test_nulls_and_no_limit() -> None:
         ("stop: {}", 2, "stop: expected text or a list of texts, got a mapping"),
         ("stop: [1]", 2, "stop.0: expected text, got a number"),
         ("reasoning_effort: []", 2, "reasoning_effort: expected a word or a whole number"),
+        ("template_language: handlebars", 2, "template_language: expected default or jinja"),
         ("endpoint: edit", 2, "endpoint: expected chat or complete"),
         ("tools: find", 2, "tools: expected a list of tools, got text"),
         ("tools: [find]", 2, "tools.0: expected a tool with a name, got text"),
@@ -216,8 +223,6 @@ def test_nulls_and_no_limit() -> None:
         ("- a", 2, "expected a header of `name: value` lines"),
         ("a: 1\na: 2", 3, "expected each key once"),
         ("a: [", 2, "not valid YAML"),
-        ("config: {}", 1, "expected a Humanloop prompt, got Google dotprompt's 'config'"),
-        ("input: {schema: {}}", 1, "expected a Humanloop prompt, got Google dotprompt's 'input'"),
     ],
 )
 def test_header_that_is_refused(header: str, line: int, problem: str) -> None:
@@ -243,8 +248,6 @@ def test_header_that_is_refused(header: str, line: int, problem: str) -> None:
         ("<user>\n<text>\nHi\n</user>", 5, "expected </text> at the end of a line"),
         ("<assistant>\n<tool id='c'>\n</tool>\n</assistant>", 5, "expected the tool call's name"),
         ("<tool name='f'>\nx\n</tool>", 4, "expected the id of the tool call that this block"),
-        ('{{role "system"}}Hi', 4, "expected a Humanloop prompt, got Handlebars"),
-        ("<user>\n{{#if x}}\n</user>", 5, "expected a Humanloop prompt, got Handlebars"),
     ],
 )
 def test_body_that_is_refused(body: str, line: int, problem: str) -> None:
@@ -263,7 +266,6 @@ def test_body_that_is_refused(body: str, line: int, problem: str) -> None:
         (b"model: m\n", 1, "expected a header that begins with '---'"),
         (b"---\nmodel: m\n", 1, "expected a second '---' that ends the header"),
         (b"---\nmodel: m\n---\n\xff", 4, "expected UTF-8"),
-        (b"---\nmodel: m\n---\nSystem: be brief\nUser: hi", 4, "expected a Humanloop prompt"),
         (b"---\na: [" + b"1," * 70_000 + b"]\n---\n", 1, "expected a header of at most 131072"),
         (b"x" * (MAX_BYTES + 1), 1, f"expected at most {MAX_BYTES} bytes"),
     ],
@@ -271,7 +273,7 @@ def test_body_that_is_refused(body: str, line: int, problem: str) -> None:
 def test_file_that_is_refused(content: bytes, line: int, problem: str) -> None:
     """A file that is no prompt at all says what is missing."""
     with pytest.raises(PromptFileError) as caught:
-        parse_prompt_file(content)
+        parse(content)
 
     assert caught.value.problem.startswith(problem)
     assert caught.value.line == line
@@ -279,7 +281,7 @@ def test_file_that_is_refused(content: bytes, line: int, problem: str) -> None:
 
 def test_file_with_a_byte_order_mark() -> None:
     """A byte order mark, as some editors write it, is no part of the header."""
-    assert parse_prompt_file(b"\xef\xbb\xbf---\nmodel: m\n---").model == "m"
+    assert parse(b"\xef\xbb\xbf---\nmodel: m\n---").model == "m"
 
 
 @given(st.binary())
@@ -305,7 +307,7 @@ def test_any_pieces(pieces: list[str]) -> None:
 def refuse_or_read(content: bytes) -> None:
     line = 1
     try:
-        parse_prompt_file(content)
+        parse(content)
     except PromptFileError as error:
         line = error.line
 

@@ -6,139 +6,132 @@ that is asked for. Everything here waits for the disk, so it belongs in a thread
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from ...errors import ResolverError
+from ...errors import Reason, ResolverError
 from ...prompts import Template
+from ..files import Root
 from ..listing import ListQuery, TemplatePage
-
-ENDING = ".prompt"
-"""What the name of a prompt's file ends in."""
+from .contents import Content
+from .layout import find_name, is_folder_of_prompts
+from .reading import Looks, Outcome, Reading
 
 MAX_PROMPTS = 10_000
-"""How many files are listed; more are served, but in no list."""
+"""How many prompts are listed; more are served, but in no list."""
 
 _log = logging.getLogger(__name__)
 
-_SETTLED_S = 0.1
+_ATTEMPTS = 5
+_BROKEN = (Reason.TEMPLATE_INVALID, Reason.TEMPLATE_FORBIDDEN)
 
-Signature: TypeAlias = tuple[int, int, int, int, int]
 
+class _Verdict(NamedTuple):
+    """What was found of a prompt: whether it can be listed, and when it came about.
 
-class _File(NamedTuple):
-    """A file: its prompt's id, when it was written, and what it looks like, if that proves it."""
+    `reason` is why it cannot. `looks` are those of all that this depends on.
+    """
 
     prompt_id: str
-    modified_at: float
-    signature: Signature | None
-
-
-def sign(status: os.stat_result) -> Signature:
-    """Return what a file looks like."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def is_settled(status: os.stat_result) -> bool:
-    """Tell whether a file's content is the same for as long as it looks the same.
-
-    A file that is written twice within one tick of its clock looks the same both times, so the look
-    of a file that has just been written proves nothing.
-    """
-    return abs(time.time() - status.st_mtime) > _SETTLED_S
+    looks: Looks
+    reason: Reason | None
+    created_at: float
 
 
 class DirectoryIndex:
-    """The prompts of one store. `load` reads one by its id, and raises `ResolverError`."""
+    """The prompts of one store. `load` reads one by its id, as it is served without a selector."""
 
-    def __init__(self, *, name: str, load: Callable[[str], Template]) -> None:
+    def __init__(self, *, name: str, root: Root, load: Callable[[str], Outcome[Content]]) -> None:
         self._name = name
+        self._root = root
         self._load = load
-        self._verdicts: dict[str, tuple[Signature | None, bool]] = {}
+        self._verdicts: dict[str, _Verdict] = {}
 
-    def page(self, root: str, query: ListQuery) -> TemplatePage:
-        """Return a page of the prompts below a directory that are not broken."""
-        files = self._readable(root)
+    def page(self, query: ListQuery) -> TemplatePage:
+        """Return a page of the prompts that are not broken."""
+        for _ in range(_ATTEMPTS):
+            folders = Reading(self._root, store=self._name)
+            page = self._page(folders, query)
+            if folders.looks.hold():
+                break
+        # Where the folders change all the while, it is of what was seen.
+        return page
+
+    def _page(self, folders: Reading, query: ListQuery) -> TemplatePage:
+        prompts = self._readable(folders)
         if query.name is not None:
             part = query.name.casefold()
-            files = [file for file in files if part in _name(file).casefold()]
+            prompts = [prompt for prompt in prompts if part in _name(prompt).casefold()]
         match query.sort_by:
             case "name":
-                files.sort(key=_name)
+                prompts.sort(key=_name)
             case "created_at" | "updated_at":
-                files.sort(key=lambda file: file.modified_at)
+                prompts.sort(key=lambda prompt: prompt.created_at)
         if query.order == "desc":
-            files.reverse()
+            prompts.reverse()
         templates: list[Template] = []
         position = (query.page - 1) * query.size
         # One that has been broken or removed this very moment gives its place to the next.
-        while len(templates) < query.size and position < len(files):
-            template = self._try_load(files[position].prompt_id)
-            if template is not None:
-                templates.append(template)
+        while len(templates) < query.size and position < len(prompts):
+            result = self._load(prompts[position].prompt_id).result
+            if not isinstance(result, ResolverError):
+                templates.append(result.template)
             position += 1
-        return TemplatePage(templates=tuple(templates), total=len(files))
+        return TemplatePage(templates=tuple(templates), total=len(prompts))
 
-    def _readable(self, root: str) -> list[_File]:
-        """Return the files that are prompts, ordered by id."""
+    def _readable(self, folders: Reading) -> list[_Verdict]:
+        """Return the prompts that can be served, ordered by id."""
         known, self._verdicts = self._verdicts, {}
-        readable, news = [], False
-        for file in _find(root):
+        news = False
+        for prompt_id in _find(self._root.find(), folders):
             if len(self._verdicts) == MAX_PROMPTS:
                 _log.warning(
                     "a directory has more prompts than are listed",
                     extra={"store": self._name, "listed": MAX_PROMPTS},
                 )
                 break
-            signature, good = known.get(file.prompt_id, (None, False))
-            if signature is None or signature != file.signature:
-                good = self._try_load(file.prompt_id) is not None
-                news = news or not good
-            self._verdicts[file.prompt_id] = (file.signature, good)
-            if good:
-                readable.append(file)
+            verdict = known.get(prompt_id)
+            if verdict is None or not verdict.looks.prove():
+                verdict = self._judge(prompt_id)
+                news = news or verdict.reason in _BROKEN
+            self._verdicts[prompt_id] = verdict
+        readable = [verdict for verdict in self._verdicts.values() if verdict.reason is None]
         if news:
             # Told once, and again when the files have changed.
-            broken = len(self._verdicts) - len(readable)
+            broken = sum(verdict.reason in _BROKEN for verdict in self._verdicts.values())
             _log.warning(
                 "prompts are broken, the others are listed",
                 extra={"store": self._name, "broken": broken, "listed": len(readable)},
             )
-        return sorted(readable, key=lambda file: file.prompt_id)
+        return sorted(readable, key=lambda verdict: verdict.prompt_id)
 
-    def _try_load(self, prompt_id: str) -> Template | None:
-        try:
-            return self._load(prompt_id)
-        except ResolverError:
-            return None
-
-
-def _name(file: _File) -> str:
-    return file.prompt_id.rpartition("/")[2]
+    def _judge(self, prompt_id: str) -> _Verdict:
+        result, looks = self._load(prompt_id)
+        if isinstance(result, ResolverError):
+            return _Verdict(prompt_id, looks, result.reason, 0.0)
+        created_at = result.template.created_at
+        return _Verdict(prompt_id, looks, None, created_at.timestamp() if created_at else 0.0)
 
 
-def _find(root: str) -> Iterator[_File]:
-    """Find the files below a directory whose names are those of prompts."""
+def _name(verdict: _Verdict) -> str:
+    return verdict.prompt_id.rpartition("/")[2]
+
+
+def _find(root: str, looked_into: Reading) -> Iterator[str]:
+    """Find the ids of the prompts below a directory, by the names of its files."""
     # Each folder is looked into once, whatever links lead to it.
     seen = {root}
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True):
         within = os.path.relpath(folder, root)
+        looked_into.note(within)
         prefix = "" if within == os.curdir else f"{within}/"
         folders[:] = [
             name
             for name in sorted(folders)
-            if not name.startswith(".") and _is_new(os.path.join(folder, name), root, seen)
+            if is_folder_of_prompts(name) and _is_new(os.path.join(folder, name), root, seen)
         ]
-        for name in sorted(names):
-            if name.startswith(".") or not name.endswith(ENDING) or not _is_unicode(prefix + name):
-                continue
-            try:
-                status = os.stat(os.path.join(folder, name))
-            except OSError:
-                continue
-            signature = sign(status) if is_settled(status) else None
-            yield _File(prefix + name.removesuffix(ENDING), status.st_mtime, signature)
+        names = {name for file in files if (name := find_name(file)) is not None}
+        yield from (prefix + name for name in sorted(names) if _is_unicode(prefix + name))
 
 
 def _is_new(folder: str, root: str, seen: set[str]) -> bool:

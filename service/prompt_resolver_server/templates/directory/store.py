@@ -1,55 +1,78 @@
-"""The `directory` store: a tree of Humanloop `.prompt` files.
+"""The `directory` store: a tree of prompt files, and of documents.
 
 A prompt's id is its path below the root, without the ending: `support/greeting` is
-`<root>/support/greeting.prompt`. A file is read again once it has changed, so an edit is served by
-the next call. The version is the beginning of the content's hash: there is always exactly one, and
-pinning it refuses any other. Nothing outside of the root is ever opened, whatever links lead there;
-links that stay inside, as Kubernetes makes them for a ConfigMap, are followed. Names that begin
-with a dot are not part of the tree. The prompts can be listed; there are no environments.
+`<root>/support/greeting.prompt`, in Humanloop's format or in Google's dotprompt, which the file's
+signs tell apart or the setting `format`; or `support/greeting.prompt.json`, a template as this
+service writes it. Such a prompt has one version, named by the beginning of its content's hash or as
+the document says. One of several versions has further files:
+
+    support/greeting.versions/v7.prompt         the version `v7`; or `v7.prompt.json`
+    support/greeting.deployments.yaml           {default: production,
+                                                 environments: {production: v7, staging: v8}}
+
+What is served without a selector is the version in the environment `default`, or the file
+`support/greeting.prompt`; both at once are an error, and where neither is there, only versions and
+environments can be asked for. `ids.yaml` in the root has further ids, each with the path of its
+prompt: `pr_123: Shop/Returns desk`. A file's own path comes first. `{{> footer}}` of a dotprompt is
+`_footer.prompt` in the prompt's folder, else in the root.
+
+A file is read again once it has changed, or any file that it depends on, so an edit is served by
+the next call; and a call sees files of one moment alone, also while a volume of Kubernetes is
+replaced. Nothing outside of the root is ever opened, whatever links lead there; links that stay
+inside, as Kubernetes makes them for a ConfigMap, are followed. Names that begin with a dot are not
+part of the tree. Prompts, versions and environments can be listed.
 """
 
 import asyncio
-import errno
-import hashlib
-import os
-import stat
+import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from ...errors import Reason, StoreError, TemplateError
+from msgspec.structs import replace
+
+from ...errors import ResolverError, TemplateError
 from ...prompts import PromptRef, Template
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
-from ..formats.humanloop_file import MAX_BYTES, PromptFileError, parse_prompt_file
+from ..files import Root
+from ..formats.format_rule import BY_SIGNS, FormatRule, PromptFormat
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
-from ..store import check_path_id, prompt_not_found, version_not_found
-from .index import ENDING, DirectoryIndex, Signature, is_settled, sign
+from .contents import Content, Contents
+from .index import DirectoryIndex
+from .reading import Looks, Outcome, Reading, read_at_once
+from .records import Ids
+from .selection import Selection, find_prompt
 
-_VERSION_DIGITS = 12
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
+MAX_VERSIONS = 1_000
+"""How many versions of a prompt are listed; more are served, but in no list."""
 
-# Where a file is, and what it looked like when it was read.
-_Look = tuple[str, Signature]
+_log = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 
-class _File(NamedTuple):
-    """A file that was read; the signature is there where it proves the content."""
+class _Origin(NamedTuple):
+    """What a template was made of: the hash of it, and what it looked like."""
 
-    content: bytes
-    modified_at: datetime | None
-    signature: Signature | None
+    digest: str
+    looks: Looks
 
 
 class DirectorySettings(StoreSettings):
-    """A store that is a tree of `.prompt` files."""
+    """A store that is a tree of prompt files."""
 
     type: Literal["directory"]
     path: Path
     """The root of the tree. A relative path starts at the configuration file's folder."""
+    format: PromptFormat | None = None
+    """The format of all its `.prompt` files; unset: the one that each file's signs tell, and one
+    whose signs tell none, or more than one, is refused."""
+    default_format: PromptFormat | None = None
+    """The format of files that show no sign of any; unset: they are refused."""
     ttl_s: Ttl = 0
     """How long a file is served without looking at it again; 0: it is looked at with each call."""
 
@@ -57,11 +80,13 @@ class DirectorySettings(StoreSettings):
 class DirectoryStore:
     """A `TemplateStore` over a directory. `name` is the store's own, for errors."""
 
-    def __init__(self, *, name: str, root: Path) -> None:
+    def __init__(self, *, name: str, root: Path, rule: FormatRule = BY_SIGNS) -> None:
         self._name = name
-        self._root = root
-        self._looks: WeakKeyDictionary[Template, _Look] = WeakKeyDictionary()
-        self._index = DirectoryIndex(name=name, load=self._load_for_list)
+        self._root = Root(root, store=name)
+        self._contents = Contents(rule)
+        self._ids = Ids()
+        self._origins: WeakKeyDictionary[Template, _Origin] = WeakKeyDictionary()
+        self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
         self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
 
@@ -69,163 +94,119 @@ class DirectoryStore:
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
     ) -> Template:
         """Return the template of a file; see `TemplateStore.fetch`."""
-        path = self._path(ref)
-        template, signature = await asyncio.to_thread(self._load, path, ref, held)
-        if signature is not None:
-            self._looks[template] = (path, signature)
-        self._check_selector(ref, template)
+        outcome = await asyncio.to_thread(self._load, ref)
+        template, digest = outcome.get()
+        if held is not None and _names(held) == _names(template):
+            origin = self._origins.get(held)
+            if origin is not None and origin.digest == digest:
+                template = held
+        self._origins[template] = _Origin(digest, outcome.looks)
         return template
 
     def confirms(self, held: Template) -> bool:
-        """Return whether the template's file looks as it did when it was read."""
-        look = self._looks.get(held)
-        if look is None:
-            return False
-        path, signature = look
-        # One `stat` of a local file takes microseconds: less than handing it to a thread would.
-        try:
-            return sign(os.stat(path)) == signature
-        except OSError:
-            return False
+        """Return whether all files of the template look as they did when they were read."""
+        origin = self._origins.get(held)
+        # A few calls of `stat` take microseconds: less than handing them to a thread would.
+        return origin is not None and origin.looks.prove()
 
     async def list_prompts(
         self, query: ListQuery, *, caller_key: str | None = None
     ) -> TemplatePage:
         """Return a page of the prompts, by their ids unless asked otherwise."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._lister, lambda: self._index.page(self._find_root(), query)
-        )
+        return await self._list(lambda: self._index.page(query))
 
     async def list_versions(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Template, ...]:
-        """Return the one version that there is."""
-        return (await self.fetch(PromptRef(id=prompt_id), None),)
+        """Return all versions, each with an environment that it is deployed to."""
+        ref = PromptRef(id=prompt_id)
+        return await self._list(lambda: self._read(lambda reading: self._versions(reading, ref)))
 
     async def list_environments(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Environment, ...]:
-        """Return none."""
-        await self.fetch(PromptRef(id=prompt_id), None)
-        return ()
+        """Return the environments that something is deployed to."""
+        ref = PromptRef(id=prompt_id)
+        return await self._list(
+            lambda: self._read(lambda reading: self._environments(reading, ref))
+        )
 
     async def aclose(self) -> None:
         """Begin no more lists."""
         self._lister.shutdown(wait=False, cancel_futures=True)
 
-    def _path(self, ref: PromptRef) -> str:
-        segments = check_path_id(ref.id, store=self._name)
-        if any(segment.startswith(".") for segment in segments):
-            raise prompt_not_found(ref, store=self._name)
-        return os.path.join(self._root, *segments[:-1], segments[-1] + ENDING)
+    async def _list(self, make: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._lister, make)
 
-    def _load_for_list(self, prompt_id: str) -> Template:
-        ref = PromptRef(id=prompt_id)
-        return self._load(self._path(ref), ref, None)[0]
+    def _read(self, read: Callable[[Reading], _Result]) -> _Result:
+        return read_at_once(self._root, read, store=self._name).get()
 
-    def _load(
-        self, path: str, ref: PromptRef, held: Template | None
-    ) -> tuple[Template, Signature | None]:
-        file = self._read(path, ref)
-        digest = hashlib.sha256(file.content).hexdigest()
-        if held is not None and held.content_sha256 == digest:
-            return held, file.signature
-        return self._parse(file, ref, digest), file.signature
-
-    def _read(self, path: str, ref: PromptRef) -> _File:
-        """Read a file below the root, and nothing else."""
-        try:
-            try:
-                descriptor = self._open(path, ref)
-            except FileNotFoundError:
-                # Kubernetes removes what a volume held before as soon as its links lead to what it
-                # holds now. Who was on the way there looks again.
-                descriptor = self._open(path, ref)
-            with open(descriptor, "rb") as stream:
-                status = os.fstat(descriptor)
-                if not stat.S_ISREG(status.st_mode):
-                    raise prompt_not_found(ref, store=self._name)
-                content = stream.read(MAX_BYTES + 1)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                hint = f": ids go without {ENDING!r}" if ref.id.endswith(ENDING) else ""
-                raise prompt_not_found(ref, store=self._name, hint=hint) from None
-            raise StoreError(
-                Reason.STORE_UNAVAILABLE,
-                f"store {self._name!r} cannot read the file of {ref.id!r}: {error.strerror}",
-                metadata={"store": self._name},
-            ) from None
-        signature = sign(status) if is_settled(status) else None
-        return _File(content, _moment(status.st_mtime), signature)
-
-    def _open(self, path: str, ref: PromptRef) -> int:
-        root = self._find_root()
-        target = os.path.realpath(path, strict=True)
-        if os.path.commonpath((root, target)) != root:
-            raise prompt_not_found(ref, store=self._name)
-        # Not to follow a link that has just taken the file's place, nor to wait for a pipe.
-        return os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def _find_root(self) -> str:
-        """Return where the root is. A volume that is not mounted has no prompts to be missed."""
-        try:
-            root = os.path.realpath(self._root, strict=True)
-            os.stat(os.path.join(root, os.curdir))
-        except OSError:
-            raise StoreError(
-                Reason.STORE_UNAVAILABLE,
-                f"store {self._name!r}: its directory is not there",
-                metadata={"store": self._name},
-            ) from None
-        return root
-
-    def _parse(self, read: _File, ref: PromptRef, digest: str) -> Template:
-        location = ref.id + ENDING
-        try:
-            file = parse_prompt_file(read.content)
-        except PromptFileError as error:
-            raise TemplateError(
-                Reason.TEMPLATE_FORBIDDEN if error.forbidden else Reason.TEMPLATE_INVALID,
-                f"{location}, line {error.line}: {error.problem}",
-                metadata={"store": self._name, "id": ref.id, "line": str(error.line)},
-            ) from None
-        return Template(
-            id=ref.id,
-            name=ref.id.rpartition("/")[2],
-            version=digest[:_VERSION_DIGITS],
-            content_sha256=digest,
-            size=len(read.content),
-            location=location,
-            language=file.language,
-            messages=file.messages,
-            model=file.model,
-            provider=file.provider,
-            parameters=file.parameters,
-            tools=file.tools,
-            as_text=file.as_text,
-            created_at=read.modified_at,
+    def _load(self, ref: PromptRef) -> Outcome[Content]:
+        return read_at_once(
+            self._root, lambda reading: self._resolve(reading, ref), store=self._name
         )
 
-    def _check_selector(self, ref: PromptRef, template: Template) -> None:
-        """Refuse what this store cannot honour: it has one version and no environments."""
+    def _load_for_list(self, prompt_id: str) -> Outcome[Content]:
+        return self._load(PromptRef(id=prompt_id))
+
+    def _resolve(self, reading: Reading, ref: PromptRef) -> Content:
+        prompt = self._find(reading, ref)
+        content = self._contents.read(reading, ref, prompt, prompt.choose())
         if ref.version is not None and ref.version not in (
-            template.version,
-            template.content_sha256,
+            content.template.version,
+            content.template.content_sha256,
         ):
-            raise version_not_found(
-                ref, store=self._name, known=f"its only version is {template.version!r}"
+            raise prompt.no_such_version(content.template.version)
+        return content
+
+    def _find(self, reading: Reading, ref: PromptRef) -> Selection:
+        return find_prompt(reading, ref, self._ids, store=self._name)
+
+    def _versions(self, reading: Reading, ref: PromptRef) -> tuple[Template, ...]:
+        """Return the versions that are not broken. Raises what is wrong where all are."""
+        prompt = self._find(reading, ref)
+        templates: list[Template] = []
+        errors: list[ResolverError] = []
+        for name in (None, *prompt.versions()[-MAX_VERSIONS:]):
+            try:
+                choice = prompt.plain if name is None else prompt.version(name)
+                if choice is not None:
+                    choice = choice._replace(environment=prompt.deployments.environment_of(name))
+                    templates.append(self._contents.read(reading, ref, prompt, choice).template)
+            except TemplateError as error:
+                errors.append(error)
+        if errors and not templates:
+            raise errors[0]
+        self._tell_broken(len(errors))
+        return tuple(templates)
+
+    def _environments(self, reading: Reading, ref: PromptRef) -> tuple[Environment, ...]:
+        prompt = self._find(reading, ref)
+        versions = {each.version: each for each in self._versions(reading, ref)}
+        default, environments = prompt.deployments
+        return tuple(
+            Environment(
+                id=name,
+                name=name,
+                tag="default" if name == default else "other",
+                template=replace(versions[version], environment=name)
+                if version in versions
+                else None,
             )
-        if ref.environment is not None:
-            raise version_not_found(ref, store=self._name, known="this store has no environments")
+            for name, version in environments.items()
+        )
+
+    def _tell_broken(self, broken: int) -> None:
+        if broken:
+            _log.warning(
+                "versions are broken, the others are listed",
+                extra={"store": self._name, "broken": broken},
+            )
 
 
-def _moment(seconds: float) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        # A file may say that it was written when no calendar has a date.
-        return None
+def _names(template: Template) -> tuple[str, str, str, str]:
+    """Return what a template is called, whatever it says."""
+    return (template.id, template.version, template.environment, template.location)
 
 
 def _build(settings: DirectorySettings, site: Site) -> DirectoryStore:
@@ -237,7 +218,11 @@ def _build(settings: DirectorySettings, site: Site) -> DirectoryStore:
         came, found = "what is no path", False
     if not found:
         raise site.fault("path", f"expected a directory, got {came}")
-    return DirectoryStore(name=site.name, root=root)
+    return DirectoryStore(
+        name=site.name,
+        root=root,
+        rule=FormatRule(always=settings.format, otherwise=settings.default_format),
+    )
 
 
 KIND = StoreKind(settings=DirectorySettings, build=_build, is_remote=False)

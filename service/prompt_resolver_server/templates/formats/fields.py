@@ -22,6 +22,7 @@ Path = tuple[str | int, ...]
 
 # The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
 _MAX_LEVELS = 30
+_SHORT_INTEGERS = ("max_tokens", "top_k")
 
 
 class FieldError(Exception):
@@ -42,12 +43,12 @@ def read_text(fields: Mapping[str, Json], name: str) -> str | None:
     value = fields.get(name)
     if value is None or isinstance(value, str):
         return value or None
-    raise _expected((name,), "text", value)
+    raise unexpected((name,), "text", value)
 
 
 def read_parameters(fields: Mapping[str, Json]) -> Parameters:
     """Return the parameters among the fields. Raises `FieldError`."""
-    max_tokens = _integer(fields, "max_tokens")
+    max_tokens = read_integer(fields, "max_tokens")
     if max_tokens == -1:
         max_tokens = None
     if max_tokens is not None and max_tokens < 1:
@@ -64,7 +65,7 @@ def read_parameters(fields: Mapping[str, Json]) -> Parameters:
         stop=_stop(fields.get("stop")),
         presence_penalty=_number(fields, "presence_penalty"),
         frequency_penalty=_number(fields, "frequency_penalty"),
-        seed=_integer(fields, "seed"),
+        seed=read_integer(fields, "seed"),
         reasoning_effort=_reasoning_effort(fields.get("reasoning_effort")),
         response_format=_response_format(fields.get("response_format")),
         extra=_extra(fields.get("other")),
@@ -76,26 +77,26 @@ def read_tools(value: Json, path: Path) -> tuple[Tool, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise _expected(path, "a list of tools", value)
+        raise unexpected(path, "a list of tools", value)
     return tuple(_tool(item, (*path, index)) for index, item in enumerate(value))
 
 
 def _tool(value: Json, path: Path) -> Tool:
     if not isinstance(value, dict):
-        raise _expected(path, "a tool with a name", value)
+        raise unexpected(path, "a tool with a name", value)
     name = value.get("name")
     if not isinstance(name, str) or not name:
-        raise _expected((*path, "name"), "the tool's name", name)
+        raise unexpected((*path, "name"), "the tool's name", name)
     description = value.get("description")
     if not isinstance(description, str | None):
-        raise _expected((*path, "description"), "text", description)
+        raise unexpected((*path, "description"), "text", description)
     parameters = value.get("parameters")
     if not isinstance(parameters, dict | None):
-        raise _expected((*path, "parameters"), "a JSON Schema", parameters)
-    _check_nesting(parameters, (*path, "parameters"))
+        raise unexpected((*path, "parameters"), "a JSON Schema", parameters)
+    check_nesting(parameters, (*path, "parameters"))
     strict = value.get("strict")
     if not isinstance(strict, bool | None):
-        raise _expected((*path, "strict"), "true or false", strict)
+        raise unexpected((*path, "strict"), "true or false", strict)
     return Tool(name=name, description=description or "", parameters=parameters, strict=strict)
 
 
@@ -104,7 +105,7 @@ def _number(fields: Mapping[str, Json], name: str) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _expected((name,), "a number", value)
+        raise unexpected((name,), "a number", value)
     try:
         number = float(value)
     except OverflowError:
@@ -114,15 +115,16 @@ def _number(fields: Mapping[str, Json], name: str) -> float | None:
     return number
 
 
-def _integer(fields: Mapping[str, Json], name: str) -> int | None:
+def read_integer(fields: Mapping[str, Json], name: str) -> int | None:
+    """Return a field that is a whole number, or None where it is not set. Raises `FieldError`."""
     value = fields.get(name)
     if value is None:
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _expected((name,), "a whole number", value)
-    if (not -(2**31) <= value < 2**31 and name == "max_tokens") or not -(2**63) <= value < 2**63:
+        raise unexpected((name,), "a whole number", value)
+    if (not -(2**31) <= value < 2**31 and name in _SHORT_INTEGERS) or not -(2**63) <= value < 2**63:
         raise FieldError((name,), "expected a smaller number")
     return value
 
@@ -132,16 +134,16 @@ def _stop(value: Json) -> tuple[str, ...]:
         return ()
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list):
-        raise _expected(("stop",), "text or a list of texts", value)
+        raise unexpected(("stop",), "text or a list of texts", value)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
-            raise _expected(("stop", index), "text", text)
+            raise unexpected(("stop", index), "text", text)
     return tuple(text for text in texts if isinstance(text, str))
 
 
 def _reasoning_effort(value: Json) -> str | None:
     if isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise _expected(("reasoning_effort",), "a word or a whole number", value)
+        raise unexpected(("reasoning_effort",), "a word or a whole number", value)
     return None if value is None else str(value)
 
 
@@ -150,7 +152,7 @@ def _response_format(value: Json) -> ResponseFormat | None:
         return None
     path: Path = ("response_format",)
     if not isinstance(value, dict):
-        raise _expected(path, "a mapping with a type", value)
+        raise unexpected(path, "a mapping with a type", value)
     match value.get("type"):
         case "text":
             return ResponseFormat(type="text")
@@ -166,18 +168,18 @@ def _json_schema(form: Mapping[str, Json], path: Path) -> JsonSchema:
     inner = form.get("json_schema")
     path = (*path, "json_schema")
     if not isinstance(inner, dict):
-        raise _expected(path, "a mapping with a name and a schema", inner)
+        raise unexpected(path, "a mapping with a name and a schema", inner)
     name, schema, strict = inner.get("name"), inner.get("schema"), inner.get("strict")
     if not isinstance(name, str) or not name:
-        raise _expected((*path, "name"), "the schema's name", name)
+        raise unexpected((*path, "name"), "the schema's name", name)
     if not isinstance(schema, dict):
-        raise _expected((*path, "schema"), "a JSON Schema", schema)
-    _check_nesting(schema, (*path, "schema"))
+        raise unexpected((*path, "schema"), "a JSON Schema", schema)
+    check_nesting(schema, (*path, "schema"))
     if not isinstance(strict, bool | None):
-        raise _expected((*path, "strict"), "true or false", strict)
+        raise unexpected((*path, "strict"), "true or false", strict)
     description = inner.get("description")
     if not isinstance(description, str | None):
-        raise _expected((*path, "description"), "text", description)
+        raise unexpected((*path, "description"), "text", description)
     if description:
         # A schema has a place for it of its own.
         schema = {"description": description, **schema}
@@ -188,18 +190,20 @@ def _extra(value: Json) -> Mapping[str, Json]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise _expected(("other",), "a mapping", value)
-    _check_nesting(value, ("other",))
+        raise unexpected(("other",), "a mapping", value)
+    check_nesting(value, ("other",))
     for name in value:
         if problem := refusal(name):
             raise FieldError(("other", name), f"refused, as it {problem}", forbidden=True)
     return {name: item for name, item in value.items() if item is not None}
 
 
-def _check_nesting(value: Json, path: Path) -> None:
+def check_nesting(value: Json, path: Path) -> None:
+    """Refuse a value that no message of the contract could carry. Raises `FieldError`."""
     if is_deeper(value, _MAX_LEVELS):
         raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
 
 
-def _expected(path: Path, expected: str, came: Json) -> FieldError:
+def unexpected(path: Path, expected: str, came: Json) -> FieldError:
+    """Return the error for a value of another kind than was expected."""
     return FieldError(path, f"expected {expected}, got {kind_of(came)}")

@@ -1,0 +1,138 @@
+"""What a call reads below a root, all of it of one moment.
+
+A volume of Kubernetes is replaced in one step, but the files of it are opened one after the other.
+So what was looked at is looked at once more in the end, what was not there included; where anything
+looks otherwise by then, all is read anew.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Generic, NamedTuple, TypeVar
+
+from ...errors import Reason, ResolverError, StoreError
+from ..files import LocalFile, Root, Signature, is_settled, sign
+
+_ATTEMPTS = 20
+
+_Result = TypeVar("_Result")
+
+
+class Looks(NamedTuple):
+    """What files and folders looked like, by their paths; None for what was not there.
+
+    `settled` tells that none of them had just been written, so that whatever looks the same is the
+    same.
+    """
+
+    signatures: tuple[tuple[str, Signature | None], ...]
+    settled: bool
+
+    def hold(self) -> bool:
+        """Return whether everything looks so still."""
+        return all(_signature(path) == signature for path, signature in self.signatures)
+
+    def prove(self) -> bool:
+        """Return whether everything certainly is as it was."""
+        return self.settled and self.hold()
+
+
+class Reading:
+    """Reads files by their names below a root, and remembers what they looked like."""
+
+    def __init__(self, root: Root, *, store: str) -> None:
+        self._root = root
+        self._store = store
+        self._signatures: list[tuple[str, Signature | None]] = []
+        self._settled = True
+
+    @property
+    def looks(self) -> Looks:
+        """What all that was read looked like."""
+        return Looks(tuple(self._signatures), self._settled)
+
+    def read(self, name: str, *, max_bytes: int) -> LocalFile | None:
+        """Return a file, or at most one byte more of it than that; None where there is none.
+
+        Raises STORE_UNAVAILABLE for one that cannot be read.
+        """
+        if not self.note(name):
+            return None
+        path = self._path(name)
+        try:
+            file = self._root.read(path, max_bytes=max_bytes)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StoreError(
+                Reason.STORE_UNAVAILABLE,
+                f"store {self._store!r} cannot read {name!r}: {error.strerror}",
+                metadata={"store": self._store},
+            ) from None
+        self._settled = self._settled and file.look.signature is not None
+        return file
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Return the names in a folder, ordered; none where there is no such folder."""
+        if not self.note(folder):
+            return ()
+        try:
+            return tuple(self._root.names(self._path(folder)))
+        except OSError:
+            return ()
+
+    def note(self, name: str) -> bool:
+        """Remember what is there before it is read, and tell whether anything is."""
+        path = self._path(name)
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            self._signatures.append((path, None))
+            return False
+        self._settled = self._settled and is_settled(status)
+        self._signatures.append((path, sign(status)))
+        return True
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._root.path, name)
+
+
+class Outcome(NamedTuple, Generic[_Result]):
+    """What came of a reading, a failure included, and the looks of all that it depends on."""
+
+    result: _Result | ResolverError
+    looks: Looks
+
+    def get(self) -> _Result:
+        """Return the result. Raises the failure."""
+        if isinstance(self.result, ResolverError):
+            raise self.result
+        return self.result
+
+
+def read_at_once(root: Root, read: Callable[[Reading], _Result], *, store: str) -> Outcome[_Result]:
+    """Return what `read` makes of files that were there at one moment.
+
+    Raises STORE_UNAVAILABLE where they are replaced faster than they are read.
+    """
+    for _ in range(_ATTEMPTS):
+        root.find()
+        reading = Reading(root, store=store)
+        try:
+            result: _Result | ResolverError = read(reading)
+        except ResolverError as error:
+            result = error
+        looks = reading.looks
+        if looks.hold():
+            return Outcome(result, looks)
+    raise StoreError(
+        Reason.STORE_UNAVAILABLE,
+        f"store {store!r}: its files are replaced faster than they are read",
+        metadata={"store": store},
+    )
+
+
+def _signature(path: str) -> Signature | None:
+    try:
+        return sign(os.stat(path))
+    except (OSError, ValueError):
+        return None
