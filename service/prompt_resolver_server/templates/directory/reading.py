@@ -6,7 +6,7 @@ looks otherwise by then, all is read anew.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from ...errors import Reason, ResolverError, StoreError
@@ -18,18 +18,23 @@ _Result = TypeVar("_Result")
 
 
 class Looks(NamedTuple):
-    """What files and folders looked like, by their paths; None for what was not there.
+    """What files and folders looked like, by their paths, and the paths of what was not there.
 
-    `settled` tells that none of them had just been written, so that whatever looks the same is the
-    same.
+    `settled` tells that nothing had just been written, so that whatever looks the same is the same.
+    `empty` are the folders that lacked what was not there, as far as they tell that it still is
+    not: looking at one of them costs less than looking for all that it lacks.
     """
 
-    signatures: tuple[tuple[str, Signature | None], ...]
+    there: tuple[tuple[str, Signature], ...]
+    absent: tuple[str, ...]
+    empty: tuple[tuple[str, Signature], ...] | None
     settled: bool
 
     def hold(self) -> bool:
         """Return whether everything looks so still."""
-        return all(_signature(path) == signature for path, signature in self.signatures)
+        return _look_so(self.there) and (
+            (self.empty is not None and _look_so(self.empty)) or not any(map(_look, self.absent))
+        )
 
     def prove(self) -> bool:
         """Return whether everything certainly is as it was."""
@@ -42,13 +47,17 @@ class Reading:
     def __init__(self, root: Root, *, store: str) -> None:
         self._root = root
         self._store = store
-        self._signatures: list[tuple[str, Signature | None]] = []
+        self._there: list[tuple[str, Signature]] = []
+        self._absent: list[str] = []
+        # By their paths; none at all once one of them tells nothing.
+        self._empty: dict[str, Signature] | None = {}
         self._settled = True
 
     @property
     def looks(self) -> Looks:
         """What all that was read looked like."""
-        return Looks(tuple(self._signatures), self._settled)
+        empty = tuple(self._empty.items()) if self._empty is not None else None
+        return Looks(tuple(self._there), tuple(self._absent), empty, self._settled)
 
     def read(self, name: str, *, max_bytes: int) -> LocalFile | None:
         """Return a file, or at most one byte more of it than that; None where there is none.
@@ -83,14 +92,26 @@ class Reading:
     def note(self, name: str) -> bool:
         """Remember what is there before it is read, and tell whether anything is."""
         path = self._path(name)
-        try:
-            status = os.stat(path)
-        except (OSError, ValueError):
-            self._signatures.append((path, None))
+        status = _look(path)
+        if status is None:
+            self._note_folder(os.path.dirname(path))
+            # It may have come to be just before its folder was looked at.
+            status = _look(path)
+        if status is None:
+            self._absent.append(path)
             return False
         self._settled = self._settled and is_settled(status)
-        self._signatures.append((path, sign(status)))
+        self._there.append((path, sign(status)))
         return True
+
+    def _note_folder(self, folder: str) -> None:
+        if self._empty is None or folder in self._empty:
+            return
+        status = _look(folder)
+        if status is None or not is_settled(status):
+            self._empty = None
+        else:
+            self._empty[folder] = sign(status)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._root.path, name)
@@ -131,8 +152,16 @@ def read_at_once(root: Root, read: Callable[[Reading], _Result], *, store: str) 
     )
 
 
-def _signature(path: str) -> Signature | None:
+def _look_so(looks: Iterable[tuple[str, Signature]]) -> bool:
+    for path, signature in looks:
+        status = _look(path)
+        if status is None or sign(status) != signature:
+            return False
+    return True
+
+
+def _look(path: str) -> os.stat_result | None:
     try:
-        return sign(os.stat(path))
+        return os.stat(path)
     except (OSError, ValueError):
         return None
