@@ -13,18 +13,16 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from ..errors import Blame, CallError, Reason, StoreError, TemplateError
+from ..errors import Blame, Reason, StoreError, TemplateError
 from ..prompts import PromptRef, Template
 from .formats.answers import AnswerError
 from .formats.fields import FieldError
 from .listing import ListQuery, TemplatePage
-from .store import check_path_id
+from .store import check_ref
 from .web import Validators, WebAnswer, WebClient
 from .web_session import NOT_MODIFIED, Session
 
 _log = logging.getLogger(__name__)
-
-_MAX_SELECTOR_BYTES = 512
 
 # Reading more than this takes longer than other calls should wait.
 _LARGE_BYTES = 64 * 1024
@@ -92,27 +90,7 @@ class WebStore(ABC):
 
     def _check(self, ref: PromptRef) -> None:
         """Refuse what could not be sent, or would be taken for nothing at all."""
-        check_path_id(ref.id, store=self._name)
-        if not _is_unicode(ref.id):
-            raise CallError(
-                Reason.PROMPT_ID_INVALID,
-                "prompt.id: expected Unicode text",
-                metadata={"store": self._name},
-            )
-        for kind, value in (("version", ref.version), ("environment", ref.environment)):
-            if value is None:
-                continue
-            if not value or not _is_unicode(value) or len(value.encode()) > _MAX_SELECTOR_BYTES:
-                raise self._selector_invalid(
-                    ref, kind, f"a text of 1 to {_MAX_SELECTOR_BYTES} bytes"
-                )
-
-    def _selector_invalid(self, ref: PromptRef, kind: str, expected: str) -> CallError:
-        return CallError(
-            Reason.SELECTOR_INVALID,
-            f"prompt.{kind}: expected {expected}",
-            metadata={"store": self._name, "id": ref.id},
-        )
+        check_ref(ref, store=self._name)
 
     def _session(self, caller_key: str | None, held: Template | None = None) -> Session:
         blame = Blame.OPERATOR if caller_key is None else Blame.CALLER
@@ -199,14 +177,6 @@ class WebStore(ABC):
             self._validators[template] = validators
         else:
             self._validators.pop(template, None)
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_same(one: Template, other: Template) -> bool:

@@ -112,11 +112,14 @@ class LangfuseStore(WebStore):
     @override
     def _check(self, ref: PromptRef) -> None:
         super()._check(ref)
+        problem = None
         if ref.version is not None and not _VERSION.fullmatch(ref.version):
-            raise self._selector_invalid(ref, "version", "a whole number from 1")
-        if ref.environment is not None and not _LABEL.fullmatch(ref.environment):
-            raise self._selector_invalid(
-                ref, "environment", "a label of up to 36 of a-z, 0-9, '_', '-' and '.'"
+            problem = "prompt.version: expected a whole number from 1"
+        elif ref.environment is not None and not _LABEL.fullmatch(ref.environment):
+            problem = "prompt.environment: expected a label of up to 36 of a-z, 0-9, _, - and ."
+        if problem:
+            raise CallError(
+                Reason.SELECTOR_INVALID, problem, metadata={"store": self._name, "id": ref.id}
             )
 
     @override
