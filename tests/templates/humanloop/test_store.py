@@ -43,26 +43,15 @@ async def store(api: HumanloopApi) -> AsyncIterator[HumanloopStore]:
     await made.aclose()
 
 
-def make_store(
-    url: str,
-    *,
-    key: str | None = KEY,
-    timeout_s: float = 5,
-    tls: ssl.SSLContext | None = None,
-    proxy: str | None = None,
-) -> HumanloopStore:
+def make_store(url: str, *, timeout_s: float = 5) -> HumanloopStore:
     client = WebClient(
-        name="h",
-        base_url=url,
-        timeout_s=timeout_s,
-        tls=tls or ssl.create_default_context(),
-        find_proxy=lambda _: proxy,
+        name="h", base_url=url, timeout_s=timeout_s, tls=ssl.create_default_context()
     )
     return HumanloopStore(
         name="h",
         client=client,
         timeout_s=timeout_s,
-        find_key=lambda: key,
+        find_key=lambda: KEY,
         key_hint="stores.h.api_key or HUMANLOOP_API_KEY",
     )
 

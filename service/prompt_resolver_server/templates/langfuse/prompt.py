@@ -139,7 +139,5 @@ def _read_message(item: Mapping[str, Json], path: Path) -> Message:
 def _resolved(text: str, path: Path) -> str:
     """Return a text that refers to no other prompt, as Langfuse puts their texts in by itself."""
     if _REFERENCE in text:
-        raise FieldError(
-            path, "expected no reference to another prompt that Langfuse left as it is"
-        )
+        raise FieldError(path, "expected no reference to a prompt that Langfuse has not resolved")
     return text
