@@ -4,12 +4,16 @@ import base64
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.assembly.stores import build_sources
 from prompt_resolver_server.errors import Blame, ResolverError
 from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.langfuse.store import LangfuseStore
 from prompt_resolver_server.templates.listing import ListQuery
 from prompt_resolver_server.templates.web import WebClient
@@ -48,6 +52,58 @@ async def failure(asked: Awaitable[object]) -> ResolverError:
         await asked
     assert "key-of-fake" not in f"{caught.value.message} {caught.value.metadata}"
     return caught.value
+
+
+def sources(environ: Mapping[str, str], path: Path | None = None) -> Mapping[str, Source]:
+    loaded = load_configuration(path, environ)
+    return build_sources(loaded, ssl.create_default_context())[0]
+
+
+@pytest.mark.parametrize("place", ["LANGFUSE_HOST", "LANGFUSE_BASE_URL"])
+async def test_is_there_by_the_environment(api: LangfuseApi, place: str) -> None:
+    """The store is there without being configured, by the variables that the SDK reads."""
+    public, _, secret = KEY.partition(":")
+    environ = {
+        place: api.url,
+        "LANGFUSE_PUBLIC_KEY": public,
+        "LANGFUSE_SECRET_KEY": secret,
+    }
+    source = sources(environ)["langfuse"]
+
+    assert (await source.store.fetch(PromptRef(id=NAME), None)).version == "2"
+    assert (source.selects, source.is_remote, source.ttl_s) == ("label", True, 60.0)
+    await source.store.aclose()
+
+
+async def test_configured(api: LangfuseApi, tmp_path: Path) -> None:
+    """What is configured wins over the environment; each key comes from where it is set."""
+    public, _, secret = KEY.partition(":")
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"stores: {{fuse: {{type: langfuse, base_url: '{api.url}/', public_key: {public},"
+        f" secret_key: 'file:{tmp_path}/secret'}}}}"
+    )
+    store = sources({"LANGFUSE_HOST": "nonsense", "LANGFUSE_SECRET_KEY": "x"}, path)["fuse"].store
+
+    assert (await store.fetch(PromptRef(id=NAME), None)).version == "2"
+    await store.aclose()
+
+
+@pytest.mark.parametrize("environ", [{}, {"LANGFUSE_PUBLIC_KEY": "public"}])
+async def test_no_key(environ: Mapping[str, str]) -> None:
+    """Without both keys a call is told what to set. Empty is unset."""
+    empty = {"LANGFUSE_HOST": "", "LANGFUSE_SECRET_KEY": ""}
+    store = sources({**empty, **environ})["langfuse"].store
+
+    error = await failure(store.fetch(PromptRef(id=NAME), None))
+
+    assert error.reason == "STORE_AUTH"
+    assert error.message.endswith(
+        "set stores.langfuse.public_key and secret_key,"
+        " or LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY"
+    )
+    await store.aclose()
 
 
 @pytest.mark.parametrize(
