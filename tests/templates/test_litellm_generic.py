@@ -4,10 +4,12 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.errors import ResolverError
 from prompt_resolver_server.parameters import Parameters
 from prompt_resolver_server.prompts import (
@@ -20,6 +22,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
+from prompt_resolver_server.settings import ConfigError
 from prompt_resolver_server.settings.secrets import FixedSecret
 from prompt_resolver_server.templates.formats.answers import AnswerError
 from prompt_resolver_server.templates.formats.fields import FieldError
@@ -194,6 +197,8 @@ async def test_variables(make: Make) -> None:
         {"api_base": "http://x", "base_url": "http://y"},
         {"api_base": "http://x", "query": {"prompt_id": "y"}},
         {"api_base": "http://x", "query": {"": "y"}},
+        {"api_base": "http://x", "query": {"a": ["y"]}},
+        {"api_base": "http://x", "query": ["y"]},
         {"api_base": "http://x", "label_parameter": "prompt_id"},
         {"api_base": "http://x", "version_parameter": ""},
         {"api_base": "http://x", "variables": ["a"]},
@@ -203,6 +208,20 @@ def test_illegal_settings(settings: dict[str, object]) -> None:
     """Settings that say nothing, or two things, are refused."""
     with pytest.raises(ValidationError):
         LiteLLMGenericSettings.model_validate(settings)
+
+
+def test_faults_are_told_with_their_place(tmp_path: Path) -> None:
+    """What a file says wrong is told in one line, where it stands."""
+    path = tmp_path / "c.yaml"
+    path.write_text("stores: {a: {type: litellm_generic, base_url: x, query: {prompt_id: 5}}}")
+
+    with pytest.raises(ConfigError) as caught:
+        load_configuration(path, {})
+
+    assert str(caught.value).replace(str(path), "c.yaml").splitlines() == [
+        "c.yaml:1: stores.a.base_url: expected a URL that begins with http:// or https://",
+        "c.yaml:1: stores.a.query: expected the name of a parameter other than prompt_id",
+    ]
 
 
 def test_litellms_names() -> None:

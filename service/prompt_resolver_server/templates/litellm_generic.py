@@ -10,7 +10,7 @@ which name, it is sent, and whether it is honoured is the server's to know. Else
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from typing_extensions import override
 
 from ..errors import Blame, CallError, Reason
@@ -48,12 +48,25 @@ _TEMPLATE = "prompt_template"
 _MODEL = "prompt_template_model"
 _PARAMETERS = "prompt_template_optional_params"
 _VERSION_DIGITS = 12
+_SCALARS = (str, int, float, bool)
 
 
 def _check_name(name: str) -> str:
     if not name or name == _ID:
         raise ValueError(f"expected the name of a parameter other than {_ID}")
     return name
+
+
+def _read_query(value: Json) -> Json:
+    """Return parameters as texts, as LiteLLM's client puts them in a query."""
+    if not isinstance(value, dict) or not all(
+        isinstance(item, _SCALARS) for item in value.values()
+    ):
+        raise ValueError("expected texts, numbers, true or false by name")
+    return {
+        _check_name(name): str(item).lower() if isinstance(item, bool) else str(item)
+        for name, item in value.items()
+    }
 
 
 _Name = Annotated[str, AfterValidator(_check_name)]
@@ -67,7 +80,7 @@ class LiteLLMGenericSettings(StoreSettings):
     """Where it is, without the API's own path. May be called `base_url`."""
     api_key: KeyText = None
     """Its key: text, `os.environ/NAME` or `file:/path`; unset: none is sent."""
-    query: dict[_Name, str | int | float | bool] = Field(
+    query: Annotated[dict[str, str], BeforeValidator(_read_query)] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("query", "provider_specific_query_params"),
     )
@@ -96,7 +109,6 @@ class LiteLLMGenericStore(WebStore):
             key_hint=f"stores.{name}.api_key",
         )
         self._settings = settings
-        self._query = {item: _write(value) for item, value in settings.query.items()}
 
     @override
     def _check(self, ref: PromptRef) -> None:
@@ -122,7 +134,7 @@ class LiteLLMGenericStore(WebStore):
     @override
     async def _request(self, session: Session, ref: PromptRef) -> WebAnswer:
         selector = self._selector(ref)
-        query = {**self._query, _ID: ref.id}
+        query = {**self._settings.query, _ID: ref.id}
         answer = await session.get(_PATH, {**query, **selector})
         found = session.find(answer, selected=ref if selector else None)
         if found is not None:
@@ -204,11 +216,6 @@ def _read_extra(options: Mapping[str, Json]) -> Mapping[str, Json]:
         if not is_parameter(name):
             raise FieldError((name,), "refused, as it is LiteLLM's own setting", forbidden=True)
     return extra
-
-
-def _write(value: str | float | bool) -> str:
-    """Return a value as LiteLLM's client puts it in a query."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _build(settings: LiteLLMGenericSettings, site: Site) -> LiteLLMGenericStore:
