@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.assembly.configuration import load_configuration
-from prompt_resolver_server.assembly.stores import build_sources
+from prompt_resolver_server.assembly.stores import build_stores
 from prompt_resolver_server.errors import Blame, ResolverError
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.source import Source
@@ -56,7 +56,7 @@ async def failure(asked: Awaitable[object]) -> ResolverError:
 
 def sources(environ: Mapping[str, str], path: Path | None = None) -> Mapping[str, Source]:
     loaded = load_configuration(path, environ)
-    return build_sources(loaded, ssl.create_default_context())[0]
+    return build_stores(loaded, ssl.create_default_context()).sources
 
 
 @pytest.mark.parametrize("place", ["LANGFUSE_HOST", "LANGFUSE_BASE_URL"])
