@@ -10,7 +10,7 @@ ARGS ?=
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop try-litellm image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop try-langfuse try-litellm image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model try-humanloop try-litellm ## Pass the tests; ARGS are passed on to pytest
+test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
@@ -78,10 +78,11 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock --group proto -o requirements/proto.lock; \
 	$$lock --no-deps requirements/model.in -o requirements/model.lock; \
 	$$lock --prerelease if-necessary requirements/humanloop.in -o requirements/humanloop.lock; \
+	$$lock requirements/langfuse.in -o requirements/langfuse.lock; \
 	$$lock requirements/litellm.in -o requirements/litellm.lock
 
 clean: ## Remove what was set up and built
-	rm -rf .venv .venv-proto .venv-humanloop .venv-litellm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -113,6 +114,12 @@ $(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
 	@.venv-humanloop/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
 
+.venv-langfuse/.installed: requirements/langfuse.lock
+	@echo "setting up Langfuse's SDK in .venv-langfuse ..."
+	@$(PYTHON) -m venv .venv-langfuse
+	@.venv-langfuse/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
 .venv-litellm/.installed: requirements/litellm.lock
 	@echo "setting up LiteLLM in .venv-litellm ..."
 	@$(PYTHON) -m venv .venv-litellm
@@ -124,3 +131,5 @@ try-litellm:
 	@$(MAKE) --no-print-directory .venv-litellm/.installed || echo "going on without LiteLLM"
 try-humanloop:
 	@$(MAKE) --no-print-directory .venv-humanloop/.installed || echo "going on without Humanloop's SDK"
+try-langfuse:
+	@$(MAKE) --no-print-directory .venv-langfuse/.installed || echo "going on without Langfuse's SDK"

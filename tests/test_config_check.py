@@ -41,7 +41,7 @@ router_settings:
 """
 
 SHOWN = """\
-stores: humanloop; by default humanloop
+stores: humanloop, langfuse; by default humanloop
 calls without an alias: tried again up to 2 times
 
 support

@@ -50,7 +50,7 @@ async def test_humanloop_quick_start(tmp_path: Path) -> None:
     found = await read(tmp_path, HUMANLOOP)
 
     (row,) = rows(found)
-    assert (found.stores, found.default_store) == (("humanloop",), "humanloop")
+    assert (found.stores, found.default_store) == (("humanloop", "langfuse"), "humanloop")
     assert (row.prompt.store, row.prompt.id) == ("humanloop", "pr_example")
     assert (row.provider, row.model) == ("openai", "gpt-3.5-turbo")
     assert row.key is not None
@@ -210,7 +210,10 @@ async def test_prompt_directory(tmp_path: Path) -> None:
     found = await read(tmp_path, DOTPROMPT)
 
     (row,) = rows(found)
-    assert (found.stores, found.default_store) == (("dotprompt", "humanloop"), "dotprompt")
+    assert (found.stores, found.default_store) == (
+        ("dotprompt", "humanloop", "langfuse"),
+        "dotprompt",
+    )
     assert (row.prompt.store, row.provider, row.model) == ("dotprompt", "openai", "gpt-4o")
     assert (found.without_effect, found.faults) == ((), ())
 

@@ -246,7 +246,8 @@ async def test_unknown_store(service: RunningService) -> None:
     error = await failure(service.client.resolve("greet", store="elsewhere"))
 
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "STORE_UNKNOWN")
-    assert error.message == "prompt.store: expected one of local, humanloop, got 'elsewhere'"
+    known = "local, humanloop, langfuse"
+    assert error.message == f"prompt.store: expected one of {known}, got 'elsewhere'"
 
 
 async def test_selector_that_is_empty(service: RunningService) -> None:

@@ -326,10 +326,16 @@ async def test_lists() -> None:
 @pytest.mark.parametrize(
     ("stores", "problem"),
     [
-        ("[]", "stores.both.stores: expected some of a, b, humanloop, got none"),
+        ("[]", "stores.both.stores: expected some of a, b, humanloop, langfuse, got none"),
         ("[a, a]", "stores.both.stores.1: expected each store once, got 'a' again"),
-        ("[a, c]", "stores.both.stores.1: expected one of a, b, humanloop, got a store that"),
-        ("[a, both]", "stores.both.stores.1: expected one of a, b, humanloop, got a chain: 'both'"),
+        (
+            "[a, c]",
+            "stores.both.stores.1: expected one of a, b, humanloop, langfuse, got a store that",
+        ),
+        (
+            "[a, both]",
+            "stores.both.stores.1: expected one of a, b, humanloop, langfuse, got a chain: 'both'",
+        ),
         ("a", "stores.both.stores: expected a list, got text"),
     ],
 )
@@ -366,4 +372,7 @@ def test_configuration_tells_of_chains(tmp_path: Path) -> None:
     done = run_cli("config", "check", str(path))
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert "stores: a, humanloop; by default both\nchain both: humanloop, then a\n" in done.stdout
+    assert (
+        "stores: a, humanloop, langfuse; by default both\nchain both: humanloop, then a\n"
+        in done.stdout
+    )

@@ -16,6 +16,8 @@ from tests.support.subjects.directory import (
     directory_versions,
 )
 from tests.support.subjects.humanloop import humanloop
+from tests.support.subjects.langfuse import langfuse
+from tests.support.subjects.litellm_generic import litellm_generic
 from tests.support.subjects.subject import MakeSubject, Subject
 
 SUBJECTS: list[MakeSubject] = [
@@ -25,6 +27,8 @@ SUBJECTS: list[MakeSubject] = [
     directory_dotprompt,
     directory_versions,
     humanloop,
+    langfuse,
+    litellm_generic,
 ]
 
 
@@ -94,7 +98,6 @@ async def test_pins(subject: Subject) -> None:
         (PromptRef(id="team//hello"), CallError, "PROMPT_ID_INVALID"),
         (PromptRef(id="team/hello\n"), CallError, "PROMPT_ID_INVALID"),
         (PromptRef(id="team/nobody"), StoreError, "PROMPT_NOT_FOUND"),
-        (PromptRef(id="team/hello", version="nope"), StoreError, "VERSION_NOT_FOUND"),
         (PromptRef(id="team/hello", environment="nope"), StoreError, "VERSION_NOT_FOUND"),
     ],
 )
@@ -107,6 +110,14 @@ async def test_refuses(
 
     assert caught.value.reason == reason
     assert caught.value.metadata["store"] == "subject"
+
+
+async def test_unknown_version(subject: Subject) -> None:
+    """A version that there is none of is told apart from a prompt that there is none of."""
+    with pytest.raises(StoreError) as caught:
+        await subject.store.fetch(PromptRef(id="team/hello", version=subject.unknown_version), None)
+
+    assert caught.value.reason == "VERSION_NOT_FOUND"
 
 
 async def test_removed_prompt_is_gone(subject: Subject) -> None:
@@ -132,7 +143,9 @@ async def test_broken_prompt_is_the_authors(subject: Subject) -> None:
 
 async def test_lists_what_it_serves(subject: Subject) -> None:
     """A store that has lists lists each prompt as it serves it, in as many versions as it says."""
-    assert isinstance(subject.store, ListingStore)
+    assert isinstance(subject.store, ListingStore) is subject.lists
+    if not isinstance(subject.store, ListingStore):
+        return
     served = await subject.store.fetch(HELLO, None)
 
     page = await subject.store.list_prompts(ListQuery())

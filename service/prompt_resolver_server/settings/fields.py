@@ -63,9 +63,7 @@ SecretText = Annotated[Secret | None, BeforeValidator(read_secret)]
 KeyText = Annotated[Secret | None, BeforeValidator(_read_key)]
 
 
-def _check_url(value: str | None) -> str | None:
-    if value is None:
-        return None
+def _check_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -79,6 +77,7 @@ def _check_url(value: str | None) -> str | None:
     return value
 
 
-Url = Annotated[str | None, AfterValidator(_check_url)]
+NeededUrl = Annotated[str, AfterValidator(_check_url)]
+Url = NeededUrl | None
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Ttl = Annotated[float, Field(ge=0, le=86_400)]

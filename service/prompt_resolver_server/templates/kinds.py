@@ -5,9 +5,13 @@ from typing import Any
 from .directory.store import KIND as DIRECTORY
 from .humanloop.store import KIND as HUMANLOOP
 from .kind import StoreKind
+from .langfuse.store import KIND as LANGFUSE
+from .litellm_generic import KIND as LITELLM_GENERIC
 
 KINDS: tuple[StoreKind[Any], ...] = (
     DIRECTORY,
     HUMANLOOP,
+    LANGFUSE,
+    LITELLM_GENERIC,
 )
 """All kinds, each by the settings that it has."""

@@ -6,6 +6,7 @@ from ..errors import CallError, Reason, Resource, StoreError
 from ..prompts import PromptRef, Template
 
 _MAX_ID_BYTES = 512
+_MAX_SELECTOR_BYTES = 512
 _FORBIDDEN = frozenset("?#%\\\x7f") | {chr(code) for code in range(32)}
 
 
@@ -59,6 +60,30 @@ def check_path_id(prompt_id: str, *, store: str) -> tuple[str, ...]:
     return segments
 
 
+def check_ref(ref: PromptRef, *, store: str) -> None:
+    """Refuse a reference that no store could have an answer to, for stores whose ids are paths.
+
+    Raises what `check_path_id` raises, PROMPT_ID_INVALID for an id that is no Unicode text, and
+    SELECTOR_INVALID for a version or an environment that is empty, too long or no Unicode text.
+    """
+    check_path_id(ref.id, store=store)
+    if not _is_unicode(ref.id):
+        raise CallError(
+            Reason.PROMPT_ID_INVALID,
+            "prompt.id: expected Unicode text",
+            metadata={"store": store},
+        )
+    for kind, value in (("version", ref.version), ("environment", ref.environment)):
+        if value is None:
+            continue
+        if not value or not _is_unicode(value) or len(value.encode()) > _MAX_SELECTOR_BYTES:
+            raise CallError(
+                Reason.SELECTOR_INVALID,
+                f"prompt.{kind}: expected a text of 1 to {_MAX_SELECTOR_BYTES} bytes",
+                metadata={"store": store, "id": ref.id},
+            )
+
+
 def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreError:
     """Return the error for a prompt that the store does not have."""
     return StoreError(
@@ -78,3 +103,11 @@ def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
         metadata={"store": store, "id": ref.id, kind: wanted or ""},
         resource=Resource("prompt version", f"{ref.id}@{wanted}"),
     )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -2,12 +2,13 @@
 
 It fetches small JSON documents and nothing else: no redirect is followed, no cookie is kept, no
 body is unpacked, and none is read beyond its cap. Bodies of failures are not read at all: they are
-somebody else's texts.
+somebody else's texts. Whoever still has the answer to a request may ask whether it has changed.
 """
 
 import asyncio
 import email.utils
 import importlib
+import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
@@ -29,6 +30,9 @@ _KEEPALIVE_S = 15.0
 _MAX_CONNECTIONS = 100
 _MAX_RETRY_AFTER_S = 3600.0
 
+# What we keep of somebody else's and send back to them.
+_VALIDATOR = re.compile(r"[ -~]{1,512}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRequest:
@@ -46,11 +50,32 @@ class WebRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What a service calls the state of things that it answered a request with.
+
+    Whoever has the answer sends it along with the same request, and is told if nothing changed.
+    """
+
+    request: WebRequest
+    etag: str = ""
+    last_modified: str = ""
+
+    def conditions(self) -> Mapping[str, str]:
+        """Return the headers that ask for the answer only if it has changed."""
+        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
+        return {name: value for name, value in named.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebAnswer:
-    """An answer; the body is there where the status is 200."""
+    """An answer; the body is there where the status is 200, as the validators may be.
+
+    The status is 304 only for a request that was sent with validators.
+    """
 
     status: int
     body: bytes = field(default=b"", repr=False)
+    validators: Validators | None = None
     retry_after_s: float | None = None
     is_page: bool = False
     """Whether it is a page for people, which no API answers with."""
@@ -80,25 +105,30 @@ class WebClient:
         self._building = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
 
-    async def send(self, request: WebRequest) -> WebAnswer:
+    async def send(self, request: WebRequest, *, known: Validators | None = None) -> WebAnswer:
         """Send a request and return the answer, whatever its status.
 
-        How long that may take is for the caller to say. Raises STORE_UNAVAILABLE where no answer
-        comes, or only a part of one.
+        `known` are the validators of an answer that is at hand: they are sent if they came with an
+        answer to the very same request, key included. How long all of it may take is for the caller
+        to say. Raises STORE_UNAVAILABLE where no answer comes, or only a part of one.
         """
         client = self._client or await self._build()
         import httpx  # noqa: PLC0415 - it is here by now
 
+        asked_before = known is not None and known.request == request
+        conditions = known.conditions() if known is not None and asked_before else {}
         received = False
         try:
             async with client.stream(
                 request.method,
                 f"{self._base_url}{request.path}",
                 params=request.query or None,
-                headers=request.headers,
+                headers={**request.headers, **conditions},
                 content=request.body,
             ) as response:
                 received = True
+                if response.status_code == httpx.codes.NOT_MODIFIED and not conditions:
+                    raise self.garbage("nothing was held that could be unchanged")
                 if response.status_code != httpx.codes.OK:
                     wait_s = read_retry_after(response.headers.get("retry-after", ""))
                     media_type = response.headers.get("content-type", "").lower()
@@ -107,8 +137,11 @@ class WebClient:
                         retry_after_s=wait_s,
                         is_page=media_type.startswith("text/html"),
                     )
-                body = await self._read(response, request.max_bytes)
-                return WebAnswer(status=response.status_code, body=body)
+                return WebAnswer(
+                    status=response.status_code,
+                    body=await self._read(response, request.max_bytes),
+                    validators=_read_validators(request, response.headers),
+                )
         except httpx.TimeoutException:
             raise self.unavailable("timeout", "did not answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
@@ -198,6 +231,17 @@ def read_retry_after(value: str, *, now: datetime | None = None) -> float | None
         moment = moment.replace(tzinfo=UTC)
     seconds = (moment - (now or datetime.now(UTC))).total_seconds()
     return min(max(0.0, seconds), _MAX_RETRY_AFTER_S)
+
+
+def _read_validators(request: WebRequest, headers: Mapping[str, str]) -> Validators | None:
+    """Return what may be sent back with the same request; None if there is nothing usable."""
+    etag, last_modified = (
+        value if _VALIDATOR.fullmatch(value := headers.get(name, "")) else ""
+        for name in ("etag", "last-modified")
+    )
+    if not etag and not last_modified:
+        return None
+    return Validators(request=request, etag=etag, last_modified=last_modified)
 
 
 def import_client() -> None:

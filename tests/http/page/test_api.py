@@ -148,6 +148,7 @@ async def test_overview(service: RunningService) -> None:
     assert overview["stores"] == [
         {"name": "local", "default": True, "ttl_s": 0, "served": {"miss": 1, "hit": 2}},
         {"name": "humanloop", "default": False, "ttl_s": 60, "served": {}},
+        {"name": "langfuse", "default": False, "ttl_s": 60, "served": {}},
     ]
     assert isinstance(overview["cache"], dict)
     assert overview["cache"]["entries"] == 1

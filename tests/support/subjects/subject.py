@@ -12,7 +12,8 @@ from prompt_resolver_server.templates.store import TemplateStore
 class Subject:
     """A store with a prompt `team/hello` in it that says "one", and what can be done to it.
 
-    `prompt_id` is the id that the store itself gives the prompt.
+    `prompt_id` is the id that the store itself gives the prompt, and `unknown_version` could be one
+    of its versions and is none. `lists` tells whether the store can tell what it has.
     """
 
     store: TemplateStore
@@ -20,6 +21,8 @@ class Subject:
     say: Callable[[str], object]
     break_it: Callable[[], object]
     remove: Callable[[], object]
+    unknown_version: str = "nope"
+    lists: bool = True
 
 
 MakeSubject = Callable[[Path], AbstractAsyncContextManager[Subject]]

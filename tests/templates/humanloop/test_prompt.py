@@ -16,8 +16,9 @@ from prompt_resolver_server.prompts import (
     Tool,
     ToolCall,
 )
+from prompt_resolver_server.templates.formats.answers import AnswerError
 from prompt_resolver_server.templates.formats.fields import FieldError
-from prompt_resolver_server.templates.humanloop.prompt import AnswerError, read_prompt
+from prompt_resolver_server.templates.humanloop.prompt import read_prompt
 
 SMALLEST = {"id": "pr_1", "version_id": "prv_1", "model": "gpt-4o"}
 

@@ -7,18 +7,19 @@ is. A record whose author has to mend it is left out, and counted.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ...json_codec import JsonError, decode_json
-from ...parameters import Json, kind_of
+from ...parameters import Json
 from ...prompts import PromptRef, Template
-from ..formats.fields import FieldError
-from ..listing import Environment
-from .prompt import (
-    AnswerError,
+from ..formats.answers import (
+    as_list,
+    as_mapping,
     read_document,
+    read_json,
     read_moment,
     read_required,
-    read_template,
 )
+from ..formats.fields import FieldError, Path
+from ..listing import Environment
+from .prompt import read_template
 
 
 class Records(NamedTuple):
@@ -35,10 +36,8 @@ def read_records(body: bytes) -> Records:
     Raises `AnswerError`.
     """
     document = read_document(body)
-    records = document.get("records")
-    if not isinstance(records, list):
-        raise AnswerError(("records",), f"expected a list, got {kind_of(records)}")
-    read = [_read(record, f"records.{index}") for index, record in enumerate(records)]
+    records = as_list(document.get("records"), ("records",))
+    read = [_read(record, ("records", index)) for index, record in enumerate(records)]
     templates = tuple(template for template in read if template is not None)
     total = document.get("total")
     return Records(
@@ -53,13 +52,8 @@ def read_environments(body: bytes) -> tuple[tuple[Environment, ...], int]:
 
     Raises `AnswerError`.
     """
-    try:
-        items = decode_json(body)
-    except JsonError:
-        raise AnswerError((), "expected JSON") from None
-    if not isinstance(items, list):
-        raise AnswerError((), f"expected a list, got {kind_of(items)}")
-    rows = [_mapping(item, str(index)) for index, item in enumerate(items)]
+    items = as_list(read_json(body), ())
+    rows = [as_mapping(item, (index,)) for index, item in enumerate(items)]
     environments = tuple(_environments(rows))
     deployed = sum(row.get("file") is not None for row in rows)
     return environments, deployed - sum(each.template is not None for each in environments)
@@ -73,19 +67,13 @@ def _environments(rows: Iterable[Mapping[str, Json]]) -> Iterable[Environment]:
             name=read_required(row, "name"),
             tag=tag if isinstance(tag, str) else "other",
             created_at=read_moment(row, "created_at"),
-            template=None if file is None else _read(file, f"{index}.file"),
+            template=None if file is None else _read(file, (index, "file")),
         )
 
 
-def _read(record: Json, place: str) -> Template | None:
-    document = _mapping(record, place)
+def _read(record: Json, path: Path) -> Template | None:
+    document = as_mapping(record, path)
     try:
         return read_template(document, PromptRef(id=read_required(document, "id")))
     except FieldError:
         return None
-
-
-def _mapping(value: Json, place: str) -> Mapping[str, Json]:
-    if not isinstance(value, dict):
-        raise AnswerError((place,), f"expected a mapping, got {kind_of(value)}")
-    return value

@@ -1,0 +1,1 @@
+"""The store of prompts that Langfuse's API serves."""
