@@ -95,13 +95,17 @@ def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreErro
 
 
 def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
-    """Return the error for an unknown version or environment; `known` tells which there are."""
+    """Return the error for an unknown version or environment; `known` tells which there are.
+
+    Where the reference selects neither, it is the error for a prompt without a default version.
+    """
     kind, wanted = ("version", ref.version) if ref.version else ("environment", ref.environment)
+    lacks = f"{kind} {wanted!r}" if wanted else "version that is served by default"
     return StoreError(
         Reason.VERSION_NOT_FOUND,
-        f"prompt {ref.id!r} of store {store!r} has no {kind} {wanted!r}; {known}",
+        f"prompt {ref.id!r} of store {store!r} has no {lacks}; {known}",
         metadata={"store": store, "id": ref.id, kind: wanted or ""},
-        resource=Resource("prompt version", f"{ref.id}@{wanted}"),
+        resource=Resource("prompt version", f"{ref.id}@{wanted}" if wanted else ref.id),
     )
 
 
