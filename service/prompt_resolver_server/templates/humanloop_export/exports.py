@@ -57,22 +57,22 @@ class Exports:
         A file that was changed where it stands is noticed by a `thorough` look at all of them.
         Raises STORE_UNAVAILABLE.
         """
-        served, now = self._served, self._clock()
+        now = self._clock()
         due = thorough and now - self._looked_through_at > _LOOKED_THROUGH_S
-        if served is None or due or not all(look.holds() for look in served.looks):
+        if self._served is None or due or not all(look.holds() for look in self._served.looks):
             self._looked_through_at = now
-            served = self._choose()
-            if self._served is None or not _is_same(served, self._served):
-                self._served = served
-        return self._served or served
+            found = self._choose()
+            if self._served is None or not _is_same(found, self._served):
+                self._served = found
+        return self._served
 
     def _choose(self) -> Export:
         folders = self._folders()
         indexes: dict[str, ExportIndex] = {}
-        looks: list[Look] = [_look(self._root.path)]
+        looks: list[Look] = [look_at(self._root.path)]
         for folder in folders:
             # It tells of the files that are to come.
-            looks.append(_look(folder))
+            looks.append(look_at(folder))
             try:
                 index = read_index(self._root, folder, self._indexes.get(folder))
             except OSError:
@@ -103,7 +103,8 @@ class Exports:
             names = self._root.names(path)
         except OSError:
             return []
-        return [os.path.join(path, name) for name in reversed(names) if _STAMP.fullmatch(name)]
+        stamped = [os.path.join(path, name) for name in reversed(names) if _STAMP.fullmatch(name)]
+        return [folder for folder in stamped if os.path.isdir(folder)]
 
     def _tell_passed_over(self, folders: Sequence[str], chosen: str) -> None:
         names = [os.path.basename(folder) for folder in folders]
@@ -126,10 +127,3 @@ def _rank(index: ExportIndex) -> int:
 
 def _is_same(one: Export, other: Export) -> bool:
     return one.looks == other.looks and one.index.files == other.index.files
-
-
-def _look(path: str) -> Look:
-    try:
-        return look_at(path)
-    except OSError:
-        return Look(path, None)

@@ -8,7 +8,7 @@ A file is read once, and again when it looks different. Everything here waits fo
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,10 +20,12 @@ from .reading import Reading
 FILES = "files"
 """The folder of an export that has its files in it."""
 
+RECORD = "file.json"
+"""What says what a file is, as the API listed it."""
+
+_DONE = ".done"
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
 _PROMPT_PREFIX = "pr_"
-RECORD = "file.json"
-_DONE = ".done"
 
 # So many interrupted files are looked at to see whether the export has gone on.
 _MAX_WITNESSES = 8
@@ -44,7 +46,7 @@ class Record(NamedTuple):
 class ExportedFile(NamedTuple):
     """A file of an export: its id, its folder, and what `file.json` says or is wrong with it.
 
-    `looks` are of all that was read to know this.
+    `looks` are of the folder and of `file.json`.
     """
 
     id: str
@@ -71,8 +73,7 @@ class ExportIndex:
     def __init__(self, files: Mapping[str, ExportedFile], look: Look) -> None:
         self.files = files
         unfinished = [file for file in files.values() if not file.is_done]
-        witnesses = [look for file in unfinished[:_MAX_WITNESSES] for look in file.looks]
-        self.looks = (look, *witnesses)
+        self.looks = (look, *(file.looks[0] for file in unfinished[:_MAX_WITNESSES]))
         self.is_whole = bool(files) and not unfinished
         self.is_begun = len(unfinished) < len(files)
         self._by_path: dict[str, list[ExportedFile]] = {}
@@ -101,14 +102,14 @@ class ExportIndex:
         """Return the snippet tools of a name."""
         return self._snippet_tools.get(name, ())
 
-    def prompts(self) -> Iterator[tuple[ExportedFile, Record]]:
+    def prompts(self) -> list[tuple[ExportedFile, Record]]:
         """Return the prompts whose export was not interrupted, ordered by path."""
         found = [
             (file, file.record)
             for file in self.files.values()
             if file.is_done and file.record is not None and file.record.type == "prompt"
         ]
-        return iter(sorted(found, key=lambda each: (each[1].path, each[0].id)))
+        return sorted(found, key=lambda each: (each[1].path, each[0].id))
 
     def broken(self) -> int:
         """Return how many files cannot be told apart from prompts that are broken."""
@@ -134,7 +135,7 @@ def read_index(root: Root, export: str, before: ExportIndex | None) -> ExportInd
 
 def _read_file(root: Root, folder: str, known: ExportedFile | None) -> ExportedFile:
     path = os.path.join(folder, RECORD)
-    looks = (_look(folder), _look(path))
+    looks = (look_at(folder), look_at(path))
     if known is not None and known.looks == looks and all(look.signature for look in looks):
         return known
     file_id = os.path.basename(folder)
@@ -146,13 +147,6 @@ def _read_file(root: Root, folder: str, known: ExportedFile | None) -> ExportedF
     except OSError:
         return ExportedFile(file_id, folder, looks, is_done, None, f"{RECORD}: cannot be read")
     return ExportedFile(file_id, folder, looks, is_done, record)
-
-
-def _look(path: str) -> Look:
-    try:
-        return look_at(path)
-    except OSError:
-        return Look(path, None)
 
 
 def _read_record(document: Mapping[str, Json], file_id: str) -> Record:

@@ -117,7 +117,7 @@ class Versions:
         self, index: ExportIndex, file: ExportedFile, ref: PromptRef, version: str, reading: Reading
     ) -> Loaded:
         known_bytes = reading.size
-        with self._telling(ref, f"{VERSIONS}/{version}"):
+        with self._telling(ref, f"version {version!r}"):
             if version not in self.names(file):
                 raise AnswerError((), "expected a version that is there")
             document = reading.document(os.path.join(file.folder, VERSIONS, version))
@@ -202,7 +202,7 @@ class Versions:
     def _no_version(
         self, ref: PromptRef, versions: Iterable[str], deployments: Iterable[Deployment]
     ) -> StoreError:
-        environments = [f"{each.environment!r} ({each.version})" for each in deployments]
+        environments = [f"{each.environment!r} ({each.version!r})" for each in deployments]
         known = f"versions: {_tell(map(repr, versions))}"
         if ref.version is None:
             known += f"; environments: {_tell(environments)}"
