@@ -141,15 +141,7 @@ def _is_same(one: Template, other: Template) -> bool:
 
 
 def _build(settings: HumanloopExportSettings, site: Site) -> HumanloopExportStore:
-    path = site.path(settings.path)
-    try:
-        came = "a file" if path.exists() else "nothing there"
-        found = path.is_dir()
-    except (OSError, ValueError):
-        came, found = "what is no path", False
-    if not found:
-        raise site.fault("path", f"expected a directory, got {came}")
-    return HumanloopExportStore(name=site.name, path=path)
+    return HumanloopExportStore(name=site.name, path=site.find_folder(settings.path))
 
 
 KIND = StoreKind(settings=HumanloopExportSettings, build=_build, is_remote=False)
