@@ -210,8 +210,9 @@ async def test_link_is_swapped(tmp_path: Path, api: HumanloopApi, above: bool) -
     await store.aclose()
 
 
+@pytest.mark.parametrize("opened", ["deployments.json", "prv_2"])
 async def test_swap_in_the_middle_of_a_read(
-    store: HumanloopExportStore, folder: Path, api: HumanloopApi
+    store: HumanloopExportStore, folder: Path, api: HumanloopApi, opened: str
 ) -> None:
     """An export that is replaced while a prompt is read is read as it then is."""
     await held_for_long(store, folder, "Other")
@@ -220,7 +221,7 @@ async def test_swap_in_the_middle_of_a_read(
     other = write_export(folder.parent / "next", api.prompts.values())
 
     def swap_once(name: str) -> None:
-        if name.endswith("deployments.json"):
+        if name.endswith(opened):
             listeners.remove(swap_once)
             swap(folder, other)
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,6 +16,7 @@ from prompt_resolver_server.templates.humanloop_export.versions import Versions
 from tests.support.humanloop import HumanloopApi
 from tests.support.humanloop_export import tool_record, two_prompts, write_export, write_file
 from tests.support.opened import files_opened
+from tests.templates.directory.test_store import as_nobody
 
 PERSONAS = {"helpful": "You help.", "grumpy": "You are {{mood}}."}
 
@@ -162,6 +164,21 @@ def test_version_that_is_no_document(export: Path, content: str | None) -> None:
 
     assert failure(export).reason == "TEMPLATE_INVALID"
     assert load(export, "pr_2").id == "pr_2"
+
+
+@pytest.mark.parametrize("name", ["deployments.json", "versions", "versions/prv_2"])
+def test_what_may_not_be_read(name: str) -> None:
+    """A file that is there and may not be read is a failure of the store, not of the prompt."""
+    # Others may enter it, which they may not where tests have their folders.
+    with TemporaryDirectory() as folder:
+        export = write_export(Path(folder), two_prompts().prompts.values())
+        export.chmod(0o755)
+        (export / "files" / "pr_1" / name).chmod(0)
+        with as_nobody():
+            error = failure(export)
+
+    assert error.reason == "STORE_UNAVAILABLE"
+    assert error.message == "store 'old' cannot read the files of 'pr_1': Permission denied"
 
 
 def test_deployed_version_that_is_not_there(export: Path) -> None:
