@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.templates.files import Root
-from prompt_resolver_server.templates.humanloop.prompt import AnswerError
+from prompt_resolver_server.templates.formats.answers import AnswerError
 from prompt_resolver_server.templates.humanloop_export.deployments import (
     Deployment,
     read_deployments,
@@ -46,7 +46,7 @@ def test_none(tmp_path: Path) -> None:
     [
         ({}, "expected a list, got a mapping"),
         ([1], "0: expected a mapping, got a number"),
-        ([ROW, {}], "1: version_id: expected text, got nothing"),
+        ([ROW, {}], "1.version_id: expected text, got nothing"),
         ([ROW, ROW], "expected one version for each environment, and one default"),
         (
             [ROW, {**ROW, "environment_name": "b"}],

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.templates.files import Root
-from prompt_resolver_server.templates.humanloop.prompt import AnswerError
+from prompt_resolver_server.templates.formats.answers import AnswerError
 from prompt_resolver_server.templates.humanloop_export.reading import MAX_BYTES, Reading
 from tests.support.humanloop_export import age
 

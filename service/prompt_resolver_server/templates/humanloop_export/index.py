@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ...parameters import Json
 from ..files import Look, Root, look_at
-from ..humanloop.prompt import AnswerError, read_moment, read_required
+from ..formats.answers import AnswerError, read_moment, read_required, read_shown
 from .reading import Reading
 
 FILES = "files"
@@ -156,14 +156,9 @@ def _read_record(document: Mapping[str, Json], file_id: str) -> Record:
     return Record(
         type=read_required(document, "type"),
         path=path,
-        name=_text(document, "name") or path.rpartition("/")[2],
-        tool_type=_text(document, "tool_type"),
-        version=_text(document, "version_id"),
+        name=read_shown(document, "name") or path.rpartition("/")[2],
+        tool_type=read_shown(document, "tool_type"),
+        version=read_shown(document, "version_id"),
         created_at=read_moment(document, "created_at"),
         updated_at=read_moment(document, "updated_at"),
     )
-
-
-def _text(document: Mapping[str, Json], name: str) -> str:
-    value = document.get(name)
-    return value if isinstance(value, str) else ""

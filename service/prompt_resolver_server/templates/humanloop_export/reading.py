@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from ...json_codec import JsonError, decode_json
 from ...parameters import Json
 from ..files import Look, Root
-from ..humanloop.prompt import AnswerError, read_document
+from ..formats.answers import AnswerError, read_document, read_json
 
 MAX_BYTES = 1024 * 1024
 """How long a document may be."""
@@ -29,10 +28,7 @@ class Reading:
 
     def value(self, path: str) -> Json:
         """Return what a document is."""
-        try:
-            return decode_json(self._content(path))
-        except JsonError:
-            raise AnswerError((), "expected JSON") from None
+        return read_json(self._content(path))
 
     def names(self, path: str) -> list[str]:
         """Return the names in a folder; none where there is no such folder."""

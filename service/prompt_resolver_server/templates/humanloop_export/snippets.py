@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ...json_codec import JsonError, decode_json
 from ...parameters import Json
 from ...prompts import Media, Template, Text
-from ..humanloop.prompt import AnswerError
+from ..formats.answers import AnswerError
 
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\(")
 

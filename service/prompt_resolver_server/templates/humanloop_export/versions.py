@@ -19,8 +19,9 @@ from ...json_codec import encode_json
 from ...parameters import Json
 from ...prompts import PromptRef, Template
 from ..files import Look, Root
+from ..formats.answers import AnswerError, read_required
 from ..formats.fields import FieldError
-from ..humanloop.prompt import AnswerError, read_required, read_template
+from ..humanloop.prompt import read_template
 from ..store import prompt_not_found, version_not_found
 from .deployments import DEPLOYMENTS, Deployment, read_deployments
 from .index import RECORD, ExportedFile, ExportIndex
