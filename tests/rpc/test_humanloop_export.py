@@ -8,7 +8,7 @@ import pytest
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.assembly.configuration import load_configuration
-from prompt_resolver_server.assembly.stores import build_sources
+from prompt_resolver_server.assembly.stores import build_stores
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import failure
 from tests.support.humanloop import HumanloopApi
@@ -100,4 +100,4 @@ def test_path_that_is_no_folder(tmp_path: Path, path: str, problem: str) -> None
     loaded = load_configuration(config, {})
 
     with pytest.raises(ConfigError, match=f"stores.old.path: expected a directory, got {problem}"):
-        build_sources(loaded, ssl.create_default_context())
+        build_stores(loaded, ssl.create_default_context())

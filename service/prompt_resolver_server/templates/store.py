@@ -99,13 +99,17 @@ def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
 
     Where the reference selects neither, it is the error for a prompt without a default version.
     """
-    kind, wanted = ("version", ref.version) if ref.version else ("environment", ref.environment)
-    lacks = f"{kind} {wanted!r}" if wanted else "version that is served by default"
+    metadata = {"store": store, "id": ref.id}
+    lacks, name = "default version", ref.id
+    for kind, wanted in (("version", ref.version), ("environment", ref.environment)):
+        if wanted is not None:
+            metadata[kind] = wanted
+            lacks, name = f"{kind} {wanted!r}", f"{ref.id}@{wanted}"
     return StoreError(
         Reason.VERSION_NOT_FOUND,
         f"prompt {ref.id!r} of store {store!r} has no {lacks}; {known}",
-        metadata={"store": store, "id": ref.id, kind: wanted or ""},
-        resource=Resource("prompt version", f"{ref.id}@{wanted}" if wanted else ref.id),
+        metadata=metadata,
+        resource=Resource("prompt version", name),
     )
 
 

@@ -50,7 +50,7 @@ def test_no_default(tmp_path: Path) -> None:
     error = failure(tmp_path)
 
     assert error.reason == "VERSION_NOT_FOUND"
-    assert "has no version that is served by default; versions: 'prv_00', 'prv_01'" in error.message
+    assert "has no default version; versions: 'prv_00', 'prv_01'" in error.message
     assert error.message.endswith("'prv_19' and 5 more; environments: 'staging' ('prv_07')")
     assert load(tmp_path, environment="staging").messages[0].text == "seven"
 
