@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
+from tests.support.humanloop_export import write_export
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 
@@ -214,6 +215,32 @@ async def test_python_on_a_directory(
     assert (told["environments"], told["tools"]) == ([], ["lookup"])
     assert told["template"] == [{"role": "system", "content": "You run {{shop}}."}]
     assert told["inputs"] == ["shop"]
+    assert told["missing"] == told["missing_version"] == [404, "str"]
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("prompt_id", ["pr_1", "Team/Desk"])
+async def test_python_on_an_export(
+    api: HumanloopApi, python: Path, tmp_path: Path, prompt_id: str
+) -> None:
+    """The Python SDK reads from an export what it reads from the API that the export is of."""
+    write_export(tmp_path / "exports" / "20250701-120000", api.prompts.values())
+    config = f"""
+stores: {{old: {{type: humanloop_export, path: exports}}}}
+callers: {{sdk: {{token: {KEY}}}}}
+"""
+    async with running_service(tmp_path, config) as service:
+        url = f"{service.http_url}/v5"
+        told = await read_with_python(python, url, prompt_id, "Team/Desk", "prv_1", "staging")
+    origin = await read_with_python(python, api.url, "pr_1", "Team/Desk", "prv_1", "staging")
+
+    # By their paths.
+    assert {name: told[name] for name in TOLD} == TOLD | {"listed": ["pr_2", "pr_1"]}
+    assert [without_nulls(each) for each in told["template"]] == [
+        without_nulls(each) for each in origin["template"]
+    ]
+    assert told["named"] == ["pr_1"]
     assert told["missing"] == told["missing_version"] == [404, "str"]
 
 

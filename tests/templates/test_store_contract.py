@@ -16,6 +16,7 @@ from tests.support.subjects.directory import (
     directory_versions,
 )
 from tests.support.subjects.humanloop import humanloop
+from tests.support.subjects.humanloop_export import humanloop_export
 from tests.support.subjects.langfuse import langfuse
 from tests.support.subjects.litellm_generic import litellm_generic
 from tests.support.subjects.subject import MakeSubject, Subject
@@ -27,6 +28,7 @@ SUBJECTS: list[MakeSubject] = [
     directory_dotprompt,
     directory_versions,
     humanloop,
+    humanloop_export,
     langfuse,
     litellm_generic,
 ]

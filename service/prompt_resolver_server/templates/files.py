@@ -49,8 +49,11 @@ class Look(NamedTuple):
 
 
 def look_at(path: str) -> Look:
-    """Return what is at a path looks like. Raises `OSError`."""
-    return _look(path, os.stat(path))
+    """Return what a file or a folder looks like; of what is not there nothing is proved."""
+    try:
+        return _look(path, os.stat(path))
+    except OSError:
+        return Look(path, None)
 
 
 class LocalFile(NamedTuple):

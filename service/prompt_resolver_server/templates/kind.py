@@ -38,6 +38,18 @@ class Site:
         """Return a path of the configuration, which may start at the folder of its file."""
         return self.loaded.folder / path
 
+    def find_folder(self, path: Path | str) -> Path:
+        """Return the folder that the setting `path` names, which has to be there."""
+        folder = self.path(path)
+        try:
+            came = "a file" if folder.exists() else "nothing there"
+            found = folder.is_dir()
+        except (OSError, ValueError):
+            came, found = "what is no path", False
+        if not found:
+            raise self.fault("path", f"expected a directory, got {came}")
+        return folder
+
     def fault(self, key: str, problem: str) -> ConfigError:
         """Return the error for one of the store's settings, with its place in the file."""
         return self.loaded.fault(self.places.get(key, ("stores", self.name, key)), problem)

@@ -34,8 +34,8 @@ class ListQuery(Value, frozen=True, kw_only=True):
 class TemplatePage(Value, frozen=True, kw_only=True):
     """A page of prompts, each in the version that is served without a selector.
 
-    `total` is how many prompts all pages have together. A page beyond the last is empty, and no
-    other is.
+    One that has none is in a version of the store's choice, or left out. `total` is how many
+    prompts all pages have together. A page beyond the last is empty, and no other is.
     """
 
     shown = ("total",)

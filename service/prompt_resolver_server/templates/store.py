@@ -95,13 +95,21 @@ def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreErro
 
 
 def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
-    """Return the error for an unknown version or environment; `known` tells which there are."""
-    kind, wanted = ("version", ref.version) if ref.version else ("environment", ref.environment)
+    """Return the error for an unknown version or environment; `known` tells which there are.
+
+    Where the reference selects neither, it is the error for a prompt without a default version.
+    """
+    metadata = {"store": store, "id": ref.id}
+    lacks, name = "default version", ref.id
+    for kind, wanted in (("version", ref.version), ("environment", ref.environment)):
+        if wanted is not None:
+            metadata[kind] = wanted
+            lacks, name = f"{kind} {wanted!r}", f"{ref.id}@{wanted}"
     return StoreError(
         Reason.VERSION_NOT_FOUND,
-        f"prompt {ref.id!r} of store {store!r} has no {kind} {wanted!r}; {known}",
-        metadata={"store": store, "id": ref.id, kind: wanted or ""},
-        resource=Resource("prompt version", f"{ref.id}@{wanted}"),
+        f"prompt {ref.id!r} of store {store!r} has no {lacks}; {known}",
+        metadata=metadata,
+        resource=Resource("prompt version", name),
     )
 
 

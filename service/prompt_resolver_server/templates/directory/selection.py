@@ -4,7 +4,7 @@ import re
 from functools import cached_property
 from typing import NamedTuple
 
-from ...errors import CallError, Reason, Resource, StoreError, TemplateError
+from ...errors import CallError, Reason, StoreError, TemplateError
 from ...prompts import PromptRef
 from ..files import LocalFile
 from ..formats.prompt_file import MAX_BYTES, PromptFileError
@@ -107,14 +107,7 @@ class Selection:
         versions = self.versions() if plain_version is None else (plain_version, *self.versions())
         environments = tuple(self.deployments.environments)
         known = f"{_tell('versions', versions)}, {_tell('environments', environments)}"
-        if ref.version is not None or ref.environment is not None:
-            return version_not_found(ref, store=self._store, known=known)
-        return StoreError(
-            Reason.VERSION_NOT_FOUND,
-            f"prompt {ref.id!r} of store {self._store!r} has no default version; {known}",
-            metadata={"store": self._store, "id": ref.id},
-            resource=Resource("prompt version", ref.id),
-        )
+        return version_not_found(ref, store=self._store, known=known)
 
     def invalid(self, name: str, error: PromptFileError) -> TemplateError:
         """Return the error for a file that is not what it should be."""

@@ -210,17 +210,9 @@ def _names(template: Template) -> tuple[str, str, str, str]:
 
 
 def _build(settings: DirectorySettings, site: Site) -> DirectoryStore:
-    root = site.path(settings.path)
-    try:
-        came = "a file" if root.exists() else "nothing there"
-        found = root.is_dir()
-    except (OSError, ValueError):
-        came, found = "what is no path", False
-    if not found:
-        raise site.fault("path", f"expected a directory, got {came}")
     return DirectoryStore(
         name=site.name,
-        root=root,
+        root=site.find_folder(settings.path),
         rule=FormatRule(always=settings.format, otherwise=settings.default_format),
     )
 
