@@ -22,7 +22,8 @@ from prompt_resolver_server.prompts import (
     Tool,
     ToolCall,
 )
-from prompt_resolver_server.rendering import Renderer, find_variables
+from prompt_resolver_server.rendering import find_variables
+from tests.support.rendering import render_now
 from tests.support.stores import make_template
 
 
@@ -57,7 +58,7 @@ def test_same_text(text: str, variables: dict[str, str]) -> None:
     """What is not refused is filled in with the same text, whatever stands beside a variable."""
     template = saying(Text(text))
     variables = {name: variables[name] for name in find_variables(template)}
-    (rendered,) = Renderer().render(template, variables)
+    (rendered,) = render_now(template, variables)
     try:
         document = written(template)
     except TemplateError:
