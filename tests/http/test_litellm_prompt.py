@@ -16,6 +16,7 @@ from prompt_resolver_server.prompts import (
     Media,
     Message,
     Part,
+    Placeholder,
     Reasoning,
     Template,
     Text,
@@ -162,6 +163,8 @@ CALL = ToolCall(id="1", name="f", arguments_json='{"a": "{{a}}"}')
         (saying(Text('{{snips("x")}}')), "without the output of a tool"),
         (saying(Text("{{a}} {a}")), "{a}"),
         (replace(saying(Text("x")), language="jinja"), "'default'"),
+        (replace(saying(Text("x")), placeholders=(Placeholder("history", 0),)), "placeholders"),
+        (replace(saying(Text("{{a}}")), defaults={"a": "x"}), "defaults"),
     ],
 )
 def test_what_litellm_would_fill_in_wrong(template: Template, told: str) -> None:

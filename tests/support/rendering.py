@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Message, Template, Text
+from prompt_resolver_server.prompts import Message, Template
 from prompt_resolver_server.rendering import Rendered, Renderer, WorkerPool
 from tests.support.stores import make_template
 
@@ -17,8 +17,7 @@ FOREVER = float("inf")
 
 def make_text(text: str, language: str = "default", **fields: Any) -> Template:
     """Return a template of one user message."""
-    message = Message(role="user", content=(Text(text),))
-    return replace(make_template("p", "1"), messages=(message,), language=language, **fields)
+    return replace(make_template("p", "1", text), language=language, **fields)
 
 
 def render_now(

@@ -131,8 +131,10 @@ class WorkerPool:
             return await Worker.start(
                 memory_bytes=MEMORY_BYTES, cpu_s=max(1, round(self._time_limit_s * 2))
             )
-        except (OSError, WorkerGoneError):
-            _log.exception("no worker can be started")
+        except (OSError, WorkerGoneError) as error:
+            _log.error(
+                "no worker can be started", extra={"type": type(error).__name__}
+            )  # its text is somebody else's
             raise ServerError(
                 Reason.OVERLOADED, "no process to render the template could be started"
             ) from None

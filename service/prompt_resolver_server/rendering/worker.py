@@ -45,8 +45,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         try:
             with theirs:
-                # A process is started in a moment, but not in none.
-                process = await asyncio.to_thread(_spawn, theirs, memory_bytes, cpu_s)
+                process = await _start_process(theirs, memory_bytes, cpu_s)
             reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_FRAME)
         except BaseException:
             ours.close()
@@ -99,6 +98,21 @@ class Worker:
             return await self._reader.readexactly(size)
         except (asyncio.IncompleteReadError, OSError):
             raise WorkerGoneError from None
+
+
+async def _start_process(
+    channel: socket.socket, memory_bytes: int, cpu_s: int
+) -> subprocess.Popen[bytes]:
+    # A process is started in a moment, but not in none.
+    starting = asyncio.ensure_future(asyncio.to_thread(_spawn, channel, memory_bytes, cpu_s))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # What nobody will hear of any more must not stay.
+        process = await starting
+        process.kill()
+        process.wait()
+        raise
 
 
 def _spawn(channel: socket.socket, memory_bytes: int, cpu_s: int) -> subprocess.Popen[bytes]:

@@ -22,12 +22,12 @@ class VariablesSchema:
     def __init__(self, schema: JsonObject) -> None:
         kind = validator_for(schema, default=Draft202012Validator)
         try:
-            kind.check_schema(schema)
+            kind.check_schema(dict(schema))
         except SchemaError:
             raise _broken() from None
         # An empty registry fetches nothing.
         registry: Registry[Any] = Registry()
-        self._validator: Validator = kind(schema, registry=registry)
+        self._validator: Validator = kind(dict(schema), registry=registry)
 
     def find_problems(self, variables: JsonObject) -> dict[str, str]:
         """Return what is wrong, by the path of each variable, and never a value."""
@@ -53,20 +53,20 @@ def _told(errors: Iterable[ValidationError]) -> Iterable[ValidationError]:
 
 
 def _describe(error: ValidationError) -> Iterable[tuple[str, str]]:
-    path = _write_path(error.absolute_path)
-    match error.validator:
-        case "required":
+    path, said = _write_path(error.absolute_path), error.validator_value
+    match error.validator, said:
+        case "required", list():
             instance = error.instance if isinstance(error.instance, dict) else {}
-            for name in error.validator_value:
+            for name in said:
                 if name not in instance:
                     yield f"{path}.{name}" if path else str(name), "missing"
-        case "type":
-            kinds = error.validator_value
-            kinds = [kinds] if isinstance(kinds, str) else kinds
-            yield path, f"expected the type {' or '.join(kinds)}"
-        case "enum" | "const":
+        case "type", str():
+            yield path, f"expected the type {said}"
+        case "type", list():
+            yield path, f"expected one of the types {', '.join(map(str, said))}"
+        case (("enum" | "const"), _):
             yield path, "expected one of the values that its schema lists"
-        case keyword:
+        case keyword, _:
             yield path, f"expected what its schema says by {keyword!r}"
 
 

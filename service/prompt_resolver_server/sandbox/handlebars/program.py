@@ -26,7 +26,7 @@ _CONDITIONALS = frozenset({"if", "unless", "ifEquals", "unlessEquals"})
 _SCOPES = frozenset({"each", "with"})
 _LITERALS = frozenset({"true", "false", "null", "undefined"})
 _MAX_DEPTH = 60
-_MAX_NODES = 20_000
+_MAX_NODES = 10_000
 _OUT_OF_REACH = 1000
 
 
@@ -128,7 +128,7 @@ class _Finder:
         self._tokens((*([context] if context is not None else []), *named.values()), place)
         # With a context of its own, nothing in it is a variable.
         depth = place.depth if context is None else _OUT_OF_REACH
-        inside = replace(place, depth=depth, made=frozenset(named))
+        inside = replace(place, depth=depth, made=place.made.union(named))
         if (name, inside) not in self._seen:
             self._seen.add((name, inside))
             self.nodes(self._parse(name), inside)

@@ -57,7 +57,8 @@ class HandlebarsTemplate:
         try:
             text = self._render(given)
         except StrictModeError as error:
-            raise UnfitError({error.path.removeprefix("@root."): "missing"}) from None
+            path = error.path.removeprefix("@root.")
+            raise UnfitError({path.rpartition("../")[2]: "missing"}) from None
         except RecursionError:
             raise RefusedError("budget", "expected it to end") from None
         except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError):

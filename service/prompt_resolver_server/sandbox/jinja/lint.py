@@ -11,7 +11,7 @@ from ..faults import RefusedError
 from .environment import FILTERS, FUNCTIONS, MAX_INDENT, MAX_RANGE, TESTS
 
 _UNDERSCORE = "expected no attribute that begins with an underscore"
-_MAX_NODES = 20_000
+_MAX_NODES = 5_000
 _MAX_DEPTH = 60
 
 _BY_ATTRIBUTE = frozenset(
