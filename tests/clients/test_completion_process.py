@@ -143,6 +143,27 @@ async def test_forks_without_a_call(scene: Scene) -> None:
     assert await scene.output(CALL + "print(in_fork(call), call())") == "Hello Hello"
 
 
+async def test_workers(scene: Scene) -> None:
+    """Forks have workers of their own for templates that need one, and none is left at the end."""
+    stock(scene.store, template="Say: {{ user_message|upper }}", template_language="jinja")
+    program = """
+from pathlib import Path
+
+def count_children():
+    return sum(len(each.read_text().split()) for each in Path("/proc/self/task").glob("*/children"))
+
+print(call(), in_fork(call), in_fork(lambda: in_fork(call)), call())
+print(count_children())
+prompt_resolver.process._process.close()
+print(count_children())
+"""
+    calls, workers, left = (await scene.output(CALL + program)).split("\n")
+
+    assert calls == "Hello Hello Hello Hello"
+    assert (workers, left) == ("1" if scene.way == "in-process" else "0", "0")
+    assert scene.sent() == [("user", "Say: X")]
+
+
 async def hang_for_one(exchange: Exchange) -> None:
     """Answer all but who says `wait`, who gets a beginning."""
     await exchange.begin_stream()
