@@ -10,8 +10,9 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.hostile import ENDLESS, SWELLING
+from tests.support.langfuse import PUBLIC_KEY, SECRET_KEY, running_langfuse
 from tests.support.prompts import write_prompt
-from tests.support.service import RunningService, running_process
+from tests.support.service import RunningService, running_process, running_service
 from tests.support.vitals import vitals
 
 
@@ -96,3 +97,30 @@ async def test_placeholder_without_a_place(service: RunningService) -> None:
 
     assert error.code is grpc.StatusCode.INVALID_ARGUMENT
     assert "placeholders.history.messages[0].content" in error.message
+
+
+async def test_langfuse(tmp_path: Path) -> None:
+    """A chat of Langfuse's is rendered by its rules, with messages in its placeholder."""
+    async with running_langfuse() as api:
+        chat = [
+            {"type": "chatmessage", "role": "system", "content": "Be {{ a tone }}. {{{x}}}"},
+            {"type": "placeholder", "name": "history"},
+            {"type": "chatmessage", "role": "user", "content": "{{q}}"},
+        ]
+        api.put("chat", type="chat", prompt=chat)
+        environ = {
+            "LANGFUSE_HOST": api.url,
+            "LANGFUSE_PUBLIC_KEY": PUBLIC_KEY,
+            "LANGFUSE_SECRET_KEY": SECRET_KEY,
+        }
+        said = pb.Message(role=pb.ROLE_ASSISTANT, content=[pb.ContentPart(text="{{q}}")])
+        async with running_service(tmp_path, "", environ) as service:
+            response = await service.client.resolve(
+                "chat",
+                store="langfuse",
+                variables={"a tone": "kind", "q": "Why?"},
+                placeholders={"history": pb.MessageList(messages=[said])},
+            )
+
+    texts = [message.content[0].text for message in response.messages]
+    assert texts == ["Be kind. {{{x}}}", "{{q}}", "Why?"]
