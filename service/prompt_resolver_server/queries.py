@@ -29,7 +29,7 @@ class Query(Value, frozen=True, kw_only=True):
     parameters: Parameters = NO_PARAMETERS
     refresh: bool = False
     alias: str | None = None
-    placeholders: frozenset[str] = frozenset()
+    placeholders: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     credentials: Credentials = field(default_factory=Credentials)

@@ -19,9 +19,9 @@ from .errors import CallError, Reason, TemplateError, invalid_request
 from .failover import Deliver, Failover
 from .metrics import Metrics
 from .parameters import Json
-from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Template, Tool, ToolChoice
+from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from .queries import Query, Resolution
-from .rendering import Renderer
+from .rendering import Renderer, join
 from .templates.cache.inventory import Inventory
 from .templates.supply import TemplateSupply
 
@@ -124,7 +124,7 @@ class Resolver:
         if deployment.variables:
             variables = {**deployment.variables, **variables}
         prompt = ResolvedPrompt(
-            messages=_join(self._render(served, variables), query, template),
+            messages=await self._messages(served, variables, query),
             model=choice.model,
             provider=choice.provider,
             parameters=parameters,
@@ -154,11 +154,6 @@ class Resolver:
         self, query: Query, ref: PromptRef, deployment: Deployment
     ) -> ServedTemplate | None:
         """Return the template, or None for an alias without one."""
-        if query.placeholders:
-            # No store served so far has templates with placeholders; what belongs in one must not
-            # be lost in silence.
-            name = min(query.placeholders)
-            raise invalid_request(f"placeholders.{name}", "expected a placeholder of the template")
         if not ref.id and query.alias is not None and deployment.prompt is None:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
@@ -170,19 +165,30 @@ class Resolver:
             caller_key=query.credentials.store_key,
         )
 
-    def _render(
-        self, served: ServedTemplate | None, variables: Mapping[str, Json]
+    async def _messages(
+        self, served: ServedTemplate | None, variables: Mapping[str, Json], query: Query
     ) -> tuple[Message, ...]:
+        """Return the rendered template's messages and the caller's among them."""
         if served is None:
-            return ()
+            return join((), (), named=query.placeholders, messages=query.messages, policy="append")
         started = time.perf_counter()
         try:
-            messages = self._renderer.render(served.template, variables)
+            rendered = await self._renderer.render(
+                served.template, variables, deadline=query.deadline
+            )
         except TemplateError as error:
             error.metadata["store"] = served.store
             raise
         self._metrics.rendered(time.perf_counter() - started)
-        return messages
+        if not (query.messages or query.placeholders):
+            return rendered.messages
+        return join(
+            rendered.messages,
+            rendered.placeholders,
+            named=query.placeholders,
+            messages=query.messages,
+            policy=query.message_policy,
+        )
 
     def _tell_passed_over(self, choice: ModelChoice, alias: str) -> None:
         """Log, once for each pair, that an alias and its template name different models."""
@@ -202,19 +208,6 @@ def alias_unknown(name: str) -> CallError:
         f"alias: no alias {name!r} is configured",
         metadata={"alias": name},
     )
-
-
-def _join(
-    rendered: tuple[Message, ...], query: Query, template: Template | None
-) -> tuple[Message, ...]:
-    """Return the template's messages and, by the query's policy, the caller's after them."""
-    if template is not None and query.messages:
-        match query.message_policy:
-            case "ignore":
-                return rendered
-            case "without_user_turn" if any(each.role == "user" for each in rendered):
-                return rendered
-    return rendered + query.messages
 
 
 def _refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) -> PromptRef:

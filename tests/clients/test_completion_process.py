@@ -143,6 +143,29 @@ async def test_forks_without_a_call(scene: Scene) -> None:
     assert await scene.output(CALL + "print(in_fork(call), call())") == "Hello Hello"
 
 
+@pytest.mark.parametrize("scene", ["in-process"], indirect=True)
+async def test_workers(scene: Scene) -> None:
+    """Forks have workers of their own for templates that need one, and none is left at the end."""
+    stock(scene.store, template="Say: {{ user_message|upper }}", template_language="jinja")
+    program = """
+def has_children():
+    try:
+        return os.waitpid(-1, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+print(call(), in_fork(call), in_fork(lambda: in_fork(call)), call())
+print(has_children())
+prompt_resolver.process._process.close()
+print(has_children())
+"""
+
+    said = await scene.output(CALL + program)
+
+    assert said.split("\n") == ["Hello Hello Hello Hello", "True", "False"]
+    assert scene.sent() == [("user", "Say: X")]
+
+
 async def hang_for_one(exchange: Exchange) -> None:
     """Answer all but who says `wait`, who gets a beginning."""
     await exchange.begin_stream()

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from prompt_resolver_server.errors import TemplateError
 from prompt_resolver_server.http.humanloop_answer import (
     write_environments,
     write_page,
@@ -19,6 +21,7 @@ from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFo
 from prompt_resolver_server.prompts import (
     Media,
     Message,
+    Placeholder,
     PromptRef,
     Reasoning,
     Template,
@@ -201,3 +204,13 @@ def test_lists() -> None:
         "name": "staging",
         "tag": "other",
     }
+
+
+def test_placeholders() -> None:
+    """A template with placeholders, which the API has no form for, is refused, and in no list."""
+    plain = make_template("p", "1")
+    subject = replace(plain, placeholders=(Placeholder("history", 0),))
+
+    with pytest.raises(TemplateError, match="expected no placeholders"):
+        write_prompt(subject)
+    assert len(json.loads(write_versions([subject, plain]))["records"]) == 1

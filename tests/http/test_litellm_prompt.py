@@ -16,13 +16,15 @@ from prompt_resolver_server.prompts import (
     Media,
     Message,
     Part,
+    Placeholder,
     Reasoning,
     Template,
     Text,
     Tool,
     ToolCall,
 )
-from prompt_resolver_server.rendering import Renderer, find_variables
+from prompt_resolver_server.rendering import find_variables
+from tests.support.rendering import render_now
 from tests.support.stores import make_template
 
 
@@ -57,7 +59,7 @@ def test_same_text(text: str, variables: dict[str, str]) -> None:
     """What is not refused is filled in with the same text, whatever stands beside a variable."""
     template = saying(Text(text))
     variables = {name: variables[name] for name in find_variables(template)}
-    (rendered,) = Renderer().render(template, variables)
+    (rendered,) = render_now(template, variables)
     try:
         document = written(template)
     except TemplateError:
@@ -161,6 +163,8 @@ CALL = ToolCall(id="1", name="f", arguments_json='{"a": "{{a}}"}')
         (saying(Text('{{snips("x")}}')), "without the output of a tool"),
         (saying(Text("{{a}} {a}")), "{a}"),
         (replace(saying(Text("x")), language="jinja"), "'default'"),
+        (replace(saying(Text("x")), placeholders=(Placeholder("history", 0),)), "placeholders"),
+        (replace(saying(Text("{{a}}")), defaults={"a": "x"}), "defaults"),
     ],
 )
 def test_what_litellm_would_fill_in_wrong(template: Template, told: str) -> None:

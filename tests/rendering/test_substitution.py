@@ -11,6 +11,7 @@ from prompt_resolver_server.errors import CallError, TemplateError
 from prompt_resolver_server.parameters import Json
 from prompt_resolver_server.prompts import Media, Message, Template, Text, ToolCall
 from prompt_resolver_server.rendering import Renderer
+from tests.support.rendering import render_now
 
 NAMES = st.text("abcXYZ019_.[]", min_size=1, max_size=6)
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -30,7 +31,7 @@ def text_template(text: str) -> Template:
 
 
 def render(text: str, variables: dict[str, Json]) -> str:
-    return Renderer().render(text_template(text), variables)[0].text
+    return render_now(text_template(text), variables)[0].text
 
 
 @pytest.mark.parametrize(
@@ -100,9 +101,9 @@ def test_template_stays_as_it_is(text: str, values: dict[str, str]) -> None:
     """Rendering leaves the template as it was, and the next caller's values are its own."""
     subject, renderer = text_template(text), Renderer()
     try:
-        first = renderer.render(subject, dict(values))
-        renderer.render(subject, dict.fromkeys(values, "other"))
-        again = renderer.render(subject, dict(values))
+        first = render_now(subject, dict(values), renderer)
+        render_now(subject, dict.fromkeys(values, "other"), renderer)
+        again = render_now(subject, dict(values), renderer)
     except CallError:
         return
 
@@ -117,7 +118,7 @@ def test_constant_messages_are_shared() -> None:
         Message(role="user", content=(Text("{{a}}"),)),
     )
 
-    rendered = Renderer().render(subject, {"a": "x"})
+    rendered = render_now(subject, {"a": "x"})
 
     assert rendered[0] is subject.messages[0]
     assert rendered[1] is not subject.messages[1]
@@ -138,7 +139,7 @@ def test_everything_is_rendered() -> None:
         Message(role="tool", content=(Text("{{a}}"),), tool_call_id="{{a}}"),
     )
 
-    user, assistant, tool = Renderer().render(subject, {"a": "v"})
+    user, assistant, tool = render_now(subject, {"a": "v"})
 
     assert user.name == "{{a}}"
     assert user.content == (Text("v"), Media(kind="image", url="https://x.invalid/v"))
@@ -161,7 +162,7 @@ def test_arguments_stay_json(value: Json) -> None:
     call = ToolCall(id="c", name="f", arguments_json='{"in": "<{{v}}>", "out": {{v}}}')
     subject = template(Message(role="assistant", tool_calls=(call,)))
 
-    (message,) = Renderer().render(subject, {"v": value})
+    (message,) = render_now(subject, {"v": value})
 
     arguments = json.loads(message.tool_calls[0].arguments_json)
     shown = (
@@ -176,7 +177,7 @@ def test_arguments_that_are_no_json() -> None:
     subject = template(Message(role="assistant", tool_calls=(call,)))
 
     with pytest.raises(TemplateError, match="expected the arguments of the call of 'f' to be JSON"):
-        Renderer().render(subject, {"a": 1})
+        render_now(subject, {"a": 1})
 
 
 def test_two_callers_never_mix() -> None:
@@ -185,13 +186,13 @@ def test_two_callers_never_mix() -> None:
 
     for _ in range(1000):
         for who in ("ALICE", "BOB"):
-            assert renderer.render(subject, {"who": who})[0].text == f"You help {who}."
+            assert render_now(subject, {"who": who}, renderer)[0].text == f"You help {who}."
 
 
 def test_a_compiled_template_dies_with_its_template() -> None:
     """What was compiled for a template is not kept beyond it."""
     renderer = Renderer()
-    renderer.render(text_template("{{a}}"), {"a": "x"})
+    render_now(text_template("{{a}}"), {"a": "x"}, renderer)
 
     import gc
 

@@ -1,9 +1,11 @@
 """The variables of a template are known without rendering it."""
 
+import pytest
 from msgspec.structs import replace
 
 from prompt_resolver_server.prompts import Media, Message, Reasoning, Template, Text, ToolCall
 from prompt_resolver_server.rendering import find_variables
+from tests.support.rendering import make_text
 from tests.support.stores import make_template
 
 EVERYWHERE = (
@@ -27,6 +29,35 @@ def test_names() -> None:
     assert find_variables(template(*EVERYWHERE)) == ("b", "a", "host", "arg[0]", "user.name")
 
 
-def test_other_languages() -> None:
-    """The variables of a template in another language are not guessed."""
-    assert find_variables(replace(template(*EVERYWHERE), language="jinja")) == ()
+@pytest.mark.parametrize(
+    ("language", "text", "names"),
+    [
+        ("langfuse", "{{ a b }}{{c.d}}{a}{{{e}}}{{}}", ("a b", "c.d")),
+        ("braces", "{{a}}{b}{ c }{}", ("a", "b", " c ")),
+        (
+            "jinja",
+            "{% set x = a %}{{ x }}{{ b|default(c) }}{% for i in d %}{{ i }}{% endfor %}",
+            ("a", "b", "c", "d"),
+        ),
+        ("jinja", "{{ broken", ()),
+        (
+            "handlebars",
+            "{{a}}{{#if b}}{{c.d}}{{/if}}{{#each e}}{{f}}{{../g}}{{/each}}{{> p h=i}}",
+            ("a", "b", "c", "e", "g", "i", "j"),
+        ),
+        ("handlebars", "{{#if broken}}", ()),
+        ("mustache", "{{a}}", ()),
+    ],
+)
+def test_languages(language: str, text: str, names: tuple[str, ...]) -> None:
+    """Each language has its own variables; what nobody can read has none."""
+    subject = make_text(text, language, partials={"p": "{{h}}{{j}}{{> p}}"})
+
+    assert find_variables(subject) == names
+
+
+def test_snippets() -> None:
+    """A variable that chooses a snippet is one, where the template has the snippets."""
+    subject = make_text('{{tone(mood)}}{{tone("calm")}}{{other(key)}}', snippets={"tone": {}})
+
+    assert find_variables(subject) == ("mood",)

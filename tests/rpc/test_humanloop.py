@@ -131,9 +131,20 @@ async def test_wait_is_told(tmp_path: Path, api: HumanloopApi) -> None:
     assert error.retry_after_s == 1.0
 
 
+async def test_jinja(tmp_path: Path, api: HumanloopApi) -> None:
+    """A prompt whose language is Jinja2 is rendered as such."""
+    version = api.prompts["pr_1"].versions["prv_1"]
+    version["template_language"] = "jinja"
+    version["template"] = [{"role": "user", "content": "{{ name|upper }}{{ ', you' if name }}"}]
+    async with running_service(tmp_path, configured(api)) as service:
+        response = await service.client.resolve("pr_1", variables=NAME)
+
+    assert response.messages[0].content[0].text == f"{NAME['name'].upper()}, you"
+
+
 async def test_language_that_is_not_rendered(tmp_path: Path, api: HumanloopApi) -> None:
     """A prompt in another template language is its author's to change."""
-    api.prompts["pr_1"].versions["prv_1"]["template_language"] = "jinja"
+    api.prompts["pr_1"].versions["prv_1"]["template_language"] = "mustache"
     async with running_service(tmp_path, configured(api)) as service:
         error = await failure(service.client.resolve("pr_1", variables=NAME))
 

@@ -13,7 +13,7 @@ from ..providers.direct_transport import DirectTransport
 from ..providers.routed_transport import RoutedTransport
 from ..providers.traced_transport import TracedTransport
 from ..providers.transport import Transport
-from ..rendering import Renderer
+from ..rendering import Renderer, WorkerPool
 from ..resolver import Resolver
 from ..settings import Loaded
 from ..templates.cache.cache import CacheLimits, TemplateCache
@@ -71,9 +71,12 @@ async def build_resolver(
             "an alias' provider is not known",
             extra={"setting": f"model_list.{row}.litellm_params", "provider": provider},
         )
+    rendering = loaded.settings.rendering
+    renderer = Renderer(WorkerPool(size=rendering.workers, time_limit_s=rendering.time_limit_s))
+    stack.push_async_callback(renderer.aclose)
     return Resolver(
         templates=Chains(held, stores.chains, default_store=stores.default),
-        renderer=Renderer(),
+        renderer=renderer,
         notation=notation,
         aliases=aliases,
         terms=build_terms(loaded.settings),

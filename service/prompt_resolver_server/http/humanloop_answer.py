@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from ..dispatch.notation import HUMANLOOP_PROVIDERS
+from ..errors import Reason, TemplateError
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Tool
@@ -30,7 +31,17 @@ _OTHERS = ("top_k", "parallel_tool_calls")
 
 
 def write_prompt(template: Template) -> bytes:
-    """Return a template as a PromptResponse."""
+    """Return a template as a PromptResponse.
+
+    Raises TEMPLATE_INVALID for one with placeholders, which the API has no form for. Lists leave
+    such templates out.
+    """
+    if template.placeholders:
+        raise TemplateError(
+            Reason.TEMPLATE_INVALID,
+            f"{template.location}: expected no placeholders, as Humanloop's API has none",
+            metadata={"id": template.id},
+        )
     return encode_json(_prompt(template))
 
 
@@ -38,7 +49,7 @@ def write_page(page: TemplatePage, query: ListQuery) -> bytes:
     """Return a page of the list of prompts."""
     return encode_json(
         {
-            "records": [_prompt(template) for template in page.templates],
+            "records": _prompts(page.templates),
             "page": query.page,
             "size": query.size,
             "total": page.total,
@@ -48,7 +59,7 @@ def write_page(page: TemplatePage, query: ListQuery) -> bytes:
 
 def write_versions(templates: Iterable[Template]) -> bytes:
     """Return the list of a prompt's versions, which is not paged."""
-    return encode_json({"records": [_prompt(template) for template in templates]})
+    return encode_json({"records": _prompts(templates)})
 
 
 def write_environments(environments: Iterable[Environment]) -> bytes:
@@ -63,9 +74,13 @@ def _environment(environment: Environment) -> Json:
         "name": environment.name,
         "tag": environment.tag,
     }
-    if environment.template is not None:
+    if environment.template is not None and not environment.template.placeholders:
         wire["file"] = _prompt(environment.template)
     return wire
+
+
+def _prompts(templates: Iterable[Template]) -> list[Json]:
+    return [_prompt(template) for template in templates if not template.placeholders]
 
 
 def _prompt(template: Template) -> Json:

@@ -15,7 +15,8 @@ from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Text
 from ..providers.openai_request import write_message, write_parameters, write_tool
-from ..rendering.substitution import Variable, cut_text
+from ..rendering.languages import cut_default
+from ..rendering.substitution import Variable
 from ..rendering.variables import LANGUAGE, find_variables, texts_of
 from .chat_answer import write_thoughts
 
@@ -26,7 +27,11 @@ def write_prompt(template: Template) -> bytes:
     """Return a template for LiteLLM. Raises TEMPLATE_INVALID where LiteLLM could not fill it in."""
     if template.language != LANGUAGE:
         raise _unfit(template, f"templates in the language {LANGUAGE!r}")
+    if template.placeholders:
+        raise _unfit(template, "templates without placeholders")
     names = find_variables(template)
+    if template.defaults.keys() & set(names):
+        raise _unfit(template, "variables without defaults")
     document: dict[str, Json] = {
         "prompt_id": template.id,
         "prompt_template": [
@@ -53,14 +58,14 @@ def _message(template: Template, message: Message, path: str, names: Collection[
 
 
 def _has_variables(text: str) -> bool:
-    return any(isinstance(piece, Variable) for piece in cut_text(text))
+    return any(isinstance(piece, Variable) for piece in cut_default(text))
 
 
 def _respell(template: Template, text: str, path: str, names: Collection[str]) -> str:
     """Return a text with its variables as LiteLLM spells them."""
     counts: Counter[str] = Counter()
     pieces = []
-    for piece in cut_text(text):
+    for piece in cut_default(text):
         if isinstance(piece, Variable):
             if piece.tool is not None:
                 raise _unfit(template, f"{path} without the output of a tool")

@@ -1,6 +1,8 @@
-"""Rendering: a template and variables become messages. Pure, and the only render path."""
+"""Rendering: a template and variables become messages. The only render path."""
 
-from .renderer import Renderer
+from .placeholders import join
+from .pool import WorkerPool
+from .renderer import Rendered, Renderer
 from .variables import find_variables
 
-__all__ = ["Renderer", "find_variables"]
+__all__ = ["Rendered", "Renderer", "WorkerPool", "find_variables", "join"]

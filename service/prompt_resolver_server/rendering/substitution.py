@@ -1,27 +1,14 @@
-"""Humanloop's default template language: `{{name}}` stands for a variable.
-
-A variable is `{{`, at most one white space character, a name of ASCII letters, digits, `_`, `.`,
-`[` and `]`, at most one white space character, and `}}`. A name is a literal key: `user.name` is
-looked up as `user.name`, never as an attribute. `{{tool-name(argument)}}` stands for the output of
-a tool. Whatever matches neither is text.
+"""Texts with variables in them that are filled in, and nothing else: no logic, no loops.
 
 A text is cut into pieces once. Rendering joins them in a single pass, so nothing that a value
 contains is ever looked at.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
-_VARIABLE = re.compile(
-    r"""\{\{[ \t\n\r\xa0]?
-    (?: ([A-Za-z0-9_.\[\]]+)
-      | (([A-Za-z0-9_-]+)\([A-Za-z0-9_\-,\s"]*\))
-    )
-    [ \t\n\r\xa0]?\}\}""",
-    re.VERBOSE,
-)
 _QUOTE_OR_ESCAPE = re.compile(r'\\.|"', re.DOTALL)
 
 Place = Literal["text", "json_string", "json_value"]
@@ -30,11 +17,23 @@ Place = Literal["text", "json_string", "json_value"]
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of a template; `tool` names the tool whose output belongs here, if it is one's."""
+    """A variable of a template.
+
+    `tool` names the tool whose output for `argument` belongs here, if it is one's. `literal` is
+    what stands here where the variable is not given, if it may be left out.
+    """
 
     name: str
     place: Place = "text"
     tool: str | None = None
+    argument: str = ""
+    literal: str | None = None
+
+
+Cut: TypeAlias = Callable[[str], Iterator[str | Variable]]
+"""Cuts a text at its variables: returns what stands between them, and the variables.
+
+What is between two of them comes in as many pieces as it likes."""
 
 
 class Slots:
@@ -82,44 +81,19 @@ class CompiledText:
         return self._format % tuple([values[number] for number in self.numbers])
 
 
-def compile_text(text: str, slots: Slots) -> CompiledText:
-    """Cut a text at its variables."""
+def compile_text(pieces: Iterable[str | Variable], slots: Slots) -> CompiledText:
+    """Compile a text that was cut, and number its variables."""
     return CompiledText(
-        [piece if isinstance(piece, str) else slots.number(piece) for piece in cut_text(text)]
+        [piece if isinstance(piece, str) else slots.number(piece) for piece in pieces]
     )
 
 
-def compile_json(text: str, slots: Slots) -> CompiledText:
-    """Cut a JSON text at its variables, telling those inside of its strings from the others."""
-    pieces: list[str | int] = []
+def place_in_json(pieces: Iterable[str | Variable]) -> Iterator[str | Variable]:
+    """Return the pieces of a JSON text, with the variables inside of its strings told as such."""
     in_string = False
-    for piece in _cut(text):
+    for piece in pieces:
         if isinstance(piece, str):
             in_string ^= _QUOTE_OR_ESCAPE.findall(piece).count('"') % 2 == 1
-            pieces.append(piece)
+            yield piece
         else:
-            place: Place = "json_string" if in_string else "json_value"
-            pieces.append(slots.number(_variable(piece, place)))
-    return CompiledText(tuple(pieces))
-
-
-def cut_text(text: str) -> Iterator[str | Variable]:
-    """Cut a text at its variables, and return what stands between them, and the variables."""
-    for piece in _cut(text):
-        yield piece if isinstance(piece, str) else _variable(piece, "text")
-
-
-def _cut(text: str) -> Iterator[str | re.Match[str]]:
-    position = 0
-    for match in _VARIABLE.finditer(text):
-        if match.start() > position:
-            yield text[position : match.start()]
-        yield match
-        position = match.end()
-    if position < len(text):
-        yield text[position:]
-
-
-def _variable(match: re.Match[str], place: Place) -> Variable:
-    name, reference, tool = match.groups()
-    return Variable(name, place) if name else Variable(reference, place, tool)
+            yield replace(piece, place="json_string" if in_string else "json_value")

@@ -1,29 +1,34 @@
 """The variables of a template, for those who render it elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from weakref import WeakKeyDictionary
 
 from ..prompts import Media, Message, Template, Text
-from .substitution import Variable, cut_text
+from .compiler import compile_messages
+from .jinja_texts import JinjaTexts
+from .languages import CUTS
+from .remote import MAX_SOURCE_BYTES
+from .substitution import Variable
 
 LANGUAGE = "default"
-"""The template language whose variables are known."""
+"""The language of a template that does not say."""
+
+# Of a larger template, nobody waits for the names.
+_MAX_PARSED = MAX_SOURCE_BYTES // 8
+
+_FOUND: WeakKeyDictionary[Template, tuple[str, ...]] = WeakKeyDictionary()
 
 
 def find_variables(template: Template) -> tuple[str, ...]:
     """Return the names of a template's variables, in the order of their first use.
 
-    Of a template in another language they are not known: there are none.
+    Of a template that cannot be read, or in a language that is not known, there are none. In the
+    language `braces` they are what may be variables.
     """
-    if template.language != LANGUAGE:
-        return ()
-    names = dict.fromkeys(
-        piece.name
-        for message in template.messages
-        for text in texts_of(message)
-        for piece in cut_text(text)
-        if isinstance(piece, Variable) and piece.tool is None
-    )
-    return tuple(names)
+    found = _FOUND.get(template)
+    if found is None:
+        found = _FOUND[template] = tuple(dict.fromkeys(_find(template)))
+    return found
 
 
 def texts_of(message: Message) -> Iterator[str]:
@@ -36,3 +41,55 @@ def texts_of(message: Message) -> Iterator[str]:
                 yield url
     for call in message.tool_calls:
         yield call.arguments_json
+
+
+def _find(template: Template) -> Iterable[str]:
+    texts = [text for message in template.messages for text in texts_of(message)]
+    size = sum(map(len, [*texts, *template.partials.values()]))
+    match template.language:
+        case "jinja" | "handlebars" if size > _MAX_PARSED:
+            return ()
+        case "jinja":
+            return _find_in_jinja(template)
+        case "handlebars":
+            return _find_in_handlebars("".join(texts), template)
+        case language if language in CUTS:
+            cut = CUTS[language]
+            return [
+                name for text in texts for piece in cut(text) for name in _names(piece, template)
+            ]
+        case _:
+            return ()
+
+
+def _names(piece: str | Variable, template: Template) -> Iterator[str]:
+    if not isinstance(piece, Variable):
+        return
+    if piece.tool is None:
+        yield piece.name
+    elif piece.tool in template.snippets and not piece.argument.startswith('"'):
+        yield piece.argument
+
+
+def _find_in_jinja(template: Template) -> Iterable[str]:
+    # Most services have no such template, and need not know what one is.
+    from ..sandbox.faults import RefusedError  # noqa: PLC0415
+    from ..sandbox.jinja.names import find_names  # noqa: PLC0415
+    from ..sandbox.jinja.template import parse  # noqa: PLC0415
+
+    texts = JinjaTexts()
+    compile_messages(template, texts)
+    try:
+        return find_names([parse(text) for text in texts.texts]).read
+    except RefusedError:
+        return ()
+
+
+def _find_in_handlebars(text: str, template: Template) -> Iterable[str]:
+    from ..sandbox.faults import RefusedError  # noqa: PLC0415
+    from ..sandbox.handlebars.program import find_names  # noqa: PLC0415
+
+    try:
+        return find_names(text, template.partials).read
+    except RefusedError:
+        return ()

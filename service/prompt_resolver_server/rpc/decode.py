@@ -67,7 +67,7 @@ def read_query(
         ),
         refresh=request.refresh,
         alias=_name("alias", request.alias) if request.HasField("alias") else None,
-        placeholders=frozenset(request.placeholders),
+        placeholders=_placeholders(request) if request.placeholders else {},
         tools=() if isinstance(request, pb.ResolveRequest) else _tools(request.tools),
         tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
         credentials=credentials,
@@ -109,11 +109,20 @@ def _message_policy(value: pb.MessagePolicy.ValueType) -> MessagePolicy:
     return policy
 
 
-def _messages(messages: Sequence[pb.Message]) -> tuple[Message, ...]:
+def _placeholders(
+    request: pb.ResolveRequest | CompleteRequest,
+) -> dict[str, tuple[Message, ...]]:
+    return {
+        name: _messages(given.messages, f"placeholders.{name}.messages")
+        for name, given in request.placeholders.items()
+    }
+
+
+def _messages(messages: Sequence[pb.Message], path: str = "messages") -> tuple[Message, ...]:
     parts = sum(len(message.content) + len(message.tool_calls) for message in messages[:_MAX_PARTS])
     if len(messages) + parts > _MAX_PARTS:
-        raise invalid_request("messages", f"expected at most {_MAX_PARTS} messages and parts")
-    return tuple(_message(message, f"messages[{i}]") for i, message in enumerate(messages))
+        raise invalid_request(path, f"expected at most {_MAX_PARTS} messages and parts")
+    return tuple(_message(message, f"{path}[{i}]") for i, message in enumerate(messages))
 
 
 def _message(message: pb.Message, path: str) -> Message:

@@ -44,7 +44,8 @@ _FORMATS = {
 class _Constant(NamedTuple):
     """What of a response does not change from call to call: only ever copied.
 
-    The template's messages are in it. Those of `plain` lack nothing but the text of their one part.
+    The template's messages are in it, unless rendering may make others of them. Those of `plain`
+    lack nothing but the text of their one part.
     """
 
     response: pb.ResolveResponse
@@ -128,6 +129,8 @@ def _constant(prompt: ResolvedPrompt) -> _Constant:
 
 def _make_constant(prompt: ResolvedPrompt, template: Template) -> _Constant:
     response = _write_constant(prompt)
+    if template.placeholders or template.language == "handlebars":
+        return _Constant(response)
     for message in template.messages:
         fill_message(response.messages.add(), message)
     plain = tuple(

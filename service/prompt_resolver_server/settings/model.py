@@ -127,6 +127,15 @@ def _read_prefetch(value: object) -> object:
     return {"id": value} if isinstance(value, str) else value
 
 
+class RenderingSettings(Block):
+    """What templates may take that compute, which are those in Jinja2 and Handlebars."""
+
+    workers: Annotated[int, Field(ge=1, le=16)] = 2
+    """How many processes render them. The first starts with the first such template."""
+    time_limit_s: Annotated[float, Field(gt=0, le=10)] = 0.25
+    """How long one may take to be rendered; then it is TEMPLATE_BUDGET."""
+
+
 class ProviderSettings(Block):
     """A provider: one that is known, adjusted, or one of your own."""
 
@@ -163,6 +172,7 @@ class Settings(Block):
     )
     """Where the prompts are, by name. Each kind of store has settings of its own."""
     cache: CacheSettings = CacheSettings()
+    rendering: RenderingSettings = RenderingSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
     prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()

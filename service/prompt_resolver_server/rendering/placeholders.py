@@ -1,0 +1,50 @@
+"""Messages of the caller's, put where the template has room for them."""
+
+from collections.abc import Mapping, Sequence
+
+from ..errors import invalid_request
+from ..prompts import Message, MessagePolicy, Placeholder
+
+
+def join(
+    rendered: tuple[Message, ...],
+    placeholders: Sequence[Placeholder],
+    *,
+    named: Mapping[str, tuple[Message, ...]],
+    messages: tuple[Message, ...],
+    policy: MessagePolicy,
+) -> tuple[Message, ...]:
+    """Return a template's rendered messages with the caller's among them, as they are.
+
+    `named` fills the placeholders of these names. By the policy, `messages` fill the last
+    placeholder, after what it is given by name, and follow the template where there is none. A
+    placeholder that nothing fills is left out. Raises REQUEST_INVALID for a name that the template
+    lacks.
+    """
+    names = {placeholder.name for placeholder in placeholders}
+    if unknown := named.keys() - names:
+        raise invalid_request(
+            f"placeholders.{min(unknown)}", "expected a placeholder of the template"
+        )
+    if messages and not _are_used(rendered, policy):
+        messages = ()
+    if not placeholders:
+        return rendered + messages
+    in_order = sorted(placeholders, key=lambda each: each.position)
+    joined: list[Message] = []
+    done = 0
+    for placeholder in in_order:
+        joined += rendered[done : placeholder.position]
+        joined += named.get(placeholder.name, ())
+        done = placeholder.position
+    return (*joined, *messages, *rendered[done:])
+
+
+def _are_used(rendered: tuple[Message, ...], policy: MessagePolicy) -> bool:
+    match policy:
+        case "append":
+            return True
+        case "ignore":
+            return False
+        case "without_user_turn":
+            return not any(message.role == "user" for message in rendered)

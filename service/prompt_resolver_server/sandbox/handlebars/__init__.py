@@ -1,0 +1,1 @@
+"""Handlebars, as Google's dotprompt has it."""

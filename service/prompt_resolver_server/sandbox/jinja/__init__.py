@@ -1,0 +1,1 @@
+"""Jinja2, as Humanloop's templates may use it."""

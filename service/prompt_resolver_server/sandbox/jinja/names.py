@@ -1,0 +1,92 @@
+"""The variables of a Jinja2 template, without running it."""
+
+from collections.abc import Iterable, Iterator
+
+from jinja2 import nodes
+
+from ...values import Value
+from .environment import FUNCTIONS
+
+_OWN = FUNCTIONS | {"caller", "kwargs", "loop", "self", "varargs"}
+_GUARDS = frozenset({"defined", "undefined", "none"})
+
+
+class Names(Value, frozen=True, kw_only=True):
+    """The names that a template reads and does not make, in the order of their first use.
+
+    `guarded` are those that the template itself asks about: `is defined`, `is none`, `default`.
+    `nullable` are those of which it asks whether they are `none`.
+    """
+
+    read: tuple[str, ...]
+    guarded: frozenset[str]
+    nullable: frozenset[str]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names that have to be given."""
+        return tuple(name for name in self.read if name not in self.guarded)
+
+
+def find_names(trees: Iterable[nodes.Template]) -> Names:
+    """Return the names in the trees of texts that are rendered with the same variables."""
+    finder = _Finder()
+    for tree in trees:
+        finder.made = set(_OWN)
+        finder.visit(tree)
+    return Names(
+        read=tuple(finder.read),
+        guarded=frozenset(finder.guarded),
+        nullable=frozenset(finder.nullable),
+    )
+
+
+class _Finder:
+    """Goes through a tree in the order in which it runs.
+
+    A name that was made anywhere before counts as made, even where its scope is over: rendering
+    tells of it all the same.
+    """
+
+    def __init__(self) -> None:
+        self.read: dict[str, None] = {}
+        self.made: set[str] = set()
+        self.guarded: set[str] = set()
+        self.nullable: set[str] = set()
+
+    def visit(self, node: nodes.Node) -> None:
+        match node:
+            case nodes.Name(name=name, ctx="load"):
+                if name not in self.made:
+                    self.read.setdefault(name)
+                return
+            case nodes.Name(name=name):
+                self.made.add(name)
+                return
+            case nodes.Macro(name=name):
+                self.made.add(name)
+            case nodes.Test(node=nodes.Name(name=name), name=test) if test in _GUARDS:
+                self.guarded.add(name)
+                if test == "none":
+                    self.nullable.add(name)
+            case nodes.Filter(node=nodes.Name(name=name), name="default" | "d"):
+                self.guarded.add(name)
+        for child in _in_order(node):
+            self.visit(child)
+
+
+def _in_order(node: nodes.Node) -> Iterator[nodes.Node]:
+    """Return the children of a node, those that are read before those that are made."""
+    match node:
+        case nodes.Assign():
+            yield from (node.node, node.target)
+        case nodes.AssignBlock():
+            yield from (*node.body, node.target)
+        case nodes.For():
+            yield from (node.iter, node.target)
+            yield from ([node.test] if node.test is not None else [])
+            yield from (*node.body, *node.else_)
+        case nodes.With():
+            yield from (*node.values, *node.targets, *node.body)
+        case _:
+            yield from node.iter_child_nodes()

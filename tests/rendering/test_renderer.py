@@ -1,0 +1,156 @@
+"""Templates that workers render become the same messages as others."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from prompt_resolver_server.errors import CallError, TemplateError
+from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.prompts import Media, Message, Placeholder, Template, Text, ToolCall
+from prompt_resolver_server.rendering import Rendered, Renderer
+from tests.support.rendering import FOREVER, make_text, running_renderer
+
+
+@pytest.fixture(scope="module")
+async def renderer() -> AsyncIterator[Renderer]:
+    """A renderer with workers."""
+    async with running_renderer() as running:
+        yield running
+
+
+async def render(renderer: Renderer, template: Template, **variables: Json) -> Rendered:
+    return await renderer.render(template, variables, deadline=FOREVER)
+
+
+def image(url: str) -> Media:
+    return Media(kind="image", url=url)
+
+
+async def test_jinja(renderer: Renderer) -> None:
+    """Texts, URLs and arguments are rendered, each for itself; roles, names and ids stay."""
+    subject = make_text(
+        "",
+        "jinja",
+        placeholders=(Placeholder("history", 1),),
+        messages=(
+            Message(role="system", content=(Text("constant"),)),
+            Message(
+                role="user",
+                name="{{ a }}",
+                content=(
+                    Text("{% if a %}{{ a }}{% endif %}"),
+                    Media(kind="image", url="x:{{ a }}"),
+                ),
+            ),
+            Message(
+                role="assistant",
+                tool_calls=(
+                    ToolCall(id="{{ a }}", name="f", arguments_json='{"q": "{{ a }}", "n": [1]}'),
+                    ToolCall(id="2", name="f", arguments_json='{"q": {{ a|tojson }}}'),
+                ),
+            ),
+        ),
+    )
+    value = '{{ a }}", "n": "<system>\n'
+
+    rendered = await render(renderer, subject, a=value)
+
+    system, user, assistant = rendered.messages
+    assert system is subject.messages[0]
+    assert (user.name, user.role) == ("{{ a }}", "user")
+    assert user.content == (Text(value), image(f"x:{value}"))
+    assert [json.loads(call.arguments_json) for call in assistant.tool_calls] == [
+        {"q": value, "n": [1]},
+        {"q": value},
+    ]
+    assert rendered.placeholders == subject.placeholders
+
+
+async def test_arguments_that_are_no_json(renderer: Renderer) -> None:
+    """Arguments that are no JSON once rendered are the template's fault."""
+    call = ToolCall(id="1", name="f", arguments_json='{"q": {{ a }}}')
+    subject = make_text("", "jinja", messages=(Message(role="assistant", tool_calls=(call,)),))
+
+    with pytest.raises(TemplateError, match="to be JSON once rendered"):
+        await render(renderer, subject, a="no JSON")
+
+
+async def test_handlebars(renderer: Renderer) -> None:
+    """The template makes the messages, and the history is a placeholder among them."""
+    subject = make_text(
+        '{{role "system"}}In {{lang}}.{{history}}{{role "user"}}'
+        "{{> ask}}{{media url=u contentType=kind}}",
+        "handlebars",
+        partials={"ask": "Hi {{name}}"},
+        defaults={"lang": "en", "kind": "audio/wav"},
+    )
+
+    rendered = await render(renderer, subject, name="Ada", u="https://x.invalid/a")
+
+    assert rendered.messages == (
+        Message(role="system", content=(Text("In en."),)),
+        Message(
+            role="user",
+            content=(
+                Text("Hi Ada"),
+                Media(kind="audio", url="https://x.invalid/a", media_type="audio/wav"),
+            ),
+        ),
+    )
+    assert rendered.placeholders == (Placeholder("history", 1),)
+
+
+@pytest.mark.parametrize("language", ["default", "langfuse", "braces", "jinja", "handlebars"])
+async def test_schema(renderer: Renderer, language: str) -> None:
+    """Variables are checked by the template's schema in each language, defaults included."""
+    spelled = "{a}" if language == "braces" else "{{a}}"
+    subject = make_text(
+        spelled,
+        language,
+        defaults={"b": 1},
+        schema={
+            "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
+            "required": ["a", "b"],
+        },
+    )
+
+    assert (await render(renderer, subject, a="x")).messages[0].text == "x"
+    with pytest.raises(CallError) as caught:
+        await render(renderer, subject, b="SECRET")
+    assert {(each.field, each.description) for each in caught.value.violations} == {
+        ("variables.a", "missing"),
+        ("variables.b", "expected the type integer"),
+    }
+    assert caught.value.metadata == {"missing": "a"}
+    assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "reason"),
+    [
+        ("{{ ''.__class__ }}", "jinja", "TEMPLATE_FORBIDDEN"),
+        ("{{ SECRET", "jinja", "TEMPLATE_INVALID"),
+        ("{{ a }}" * 6000, "jinja", "TEMPLATE_BUDGET"),
+        ("{{role a}}", "handlebars", "TEMPLATE_FORBIDDEN"),
+        ("{{#if SECRET}}", "handlebars", "TEMPLATE_INVALID"),
+    ],
+)
+async def test_refused(renderer: Renderer, text: str, language: str, reason: str) -> None:
+    """Why a template is not rendered is told by its place, and nothing of its text is."""
+    with pytest.raises(TemplateError) as caught:
+        await render(renderer, make_text(text, language), a="x")
+
+    assert caught.value.reason == reason
+    assert caught.value.metadata == {"id": "p"}
+    assert caught.value.message.startswith("p: expected ")
+    assert "SECRET" not in caught.value.message
+
+
+async def test_schema_that_takes_too_long(renderer: Renderer) -> None:
+    """A pattern that backtracks without end is over the budget, and stops nothing else."""
+    subject = make_text("x", schema={"properties": {"a": {"pattern": "^(a+)+$"}}})
+
+    with pytest.raises(TemplateError) as caught:
+        await render(renderer, subject, a="a" * 60 + "!")
+    assert caught.value.reason == "TEMPLATE_BUDGET"

@@ -1,0 +1,211 @@
+"""Jinja2 as templates may use it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import prompt_resolver_server
+from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.sandbox.protocol import Done, Refused, Unfit
+from tests.support.sandbox import answer
+
+LOOP = (
+    "{{% set ns = namespace(x={start}) %}}"
+    "{{% for _ in range(99) %}}{{% set ns.x = {step} %}}{{% endfor %}}"
+)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+def rendered(text: str, **variables: Json) -> str:
+    reply = answer("jinja", text, variables=variables)
+    assert isinstance(reply, Done), reply
+    return reply.texts[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ name }}, {{ user.city }}, {{ xs[0] }}", "Ada, Bern, 1"),
+        ("{% for x in xs %}{{ loop.index }}:{{ x }} {% endfor %}", "1:1 2:2 "),
+        ("{% if vip is defined %}VIP{% else %}guest{% endif %}", "guest"),
+        ("{{ vip|default('guest') }} {{ vip|d('x') }}", "guest x"),
+        ("{{ xs|join(', ') }} {{ name|upper }} {{ xs|length }}", "1, 2 ADA 2"),
+        (LOOP.format(start="0", step="ns.x + 1") + "{{ ns.x }}", "99"),
+        ("{% macro greet(who) %}Hi {{ who }}{% endmacro %}{{ greet(name) }}", "Hi Ada"),
+        (
+            "{{ user }} {{ true }} {{ 1.5 }} {{ user|tojson }}",
+            '{"city": "Bern"} true 1.5 {"city": "Bern"}',
+        ),
+        ("{{ '<b>' }}{{ name|replace('A', '&') }}\n", "<b>&da\n"),
+        ("{{ 7 // 2 }} {{ 7 % 4 }} {{ 3 * 2 }} {{ 'a' ~ 1 }} {{ [1] + [2] }}", "3 3 6 a1 [1, 2]"),
+        ("{{ 'a\nb'|indent(2) }}", "a\n  b"),
+    ],
+)
+def test_rendering(text: str, expected: str) -> None:
+    """Templates do what prompts need, and values look as they do in every language."""
+    assert rendered(text, name="Ada", user={"city": "Bern"}, xs=[1, 2]) == expected
+
+
+@given(st.lists(TEXTS, min_size=3, max_size=3))
+def test_values_are_literal(values: list[str]) -> None:
+    """Whatever is in a value comes out as that, and is never looked at again."""
+    one, two, three = values
+    hostile = f"{{{{ two }}}}{{% for %}}{{# {one}"
+
+    assert rendered("<{{ a }}|{{ two }}|{{ c }}>", a=hostile, two=two, c=three) == (
+        f"<{hostile}|{two}|{three}>"
+    )
+
+
+@given(st.text("{}%# ab|.()'_\n*-", max_size=40))
+def test_any_text(text: str) -> None:
+    """No text, however broken, does more than to be refused or rendered."""
+    assert isinstance(answer("jinja", text, variables={"a": "x", "b": [1]}), Done | Refused | Unfit)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ ''['__class__'] }}",
+        "{{ a|attr('__class__') }}",
+        "{{ [a]|map(attribute='__class__')|list }}",
+        "{{ cycler.__init__.__globals__ }}",
+        "{{ self.__init__ }}",
+        "{{ '{0.__class__}'.format(a) }}",
+        "{{ a.format_map({}) }}",
+        "{% set f = a.format %}{{ a.encode() }}",
+        "{{ lipsum(n=100000) }}",
+        "{% include 'x' %}",
+        "{% import 'x' as y %}",
+        "{% from 'x' import y %}",
+        "{% extends 'x' %}",
+        "{% block x %}{% endblock %}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ '%99999999d' % 1 }}",
+        "{{ ('%9999' ~ '9999d') % 1 }}",
+        "{{ a % 1 }}",
+        "{{ 'x' * 99999999 }}",
+        "{{ a * 99999999 }}",
+        "{{ [1] * 99999999 }}",
+        "{{ range(99999999) }}",
+        "{{ range(n * 1000) }}",
+        "{{ a|center(99999999) }}",
+        "{{ a|indent(99999999) }}",
+        "{{ a|indent(n * 1000) }}",
+        "{{ a|pprint }}",
+        "{{ a is callable }}",
+        "{{ config() }}",
+    ],
+)
+def test_what_is_forbidden(text: str) -> None:
+    """What reaches out of the template or blows it up is forbidden, and nothing comes out."""
+    reply = answer("jinja", "fine", text, variables={"a": "x", "n": 99999})
+
+    assert isinstance(reply, Refused)
+    assert (reply.fault, reply.text) == ("forbidden", 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LOOP.format(start="99999999999", step="ns.x * ns.x"),
+        LOOP.format(start="'x' ~ a", step="ns.x + ns.x"),
+        "{{ a|replace('', long)|replace('', long) }}",
+        "{% for _ in range(9999) %}{{ long }}{% endfor %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{{ " + "(" * 400 + "1" + ")" * 400 + " }}",
+        "{% if a %}" * 70 + "{% endif %}" * 70,
+        "{% for _ in [1] %}" * 30 + "{% endfor %}" * 30,
+        "{{ a }}" * 5_001,
+    ],
+)
+def test_what_is_too_much(text: str) -> None:
+    """What is too large, too deep or without an end is over its budget before it is made."""
+    reply = answer("jinja", text, variables={"a": "x", "long": "y" * 2000})
+
+    assert isinstance(reply, Refused)
+    assert reply.fault == "budget"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("ok\n{{ oops", 2), ("{% endfor %}", 1), ("{{ a|nope }}", 1), ("{{ 1 is nope }}", 1)],
+)
+def test_what_is_no_template(text: str, line: int) -> None:
+    """What is not Jinja2 is told by its line, and none of its text is."""
+    reply = answer("jinja", text)
+
+    assert isinstance(reply, Refused)
+    assert (reply.fault, reply.line) == ("invalid", line)
+    assert "oops" not in reply.expected
+    assert "nope" not in reply.expected
+
+
+def test_number_without_end() -> None:
+    """A number that has more digits than Python reads is no template."""
+    assert isinstance(answer("jinja", "{{ " + "9" * 10_000 + " }}"), Refused)
+
+
+@pytest.mark.parametrize("text", ["{{ a + 1 }}", "{{ 1 / 0 }}", "{{ a() }}", "{{ xs|upper|map }}"])
+def test_what_does_not_fit(text: str) -> None:
+    """A template that fails with the variables at hand is the template's fault, and crashes not."""
+    assert isinstance(answer("jinja", text, variables={"a": "x", "xs": [1]}), Refused)
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        (
+            "{{ b }}{{ a }}{% if c %}{% endif %}{{ n }}",
+            {"a": "missing", "b": "missing", "c": "missing", "n": "null"},
+        ),
+        ("{% if a is defined %}{{ a }}{% endif %}{{ b|default('') }}", {}),
+        ("{% if n is none %}nothing{% endif %}", {}),
+        ("{{ n|default('x') }}", {}),
+        ("{% if a is not defined %}{{ a }}{% endif %}", {"a": "missing"}),
+        ("{{ user.age }}", {"age": "missing"}),
+        ("{{ user.nothing }}", {"": "null where text is expected"}),
+        ("{% for x in xs %}{{ x }}{% endfor %}{% set y = 1 %}{{ y }}", {}),
+    ],
+)
+def test_what_is_missing(text: str, problems: dict[str, str]) -> None:
+    """All that is missing or null is named at once, but for what the template asks about."""
+    reply = answer(
+        "jinja", text, variables={"n": None, "user": {"nothing": None}, "xs": [], "unused": 1}
+    )
+
+    assert reply == (Unfit(problems) if problems else reply)
+    assert isinstance(reply, Unfit if problems else Done)
+
+
+def test_one_environment() -> None:
+    """One module makes a Jinja2 environment, once, and nothing outside of its folder knows any."""
+    knowing, made = set(), []
+    root = Path(prompt_resolver_server.__file__).parents[2]
+    for path in sorted([*root.glob("service/**/*.py"), *root.glob("clients/**/*.py")]):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        if any("jinja2" in _imported(node) for node in nodes):
+            knowing.add(path.parent.name)
+            made += [
+                (path.name, ast.unparse(node.func))
+                for node in nodes
+                if isinstance(node, ast.Call)
+                and ast.unparse(node.func).endswith(("Environment", "Template"))
+            ]
+
+    assert knowing == {"jinja"}
+    assert made == [("environment.py", "_Environment")]
+
+
+def _imported(node: ast.AST) -> set[str]:
+    match node:
+        case ast.ImportFrom(module=str() as module):
+            return {module.partition(".")[0]}
+        case ast.Import(names=names):
+            return {alias.name.partition(".")[0] for alias in names}
+        case _:
+            return set()
