@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from prompt_resolver import CompleteOptions, ConfigurationError, PromptResolverError, __version__
 from prompt_resolver.errors import from_status
-from prompt_resolver.requests import complete_request
+from prompt_resolver.requests import ResolveOptions, complete_request, resolve_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from .assembly.configuration import load_configuration
@@ -55,13 +55,7 @@ async def open_in_process(
     import_client()
     try:
         loaded = load_configuration(None, environ)
-        async with AsyncExitStack() as stack:
-            metrics = Metrics(CollectorRegistry(), version=__version__)
-            resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
-            prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
-            stack.push_async_callback(prefetch.aclose)
-            prefetch.start()
-            client = InProcessClient(loaded, resolver, stack.pop_all(), is_verbose)
+        client = await open_engine(loaded, is_verbose=is_verbose)
     except ConfigError as error:
         raise ConfigurationError(str(error)) from None
     for name in loaded.without_effect:
@@ -69,6 +63,19 @@ async def open_in_process(
     for name in loaded.absent_keys:
         _log.warning("a key's file is not there yet: %s", name)
     return client
+
+
+async def open_engine(
+    loaded: Loaded, *, is_verbose: Callable[[], bool] = lambda: False
+) -> "InProcessClient":
+    """Return the engine of a configuration, in the running event loop. Raises `ConfigError`."""
+    async with AsyncExitStack() as stack:
+        metrics = Metrics(CollectorRegistry(), version=__version__)
+        resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
+        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+        stack.push_async_callback(prefetch.aclose)
+        prefetch.start()
+        return InProcessClient(loaded, resolver, stack.pop_all(), is_verbose)
 
 
 class InProcessClient:
@@ -96,6 +103,14 @@ class InProcessClient:
         self._stack = stack
         self._is_verbose = is_verbose
         self._shown: bool | None = None
+
+    async def resolve(
+        self, prompt_id: str = "", **options: Unpack[ResolveOptions]
+    ) -> pb.ResolveResponse:
+        """Return a rendered prompt. Raises `PromptResolverError`."""
+        request = resolve_request(prompt_id, options)
+        with _telling_callers():
+            return await self._servicer.resolve(request, self._begin(options))
 
     async def complete(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
@@ -141,7 +156,7 @@ class InProcessClient:
         """Close every connection."""
         await self._stack.aclose()
 
-    def _begin(self, options: CompleteOptions) -> Caller:
+    def _begin(self, options: ResolveOptions) -> Caller:
         if (shown := self._is_verbose()) != self._shown:
             self._shown = shown
             (write_requests if shown else hide_requests)()

@@ -227,20 +227,23 @@ def test_failure_as_json(service: ServiceProcess) -> None:
 
 def test_help_and_version() -> None:
     """Nothing at all prints the help; `--version` the version."""
-    assert "resolve" in run_cli(environ={}).stdout
+    listed = run_cli(environ={}).stdout
+    for command in ("resolve", "complete", "serve", "config", "health", "lint", "render", "pull"):
+        assert f"\n    {command} " in listed
     assert run_cli("--help", environ={}).returncode == 0
     assert run_cli("serve", "--help", environ={}).returncode == 0
     assert run_cli("--version", environ={}).stdout.startswith("prompt-resolver 0.")
 
 
-def test_serve_without_the_service() -> None:
-    """Where only the client is installed, `serve` says what to install."""
-    code = """
+@pytest.mark.parametrize("command", ["serve", "config", "lint", "render", "pull"])
+def test_without_the_service(command: str) -> None:
+    """Where only the client is installed, the commands of the service say what to install."""
+    code = f"""
 import importlib.util, sys
 find_spec = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name == "aiohttp" else find_spec(name)
 from prompt_resolver.cli import main
-sys.exit(main(["serve"]))
+sys.exit(main(["{command}"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False

@@ -4,7 +4,7 @@ The official SDKs are run against it, see `tests/clients/test_humanloop_sdks.py`
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -59,11 +59,15 @@ def environment(name: str) -> Document:
 
 @dataclass
 class HumanloopApi:
-    """The stand-in. `fail`, while it is set, answers every request in its place."""
+    """The stand-in. `fail`, while it is set, answers every request in its place.
+
+    `on_request` is called with each request, before anything is answered.
+    """
 
     url: str = ""
     prompts: dict[str, StoredPrompt] = field(default_factory=dict)
     fail: Answer | None = None
+    on_request: Callable[[], object] = bool
     exchanges: list[Exchange] = field(default_factory=list)
 
     @property
@@ -88,6 +92,7 @@ class HumanloopApi:
         return prompt
 
     async def answer(self, exchange: Exchange) -> None:
+        self.on_request()
         if self.fail is not None:
             await self.fail(exchange)
             return

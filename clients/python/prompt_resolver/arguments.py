@@ -13,6 +13,10 @@ INTERRUPTED = 130
 _MAX_SECONDS = 86_400.0
 
 
+class UsageError(Exception):
+    """Arguments that fit the parser and still make no sense: what was expected, and what came."""
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """A parser that tells a fault in one line and exits with 2."""
 

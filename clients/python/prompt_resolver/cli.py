@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     first = arguments[0] if arguments else "--help"
     # Options without a command mean `serve`.
     if first == "serve" or (first.startswith("-") and first not in ("-h", "--help", "--version")):
-        return _serve(arguments[1:] if first == "serve" else arguments)
-    if first == "config":
-        return _config(arguments[1:])
+        return _run_of_service("serve", arguments[1:] if first == "serve" else arguments)
+    if first in ("config", "lint", "pull", "render"):
+        return _run_of_service(first, arguments[1:])
     if first == "health":
         from .health import main as health  # noqa: PLC0415  # see above
 
@@ -32,20 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return call(arguments or ["--help"])
 
 
-def _serve(arguments: Sequence[str]) -> int:
-    if not _is_installed("serve"):
+def _run_of_service(command: str, arguments: Sequence[str]) -> int:
+    """Run a command that needs what the extra `[server]` brings."""
+    if not _is_installed(command):
         return USAGE_ERROR
-    from prompt_resolver_server.__main__ import main as serve  # noqa: PLC0415  # needs the extra
-
-    return serve(arguments)
-
-
-def _config(arguments: Sequence[str]) -> int:
-    if not _is_installed("config"):
-        return USAGE_ERROR
-    from prompt_resolver_server.config_check import main as config  # noqa: PLC0415  # the same
-
-    return config(arguments)
+    match command:
+        case "config":
+            from prompt_resolver_server.config_check import main as run  # noqa: PLC0415
+        case "lint":
+            from prompt_resolver_server.lint.command import main as run  # noqa: PLC0415
+        case "pull":
+            from prompt_resolver_server.pull.command import main as run  # noqa: PLC0415
+        case "render":
+            from prompt_resolver_server.render_file import main as run  # noqa: PLC0415
+        case _:
+            from prompt_resolver_server.__main__ import main as run  # noqa: PLC0415
+    return run(arguments)
 
 
 def _is_installed(command: str) -> bool:

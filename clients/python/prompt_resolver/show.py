@@ -4,9 +4,15 @@ import json
 import sys
 from collections.abc import Iterable
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, MessageToJson
+from google.protobuf.message import Message
 
 from .v1 import prompt_resolver_pb2 as pb
+
+
+def print_json(response: Message) -> None:
+    """Print a response whole, with the contract's names."""
+    print(MessageToJson(response, preserving_proto_field_name=True))
 
 
 def show_prompt(response: pb.ResolveResponse) -> None:

@@ -7,8 +7,17 @@ from pathlib import Path
 
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
 from prompt_resolver_server.templates.web import WebClient
-from tests.support.humanloop import KEY, running_humanloop
+from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
 from tests.support.subjects.subject import Subject
+
+
+def make_store(api: HumanloopApi) -> HumanloopStore:
+    """Return a store that asks the stand-in."""
+    tls = ssl.create_default_context()
+    client = WebClient(name="subject", base_url=api.url, timeout_s=5, tls=tls)
+    return HumanloopStore(
+        name="subject", client=client, timeout_s=5, find_key=lambda: KEY, key_hint="the key"
+    )
 
 
 @asynccontextmanager
@@ -21,11 +30,7 @@ async def humanloop(_: Path) -> AsyncIterator[Subject]:
             prompt.versions[version] |= fields
 
         say("one")
-        tls = ssl.create_default_context()
-        client = WebClient(name="subject", base_url=api.url, timeout_s=5, tls=tls)
-        store = HumanloopStore(
-            name="subject", client=client, timeout_s=5, find_key=lambda: KEY, key_hint="the key"
-        )
+        store = make_store(api)
         yield Subject(
             store=store,
             prompt_id="pr_1",

@@ -1,0 +1,33 @@
+"""The text of a prompt's file, to tell where in it something stands."""
+
+import re
+
+from .findings import NOWHERE, Place
+
+
+class Source:
+    """A file's text. What is no UTF-8 in it stands for nothing."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+    def find(self, text: str) -> Place:
+        """Return where a text first stands."""
+        position = self.text.find(text)
+        return NOWHERE if position < 0 else self.place(position)
+
+    def find_variable(self, name: str) -> Place:
+        """Return where a variable is first used: its name, alone between what may be around it."""
+        match = re.search(rf"\{{+[^{{}}]*?(?<![\w.-]){re.escape(name)}(?![\w-])", self.text)
+        return NOWHERE if match is None else self.place(match.start())
+
+    def find_key(self, name: str) -> Place:
+        """Return where a key of this name first stands at the start of a line."""
+        match = re.search(rf"""^\s*(?:-\s+)?["']?({re.escape(name)})\b""", self.text, re.MULTILINE)
+        return NOWHERE if match is None else self.place(match.start(1))
+
+    def place(self, position: int) -> Place:
+        """Return the place of a character."""
+        line_start = self.text.rfind("\n", 0, position) + 1
+        return Place(self.text.count("\n", 0, position) + 1, position - line_start + 1)
