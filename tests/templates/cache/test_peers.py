@@ -201,6 +201,20 @@ async def test_another_one_asks(subject: Subject) -> None:
     assert told(await subject.get()) == ("2", "hit", 0.125, False)
 
 
+async def test_back_for_a_peer(subject: Subject) -> None:
+    """A store that has answered a peer is believed to be there."""
+    await subject.get()
+    subject.told.says = unavailable()
+    await subject.get(refresh=True)
+    assert subject.cache.is_down("told")
+    subject.clock.now += 61
+    subject.peers.copy = Copy(TWO, 1)
+    await subject.get()
+    await subject.settle()
+
+    assert not subject.cache.is_down("told")
+
+
 async def test_news(subject: Subject) -> None:
     """News of a change have it looked for at once, and an absence forgotten."""
     await subject.get()

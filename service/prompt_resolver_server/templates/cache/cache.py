@@ -297,13 +297,14 @@ class TemplateCache:
             return fault
         finally:
             self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
-        self._outages[name].answered()
         # What is true is what was true when the store was asked.
         now = self._hold(query.key, template, asked_at)
         self._peering.confirmed(query.key, now)
         return template
 
     def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
+        """Hold what the store has told us, or another replica."""
+        self._outages[key.store].answered()
         self._absent.drop(key)
         before = self._held.get(key)
         due_at = self._due_at(self.sources[key.store], confirmed_at)
