@@ -2,13 +2,15 @@
 
 FROM python:3.11-slim-bookworm AS build
 
+# What the service needs: `redis` has the shared cache as well.
+ARG LOCK=server
 WORKDIR /src
-COPY requirements/build.lock requirements/server.lock requirements/
+COPY requirements/build.lock requirements/redis.lock requirements/server.lock requirements/
 RUN python -m venv /build \
     && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock \
     && python -m venv --without-pip /opt/prompt-resolver \
     && /build/bin/pip --python /opt/prompt-resolver/bin/python install --no-cache-dir \
-        --require-hashes -r requirements/server.lock
+        --require-hashes -r "requirements/$LOCK.lock"
 COPY pyproject.toml README.md ./
 COPY clients/python clients/python
 COPY service service

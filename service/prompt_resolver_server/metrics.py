@@ -137,6 +137,11 @@ class Metrics:
             "Copies of templates on disk that were read, written or removed, by what came of it.",
             ("outcome",),
         )
+        self._shared = counter(
+            "prompt_resolver_shared_cache_requests",
+            "What the shared cache was asked, by how that went.",
+            ("operation", "outcome"),
+        )
         self._renderings = histogram(
             "prompt_resolver_render_duration_seconds",
             "Time that rendering a template took.",
@@ -221,6 +226,10 @@ class Metrics:
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""
         self._fetches[store, outcome].observe(seconds)
+
+    def shared_cache_asked(self, operation: str, outcome: str) -> None:
+        """Count what the shared cache was asked: answered by `ok` or `none`, or failed."""
+        self._shared[operation, outcome].value += 1
 
     def cache_holds(self, entries: int, size: int) -> None:
         """Note how many templates are held, and about how many bytes they take."""

@@ -1,5 +1,6 @@
 """What every store promises, tested on every store."""
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.listing import ListingStore, ListQuery
+from prompt_resolver_server.templates.store import AccountStore
 from tests.support.subjects.chain import chain
 from tests.support.subjects.directory import (
     directory,
@@ -81,6 +83,18 @@ async def test_never_confirms_what_changed(subject: Subject) -> None:
     held = await subject.store.fetch(HELLO, None)
     subject.remove()
     assert not subject.store.confirms(held)
+
+
+async def test_tells_its_account(subject: Subject) -> None:
+    """A store that is somebody's service tells where it is and by which key, and shows no key."""
+    kind = getattr(sys.modules[type(subject.store).__module__], "KIND", None)
+    assert isinstance(subject.store, AccountStore) == (kind is not None and kind.is_remote)
+
+    if isinstance(subject.store, AccountStore):
+        account = subject.store.account()
+        assert account is not None
+        assert account.place.startswith("http")
+        assert not account.key or account.key not in repr(account)
 
 
 async def test_pins(subject: Subject) -> None:

@@ -21,6 +21,7 @@ from ..templates.chain import Chains
 from .endpoints import Endpoints
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
 from .providers import ProviderFactory
+from .shared_cache import build_shared_cache
 from .state import keep_copies, open_state
 from .stores import build_stores
 
@@ -39,6 +40,7 @@ async def build_resolver(
     stores = build_stores(loaded, tls)
     cache = loaded.settings.cache
     state = open_state(loaded)
+    shared_cache = build_shared_cache(loaded, stores.sources, metrics, tls)
     held = TemplateCache(
         sources=stores.sources,
         default_store=stores.default,
@@ -49,10 +51,13 @@ async def build_resolver(
             negative_ttl_s=cache.negative_ttl_s,
         ),
         salt=state.salt if state is not None else None,
+        peers=shared_cache,
     )
     stack.push_async_callback(held.aclose)
     if state is not None:
         await keep_copies(state, held, cache, metrics, stack)
+    if shared_cache is not None:
+        shared_cache.join(held)
     find_proxy = loaded.environment.proxy_for
     transport: Transport = RoutedTransport(
         direct=DirectTransport(tls=tls),

@@ -17,6 +17,7 @@ from ..values import Value
 from .endpoints import Endpoints
 from .model_list import build_aliases, build_terms, find_owner
 from .providers import ECHO
+from .shared_cache import check_shared_cache
 from .stores import build_stores
 
 
@@ -94,6 +95,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     stores = build_stores(loaded, tls)
     for source in stores.sources.values():
         await source.store.aclose()
+    check_shared_cache(loaded)
     endpoints = Endpoints(loaded)
     for name in endpoints.names:
         endpoints.dialect(name)

@@ -77,7 +77,29 @@ def _check_url(value: str) -> str:
     return value
 
 
+def _check_redis_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        if parts.scheme == "unix":
+            well_formed = parts.path.startswith("/") and not parts.netloc
+        else:
+            well_formed = parts.scheme in ("redis", "rediss") and bool(parts.hostname)
+            well_formed = well_formed and parts.port != 0
+            well_formed = well_formed and re.fullmatch(r"(/\d{0,5})?", parts.path) is not None
+        well_formed = well_formed and not re.search(r"[\s\x00-\x1f\x7f]", value)
+    except ValueError:
+        well_formed = False
+    if not well_formed:
+        raise ValueError("expected redis://HOST:PORT/DB, rediss://HOST:PORT/DB or unix:/PATH")
+    if parts.password is not None or parts.query or parts.fragment:
+        raise ValueError(
+            "expected a URL without a query, and without a password: `password` is for that"
+        )
+    return value
+
+
 NeededUrl = Annotated[str, AfterValidator(_check_url)]
 Url = NeededUrl | None
+RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Ttl = Annotated[float, Field(ge=0, le=86_400)]

@@ -287,6 +287,8 @@ def _list_absent_keys(settings: Settings) -> Iterator[str]:
             value = getattr(store, key)
             if isinstance(value, Secret):
                 keys[f"stores.{name}.{key}"] = value
+    if settings.cache.redis is not None:
+        keys["cache.redis.password"] = settings.cache.redis.password
     for index, alias in enumerate(settings.model_list):
         keys[f"model_list.{index}.litellm_params.api_key"] = alias.litellm_params.api_key
     for place, secret in keys.items():

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from .address import parse_address
-from .fields import NAME, PROVIDER_NAME, Block, KeyText, Seconds, Ttl, Url, read_secret
+from .fields import NAME, PROVIDER_NAME, Block, KeyText, RedisUrl, Seconds, Ttl, Url, read_secret
 from .litellm import AliasSettings, GeneralSettings, LitellmSettings, RouterSettings
 from .secrets import Secret
 
@@ -90,8 +90,25 @@ class StoreSettings(AnyStoreSettings):
     """How long a prompt is served before the store is asked again; 0: it is asked each time."""
 
 
+class RedisSettings(Block):
+    """What the replicas of a service share. Needs the extra `redis`."""
+
+    url: RedisUrl
+    """Where Redis or Valkey is: `redis://HOST:PORT/DB`, `rediss://` for TLS, or `unix:/path`. A
+    user may stand before the host."""
+    password: KeyText = None
+    """The password: text, `os.environ/NAME` or `file:/path`; unset: none is asked for."""
+    key_prefix: Annotated[str, Field(pattern=r"^[!-~]{1,100}$")] = "prompt-resolver:"
+    """What all names there begin with, and the channel's. Replicas share where it is the same, and
+    the name, the place and the key of a store are."""
+    timeout_s: Annotated[float, Field(gt=0, le=5)] = 0.2
+    """How long a call may wait for it at most, each time that it is asked."""
+    keep_s: Annotated[int, Field(ge=60, le=30 * 86_400)] = 7 * 86_400
+    """How long a template is kept there after its store confirmed it; the same in all replicas."""
+
+
 class CacheSettings(Block):
-    """How many templates are held, and how long a prompt is believed to be absent."""
+    """What is held, what is shared, and how long a prompt is believed to be absent."""
 
     max_entries: Annotated[int, Field(ge=1)] = 10_000
     """How many templates are held; beyond, the one goes that was not used for the longest time."""
@@ -99,6 +116,8 @@ class CacheSettings(Block):
     """About how much memory the held templates may take."""
     negative_ttl_s: Ttl = 5.0
     """How long a prompt that a store does not have is not asked for again."""
+    redis: RedisSettings | None = None
+    """A second level that replicas share; unset: there is none."""
 
 
 class PrefetchSettings(Block):

@@ -37,7 +37,7 @@ from .formats.openai_parameters import (
     read_openai_tools,
 )
 from .kind import Site, StoreKind
-from .store import prompt_not_found, version_not_found
+from .store import Account, prompt_not_found, version_not_found
 from .web import WebAnswer, WebClient
 from .web_session import Session
 from .web_store import WebStore
@@ -96,6 +96,9 @@ class LiteLLMGenericSettings(StoreSettings):
     """How long a prompt may take to be fetched, whatever requests that takes."""
 
 
+_SHAPING = {"query", "version_parameter", "label_parameter", "variables"}
+
+
 class LiteLLMGenericStore(WebStore):
     """A server of the API as a store. It lists nothing."""
 
@@ -109,6 +112,15 @@ class LiteLLMGenericStore(WebStore):
             key_hint=f"stores.{name}.api_key",
         )
         self._settings = settings
+        self._shape = settings.model_dump_json(include=_SHAPING)
+
+    @override
+    def account(self) -> Account | None:
+        """Return where the API is and what shapes its answers, and the configured key, if any."""
+        key = self._find_key()
+        if key is None and self._settings.api_key is not None:
+            return None
+        return Account(f"{self._client.base_url} {self._shape}", key or "")
 
     @override
     def _check(self, ref: PromptRef) -> None:

@@ -1,9 +1,10 @@
 """What every store of templates does."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..errors import CallError, Reason, Resource, StoreError
 from ..prompts import PromptRef, Template
+from ..values import Value
 
 _MAX_ID_BYTES = 512
 _MAX_SELECTOR_BYTES = 512
@@ -34,6 +35,24 @@ class TemplateStore(Protocol):
 
     async def aclose(self) -> None:
         """Release what the store holds. Whoever made the store calls this once."""
+        ...
+
+
+class Account(Value, frozen=True):
+    """Whose prompts a store gives: where it is asked, and the key it is asked with."""
+
+    shown = ("place",)
+
+    place: str
+    key: str
+
+
+@runtime_checkable
+class AccountStore(Protocol):
+    """A store that can tell whose prompts it gives, so that replicas may share them."""
+
+    def account(self) -> Account | None:
+        """Return what the store is asked with at the moment; None while it has no key."""
         ...
 
 

@@ -98,7 +98,7 @@ class WebClient:
         find_proxy: Callable[[str], str | None] = lambda _: None,
     ) -> None:
         self._name = name
-        self._base_url = base_url.rstrip("/")
+        self.base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
         self._tls = tls
         self._find_proxy = find_proxy
@@ -121,7 +121,7 @@ class WebClient:
         try:
             async with client.stream(
                 request.method,
-                f"{self._base_url}{request.path}",
+                f"{self.base_url}{request.path}",
                 params=request.query or None,
                 headers={**request.headers, **conditions},
                 content=request.body,
@@ -193,7 +193,7 @@ class WebClient:
                     max_connections=_MAX_CONNECTIONS, keepalive_expiry=_KEEPALIVE_S
                 ),
                 verify=self._tls,
-                proxy=self._find_proxy(self._base_url),
+                proxy=self._find_proxy(self.base_url),
                 trust_env=False,
                 follow_redirects=False,
                 # One caller's session is not another's.

@@ -18,7 +18,7 @@ from ..prompts import PromptRef, Template
 from .formats.answers import AnswerError
 from .formats.fields import FieldError
 from .listing import ListQuery, TemplatePage
-from .store import check_ref
+from .store import Account, check_ref
 from .web import Validators, WebAnswer, WebClient
 from .web_session import NOT_MODIFIED, Session
 
@@ -71,6 +71,11 @@ class WebStore(ABC):
     def confirms(self, held: Template) -> bool:
         """Return False: the API would have to be asked."""
         return False
+
+    def account(self) -> Account | None:
+        """Return where the API is, and the configured key; see `AccountStore.account`."""
+        key = self._find_key()
+        return Account(self._client.base_url, key) if key else None
 
     async def aclose(self) -> None:
         """Close all connections."""

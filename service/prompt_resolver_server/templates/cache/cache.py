@@ -6,6 +6,7 @@ that is no prompt, it goes on being served and says so. Only the store itself ca
 answering that there is no such prompt, or that the key may not have it.
 """
 
+import asyncio
 import hmac
 import logging
 import random
@@ -13,6 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -26,11 +28,14 @@ from .entries import Absence, Entries, Held, Key
 from .flights import Flight, Flights
 from .inventory import Inventory
 from .listener import CacheListener
+from .peering import Peering
+from .peers import Peers
 from .source import Member, Source, store_unknown
 
 _log = logging.getLogger(__name__)
 
 _ABSENT = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
+_ENDING = _ABSENT | {Reason.STORE_AUTH}
 # By how much a refresh may come early, so that what was fetched together is not for ever.
 _JITTER = 0.1
 
@@ -63,7 +68,8 @@ class TemplateCache:
 
     Lives on one event loop. `clock` gives monotonic seconds, and `draw` numbers from 0 to 1, which
     spread refreshes and retries. `salt` is what callers' keys are hashed with: the same one again
-    finds again what they opened. `inventory` tells what is held.
+    finds again what they opened. `peers` are asked before the stores are, and in place of one that
+    does not answer; they are closed with the cache. `inventory` tells what is held.
     """
 
     def __init__(
@@ -76,6 +82,7 @@ class TemplateCache:
         clock: Callable[[], float] = time.monotonic,
         draw: Callable[[], float] = random.random,
         salt: bytes | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.sources = sources
         self._default_store = default_store
@@ -90,6 +97,8 @@ class TemplateCache:
         self._draw = draw
         self._outages = {name: Outage(draw) for name in sources}
         self._listeners: list[CacheListener] = []
+        self._peering = Peering(peers, self._held, hold=self._hold, clock=clock)
+        self._looking: set[Key] = set()
         self.inventory = Inventory(
             self._held,
             sources=sources,
@@ -156,9 +165,32 @@ class TemplateCache:
         self._tell_size()
         return kept
 
+    def look(self, key: Key, *, ask_store: bool = False) -> None:
+        """Look again at what is held under a key: at what is shared, or else at the store."""
+        self._absent.drop(key)
+        held = self._held.get(key)
+        if held is None:
+            return
+        flight = self._flights.get(key)
+        if flight is None:
+            ref = PromptRef(
+                id=key.id, store=key.store, version=key.version, environment=key.environment
+            )
+            query = _Query(key, self.sources[key.store], ref, None)
+            self._begin(query, held.template, refresh=ask_store)
+        elif key not in self._looking:
+            # It may bring what was true before the news.
+            self._looking.add(key)
+            flight.task.add_done_callback(partial(self._look_after, key, ask_store))
+
+    def doubt(self) -> None:
+        """Look at all that is held again once it is asked for: news may have been missed."""
+        self._peering.doubt()
+
     async def aclose(self) -> None:
         """End the fetches that run, and close the stores."""
         await self._flights.aclose()
+        await self._peering.aclose()
         for source in self.sources.values():
             await source.store.aclose()
 
@@ -225,13 +257,30 @@ class TemplateCache:
                 return flight
             await flight.wait(deadline)
         held = self._held.get(query.key)
-        return self._begin(query, held.template if held is not None and not refresh else None)
+        template = held.template if held is not None and not refresh else None
+        return self._begin(query, template, refresh=refresh)
 
-    def _begin(self, query: _Query, held: Template | None) -> Flight[_Outcome]:
+    def _begin(
+        self, query: _Query, held: Template | None, *, refresh: bool = False
+    ) -> Flight[_Outcome]:
         self._outages[query.key.store].asked(self._clock())
-        return self._flights.begin(query.key, lambda: self._fetch(query, held))
+        return self._flights.begin(query.key, lambda: self._fetch(query, held, refresh=refresh))
 
-    async def _fetch(self, query: _Query, held: Template | None) -> _Outcome:
+    async def _fetch(self, query: _Query, held: Template | None, *, refresh: bool) -> _Outcome:
+        """Take what another replica has been told lately, or ask the store."""
+        key, ttl_s = query.key, query.source.ttl_s
+        if not refresh:
+            spared = await self._peering.spare(key, ttl_s=ttl_s, held=held)
+            if spared is not None:
+                return spared
+        outcome = await self._ask(query, held)
+        if not isinstance(outcome, Exception) or _ends(outcome):
+            return outcome
+        if await self._peering.stand_in(key):
+            self._note_failure(query, outcome)
+        return outcome
+
+    async def _ask(self, query: _Query, held: Template | None) -> _Outcome:
         """Ask the store, and take note of what it says."""
         name, asked_at, started = query.key.store, self._clock(), time.perf_counter()
         outcome = "cancelled"
@@ -248,22 +297,33 @@ class TemplateCache:
             return fault
         finally:
             self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
-        self._outages[name].answered()
-        self._absent.drop(query.key)
-        before = self._held.get(query.key)
         # What is true is what was true when the store was asked.
-        now = (before or Held(template, asked_at)).renewed(
-            template, asked_at, self._due_at(query.source, asked_at)
-        )
-        self._held.put(query.key, now)
+        now = self._hold(query.key, template, asked_at)
+        self._peering.confirmed(query.key, now)
+        return template
+
+    def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
+        """Hold what the store has told us, or another replica."""
+        self._outages[key.store].answered()
+        self._absent.drop(key)
+        before = self._held.get(key)
+        due_at = self._due_at(self.sources[key.store], confirmed_at)
+        now = (before or Held(template, confirmed_at)).renewed(template, confirmed_at, due_at)
+        self._held.put(key, now)
         self._tell_size()
         changed = before is None or before.template is not template
         for listener in self._listeners:
-            listener.confirmed(query.key, now, changed=changed)
-        return template
+            listener.confirmed(key, now, changed=changed)
+        return now
+
+    def _look_after(self, key: Key, ask_store: bool, ended: asyncio.Task[_Outcome]) -> None:
+        self._looking.discard(key)
+        if not ended.cancelled():
+            self.look(key, ask_store=ask_store)
 
     def _drop(self, key: Key) -> None:
         self._held.drop(key)
+        self._peering.gone(key)
         for listener in self._listeners:
             listener.dropped(key)
 
@@ -286,6 +346,7 @@ class TemplateCache:
             self._absent.drop(query.key)
         elif held := self._held.get(query.key):
             held.retry = outage.failed(error, held.retry, now, own_key=query.caller_key is None)
+            self._peering.failed(query.key)
             for listener in self._listeners:
                 listener.failing(query.key, held)
             _log.warning(
@@ -326,3 +387,10 @@ class TemplateCache:
 
     def _hash(self, caller_key: str) -> bytes:
         return hmac.digest(self._salt, caller_key.encode("utf-8", "surrogatepass"), "sha256")
+
+
+def _ends(failure: Exception) -> bool:
+    """Tell whether a failure is the store's word on the prompt: nothing is served in its place."""
+    return isinstance(failure, CallError) or (
+        isinstance(failure, ResolverError) and failure.reason in _ENDING
+    )

@@ -1,0 +1,273 @@
+"""The server that speaks Redis' protocol: it answers within a moment, or is done without.
+
+This is the only module that knows the package `redis`, which is there where the extra is installed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from ssl import SSLContext
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import SSLConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from typing_extensions import override
+
+from ....metrics import Metrics
+from .breaker import Breaker
+from .seal import SEAL_BYTES
+
+_log = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""How large what is shared of one key may be."""
+
+_MAX_CONNECTIONS = 32
+_SUBSCRIBE_S = 2.0
+_LISTEN_S = 5.0
+
+# What was confirmed later lives longer, as all of it is kept for the same time. An older answer of
+# the store, of a replica that had to wait for it, must not take a newer one's place.
+_WRITE = f"""
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then return 0 end
+local seal = redis.pcall('GETRANGE', KEYS[1], 0, {SEAL_BYTES - 1})
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('DEL', KEYS[2])
+if seal ~= string.sub(ARGV[1], 1, {SEAL_BYTES}) then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+return 1
+"""
+_CLAIM = """
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
+return redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[2])
+"""
+_REMOVE = """
+if redis.call('DEL', KEYS[1]) == 0 then return 0 end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1
+"""
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisAddress:
+    """Where the server is, and who we are to it. `find_password` is asked with each connection."""
+
+    url: str
+    find_password: Callable[[], str | None] | None
+    tls: SSLContext
+
+
+class RedisServer:
+    """Asks the server. What goes wrong is counted and told to nobody but the log, once.
+
+    `timeout_s` is for each question, whatever it takes to ask it. Lives on one event loop.
+    """
+
+    def __init__(self, address: RedisAddress, *, timeout_s: float, metrics: Metrics) -> None:
+        self._timeout_s = timeout_s
+        self._metrics = metrics
+        self._breaker = Breaker()
+        self._failing: set[str] = set()
+        self._pool = _make_pool(address, timeout_s)
+        self._redis = Redis(connection_pool=self._pool)
+
+    async def read(self, name: str) -> tuple[bytes, int] | None:
+        """Return a value and for how many milliseconds it is kept; None if there is none."""
+
+        async def read() -> tuple[bytes, int] | None:
+            # No transaction, which a server that is full refuses. In this order, what is written in
+            # between seems older than it is, and never newer.
+            async with self._redis.pipeline(transaction=False) as commands:
+                commands.pttl(name)
+                commands.getrange(name, 0, MAX_BYTES)
+                kept_ms, value = await commands.execute()
+            return (bytes(value), int(kept_ms)) if value else None
+
+        return await self._ask("read", read, otherwise=None)
+
+    async def claim(self, name: str, claim: str, *, for_s: float, most_ms: int) -> bool:
+        """Take a claim that nobody has, for so many seconds.
+
+        False if somebody has it, or if the value is kept for more milliseconds than that: then it
+        was written meanwhile.
+        """
+        arguments = (name, claim, most_ms, int(for_s * 1000))
+        return await self._ask(
+            "claim", self._command("EVAL", _CLAIM, 2, *arguments), otherwise=True
+        )
+
+    async def write(
+        self, name: str, value: bytes, *, for_s: float, claim: str, channel: str, news: bytes
+    ) -> None:
+        """Keep a value and give a claim up; publish the news if another value was there.
+
+        What lives longer is left as it is.
+        """
+        arguments = (name, claim, value, int(for_s * 1000), channel, news)
+        await self._ask("write", self._command("EVAL", _WRITE, 2, *arguments), otherwise=False)
+
+    async def remove(self, name: str, *, channel: str, news: bytes) -> None:
+        """Remove a value, and publish the news if it was there."""
+        remove = self._command("EVAL", _REMOVE, 1, name, channel, news)
+        await self._ask("remove", remove, otherwise=False)
+
+    async def release(self, claim: str) -> None:
+        """Give a claim up."""
+        await self._ask("release", self._command("DEL", claim), otherwise=False)
+
+    async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None, None]:
+        """Yield what is published: first None, once nothing is missed any more.
+
+        Ends when the connection does, or the server no longer answers on it.
+        """
+        try:
+            async with (
+                self._redis.pubsub() as subscription,
+                aclosing(self._listen(subscription, channel)) as messages,
+            ):
+                async for message in messages:
+                    if message is None:
+                        self._metrics.shared_cache_asked("subscribe", "ok")
+                        self._tell_working("subscribe")
+                    yield message
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, no call may fail of it
+            _pass_cancellation()
+            self._tell_failing("subscribe", self._note_failure("subscribe", error))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+        await self._pool.aclose()
+
+    async def _ask(
+        self, operation: str, ask: Callable[[], Awaitable[_Result]], *, otherwise: _Result
+    ) -> _Result:
+        """Return the answer, or something else where none came in time."""
+        if not self._breaker.admits():
+            self._metrics.shared_cache_asked(operation, "skipped")
+            return otherwise
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                answer = await ask()
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong, no call may fail of it
+            _pass_cancellation()
+            problem = self._note_failure(operation, error)
+            if isinstance(error, ResponseError):
+                # A server that refuses answers at once, and need not be left alone for that.
+                self._breaker.succeeded()
+                self._tell_failing(operation, problem)
+            elif self._breaker.failed():
+                self._tell_failing("connect", problem)
+            return otherwise
+        self._breaker.succeeded()
+        self._metrics.shared_cache_asked(operation, "ok" if answer else "none")
+        self._tell_working("connect", operation)
+        return answer
+
+    def _command(self, *words: str | bytes | int) -> Callable[[], Awaitable[bool]]:
+        async def command() -> bool:
+            return bool(await self._redis.execute_command(*words))  # type: ignore[no-untyped-call]
+
+        return command
+
+    async def _listen(self, subscription: Any, channel: str) -> AsyncGenerator[bytes | None, None]:
+        async with asyncio.timeout(_SUBSCRIBE_S):
+            await subscription.subscribe(channel)
+        asked = True
+        while True:
+            message = await subscription.get_message(timeout=_SUBSCRIBE_S if asked else _LISTEN_S)
+            if message is None and asked:
+                raise TimeoutError
+            asked = message is None
+            if message is None:
+                async with asyncio.timeout(_SUBSCRIBE_S):
+                    await subscription.ping()
+            elif message["type"] == "subscribe":
+                yield None
+            elif message["type"] == "message":
+                yield bytes(message["data"])
+
+    def _note_failure(self, operation: str, error: Exception) -> str:
+        problem = _name_problem(error)
+        self._metrics.shared_cache_asked(operation, problem)
+        return problem
+
+    def _tell_failing(self, operation: str, problem: str) -> None:
+        if operation not in self._failing:
+            self._failing.add(operation)
+            _log.warning(
+                "the shared cache fails, this replica goes on without",
+                extra={"operation": operation, "problem": problem},
+            )
+
+    def _tell_working(self, *operations: str) -> None:
+        for operation in self._failing.intersection(operations):
+            self._failing.discard(operation)
+            _log.info("the shared cache works again", extra={"operation": operation})
+
+
+class _Credentials(CredentialProvider):
+    """Who we are, found out anew for each connection, as a password may be replaced."""
+
+    def __init__(self, user: str | None, find_password: Callable[[], str | None]) -> None:
+        self._user = user
+        self._find_password = find_password
+
+    @override
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._find_password() or ""
+        return (self._user, password) if self._user else (password,)
+
+
+class _SecureConnection(SSLConnection):
+    """A connection that trusts whom all outgoing calls trust."""
+
+    def __init__(self, *, tls: SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self.ssl_context.context = tls
+
+
+def _make_pool(address: RedisAddress, timeout_s: float) -> BlockingConnectionPool:
+    options: dict[str, Any] = dict(parse_url(address.url))
+    if options.get("connection_class") is SSLConnection:
+        options |= {"connection_class": _SecureConnection, "tls": address.tls}
+    if address.find_password is not None:
+        user = options.pop("username", None)
+        options["credential_provider"] = _Credentials(user, address.find_password)
+    return BlockingConnectionPool(
+        max_connections=_MAX_CONNECTIONS,
+        timeout=timeout_s,
+        socket_timeout=_SUBSCRIBE_S,
+        socket_connect_timeout=_SUBSCRIBE_S,
+        # Who asks decides whether to ask again.
+        retry=Retry(NoBackoff(), 0),
+        # What every server speaks, and every proxy in front of one.
+        protocol=2,
+        **options,
+    )
+
+
+def _pass_cancellation() -> None:
+    """End a task that is to end: the package may have made another error of its cancellation."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _name_problem(error: Exception) -> str:
+    """Return the kind of trouble that an error tells of."""
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return "timeout"
+    if isinstance(error, ResponseError | AuthenticationError):
+        return "refused"
+    if isinstance(error, RedisError | OSError):
+        return "unreachable"
+    return "garbage"

@@ -1,0 +1,257 @@
+"""The second level of the cache, which the replicas of a service share.
+
+What a store has confirmed to one replica is written where the others look before they ask the
+store, and one of them asks when it is due. What has changed is told to all of them. How old a copy
+is follows from how long it is still kept, so that no two clocks have to agree.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from ....json_codec import JsonError
+from ....metrics import Metrics
+from ....prompts import Template
+from ...formats.documents import DocumentError, decode_template, encode_template
+from ...store import Account
+from ..entries import Held, Key
+from ..peers import Copy, Replica
+from .news import MAX_BYTES as MAX_NEWS_BYTES
+from .news import Change, News, decode_news, encode_news
+from .seal import SEAL_BYTES, Sealer
+from .server import MAX_BYTES, RedisServer
+
+_log = logging.getLogger(__name__)
+
+# As long as a store may take. Whoever is asking and crashes keeps the others waiting for this time.
+_CLAIM_S = 5.0
+# Encoding and reading more than this takes longer than other calls should wait.
+_LARGE_BYTES = 64 * 1024
+_MAX_QUEUED = 1000
+_FIRST_RETRY_S = 0.1
+_LAST_RETRY_S = 5.0
+
+FindAccount = Callable[[], Account | None]
+"""Tells with what a store is asked at the moment; None where it cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharing:
+    """What the replicas that share something have in common.
+
+    `prefix` begins all names and `keep_s` is how long a copy is kept. `accounts` are those of the
+    stores whose templates are shared, by the stores' names.
+    """
+
+    prefix: str
+    keep_s: float
+    accounts: Mapping[str, FindAccount]
+
+
+class SharedCache:
+    """The `Peers` of a replica, who meet at a server. `clock` is the cache's."""
+
+    def __init__(
+        self,
+        server: RedisServer,
+        sharing: Sharing,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._sharing = sharing
+        self._count = metrics.shared_cache_asked
+        self._clock = clock
+        self._sender = secrets.token_hex(8)
+        self._channel = f"{sharing.prefix}news"
+        self._claimed: set[Key] = set()
+        self._queue: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_MAX_QUEUED)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def join(self, replica: Replica) -> None:
+        """Begin to share, and to tell a replica what the others tell."""
+        self._tasks = [
+            asyncio.ensure_future(self._work()),
+            asyncio.ensure_future(self._follow(replica)),
+        ]
+
+    def shares(self, key: Key) -> bool:
+        """Tell whether a key is of a store that is shared, and asked with a key of its own.
+
+        What a caller's key has opened is that caller's, and leaves this process for no one.
+        """
+        return not key.credential and key.store in self._sharing.accounts
+
+    async def find(self, key: Key, held: Template | None) -> Copy | None:
+        """Return what is shared of a key; see `Peers.find`."""
+        if (sealer := self._sealer(key.store)) is None:
+            return None
+        name = self._name(sealer, key)
+        found = await self._server.read(name)
+        if found is None:
+            return None
+        sealed, kept_ms = found
+        document = sealer.open(name, sealed) if len(sealed) <= MAX_BYTES and kept_ms > 0 else None
+        template = await _decode(document, held) if document is not None else None
+        if template is None:
+            self._count("read", "garbage")
+            return None
+        return Copy(template, max(0.0, self._sharing.keep_s - kept_ms / 1000))
+
+    async def claim(self, key: Key, seen: Copy | None) -> bool:
+        """Tell whether this replica is to ask the store; see `Peers.claim`."""
+        if (sealer := self._sealer(key.store)) is None:
+            return True
+        name = self._name(sealer, key)
+        kept_s = self._sharing.keep_s - (seen.age_s if seen is not None else 0)
+        # A millisecond more, as it is rounded.
+        most_ms = 1 + int(1000 * kept_s)
+        if not await self._server.claim(name, _claim(name), for_s=_CLAIM_S, most_ms=most_ms):
+            return False
+        self._claimed.add(key)
+        return True
+
+    def confirmed(self, key: Key, held: Held) -> None:
+        """Share what the store has confirmed; see `Peers.confirmed`."""
+        self._claimed.discard(key)
+        template, confirmed_at = held.template, held.confirmed_at
+        self._queue_up("write", lambda: self._write(key, template, confirmed_at))
+
+    def failed(self, key: Key) -> None:
+        """Give a claim up; see `Peers.failed`."""
+        if key in self._claimed:
+            self._claimed.discard(key)
+            self._queue_up("release", lambda: self._release(key))
+
+    def gone(self, key: Key) -> None:
+        """Share a template no longer; see `Peers.gone`."""
+        self.failed(key)
+        self._queue_up("remove", lambda: self._remove(key))
+
+    async def aclose(self) -> None:
+        """Share nothing more, and close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.aclose()
+
+    async def _write(self, key: Key, template: Template, confirmed_at: float) -> None:
+        if (sealer := self._sealer(key.store)) is None:
+            return
+        document = await _encode(template)
+        for_s = self._sharing.keep_s - (self._clock() - confirmed_at)
+        if SEAL_BYTES + len(document) > MAX_BYTES or for_s <= 0:
+            self._count("write", "skipped")
+            return
+        name = self._name(sealer, key)
+        await self._server.write(
+            name,
+            sealer.seal(name, document),
+            for_s=for_s,
+            claim=_claim(name),
+            channel=self._channel,
+            news=self._tell(sealer, key, "changed"),
+        )
+
+    async def _release(self, key: Key) -> None:
+        if (sealer := self._sealer(key.store)) is not None:
+            await self._server.release(_claim(self._name(sealer, key)))
+
+    async def _remove(self, key: Key) -> None:
+        if (sealer := self._sealer(key.store)) is not None:
+            await self._server.remove(
+                self._name(sealer, key),
+                channel=self._channel,
+                news=self._tell(sealer, key, "gone"),
+            )
+
+    def _queue_up(self, operation: str, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            self._queue.put_nowait(work)
+        except asyncio.QueueFull:
+            self._count(operation, "skipped")
+
+    async def _work(self) -> None:
+        """Do what was queued up, one after the other, so that what came last is what holds."""
+        while True:
+            work = await self._queue.get()
+            try:
+                await work()
+            except Exception:  # noqa: BLE001 - a fault of ours, which must not end the sharing
+                _log.exception("a template cannot be shared")
+
+    async def _follow(self, replica: Replica) -> None:
+        """Pass on what the others tell, and have all looked at again when some may be missing."""
+        wait_s = _FIRST_RETRY_S
+        while True:
+            began_at = self._clock()
+            async with aclosing(self._server.subscribe(self._channel)) as messages:
+                async for message in messages:
+                    if message is None:
+                        replica.doubt()
+                    else:
+                        self._receive(message, replica)
+            # Not anew with a server that lets go of everybody at once, as all is looked at again.
+            lasted = self._clock() - began_at > _LAST_RETRY_S
+            wait_s = _FIRST_RETRY_S if lasted else min(2 * wait_s, _LAST_RETRY_S)
+            await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+
+    def _receive(self, message: bytes, replica: Replica) -> None:
+        news = self._open(message)
+        if news is None:
+            self._count("subscribe", "garbage")
+        elif news.sender != self._sender:
+            replica.look(news.key, ask_store=news.change == "gone")
+
+    def _open(self, message: bytes) -> News | None:
+        """Return the news that a replica has sealed."""
+        try:
+            news = decode_news(message[SEAL_BYTES:]) if len(message) <= MAX_NEWS_BYTES else None
+        except JsonError:
+            return None
+        sealer = self._sealer(news.store) if news is not None else None
+        return news if sealer is not None and sealer.open(self._channel, message) else None
+
+    def _tell(self, sealer: Sealer, key: Key, change: Change) -> bytes:
+        news = News.of(key, change, sender=self._sender)
+        return sealer.seal(self._channel, encode_news(news))
+
+    def _sealer(self, store: str) -> Sealer | None:
+        find_account = self._sharing.accounts.get(store)
+        account = find_account() if find_account is not None else None
+        return Sealer.of(account, store, str(self._sharing.keep_s)) if account else None
+
+    def _name(self, sealer: Sealer, key: Key) -> str:
+        return self._sharing.prefix + sealer.name(key)
+
+
+def _claim(name: str) -> str:
+    return f"{name}:asking"
+
+
+async def _encode(template: Template) -> bytes:
+    if template.size > _LARGE_BYTES:
+        return await asyncio.to_thread(encode_template, template)
+    return encode_template(template)
+
+
+async def _decode(document: bytes, held: Template | None) -> Template | None:
+    """Return a document's template, `held` itself if it is that; None if it is none."""
+    try:
+        if len(document) > _LARGE_BYTES:
+            return await asyncio.to_thread(_read, document, held)
+        return _read(document, held)
+    except DocumentError:
+        return None
+
+
+def _read(document: bytes, held: Template | None) -> Template:
+    if held is not None and encode_template(held) == document:
+        return held
+    return decode_template(document)
