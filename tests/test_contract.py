@@ -99,7 +99,9 @@ MESSAGES = {
         " dropped_parameters 7 rep string; raw_finish_reason 8 string"
     ),
     "WatchPromptsRequest": "prompts 1 rep PromptRef; after_revision 2 opt uint64",
-    "WatchPromptsResponse": "prompt 1 PromptInfo; change 2 Change; revision 3 uint64",
+    "WatchPromptsResponse": (
+        "prompt 1 PromptInfo; change 2 Change; revision 3 uint64; ref 4 PromptRef"
+    ),
 }
 ENUMS = {
     "Role": "SYSTEM DEVELOPER USER ASSISTANT TOOL",

@@ -4,11 +4,13 @@ import asyncio
 import urllib.request
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 from google.protobuf import struct_pb2
 
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError, ResolveOptions
+from prompt_resolver.v1 import admin_pb2, admin_pb2_grpc
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.anthropic import (
     anthropic_answer,
@@ -18,9 +20,13 @@ from tests.support.anthropic import (
     frame_error,
 )
 from tests.support.http import HttpAnswer, HttpDoor
+from tests.support.operator import ADMIN_DOOR
 from tests.support.prompts import write_prompt
 from tests.support.service import service_process
 from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
+
+if TYPE_CHECKING:
+    from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminAsyncStub
 
 CANARY = "canary5f1e"
 """Stands in every place that a secret, a prompt's text or a variable's value can come from."""
@@ -256,3 +262,62 @@ def read_metrics(address: str) -> str:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as page:
         text: str = page.read().decode()
         return text
+
+
+async def test_operators_are_told_nothing(tmp_path: Path) -> None:
+    """What operators see, and whatever is explained to them, holds no secret and no content."""
+    prompts = tmp_path / "prompts"
+    write_prompt(
+        prompts,
+        "greet",
+        f"<user>\n{canary('text')} {{{{v}}}}\n</user>",
+        stop=[canary("stop")],
+        temperature=0.5,
+    )
+    write_prompt(prompts, "broken", f"<user>\n{canary('text')}\n<system>")
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        CONFIG.format(
+            url="http://127.0.0.1:1",
+            folder=tmp_path,
+            text=canary("config"),
+            value=canary("alias"),
+        )
+    )
+    environ = {"PROVIDER_KEY": canary("env"), "MASTER_KEY": canary("master"), **ADMIN_DOOR}
+    metadata = (
+        ("authorization", f"Bearer {canary('master')}"),
+        ("x-prompt-store-key", canary("store")),
+        ("x-provider-key-fake", canary("caller")),
+    )
+    variables, extra = struct_pb2.Struct(), struct_pb2.Struct()
+    variables.update({"v": canary("value")})
+    extra.update({"anything": canary("extra")})
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text=canary("message"))])
+    parameters = pb.ModelParameters(stop=[canary("stop")], extra=extra)
+    told: list[str] = []
+    with service_process("--config", str(config), environ=environ) as service:
+        async with grpc.aio.insecure_channel(service.door("admin_grpc")) as channel:
+            admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
+            for prompt_id in ("greet", "broken", "nowhere", "../x"):
+                for alias in (None, "alias", "nowhere"):
+                    for given in (variables, struct_pb2.Struct()):
+                        request = pb.ResolveRequest(
+                            prompt=pb.PromptRef(id=prompt_id),
+                            alias=alias,
+                            variables=given,
+                            messages=[said],
+                            parameters=parameters,
+                        )
+                        explained = await admin.ExplainResolve(
+                            admin_pb2.ExplainResolveRequest(request=request), metadata=metadata
+                        )
+                        told.append(str(explained))
+            listed = await admin.ListPrompts(admin_pb2.ListPromptsRequest(), metadata=metadata)
+            told.append(str(listed))
+        _, log = await asyncio.to_thread(service.stop)
+
+    assert any('name: "render"' in each for each in told)
+    assert any('name: "error"' in each for each in told)
+    assert "hit_count" in told[-1]
+    assert [line for line in [*told, *log.splitlines()] if CANARY in line] == []

@@ -44,7 +44,7 @@ async def running(service: RunningService) -> dict[str, float]:
     page = await service.metrics()
     gauges = ("prompt_resolver_calls_inflight{", "prompt_resolver_upstream_inflight{")
     samples = [line.rpartition(" ") for line in page.splitlines() if line.startswith(gauges)]
-    assert len(samples) == 5
+    assert len(samples) == 6
     return {name: float(value) for name, _, value in samples if float(value)}
 
 

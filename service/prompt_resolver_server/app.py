@@ -49,6 +49,7 @@ async def serve(
             metrics=metrics,
             running=running,
             stack=stack,
+            logs_prompts=trace_requests,
         )
         with yielding_threads() if settings.yielding_threads else nullcontext():
             addresses = await doors.open()

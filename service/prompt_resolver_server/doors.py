@@ -6,7 +6,7 @@ import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from .entry.access import Access
+from .entry.access import Access, Admit
 from .entry.admission import make_gates
 from .entry.caller import Deadlines
 from .entry.running import Running
@@ -27,6 +27,7 @@ from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_h
 from .settings import Loaded
 from .settings.address import Address, parse_address
 from .sockets import SocketFile
+from .watching.watches import Watches
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Addresses:
 class Doors:
     """All doors of one service, opened and closed together.
 
-    What they hold is released with the stack.
+    What they hold is released with the stack. `logs_prompts` tells that the log has prompts.
     """
 
     def __init__(
@@ -60,8 +61,10 @@ class Doors:
         metrics: Metrics,
         running: Running,
         stack: AsyncExitStack,
+        logs_prompts: bool = False,
     ) -> None:
         self._loaded = loaded
+        self._logs_prompts = logs_prompts
         self._resolver = resolver
         self._prefetch = prefetch
         self._metrics = metrics
@@ -79,9 +82,12 @@ class Doors:
                 "resolve": settings.max_resolves,
                 "complete": settings.max_completions,
                 "stream": settings.max_streams,
+                "watch": settings.max_watches,
             },
             metrics,
         )
+        self._watches = Watches(resolver.templates, capacity=loaded.settings.cache.max_entries)
+        stack.push_async_callback(self._watches.aclose)
         self._deadlines = Deadlines(
             default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
         )
@@ -90,15 +96,8 @@ class Doors:
         """Open every door that is configured. Raises `ConfigError` where one cannot be opened."""
         admin = await self._open_admin()
         http = await self._open_http()
-        calls = Calls(
-            access=self._access,
-            gates=self._gates,
-            deadlines=self._deadlines,
-            running=self._running,
-            metrics=self._metrics,
-        )
-        grpc = self._bind_data(calls)
-        admin_grpc = self._bind_admin_grpc(calls)
+        grpc = self._bind_data(self._grpc_calls(self._access.admit))
+        admin_grpc = self._bind_admin_grpc(self._grpc_calls(self._access.admit_operator))
         for listener in self._grpc:
             await listener.start()
         if self._prefetch.missing:
@@ -166,6 +165,15 @@ class Doors:
             metrics=self._metrics,
         )
 
+    def _grpc_calls(self, admit: Admit) -> Calls:
+        return Calls(
+            admit=admit,
+            gates=self._gates,
+            deadlines=self._deadlines,
+            running=self._running,
+            metrics=self._metrics,
+        )
+
     async def _open(self, key: str, listener: HttpListener, text: str) -> Address:
         address = parse_address(text, unix=False)
         self._stack.push_async_callback(listener.aclose)
@@ -182,7 +190,7 @@ class Doors:
         reflected = address.is_local if settings.reflection is None else settings.reflection
         listener = Listener(
             SERVICE,
-            data_handlers(calls, self._resolver),
+            data_handlers(calls, self._resolver, self._watches),
             max_message_bytes=settings.max_message_bytes,
             with_reflection=reflected,
         )
@@ -193,9 +201,10 @@ class Doors:
         if not settings.admin_grpc_address:
             return None
         address = parse_address(settings.admin_grpc_address, unix=True)
+        self._check_protection("admin_grpc_address", address)
         listener = Listener(
             ADMIN_SERVICE,
-            admin_handlers(calls),
+            admin_handlers(calls, self._resolver, logs_prompts=self._logs_prompts),
             max_message_bytes=settings.max_message_bytes,
             with_reflection=address.is_local,
         )
@@ -217,7 +226,7 @@ class Doors:
             raise self._cannot_listen(key, error) from None
 
     def _check_protection(self, key: str, address: Address) -> None:
-        """Refuse a data door that anybody could reach and everybody could use."""
+        """Refuse a door to prompts that anybody could reach and everybody could use."""
         settings = self._loaded.settings
         protected = bool(settings.callers) or settings.general_settings.master_key is not None
         if not (address.is_local or protected or settings.server.insecure):

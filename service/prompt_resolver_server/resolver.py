@@ -16,12 +16,14 @@ from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import ModelChoice, ModelName, Notation
 from .dispatch.route import Draw, pick
 from .errors import CallError, Reason, TemplateError, invalid_request
+from .explaining import explaining
 from .failover import Deliver, Failover
 from .metrics import Metrics
 from .parameters import Json
 from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from .queries import Query, Resolution
 from .rendering import Renderer, join
+from .steps import tell_alias, tell_choice, tell_parameters, tell_rendered
 from .templates.cache.inventory import Inventory
 from .templates.supply import TemplateSupply
 
@@ -72,6 +74,11 @@ class Resolver:
         return self._catalogue
 
     @property
+    def templates(self) -> TemplateSupply:
+        """Where the templates come from."""
+        return self._templates
+
+    @property
     def inventory(self) -> Inventory:
         """What the cache of templates holds."""
         return self._templates.inventory
@@ -107,6 +114,9 @@ class Resolver:
 
     async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         """Return the prompt as one of an alias' deployments serves it."""
+        explained = explaining() is not None
+        if explained:
+            tell_alias(alias, deployment)
         requested = self._notation.read(query.model) if query.model is not None else None
         ref = _refer(query.prompt, deployment, requested)
         served = await self._fetch(query, ref, deployment)
@@ -123,8 +133,14 @@ class Resolver:
         variables = query.variables
         if deployment.variables:
             variables = {**deployment.variables, **variables}
+        if explained:
+            tell_choice(choice)
+            tell_parameters(query, template, deployment)
+        messages = await self._messages(served, variables, query)
+        if explained and template is not None:
+            tell_rendered(template, messages, variables)
         prompt = ResolvedPrompt(
-            messages=await self._messages(served, variables, query),
+            messages=messages,
             model=choice.model,
             provider=choice.provider,
             parameters=parameters,

@@ -66,7 +66,7 @@ async def test_asyncio_client(service: ServiceProcess) -> None:
 
 def test_both_clients_are_alike() -> None:
     """Both clients have the same methods with the same parameters."""
-    names = ("__init__", "resolve", "complete", "complete_stream", "close")
+    names = ("__init__", "resolve", "complete", "complete_stream", "watch", "close")
 
     for name in names:
         waiting = inspect.signature(getattr(PromptResolverClient, name))

@@ -78,7 +78,7 @@ async def none_left(service: RunningService) -> bool:
             counts = [
                 line for line in page.splitlines() if line.startswith("prompt_resolver_calls_i")
             ]
-            assert len(counts) == 3
+            assert len(counts) == 4
             if all(line.endswith(" 0.0") for line in counts):
                 return True
 

@@ -36,7 +36,7 @@ async def fail_in_the_stream(request: pb.CompleteStreamRequest, caller: Caller, 
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server whose methods have faults."""
     calls = Calls(
-        access=Access(master_key=None),
+        admit=Access(master_key=None).admit,
         gates={},
         deadlines=Deadlines(default_s=5, longest_s=5),
         running=Running(),

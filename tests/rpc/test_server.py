@@ -11,19 +11,15 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import (
-    admin_pb2,
     prompt_resolver_pb2,
-    prompt_resolver_pb2_grpc,
 )
-from prompt_resolver_server.rpc.server import ADMIN_SERVICE, SERVICE
+from prompt_resolver_server.rpc.server import SERVICE
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.raw import call_stream, call_unary, check_health
 from tests.support.service import RunningService, running_service
 
 METHODS = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].methods_by_name
-ADMIN_METHODS = list(admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].methods_by_name)
-ADMIN = {"PROMPT_RESOLVER_ADMIN_GRPC_ADDRESS": "127.0.0.1:0"}
 
 
 @pytest.fixture
@@ -77,36 +73,9 @@ async def test_every_method_is_there(channel: grpc.aio.Channel, method: str) -> 
     """No method of the contract is unknown to the server."""
     call = call_stream if METHODS[method].server_streaming else call_unary
 
-    details = await call(channel, SERVICE, method, b"").details()
+    details = await call(channel, SERVICE, method, b"\xff").details()
 
     assert details != "Method not found!"
-
-
-async def test_watch_is_not_implemented(channel: grpc.aio.Channel) -> None:
-    """`WatchPrompts` says that it is not served yet."""
-    stub: prompt_resolver_pb2_grpc.PromptResolverAsyncStub
-    stub = prompt_resolver_pb2_grpc.PromptResolverStub(channel)
-
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await anext(aiter(stub.WatchPrompts(prompt_resolver_pb2.WatchPromptsRequest())))
-
-    error = from_rpc_error(caught.value)
-    assert status_of(error) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
-
-
-@pytest.mark.parametrize("method", ADMIN_METHODS)
-async def test_admin_has_a_listener_of_its_own(tmp_path: Path, method: str) -> None:
-    """The admin service is on its own listener, not served yet, and unknown to the data door."""
-    async with running_service(tmp_path, environ=ADMIN) as service:
-        errors = []
-        for address in (service.admin_grpc_address, service.address):
-            async with grpc.aio.insecure_channel(address) as channel:
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await call_unary(channel, ADMIN_SERVICE, method, b"")
-                errors.append(from_rpc_error(caught.value))
-
-    assert status_of(errors[0]) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_IMPLEMENTED")
-    assert status_of(errors[1]) == (grpc.StatusCode.UNIMPLEMENTED, "")
 
 
 async def test_nonsense_in_place_of_a_message(

@@ -10,5 +10,12 @@ def write_prompt(root: Path, prompt_id: str, body: str, **header: object) -> Pat
     path = root / f"{prompt_id}.prompt"
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}: {json.dumps(value)}" for name, value in fields.items() if value is not None]
-    path.write_text("\n".join(["---", *lines, "---", body, ""]))
+    replace_file(path, "\n".join(["---", *lines, "---", body, ""]))
     return path
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that nobody ever reads half of it."""
+    half = path.with_name(f".{path.name}")
+    half.write_text(text)
+    half.replace(path)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .completions import acompletion, completion
     from .errors import ConfigurationError, PromptResolverError
     from .requests import CompleteOptions, ResolveOptions
+    from .watching import WatchOptions
 else:
     _MODULES = {
         "AsyncPromptResolverClient": "client",
@@ -37,6 +38,7 @@ else:
         "PromptResolverClient": "client",
         "PromptResolverError": "errors",
         "ResolveOptions": "requests",
+        "WatchOptions": "watching",
         "acompletion": "completions",
         "completion": "completions",
     }
@@ -58,6 +60,7 @@ __all__ = [
     "PromptResolverClient",
     "PromptResolverError",
     "ResolveOptions",
+    "WatchOptions",
     "__version__",
     "acompletion",
     "completion",

@@ -1,10 +1,12 @@
 """The clients: one that waits, and one for asyncio.
 
-Every call has a deadline. `resolve` is tried again, up to three times, where a status says "try
-again"; a completion never is, as each one may cost tokens.
+Every call but `watch` has a deadline. `resolve` is tried again, up to three times, where a status
+says "try again"; a completion never is, as each one may cost tokens.
 """
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -16,6 +18,7 @@ from .errors import from_rpc_error
 from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
 from .v1 import prompt_resolver_pb2 as pb
 from .v1 import prompt_resolver_pb2_grpc as pb_grpc
+from .watching import Resumption, WatchOptions
 
 if TYPE_CHECKING:
     from .v1.prompt_resolver_pb2_grpc import PromptResolverAsyncStub
@@ -60,7 +63,7 @@ class Connection:
         self._token = token
         self._tls = tls
 
-    def _metadata(self, options: ResolveOptions) -> _Metadata:
+    def _metadata(self, options: ResolveOptions | WatchOptions) -> _Metadata:
         credentials: Mapping[str, str] = options.get("credentials", {})
         own = (("authorization", f"Bearer {self._token}"),) if self._token else ()
         return (*own, *((name.lower(), key) for name, key in credentials.items()))
@@ -132,6 +135,33 @@ class PromptResolverClient(Connection):
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+
+    def watch(
+        self, *prompts: str | pb.PromptRef, **options: Unpack[WatchOptions]
+    ) -> Generator[pb.WatchPromptsResponse, None, None]:
+        """Yield how prompts are, and what happens to them; without any, to all that are cached.
+
+        Prompts are named by their ids or, with a selector, by references. Where the connection
+        breaks or the server restarts, the watch goes on after the last event; if the server does
+        not know that one any more, a snapshot comes again. It lasts until the iterator is closed.
+        """
+        resumption = Resumption(prompts, options)
+        while True:
+            call = self._stub.WatchPrompts(
+                resumption.request(),
+                timeout=resumption.remaining_s(),
+                metadata=self._metadata(options),
+            )
+            try:
+                for event in call:
+                    resumption.note(event)
+                    yield event
+                return
+            except grpc.RpcError as error:
+                pause_s = resumption.pause_s(from_rpc_error(error))
+            finally:
+                call.cancel()
+            time.sleep(pause_s)
 
     def close(self) -> None:
         """Close the connection."""
@@ -209,6 +239,28 @@ class AsyncPromptResolverClient(Connection):
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+
+    async def watch(
+        self, *prompts: str | pb.PromptRef, **options: Unpack[WatchOptions]
+    ) -> AsyncGenerator[pb.WatchPromptsResponse, None]:
+        """Yield how prompts are, and what happens to them; see `PromptResolverClient.watch`."""
+        resumption = Resumption(prompts, options)
+        while True:
+            call = self._stub.WatchPrompts(
+                resumption.request(),
+                timeout=resumption.remaining_s(),
+                metadata=self._metadata(options),
+            )
+            try:
+                async for event in call:
+                    resumption.note(event)
+                    yield event
+                return
+            except grpc.RpcError as error:
+                pause_s = resumption.pause_s(from_rpc_error(error))
+            finally:
+                call.cancel()
+            await asyncio.sleep(pause_s)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,8 +1,9 @@
 """Who may call, and which keys a call brings along: what is read from a call's metadata."""
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 from ..answers import Credentials
 from ..errors import Blame, CallError, Reason, invalid_request
@@ -17,6 +18,8 @@ _NO_CREDENTIALS = Credentials()
 NO_CALLERS: Mapping[str, Secret] = MappingProxyType({})
 
 Metadata = Iterable[tuple[str, str | bytes]]
+Admit: TypeAlias = Callable[[Metadata], Credentials]
+"""Lets a call in, or not; see `Access`."""
 
 
 class Access:
@@ -29,6 +32,7 @@ class Access:
         self, *, master_key: Secret | None, callers: Mapping[str, Secret] = NO_CALLERS
     ) -> None:
         self._tokens = [*callers.items()]
+        self._has_master_key = master_key is not None
         if master_key is not None:
             self._tokens.append(("", master_key))
 
@@ -58,6 +62,20 @@ class Access:
         if not provider_keys and store_key is None and not caller:
             return _NO_CREDENTIALS
         return Credentials(caller=caller, provider_keys=provider_keys, store_key=store_key)
+
+    def admit_operator(self, metadata: Metadata) -> Credentials:
+        """Return what `admit` does, for calls that are not for callers.
+
+        Raises CALLER_FORBIDDEN for a caller where there is a master key.
+        """
+        credentials = self.admit(metadata)
+        if self._has_master_key and credentials.caller:
+            raise CallError(
+                Reason.CALLER_FORBIDDEN,
+                "expected the master key, got a caller's token",
+                blame=Blame.CALLER_DENIED,
+            )
+        return credentials
 
     def _identify(self, tokens: list[str]) -> str:
         if not tokens:

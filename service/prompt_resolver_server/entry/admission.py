@@ -6,7 +6,7 @@ from typing import Literal
 from ..errors import Reason, ServerError
 from ..metrics import Metrics
 
-CallClass = Literal["resolve", "complete", "stream"]
+CallClass = Literal["resolve", "complete", "stream", "watch"]
 
 _RETRY_AFTER_S = 0.5
 

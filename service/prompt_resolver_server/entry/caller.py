@@ -1,5 +1,7 @@
 """The one who calls, and until when."""
 
+import math
+
 from ..answers import Credentials
 from ..values import Value
 
@@ -20,3 +22,7 @@ class Deadlines(Value, frozen=True, kw_only=True):
     def end(self, now: float, asked_s: float | None) -> float:
         """Return when a call has to end that begins now and may take as long as it asks."""
         return now + min(self.default_s if asked_s is None else asked_s, self.longest_s)
+
+
+NO_DEADLINES = Deadlines(default_s=math.inf, longest_s=math.inf)
+"""Those of calls that last as long as their caller wants."""

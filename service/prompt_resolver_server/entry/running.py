@@ -7,28 +7,35 @@ from typing import Any
 class Running:
     """The tasks of the calls that run, and whether more may come.
 
-    `refusing` tells that no more may; `draining` that those that were left have been cut off.
+    `refusing` tells that no more may, and that those that last as long as their callers want have
+    been ended; `draining` that the others that were left have been cut off.
     """
 
     def __init__(self) -> None:
         self.refusing = False
         self.draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._lasting: set[asyncio.Task[Any]] = set()
         self._quiet: asyncio.Event | None = None
 
-    def add(self, task: asyncio.Task[Any]) -> None:
-        """Note a call that begins."""
+    def add(self, task: asyncio.Task[Any], *, lasting: bool = False) -> None:
+        """Note a call that begins; `lasting` if it ends only when its caller wants it to."""
         self._tasks.add(task)
+        if lasting:
+            self._lasting.add(task)
 
     def remove(self, task: asyncio.Task[Any]) -> None:
         """Note a call that has ended."""
         self._tasks.discard(task)
+        self._lasting.discard(task)
         if self._quiet is not None and not self._tasks:
             self._quiet.set()
 
     def refuse(self) -> None:
-        """Let no more calls in: the service is shutting down."""
+        """Let no more calls in, and end those that would not end: the service is shutting down."""
         self.refusing = True
+        for task in self._lasting:
+            task.cancel()
 
     async def idle(self) -> None:
         """Wait until no call runs."""

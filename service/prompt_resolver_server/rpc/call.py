@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..entry.access import Access, request_id
+from ..entry.access import Admit, request_id
 from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
@@ -53,10 +53,10 @@ class Call:
         self._gate: Gate | None = None
         self._name = ""
 
-    def admit(self, access: Access, deadlines: Deadlines, now: float) -> Caller:
+    def admit(self, admit: Admit, deadlines: Deadlines, now: float) -> Caller:
         """Let the call in, and return who calls. Raises `CallError` and OVERLOADED."""
         context = self._context
-        credentials = access.admit(context.invocation_metadata() or ())
+        credentials = admit(context.invocation_metadata() or ())
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
             gate.enter()

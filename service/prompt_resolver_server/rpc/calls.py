@@ -6,19 +6,20 @@ It is counted, admitted, read and given its deadline, and whatever goes wrong be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..entry.access import Access
+from ..entry.access import Admit
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import Caller, Deadlines
+from ..entry.caller import NO_DEADLINES, Caller, Deadlines
 from ..entry.running import Running
 from ..errors import CallError, Reason, ServerError
-from ..metrics import Metrics
+from ..metrics import CallMetrics, Metrics
 from .call import Call, Method
 
 _Request = TypeVar("_Request", bound=Message)
@@ -39,6 +40,29 @@ class Send(Protocol):
         ...
 
 
+class Stream:
+    """The responses of one call, as they are sent."""
+
+    def __init__(self, context: Context, metrics: CallMetrics) -> None:
+        self._context = context
+        self._metrics = metrics
+        self._begun = False
+
+    async def begin(self, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Send what comes before the first message, unless it has been sent."""
+        if not self._begun:
+            self._begun = True
+            with _noticing_leavers():
+                await _send_headers(self._context, headers)
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message; see `Send`."""
+        await self.begin()
+        with _noticing_leavers():
+            await self._context.write(message.SerializeToString())
+        self._metrics.sent()
+
+
 class HandleUnary(Protocol[_Request_contra]):
     """A method with one response."""
 
@@ -50,7 +74,7 @@ class HandleUnary(Protocol[_Request_contra]):
 class HandleStream(Protocol[_Request_contra]):
     """A method with a stream of responses."""
 
-    async def __call__(self, request: _Request_contra, caller: Caller, send: Send) -> None:
+    async def __call__(self, request: _Request_contra, caller: Caller, stream: Stream, /) -> None:
         """Send the responses."""
         ...
 
@@ -64,13 +88,13 @@ class Calls:
     def __init__(
         self,
         *,
-        access: Access,
+        admit: Admit,
         gates: Mapping[CallClass, Gate],
         deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
     ) -> None:
-        self._access = access
+        self._admit = admit
         self._deadlines = deadlines
         self._loop = asyncio.get_running_loop()
         self._gates = gates
@@ -97,7 +121,7 @@ class Calls:
         async def handler(data: bytes, context: Context) -> bytes:
             call = self._begin(known, context)
             try:
-                caller = call.admit(self._access, self._deadlines, self._loop.time())
+                caller = call.admit(self._admit, self._deadlines, self._loop.time())
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
                 metrics.sent()
@@ -118,47 +142,41 @@ class Calls:
         handle: HandleStream[_Request],
         *,
         call_class: CallClass | None = None,
+        lasting: bool = False,
     ) -> Handler:
-        """Return the handler of a method with a stream of responses."""
+        """Return the handler of a method with a stream of responses.
+
+        One that is `lasting` has no deadline but the caller's, and ends as soon as the service is
+        told to stop.
+        """
         metrics = self._metrics.for_method(service, method, "SERVER_STREAM")
         gate = self._gates[call_class] if call_class else None
-        known = Method(path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=False)
+        known = Method(path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=lasting)
+        deadlines = NO_DEADLINES if lasting else self._deadlines
 
         async def handler(data: bytes, context: Context) -> None:
-            begun = False
-
-            async def send(message: Message) -> None:
-                nonlocal begun
-                try:
-                    if not begun:
-                        begun = True
-                        await _send_headers(context)
-                    await context.write(message.SerializeToString())
-                except grpc.aio.InternalError:
-                    # The caller is gone: a write that waited fails before gRPC cancels the call.
-                    raise asyncio.CancelledError from None
-                metrics.sent()
-
-            call = self._begin(known, context)
+            call = self._begin(known, context, lasting=lasting)
             try:
-                caller = call.admit(self._access, self._deadlines, self._loop.time())
+                caller = call.admit(self._admit, deadlines, self._loop.time())
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
-                    await handle(_parse(request_type, data), caller, send)
+                    await handle(_parse(request_type, data), caller, Stream(context, metrics))
             except BaseException as exception:
-                await call.fail(exception, draining=self._running.draining)
+                running = self._running
+                draining = running.refusing if lasting else running.draining
+                await call.fail(exception, draining=draining)
                 raise
             finally:
                 self._end(call)
 
         return grpc.unary_stream_rpc_method_handler(handler)
 
-    def _begin(self, method: Method, context: Context) -> Call:
+    def _begin(self, method: Method, context: Context, *, lasting: bool = False) -> Call:
         task = asyncio.current_task(self._loop)
         assert task is not None
         call = Call(method, context, task)
         method.metrics.begin()
-        self._running.add(task)
+        self._running.add(task, lasting=lasting)
         return call
 
     def _end(self, call: Call) -> None:
@@ -166,13 +184,22 @@ class Calls:
         call.end()
 
 
-async def _send_headers(context: Context) -> None:
+@contextmanager
+def _noticing_leavers() -> Iterator[None]:
+    """End the call of a caller that is gone: what is sent fails before gRPC cancels the call."""
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
+
+
+async def _send_headers(context: Context, headers: tuple[tuple[str, str], ...]) -> None:
     """Send what comes before the first message, and be done with it whoever cancels.
 
     They would go with the message. But if that is cut off, as it may be while it waits to be read,
     gRPC takes them for unsent, sends them with the status once more, and thereby fails to send it.
     """
-    sending = asyncio.ensure_future(context.send_initial_metadata(()))
+    sending = asyncio.ensure_future(context.send_initial_metadata(headers))
     try:
         await asyncio.shield(sending)
     except asyncio.CancelledError:
@@ -193,7 +220,7 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
 async def ending_at(deadline: float) -> AsyncIterator[None]:
     """End a stream whose caller does not read it, with DEADLINE."""
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(deadline if deadline < math.inf else None):
             yield
     except TimeoutError:
         raise ServerError(

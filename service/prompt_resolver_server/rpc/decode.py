@@ -54,7 +54,7 @@ def read_query(
 ) -> Query:
     """Return what a request asks."""
     return Query(
-        prompt=_prompt_ref(request.prompt),
+        prompt=read_ref(request.prompt, "prompt"),
         deadline=deadline,
         variables=read_plain(request.variables, "variables", Reason.VARIABLES_INVALID),
         model=_model(request.model) if request.HasField("model") else None,
@@ -86,13 +86,14 @@ def _name(field: str, name: str) -> str:
     return name
 
 
-def _prompt_ref(ref: pb.PromptRef) -> PromptRef:
+def read_ref(ref: pb.PromptRef, path: str) -> PromptRef:
+    """Return the reference at a path. Raises SELECTOR_INVALID."""
     selector = ref.WhichOneof("selector")
     if selector is not None and not getattr(ref, selector):
         raise CallError(
             Reason.SELECTOR_INVALID,
-            f"prompt.{selector}: expected a name, or to be left unset, got an empty one",
-            violations=(Violation(f"prompt.{selector}", "empty"),),
+            f"{path}.{selector}: expected a name, or to be left unset, got an empty one",
+            violations=(Violation(f"{path}.{selector}", "empty"),),
         )
     return PromptRef(
         id=ref.id,

@@ -12,6 +12,7 @@ from ..parameters import Parameters, ResponseFormat
 from ..prompts import (
     CacheResult,
     Message,
+    PromptRef,
     ResolvedPrompt,
     ServedTemplate,
     Template,
@@ -100,6 +101,16 @@ def fill_info(info: pb.PromptInfo, served: ServedTemplate) -> None:
     set_duration(info.age, served.age_s)
     info.stale = served.stale
     info.reason = served.reason
+
+
+def write_ref(ref: PromptRef) -> pb.PromptRef:
+    """Return a reference as the contract has it."""
+    wire = pb.PromptRef(id=ref.id, store=ref.store)
+    if ref.version is not None:
+        wire.version = ref.version
+    if ref.environment is not None:
+        wire.environment = ref.environment
+    return wire
 
 
 def set_duration(duration: duration_pb2.Duration, seconds: float) -> None:

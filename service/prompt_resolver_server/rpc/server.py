@@ -12,8 +12,11 @@ from grpc_reflection.v1alpha import reflection
 from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
 
 from ..resolver import Resolver
+from ..watching.watches import Watches
+from .admin import AdminServicer
 from .calls import Calls
-from .servicer import PromptResolverServicer, not_implemented, not_implemented_stream
+from .servicer import PromptResolverServicer
+from .watching import WatchServicer
 
 SERVICE = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].full_name
 ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].full_name
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     _Handlers = Mapping[str, Handler]
 
 
-def data_handlers(calls: Calls, resolver: Resolver) -> _Handlers:
+def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> _Handlers:
     """Return the handlers of `PromptResolver`, by method."""
     pb, servicer = prompt_resolver_pb2, PromptResolverServicer(resolver)
     return {
@@ -50,22 +53,50 @@ def data_handlers(calls: Calls, resolver: Resolver) -> _Handlers:
             call_class="stream",
         ),
         "WatchPrompts": calls.stream(
-            SERVICE, "WatchPrompts", pb.WatchPromptsRequest, not_implemented_stream
+            SERVICE,
+            "WatchPrompts",
+            pb.WatchPromptsRequest,
+            WatchServicer(watches).watch,
+            call_class="watch",
+            lasting=True,
         ),
     }
 
 
-def admin_handlers(calls: Calls) -> _Handlers:
+def admin_handlers(calls: Calls, resolver: Resolver, *, logs_prompts: bool) -> _Handlers:
     """Return the handlers of `PromptResolverAdmin`, by method."""
-    pb = admin_pb2
+    pb, servicer = admin_pb2, AdminServicer(resolver, logs_prompts=logs_prompts)
     return {
-        name: calls.unary(ADMIN_SERVICE, name, request, not_implemented)
-        for name, request in (
-            ("ListPrompts", pb.ListPromptsRequest),
-            ("InvalidatePrompts", pb.InvalidatePromptsRequest),
-            ("PrefetchPrompts", pb.PrefetchPromptsRequest),
-            ("ExplainResolve", pb.ExplainResolveRequest),
-        )
+        "ListPrompts": calls.unary(
+            ADMIN_SERVICE,
+            "ListPrompts",
+            pb.ListPromptsRequest,
+            servicer.list_prompts,
+            repeatable=True,
+        ),
+        "InvalidatePrompts": calls.unary(
+            ADMIN_SERVICE,
+            "InvalidatePrompts",
+            pb.InvalidatePromptsRequest,
+            servicer.invalidate_prompts,
+            repeatable=True,
+        ),
+        "PrefetchPrompts": calls.unary(
+            ADMIN_SERVICE,
+            "PrefetchPrompts",
+            pb.PrefetchPromptsRequest,
+            servicer.prefetch_prompts,
+            call_class="resolve",
+            repeatable=True,
+        ),
+        "ExplainResolve": calls.unary(
+            ADMIN_SERVICE,
+            "ExplainResolve",
+            pb.ExplainResolveRequest,
+            servicer.explain_resolve,
+            call_class="resolve",
+            repeatable=True,
+        ),
     }
 
 

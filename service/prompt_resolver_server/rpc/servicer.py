@@ -3,13 +3,10 @@
 import logging
 from collections.abc import Sequence
 
-from google.protobuf.message import Message
-
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import Delta
 from ..entry.caller import Caller
-from ..errors import Reason, ServerError
 from ..prompts import ResolvedPrompt
 from ..resolver import Resolution, Resolver
 from .calls import Send
@@ -64,13 +61,3 @@ class PromptResolverServicer:
                 },
             )
         return resolution
-
-
-async def not_implemented(request: Message, caller: Caller) -> Message:
-    """Refuse a method that the contract has and this version does not serve."""
-    raise ServerError(Reason.NOT_IMPLEMENTED, "this version does not serve the method")
-
-
-async def not_implemented_stream(request: Message, caller: Caller, send: Send) -> None:
-    """Refuse a streaming method that the contract has and this version does not serve."""
-    raise ServerError(Reason.NOT_IMPLEMENTED, "this version does not serve the method")

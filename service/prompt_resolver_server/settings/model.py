@@ -35,7 +35,7 @@ class ServerSettings(Block):
     admin_address: str = "127.0.0.1:9090"
     """Where metrics, probes and the page are served over HTTP; empty turns it off."""
     admin_grpc_address: str = ""
-    """Where `PromptResolverAdmin` listens; empty turns it off."""
+    """Where `PromptResolverAdmin` listens: `HOST:PORT` or `unix:/path`; empty turns it off."""
     state_dir: Path | None = None
     """A folder where copies of what remote stores served outlive a restart, and the salt that
     callers' keys of stores are hashed with; null: they are in memory alone. Instances may share
@@ -59,6 +59,8 @@ class ServerSettings(Block):
     """How many `Complete` calls may run at once."""
     max_streams: _Calls = 2_000
     """How many `CompleteStream` calls may run at once."""
+    max_watches: _Calls = 2_000
+    """How many `WatchPrompts` calls may run at once."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 25.0
     """How long running calls may take to end once the service is told to stop."""
     max_message_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024

@@ -46,7 +46,7 @@ class Chains:
     def __init__(
         self, cache: TemplateCache, chains: Mapping[str, Sequence[str]], *, default_store: str
     ) -> None:
-        self._cache = cache
+        self.cache = self._cache = cache
         self._default_store = default_store
         self._chains = {name: _members(cache, names) for name, names in chains.items()}
 
@@ -71,7 +71,7 @@ class Chains:
 
         async def ask(member: Member, until: float) -> ServedTemplate:
             return await self._cache.get(
-                _at(ref, member.name),
+                at_member(ref, member.name),
                 refresh=refresh,
                 deadline=until,
                 caller_key=caller_key if member.takes_key else None,
@@ -133,7 +133,8 @@ def _members(cache: TemplateCache, names: Sequence[str]) -> Sequence[Member]:
     return [Member(name, sources[name].store, name == keyed) for name in names]
 
 
-def _at(ref: PromptRef, store: str) -> PromptRef:
+def at_member(ref: PromptRef, store: str) -> PromptRef:
+    """Return a reference to the prompt of one store."""
     return PromptRef(id=ref.id, store=store, version=ref.version, environment=ref.environment)
 
 

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..prompts import PromptRef, ServedTemplate
+from .cache.cache import TemplateCache
 from .cache.inventory import Inventory
 from .cache.source import Member
 
 
 class TemplateSupply(Protocol):
     """Serves templates of several stores."""
+
+    @property
+    def cache(self) -> TemplateCache:
+        """What holds the templates."""
+        ...
 
     @property
     def inventory(self) -> Inventory:

@@ -157,7 +157,7 @@ async def test_overview(service: RunningService) -> None:
         {"door": "grpc", "method": "Complete", "status": "OK", "count": 1},
         {"door": "grpc", "method": "Resolve", "status": "INVALID_ARGUMENT", "count": 1},
     ]
-    assert overview["running"] == {"resolve": 0, "complete": 0, "stream": 0}
+    assert overview["running"] == {"resolve": 0, "complete": 0, "stream": 0, "watch": 0}
     assert overview["upstream_running"] == {"fake": 0}
     assert isinstance(overview["upstream"], list)
     (model,) = overview["upstream"]

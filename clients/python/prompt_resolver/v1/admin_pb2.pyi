@@ -31,11 +31,11 @@ class ListPromptsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     store: _builtins.str
-    """The store to list. Unset means all of them."""
+    """The store to list. Unset means all of them. A chain holds nothing: its members do."""
     page_size: _builtins.int
-    """How many prompts to return, from 1 to 1000. 0 means 100."""
+    """How many prompts to return at most, from 1 to 1000. 0 means 100."""
     page_token: _builtins.str
-    """The `next_page_token` of the page before. Empty means the first page."""
+    """The `next_page_token` of the page before, with the same `store`. Empty means the first page."""
     def __init__(
         self,
         *,
@@ -90,8 +90,8 @@ class InvalidatePromptsRequest(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_resolver_pb2.PromptRef]:
-        """The prompts whose copies to drop. A reference without a selector drops every version of its
-        prompt. Must not be empty.
+        """The prompts whose copies to drop, from 1 to 1000. A reference without a selector drops every version
+        of its prompt, and one to a chain those of all members.
         """
 
     def __init__(
@@ -115,7 +115,7 @@ class InvalidatePromptsResponse(_message.Message):
 
     DROPPED_COUNT_FIELD_NUMBER: _builtins.int
     dropped_count: _builtins.int
-    """How many copies were dropped."""
+    """How many copies were dropped. That a prompt is absent counts as none."""
     def __init__(
         self,
         *,
@@ -138,7 +138,7 @@ class PrefetchPromptsRequest(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_resolver_pb2.PromptRef]:
-        """The prompts to fetch. Must not be empty."""
+        """The prompts to fetch, from 1 to 1000."""
 
     def __init__(
         self,
@@ -235,10 +235,11 @@ class HeldPrompt(_message.Message):
     HIT_COUNT_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     FRESH_DURATION_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
     hit_count: _builtins.int
     """How often the copy was served since the server started."""
     size_bytes: _builtins.int
-    """The size of the copy, in bytes."""
+    """The size of the copy, in bytes, as its store delivered it."""
     @_builtins.property
     def prompt(self) -> _prompt_resolver_pb2.PromptInfo:
         """The prompt and the version held."""
@@ -247,6 +248,10 @@ class HeldPrompt(_message.Message):
     def fresh_duration(self) -> _duration_pb2.Duration:
         """The time that is left until the copy is past its time to live. Negative if it is past."""
 
+    @_builtins.property
+    def ref(self) -> _prompt_resolver_pb2.PromptRef:
+        """What the copy is held by: the reference that asked for it. Its store is always set."""
+
     def __init__(
         self,
         *,
@@ -254,10 +259,11 @@ class HeldPrompt(_message.Message):
         hit_count: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         fresh_duration: _duration_pb2.Duration | None = ...,
+        ref: _prompt_resolver_pb2.PromptRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fresh_duration", b"fresh_duration", "prompt", b"prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fresh_duration", b"fresh_duration", "prompt", b"prompt", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh_duration", b"fresh_duration", "hit_count", b"hit_count", "prompt", b"prompt", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fresh_duration", b"fresh_duration", "hit_count", b"hit_count", "prompt", b"prompt", "ref", b"ref", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,7 +286,7 @@ class PrefetchResult(_message.Message):
 
     @_builtins.property
     def prompt(self) -> _prompt_resolver_pb2.PromptInfo:
-        """What is held now. Unset if the fetch failed."""
+        """What is held now; `stale` if the store failed and there was a copy. Unset if there is none."""
 
     def __init__(
         self,
@@ -307,9 +313,11 @@ class ExplainStep(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The step: `alias`, `store`, `cache`, `fetch`, `render`, `model`, `parameters` or `error`. May grow."""
+    """The step: `alias`, `store`, `cache`, `fetch`, `render`, `model`, `parameters` or `error`; `log`, if
+    the server writes prompts to its log. May grow.
+    """
     outcome: _builtins.str
-    """What the step decided, for people."""
+    """What the step decided, for people. Its words may change."""
     @_builtins.property
     def details(self) -> _struct_pb2.Struct:
         """The particulars of the decision."""

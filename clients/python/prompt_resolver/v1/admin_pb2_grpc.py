@@ -29,7 +29,11 @@ class PromptResolverAdminStub(object):
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     def __init__(self, channel):
@@ -64,33 +68,41 @@ class PromptResolverAdminServicer(object):
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     def ListPrompts(self, request, context):
-        """Lists the prompts that are held, in the order of their stores and ids.
+        """Lists the prompts that are held, in the order of their stores, ids and selectors.
 
-        Fails with INVALID_ARGUMENT for an unknown store or page token.
+        A prompt that comes or goes between two pages may be missed; no other is, and none comes twice.
+        Fails with INVALID_ARGUMENT for an unknown store, a page size out of range, or a page token that is
+        not one of this request's.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def InvalidatePrompts(self, request, context):
-        """Drops exactly the named copies. The next `Resolve` of each goes to its store.
+        """Drops exactly the named copies, whoever's key opened them. The next `Resolve` of each goes to its
+        store, also for one that was known to be absent. A watched prompt is fetched at once.
 
-        Fails with INVALID_ARGUMENT if nothing or something malformed is named; then nothing is dropped.
-        A prompt that is not held is no error.
+        Fails with INVALID_ARGUMENT if nothing, too much, an empty id or selector, or an unknown store is
+        named; then nothing is dropped. A prompt that is not held is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PrefetchPrompts(self, request, context):
-        """Fetches the named prompts now, so that the first caller need not wait.
+        """Fetches the named prompts now, a few at a time, so that the first caller need not wait. One that is
+        held and within its time to live is not fetched again.
 
-        Fails with INVALID_ARGUMENT if a reference is malformed. A prompt whose fetch fails does not fail
-        the call: its result says why.
+        Fails with INVALID_ARGUMENT if nothing, too much or something malformed is named. A prompt whose
+        fetch fails does not fail the call: its result says why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,8 +111,9 @@ class PromptResolverAdminServicer(object):
     def ExplainResolve(self, request, context):
         """Resolves a request step by step and tells what each step decided. Calls no model.
 
-        Shows no secret, no variable's value and no prompt's text. Succeeds even where the request would
-        fail: the failure is then the last step.
+        It is resolved as a call of `Resolve` would be, and counts as one. Shows no secret, no variable's
+        value and no prompt's text. Succeeds even where the request would fail: the failure is then the
+        last step.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +154,11 @@ class PromptResolverAdmin(object):
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     @staticmethod

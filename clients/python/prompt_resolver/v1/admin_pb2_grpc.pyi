@@ -30,7 +30,11 @@ class PromptResolverAdminStub:
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     @_typing.overload
@@ -38,27 +42,32 @@ class PromptResolverAdminStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> PromptResolverAdminAsyncStub: ...
     ListPrompts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListPromptsRequest, _admin_pb2.ListPromptsResponse]
-    """Lists the prompts that are held, in the order of their stores and ids.
+    """Lists the prompts that are held, in the order of their stores, ids and selectors.
 
-    Fails with INVALID_ARGUMENT for an unknown store or page token.
+    A prompt that comes or goes between two pages may be missed; no other is, and none comes twice.
+    Fails with INVALID_ARGUMENT for an unknown store, a page size out of range, or a page token that is
+    not one of this request's.
     """
     InvalidatePrompts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.InvalidatePromptsRequest, _admin_pb2.InvalidatePromptsResponse]
-    """Drops exactly the named copies. The next `Resolve` of each goes to its store.
+    """Drops exactly the named copies, whoever's key opened them. The next `Resolve` of each goes to its
+    store, also for one that was known to be absent. A watched prompt is fetched at once.
 
-    Fails with INVALID_ARGUMENT if nothing or something malformed is named; then nothing is dropped.
-    A prompt that is not held is no error.
+    Fails with INVALID_ARGUMENT if nothing, too much, an empty id or selector, or an unknown store is
+    named; then nothing is dropped. A prompt that is not held is no error.
     """
     PrefetchPrompts: _grpc.UnaryUnaryMultiCallable[_admin_pb2.PrefetchPromptsRequest, _admin_pb2.PrefetchPromptsResponse]
-    """Fetches the named prompts now, so that the first caller need not wait.
+    """Fetches the named prompts now, a few at a time, so that the first caller need not wait. One that is
+    held and within its time to live is not fetched again.
 
-    Fails with INVALID_ARGUMENT if a reference is malformed. A prompt whose fetch fails does not fail
-    the call: its result says why.
+    Fails with INVALID_ARGUMENT if nothing, too much or something malformed is named. A prompt whose
+    fetch fails does not fail the call: its result says why.
     """
     ExplainResolve: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExplainResolveRequest, _admin_pb2.ExplainResolveResponse]
     """Resolves a request step by step and tells what each step decided. Calls no model.
 
-    Shows no secret, no variable's value and no prompt's text. Succeeds even where the request would
-    fail: the failure is then the last step.
+    It is resolved as a call of `Resolve` would be, and counts as one. Shows no secret, no variable's
+    value and no prompt's text. Succeeds even where the request would fail: the failure is then the
+    last step.
     """
 
 @_typing.type_check_only
@@ -66,39 +75,52 @@ class PromptResolverAdminAsyncStub(PromptResolverAdminStub):
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListPrompts: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListPromptsRequest, _admin_pb2.ListPromptsResponse]  # type: ignore[assignment]
-    """Lists the prompts that are held, in the order of their stores and ids.
+    """Lists the prompts that are held, in the order of their stores, ids and selectors.
 
-    Fails with INVALID_ARGUMENT for an unknown store or page token.
+    A prompt that comes or goes between two pages may be missed; no other is, and none comes twice.
+    Fails with INVALID_ARGUMENT for an unknown store, a page size out of range, or a page token that is
+    not one of this request's.
     """
     InvalidatePrompts: _aio.UnaryUnaryMultiCallable[_admin_pb2.InvalidatePromptsRequest, _admin_pb2.InvalidatePromptsResponse]  # type: ignore[assignment]
-    """Drops exactly the named copies. The next `Resolve` of each goes to its store.
+    """Drops exactly the named copies, whoever's key opened them. The next `Resolve` of each goes to its
+    store, also for one that was known to be absent. A watched prompt is fetched at once.
 
-    Fails with INVALID_ARGUMENT if nothing or something malformed is named; then nothing is dropped.
-    A prompt that is not held is no error.
+    Fails with INVALID_ARGUMENT if nothing, too much, an empty id or selector, or an unknown store is
+    named; then nothing is dropped. A prompt that is not held is no error.
     """
     PrefetchPrompts: _aio.UnaryUnaryMultiCallable[_admin_pb2.PrefetchPromptsRequest, _admin_pb2.PrefetchPromptsResponse]  # type: ignore[assignment]
-    """Fetches the named prompts now, so that the first caller need not wait.
+    """Fetches the named prompts now, a few at a time, so that the first caller need not wait. One that is
+    held and within its time to live is not fetched again.
 
-    Fails with INVALID_ARGUMENT if a reference is malformed. A prompt whose fetch fails does not fail
-    the call: its result says why.
+    Fails with INVALID_ARGUMENT if nothing, too much or something malformed is named. A prompt whose
+    fetch fails does not fail the call: its result says why.
     """
     ExplainResolve: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExplainResolveRequest, _admin_pb2.ExplainResolveResponse]  # type: ignore[assignment]
     """Resolves a request step by step and tells what each step decided. Calls no model.
 
-    Shows no secret, no variable's value and no prompt's text. Succeeds even where the request would
-    fail: the failure is then the last step.
+    It is resolved as a call of `Resolve` would be, and counts as one. Shows no secret, no variable's
+    value and no prompt's text. Succeeds even where the request would fail: the failure is then the
+    last step.
     """
 
 class PromptResolverAdminServicer(metaclass=_abc_1.ABCMeta):
     """Shows and steers what a server holds. Served on a listener of its own (`admin_grpc_address`, off
     unless configured), never on the port that callers use.
 
-    Not served yet: every method fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Where the server has a master key, every call needs it as its bearer token: UNAUTHENTICATED without
+    a token or with one that is not the server's, PERMISSION_DENIED with a caller's. Where there are
+    callers and no master key, a caller's token will do. `x-prompt-store-key` means what it does for
+    callers: with it, these methods see and fetch what that key opens, without it what the server's own
+    keys do.
     """
 
     @_abc_1.abstractmethod
@@ -107,9 +129,11 @@ class PromptResolverAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.ListPromptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListPromptsResponse, _abc.Awaitable[_admin_pb2.ListPromptsResponse]]:
-        """Lists the prompts that are held, in the order of their stores and ids.
+        """Lists the prompts that are held, in the order of their stores, ids and selectors.
 
-        Fails with INVALID_ARGUMENT for an unknown store or page token.
+        A prompt that comes or goes between two pages may be missed; no other is, and none comes twice.
+        Fails with INVALID_ARGUMENT for an unknown store, a page size out of range, or a page token that is
+        not one of this request's.
         """
 
     @_abc_1.abstractmethod
@@ -118,10 +142,11 @@ class PromptResolverAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.InvalidatePromptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.InvalidatePromptsResponse, _abc.Awaitable[_admin_pb2.InvalidatePromptsResponse]]:
-        """Drops exactly the named copies. The next `Resolve` of each goes to its store.
+        """Drops exactly the named copies, whoever's key opened them. The next `Resolve` of each goes to its
+        store, also for one that was known to be absent. A watched prompt is fetched at once.
 
-        Fails with INVALID_ARGUMENT if nothing or something malformed is named; then nothing is dropped.
-        A prompt that is not held is no error.
+        Fails with INVALID_ARGUMENT if nothing, too much, an empty id or selector, or an unknown store is
+        named; then nothing is dropped. A prompt that is not held is no error.
         """
 
     @_abc_1.abstractmethod
@@ -130,10 +155,11 @@ class PromptResolverAdminServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_pb2.PrefetchPromptsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.PrefetchPromptsResponse, _abc.Awaitable[_admin_pb2.PrefetchPromptsResponse]]:
-        """Fetches the named prompts now, so that the first caller need not wait.
+        """Fetches the named prompts now, a few at a time, so that the first caller need not wait. One that is
+        held and within its time to live is not fetched again.
 
-        Fails with INVALID_ARGUMENT if a reference is malformed. A prompt whose fetch fails does not fail
-        the call: its result says why.
+        Fails with INVALID_ARGUMENT if nothing, too much or something malformed is named. A prompt whose
+        fetch fails does not fail the call: its result says why.
         """
 
     @_abc_1.abstractmethod
@@ -144,8 +170,9 @@ class PromptResolverAdminServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.ExplainResolveResponse, _abc.Awaitable[_admin_pb2.ExplainResolveResponse]]:
         """Resolves a request step by step and tells what each step decided. Calls no model.
 
-        Shows no secret, no variable's value and no prompt's text. Succeeds even where the request would
-        fail: the failure is then the last step.
+        It is resolved as a call of `Resolve` would be, and counts as one. Shows no secret, no variable's
+        value and no prompt's text. Succeeds even where the request would fail: the failure is then the
+        last step.
         """
 
 def add_PromptResolverAdminServicer_to_server(servicer: PromptResolverAdminServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

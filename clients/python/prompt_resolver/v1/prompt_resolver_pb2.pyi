@@ -12,6 +12,7 @@ Conventions that hold for every element of this package:
   message size limit (RESOURCE_EXHAUSTED, 4 MiB unless configured), carry none.
 * Every call has a deadline: the caller's, or the server's default (120 s) where the caller sets
   none, and never more than the server's maximum (900 s). A call past it ends DEADLINE_EXCEEDED.
+  `WatchPrompts` alone lasts as long as its caller wants.
 * Credentials never travel in messages but in metadata: `authorization: Bearer <token>` for this
   service, `x-prompt-store-key` for a store, `x-provider-key-<provider>` for that provider alone.
 * `google.protobuf.Struct` carries every number as a double. Send integers above 2^53 as strings.
@@ -192,13 +193,17 @@ class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Change.ValueTy
     CHANGE_SNAPSHOT: _Change.ValueType  # 1
     """Nothing yet: this is how it is at the start."""
     CHANGE_UPDATED: _Change.ValueType  # 2
-    """Another version is served now."""
+    """Another version is served now. Of all that are cached, it may be one that was not cached before."""
     CHANGE_REMOVED: _Change.ValueType  # 3
-    """The prompt is gone."""
+    """The prompt is gone: its store has no such prompt or version, or the store's key may not have it
+    any more. In a snapshot: it is not there. An update follows once it is.
+    """
     CHANGE_STORE_STALE: _Change.ValueType  # 4
-    """Its store stopped answering: what is served may be out of date."""
+    """Its store stopped answering, or answers with what is no prompt, and its time to live is over: what
+    is served may be out of date. Nothing is served where the version is empty.
+    """
     CHANGE_STORE_READY: _Change.ValueType  # 5
-    """Its store answers again."""
+    """Its store answers again, and still has the version that is served."""
 
 class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
     """What happened to a watched prompt. May grow."""
@@ -208,13 +213,17 @@ CHANGE_UNSPECIFIED: Change.ValueType  # 0
 CHANGE_SNAPSHOT: Change.ValueType  # 1
 """Nothing yet: this is how it is at the start."""
 CHANGE_UPDATED: Change.ValueType  # 2
-"""Another version is served now."""
+"""Another version is served now. Of all that are cached, it may be one that was not cached before."""
 CHANGE_REMOVED: Change.ValueType  # 3
-"""The prompt is gone."""
+"""The prompt is gone: its store has no such prompt or version, or the store's key may not have it
+any more. In a snapshot: it is not there. An update follows once it is.
+"""
 CHANGE_STORE_STALE: Change.ValueType  # 4
-"""Its store stopped answering: what is served may be out of date."""
+"""Its store stopped answering, or answers with what is no prompt, and its time to live is over: what
+is served may be out of date. Nothing is served where the version is empty.
+"""
 CHANGE_STORE_READY: Change.ValueType  # 5
-"""Its store answers again."""
+"""Its store answers again, and still has the version that is served."""
 Global___Change: _TypeAlias = Change  # noqa: Y015
 
 @_typing.final
@@ -804,12 +813,16 @@ class WatchPromptsRequest(_message.Message):
     PROMPTS_FIELD_NUMBER: _builtins.int
     AFTER_REVISION_FIELD_NUMBER: _builtins.int
     after_revision: _builtins.int
-    """The revision after which to resume. Unset, or one that the server no longer knows, gets a new
-    snapshot.
+    """The revision after which to resume, of a watch of the same prompts. Unset, or one that the server
+    does not know, because it has restarted or too much has changed since, gets a new snapshot.
     """
     @_builtins.property
     def prompts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PromptRef]:
-        """The prompts to watch. Empty means all that are cached."""
+        """The prompts to watch, at most 1,000; one that is named twice counts once. Empty means all that are
+        cached, and those that will be: with `x-prompt-store-key` those that this key opened, else those
+        that the server's own keys did. Of these, one that is dropped for want of room is told of no more.
+        A prompt of a chain is watched as what the chain serves, its fallbacks included.
+        """
 
     def __init__(
         self,
@@ -836,13 +849,22 @@ class WatchPromptsResponse(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     CHANGE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    REF_FIELD_NUMBER: _builtins.int
     change: Global___Change.ValueType
     """What happened to it."""
     revision: _builtins.int
     """Grows with every event of this server. Pass it as `after_revision` to resume."""
     @_builtins.property
     def prompt(self) -> Global___PromptInfo:
-        """The prompt and the version that is served."""
+        """The prompt and the version that is served, as `Resolve` would tell it. With CHANGE_REMOVED, the
+        version that was served at last. Its version is empty where there has been none yet.
+        """
+
+    @_builtins.property
+    def ref(self) -> Global___PromptRef:
+        """What the prompt is watched by: the reference of the request, or the one by which it is cached. Its
+        store is always set.
+        """
 
     def __init__(
         self,
@@ -850,10 +872,11 @@ class WatchPromptsResponse(_message.Message):
         prompt: Global___PromptInfo | None = ...,
         change: Global___Change.ValueType = ...,
         revision: _builtins.int = ...,
+        ref: Global___PromptRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt", "ref", b"ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "prompt", b"prompt", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "prompt", b"prompt", "ref", b"ref", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

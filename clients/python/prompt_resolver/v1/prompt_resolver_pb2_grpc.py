@@ -115,7 +115,25 @@ class PromptResolverServicer(object):
     def WatchPrompts(self, request, context):
         """Sends a snapshot of the watched prompts, then one event for each change of one of them.
 
-        Not served yet: fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+        Watched prompts are kept current, whether or not anybody resolves them: each store is asked once
+        the time to live is over, and about every second where that is 0. Each event tells how its prompt
+        is by now, so that a reader who is slow, or was away, gets of each prompt the newest state alone.
+        Revisions grow along the stream, in the snapshot as well.
+
+        Where a snapshot comes first, the initial metadata has `x-snapshot-revision`: the snapshot is
+        complete with the first event of at least this revision; 0 means that it is empty. Without that
+        metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
+        the named prompts have been looked at, for which their stores have 10 s.
+
+        There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
+        watches the same prompts again with the last revision as `after_revision`. Fails with
+
+        * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
+        * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
+        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+        * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
+
+        A prompt that is not there, or whose store is down, is no failure but an event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -12,6 +12,7 @@ Conventions that hold for every element of this package:
   message size limit (RESOURCE_EXHAUSTED, 4 MiB unless configured), carry none.
 * Every call has a deadline: the caller's, or the server's default (120 s) where the caller sets
   none, and never more than the server's maximum (900 s). A call past it ends DEADLINE_EXCEEDED.
+  `WatchPrompts` alone lasts as long as its caller wants.
 * Credentials never travel in messages but in metadata: `authorization: Bearer <token>` for this
   service, `x-prompt-store-key` for a store, `x-provider-key-<provider>` for that provider alone.
 * `google.protobuf.Struct` carries every number as a double. Send integers above 2^53 as strings.
@@ -89,7 +90,25 @@ class PromptResolverStub:
     WatchPrompts: _grpc.UnaryStreamMultiCallable[_prompt_resolver_pb2.WatchPromptsRequest, _prompt_resolver_pb2.WatchPromptsResponse]
     """Sends a snapshot of the watched prompts, then one event for each change of one of them.
 
-    Not served yet: fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Watched prompts are kept current, whether or not anybody resolves them: each store is asked once
+    the time to live is over, and about every second where that is 0. Each event tells how its prompt
+    is by now, so that a reader who is slow, or was away, gets of each prompt the newest state alone.
+    Revisions grow along the stream, in the snapshot as well.
+
+    Where a snapshot comes first, the initial metadata has `x-snapshot-revision`: the snapshot is
+    complete with the first event of at least this revision; 0 means that it is empty. Without that
+    metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
+    the named prompts have been looked at, for which their stores have 10 s.
+
+    There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
+    watches the same prompts again with the last revision as `after_revision`. Fails with
+
+    * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
+    * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
+    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+    * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
+
+    A prompt that is not there, or whose store is down, is no failure but an event.
     """
 
 @_typing.type_check_only
@@ -139,7 +158,25 @@ class PromptResolverAsyncStub(PromptResolverStub):
     WatchPrompts: _aio.UnaryStreamMultiCallable[_prompt_resolver_pb2.WatchPromptsRequest, _prompt_resolver_pb2.WatchPromptsResponse]  # type: ignore[assignment]
     """Sends a snapshot of the watched prompts, then one event for each change of one of them.
 
-    Not served yet: fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+    Watched prompts are kept current, whether or not anybody resolves them: each store is asked once
+    the time to live is over, and about every second where that is 0. Each event tells how its prompt
+    is by now, so that a reader who is slow, or was away, gets of each prompt the newest state alone.
+    Revisions grow along the stream, in the snapshot as well.
+
+    Where a snapshot comes first, the initial metadata has `x-snapshot-revision`: the snapshot is
+    complete with the first event of at least this revision; 0 means that it is empty. Without that
+    metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
+    the named prompts have been looked at, for which their stores have 10 s.
+
+    There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
+    watches the same prompts again with the last revision as `after_revision`. Fails with
+
+    * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
+    * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
+    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+    * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
+
+    A prompt that is not there, or whose store is down, is no failure but an event.
     """
 
 class PromptResolverServicer(metaclass=_abc_1.ABCMeta):
@@ -210,7 +247,25 @@ class PromptResolverServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_prompt_resolver_pb2.WatchPromptsResponse], _abc.AsyncIterator[_prompt_resolver_pb2.WatchPromptsResponse]]:
         """Sends a snapshot of the watched prompts, then one event for each change of one of them.
 
-        Not served yet: fails with UNIMPLEMENTED and NOT_IMPLEMENTED.
+        Watched prompts are kept current, whether or not anybody resolves them: each store is asked once
+        the time to live is over, and about every second where that is 0. Each event tells how its prompt
+        is by now, so that a reader who is slow, or was away, gets of each prompt the newest state alone.
+        Revisions grow along the stream, in the snapshot as well.
+
+        Where a snapshot comes first, the initial metadata has `x-snapshot-revision`: the snapshot is
+        complete with the first event of at least this revision; 0 means that it is empty. Without that
+        metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
+        the named prompts have been looked at, for which their stores have 10 s.
+
+        There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
+        watches the same prompts again with the last revision as `after_revision`. Fails with
+
+        * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
+        * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
+        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+        * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
+
+        A prompt that is not there, or whose store is down, is no failure but an event.
         """
 
 def add_PromptResolverServicer_to_server(servicer: PromptResolverServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,7 +12,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -20,6 +20,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from ...errors import CallError, Reason, ResolverError, ServerError, TemplateError
+from ...explaining import explaining, tell
 from ...metrics import Metrics
 from ...prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...values import Value
@@ -31,6 +32,7 @@ from .listener import CacheListener
 from .peering import Peering
 from .peers import Peers
 from .source import Member, Source, store_unknown
+from .steps import tell_fetched, tell_looked, tell_query
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +108,11 @@ class TemplateCache:
             clock=clock,
         )
 
+    @property
+    def cache(self) -> "TemplateCache":
+        """This cache itself, which is a `TemplateSupply` without chains."""
+        return self
+
     def listen(self, listener: CacheListener) -> None:
         """Tell a listener of all changes from now on."""
         self._listeners.append(listener)
@@ -126,17 +133,75 @@ class TemplateCache:
         it, what is held is served, and the fetch goes on. `as_fallback` tells that another store
         should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
         """
-        name, source = self.find(ref.store)
-        credential = self._hash(caller_key) if caller_key is not None else b""
-        key = Key(name, ref.id, ref.version, ref.environment, credential)
-        query = _Query(key, source, ref, caller_key)
+        query = self._query(ref, caller_key)
+        explained = explaining() is not None
+        if explained:
+            tell_query(query.key, query.source)
         served = None if refresh else self._from_memory(query)
+        if explained:
+            tell_looked(served, refresh=refresh)
         if served is None:
             served = await self._from_store(query, refresh=refresh, deadline=deadline)
         if as_fallback:
             served = replace(served, cache="fallback", reason="fallback")
-        self._metrics.template_served(name, served.cache)
+        self._metrics.template_served(query.key.store, served.cache)
         return served
+
+    async def renew(
+        self, ref: PromptRef, *, deadline: float, caller_key: str | None = None
+    ) -> None:
+        """Have a template held and current, as a call of `get` would, but serve it to nobody.
+
+        Where its store is due to be asked, the answer is waited for. Raises what `get` raises, and
+        nothing where a store fails and there is a copy to serve.
+        """
+        query = self._query(ref, caller_key)
+        held = self._held.get(query.key)
+        now = self._clock()
+        if held is None:
+            self._check_absence(query, now)
+        elif not self._is_due(query, held, now):
+            return
+        flight = self._flights.get(query.key)
+        if flight is None:
+            flight = self._begin(query, held.template if held is not None else None)
+        try:
+            outcome = await flight.wait(deadline)
+        except TimeoutError:
+            raise _too_late(query) from None
+        if isinstance(outcome, Exception) and self._held.peek(query.key) is None:
+            raise _anew(outcome)
+
+    def invalidate(self, refs: Sequence[PromptRef]) -> int:
+        """Forget what is held of these prompts, whoever's key opened it; return how many copies.
+
+        A reference without a selector means every version. That a prompt is absent is forgotten,
+        too, and what a store answers right now goes to those who wait for it, and to nobody else.
+        Raises STORE_UNKNOWN, and then nothing is forgotten.
+        """
+        named = {self.key(ref) for ref in refs}
+        whole = {
+            (key.store, key.id) for key in named if key.version is None and key.environment is None
+        }
+        dropped = 0
+        for key in {*named, *self._held.keys(), *self._absent.keys(), *self._flights.keys()}:
+            if (key.store, key.id) in whole or key.anyones in named:
+                dropped += self._held.peek(key) is not None
+                self._flights.forget(key)
+                self._absent.drop(key)
+                self._drop(key)
+        self._tell_size()
+        return dropped
+
+    def key(self, ref: PromptRef, caller_key: str | None = None) -> Key:
+        """Return what the template that `ref` names is held under. Raises STORE_UNKNOWN."""
+        return self._query(ref, caller_key).key
+
+    def credential(self, caller_key: str | None) -> bytes:
+        """Return what stands for a caller's own key in the keys of templates; empty for none."""
+        if caller_key is None:
+            return b""
+        return hmac.digest(self._salt, caller_key.encode("utf-8", "surrogatepass"), "sha256")
 
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
@@ -194,23 +259,51 @@ class TemplateCache:
         for source in self.sources.values():
             await source.store.aclose()
 
+    def _query(self, ref: PromptRef, caller_key: str | None) -> _Query:
+        name, source = self.find(ref.store)
+        credential = b"" if caller_key is None else self.credential(caller_key)
+        key = Key(name, ref.id, ref.version, ref.environment, credential)
+        return _Query(key, source, ref, caller_key)
+
+    def _check_absence(self, query: _Query, now: float) -> None:
+        """Raise what the store said instead of a prompt, while it is not to be asked again."""
+        absence, outage = self._absent.get(query.key), self._outages[query.key.store]
+        if absence is not None and not outage.may_ask(absence.retry, now):
+            tell("cache", "the store is not to be asked again yet", reason=absence.error.reason)
+            raise absence.error.again()
+
+    def _is_due(self, query: _Query, held: Held, now: float) -> bool:
+        """Tell whether the store is to be asked for what is held, and may be."""
+        if now < held.due_at and not held.restored:
+            return False
+        if self._confirms(query, held, now):
+            return False
+        return self._outages[query.key.store].may_ask(held.retry, now)
+
+    def _confirms(self, query: _Query, held: Held, now: float) -> bool:
+        """Tell whether a store confirms at once what is held, and take note of it."""
+        if not query.source.store.confirms(held.template):
+            return False
+        failed = held.failures > 0
+        held.confirmed_at, held.due_at = now, self._due_at(query.source, now)
+        held.retry, held.restored = AT_ONCE, False
+        if failed:
+            self._tell_confirmed(query.key, held, changed=False)
+        return True
+
     def _from_memory(self, query: _Query) -> ServedTemplate | None:
         """Return what may be served at once, and begin the fetch that it is due."""
         now, source = self._clock(), query.source
         held = self._held.get(query.key)
         outage = self._outages[query.key.store]
         if held is None:
-            absence = self._absent.get(query.key)
-            if absence is not None and not outage.may_ask(absence.retry, now):
-                raise absence.error.again()
+            self._check_absence(query, now)
             return None
         outlived = now - held.confirmed_at >= source.ttl_s
         fresh = not (outlived or held.restored)
         if fresh and now < held.due_at:
             return self._serve(query, held, "hit")
-        if source.store.confirms(held.template):
-            held.confirmed_at, held.due_at = now, self._due_at(source, now)
-            held.retry, held.restored = AT_ONCE, False
+        if self._confirms(query, held, now):
             return self._serve(query, held, "hit")
         if source.ttl_s == 0:
             return None
@@ -229,15 +322,13 @@ class TemplateCache:
         except TimeoutError:
             if held := self._held.get(query.key):
                 return self._serve(query, held, "stale", stale=True)
-            raise ServerError(
-                Reason.DEADLINE,
-                f"the deadline passed while store {query.key.store!r} was asked",
-                metadata={"phase": "fetch", "attempts": "0"},
-            ) from None
+            raise _too_late(query) from None
+        if explaining() is not None:
+            tell_fetched(outcome)
         held = self._held.get(query.key)
         if isinstance(outcome, Exception):
             if held is None or isinstance(outcome, CallError):
-                raise outcome.again() if isinstance(outcome, ResolverError) else outcome
+                raise _anew(outcome)
             return self._serve(query, held, "stale", stale=True)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome is before.template:
@@ -299,12 +390,15 @@ class TemplateCache:
             self._metrics.template_fetched(name, outcome, time.perf_counter() - started)
         # What is true is what was true when the store was asked.
         now = self._hold(query.key, template, asked_at)
-        self._peering.confirmed(query.key, now)
+        if now is not None:
+            self._peering.confirmed(query.key, now)
         return template
 
-    def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
-        """Hold what the store has told us, or another replica."""
+    def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held | None:
+        """Hold what the store has told us, or another replica, unless that was forgotten since."""
         self._outages[key.store].answered()
+        if not self._flights.is_current(key):
+            return None
         self._absent.drop(key)
         before = self._held.get(key)
         due_at = self._due_at(self.sources[key.store], confirmed_at)
@@ -312,14 +406,17 @@ class TemplateCache:
         self._held.put(key, now)
         self._tell_size()
         changed = before is None or before.template is not template
-        for listener in self._listeners:
-            listener.confirmed(key, now, changed=changed)
+        self._tell_confirmed(key, now, changed=changed)
         return now
 
     def _look_after(self, key: Key, ask_store: bool, ended: asyncio.Task[_Outcome]) -> None:
         self._looking.discard(key)
         if not ended.cancelled():
             self.look(key, ask_store=ask_store)
+
+    def _tell_confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
+        for listener in self._listeners:
+            listener.confirmed(key, held, changed=changed)
 
     def _drop(self, key: Key) -> None:
         self._held.drop(key)
@@ -332,6 +429,8 @@ class TemplateCache:
 
     def _note_failure(self, query: _Query, error: Exception) -> None:
         """Keep what is held through a failure, unless the store says that it must go."""
+        if not self._flights.is_current(query.key):
+            return
         now, outage = self._clock(), self._outages[query.key.store]
         reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
         if reason in _ABSENT or isinstance(error, TemplateError):
@@ -385,12 +484,22 @@ class TemplateCache:
     def _tell_size(self) -> None:
         self._metrics.cache_holds(len(self._held), self._held.size)
 
-    def _hash(self, caller_key: str) -> bytes:
-        return hmac.digest(self._salt, caller_key.encode("utf-8", "surrogatepass"), "sha256")
-
 
 def _ends(failure: Exception) -> bool:
     """Tell whether a failure is the store's word on the prompt: nothing is served in its place."""
     return isinstance(failure, CallError) or (
         isinstance(failure, ResolverError) and failure.reason in _ENDING
     )
+
+
+def _too_late(query: _Query) -> ServerError:
+    return ServerError(
+        Reason.DEADLINE,
+        f"the deadline passed while store {query.key.store!r} was asked",
+        metadata={"phase": "fetch", "attempts": "0"},
+    )
+
+
+def _anew(failure: Exception) -> Exception:
+    """Return a failure as it may be raised once more."""
+    return failure.again() if isinstance(failure, ResolverError) else failure

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+from msgspec import structs
+
 from ...errors import ResolverError
 from ...prompts import Template
 from ...values import Value
@@ -27,6 +29,11 @@ class Key(Value, frozen=True):
     version: str | None
     environment: str | None
     credential: bytes
+
+    @property
+    def anyones(self) -> "Key":
+        """The key without the caller's part in it."""
+        return structs.replace(self, credential=b"") if self.credential else self
 
 
 @dataclass(slots=True)
@@ -96,9 +103,17 @@ class Entries(Generic[_Entry]):
     def __len__(self) -> int:
         return len(self._by_key)
 
+    def keys(self) -> Iterable[Key]:
+        """Return the keys. Not to be changed meanwhile."""
+        return self._by_key.keys()
+
     def recent(self) -> Iterable[tuple[Key, _Entry]]:
         """Return the entries, the one first that was used last. Not to be changed meanwhile."""
         return reversed(self._by_key.items())
+
+    def peek(self, key: Key) -> _Entry | None:
+        """Return an entry, which counts as no use of it."""
+        return self._by_key.get(key)
 
     def get(self, key: Key) -> _Entry | None:
         """Return an entry, which counts as a use of it."""

@@ -1,7 +1,7 @@
 """One fetch in flight for each key, however many callers wait for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -36,6 +36,7 @@ class Flights(Generic[_Key, _Result]):
 
     def __init__(self) -> None:
         self._running: dict[_Key, Flight[_Result]] = {}
+        self._forgotten: set[asyncio.Task[_Result]] = set()
         self._begun = 0
 
     @property
@@ -47,6 +48,22 @@ class Flights(Generic[_Key, _Result]):
         """Return the flight that runs for a key, if one does."""
         return self._running.get(key)
 
+    def keys(self) -> Iterable[_Key]:
+        """Return the keys of the flights that run. Not to be changed meanwhile."""
+        return self._running.keys()
+
+    def is_current(self, key: _Key) -> bool:
+        """Tell whether the task that asks is still the flight of a key."""
+        flight = self._running.get(key)
+        return flight is not None and flight.task is asyncio.current_task()
+
+    def forget(self, key: _Key) -> None:
+        """Let the next fetch for a key begin anew. The one that runs ends for those who wait."""
+        flight = self._running.pop(key, None)
+        if flight is not None:
+            self._forgotten.add(flight.task)
+            flight.task.add_done_callback(self._forgotten.discard)
+
     def begin(self, key: _Key, fetch: Callable[[], Awaitable[_Result]]) -> Flight[_Result]:
         """Begin a fetch for a key that has none."""
 
@@ -55,7 +72,8 @@ class Flights(Generic[_Key, _Result]):
                 return await fetch()
             finally:
                 # Before the task is done: who wakes up then may begin the next flight.
-                del self._running[key]
+                if self.is_current(key):
+                    del self._running[key]
 
         self._begun += 1
         flight = Flight(self._begun, asyncio.ensure_future(run()))
@@ -64,7 +82,7 @@ class Flights(Generic[_Key, _Result]):
 
     async def aclose(self) -> None:
         """End all fetches."""
-        tasks = [flight.task for flight in self._running.values()]
+        tasks = [*self._forgotten, *(flight.task for flight in self._running.values())]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -13,8 +13,8 @@ _RETRY_S = 0.25
 # By how much the age of a copy is uncertain, as it takes a while to be told.
 _SAME_MOMENT_S = 0.1
 
-Hold = Callable[[Key, Template, float], Held]
-"""Holds a template that was confirmed at a time of the cache's clock."""
+Hold = Callable[[Key, Template, float], Held | None]
+"""Holds a template that was confirmed at a time of the cache's clock, if it is still wanted."""
 
 
 class Peering:

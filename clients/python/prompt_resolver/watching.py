@@ -1,0 +1,73 @@
+"""Watching prompts: what may be asked for, and how to go on after the connection broke."""
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+import grpc
+
+from .errors import PromptResolverError
+from .v1 import prompt_resolver_pb2 as pb
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_MAX_DOUBLINGS = 6
+
+
+class WatchOptions(TypedDict, total=False):
+    """What may be said beside the prompts that are watched."""
+
+    store: str
+    """The configured store of prompts that are named by their ids alone."""
+    after_revision: int
+    """The revision of the last event that was seen, to get what came after it."""
+    reconnect: bool
+    """Whether to go on where the server is busy, or cannot be reached: by default, yes."""
+    timeout_s: float
+    """How long to watch, in seconds: unset, until the iterator is closed."""
+    credentials: Mapping[str, str]
+    """Keys of the caller's own: `{"x-prompt-store-key": …}`."""
+
+
+class Resumption:
+    """One watch over as many calls as it takes: where it is, and when to call again."""
+
+    def __init__(self, prompts: Sequence[str | pb.PromptRef], options: WatchOptions) -> None:
+        if unknown := options.keys() - WatchOptions.__annotations__.keys():
+            names = ", ".join(WatchOptions.__annotations__)
+            raise TypeError(f"unexpected option {min(unknown)!r}; expected some of {names}")
+        store = options.get("store")
+        self._prompts = [
+            pb.PromptRef(id=each, store=store) if isinstance(each, str) else each
+            for each in prompts
+        ]
+        self._revision = options.get("after_revision")
+        self._reconnect = options.get("reconnect", True)
+        timeout_s = options.get("timeout_s")
+        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        self._failures = 0
+
+    def request(self) -> pb.WatchPromptsRequest:
+        """Return the request for what is still to come."""
+        return pb.WatchPromptsRequest(prompts=self._prompts, after_revision=self._revision)
+
+    def remaining_s(self) -> float | None:
+        """Return how long the next call may take."""
+        return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
+    def note(self, event: pb.WatchPromptsResponse) -> None:
+        """Take note of an event that has come."""
+        self._revision, self._failures = event.revision, 0
+
+    def pause_s(self, error: PromptResolverError) -> float:
+        """Return how long to wait before the next call. Raises the error where there is none."""
+        busy = error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.reason == "OVERLOADED"
+        if not self._reconnect or not (busy or error.code == grpc.StatusCode.UNAVAILABLE):
+            raise error
+        longest_s = min(_FIRST_PAUSE_S * 2.0**self._failures, _LONGEST_PAUSE_S)
+        self._failures = min(self._failures + 1, _MAX_DOUBLINGS)
+        # At a random time, so that not all whose server restarts come back at once.
+        pause_s = max(error.retry_after_s or 0.0, random.uniform(0, longest_s))  # noqa: S311
+        remaining_s = self.remaining_s()
+        return pause_s if remaining_s is None else min(pause_s, remaining_s)

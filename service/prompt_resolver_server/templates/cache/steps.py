@@ -1,0 +1,48 @@
+"""The cache's steps of resolving a prompt, for whoever asks how it is resolved."""
+
+from ...errors import Reason, ResolverError
+from ...explaining import tell
+from ...prompts import ServedTemplate, Template
+from .entries import Key
+from .source import Source
+
+
+def tell_query(key: Key, source: Source) -> None:
+    """Tell what is asked of which store, and whose key opens it."""
+    tell(
+        "store",
+        f"the prompt is in store {key.store!r}",
+        store=key.store,
+        id=key.id,
+        version=key.version,
+        environment=key.environment,
+        ttl_s=source.ttl_s,
+        key="the caller's" if key.credential else "the server's",
+    )
+
+
+def tell_looked(served: ServedTemplate | None, *, refresh: bool) -> None:
+    """Tell what was served from memory, if anything was."""
+    if served is None:
+        why = "a refresh was asked for" if refresh else "no copy may be served unasked"
+        tell("cache", f"{why}: the store is asked", result="bypass" if refresh else "miss")
+        return
+    tell(
+        "cache",
+        "a copy is served that is past its time to live"
+        if served.cache == "stale"
+        else "a copy is served",
+        result=served.cache,
+        version=served.template.version,
+        age_s=served.age_s,
+        stale=served.stale,
+    )
+
+
+def tell_fetched(outcome: Template | Exception) -> None:
+    """Tell what the store answered."""
+    if isinstance(outcome, Template):
+        tell("fetch", "the store answered", version=outcome.version)
+        return
+    reason = outcome.reason if isinstance(outcome, ResolverError) else Reason.INTERNAL
+    tell("fetch", "the store did not answer with a prompt", reason=reason)

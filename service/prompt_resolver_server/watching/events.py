@@ -1,0 +1,28 @@
+"""What those who watch are told."""
+
+from typing import Literal
+
+from ..prompts import PromptRef, ServedTemplate
+from ..templates.cache.entries import Key
+from ..values import Value
+
+Change = Literal["snapshot", "updated", "removed", "store_stale", "store_ready"]
+
+
+class Event(Value, frozen=True, kw_only=True):
+    """A watched prompt as it is now, and what happened to it.
+
+    `ref` is what the prompt is watched by, its store always named. Revisions grow along a watch.
+    """
+
+    shown = ("ref", "change", "revision")
+
+    ref: PromptRef
+    served: ServedTemplate
+    change: Change
+    revision: int
+
+
+def ref_of(key: Key) -> PromptRef:
+    """Return the reference that a template is held under."""
+    return PromptRef(id=key.id, store=key.store, version=key.version, environment=key.environment)

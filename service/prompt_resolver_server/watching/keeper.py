@@ -1,0 +1,266 @@
+"""Has watched prompts kept current although nobody asks for them; without watchers, does nothing.
+
+A prompt is looked after once its store is due to be asked, or every second where the store is asked
+each time. The cache sees to it that there is one fetch at a time for each prompt, and that a store
+that fails is left alone for a while.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from ..errors import Blame, CallError, Reason, ResolverError, ServerError
+from ..logs import where
+from ..templates.cache.cache import TemplateCache
+from ..templates.cache.entries import Key
+from .events import ref_of
+from .journal import Journal
+
+_log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+# What keeps a prompt from being looked at just before it is due.
+_MARGIN_S = 0.01
+_SHORTEST_PAUSE_S = 0.25
+# However many prompts are watched, looking after them leaves most of a processor to the calls.
+_LOOKS_PER_S = 1_000
+_PER_STORE = 16
+_LOOK_S = 10.0
+_LONGEST_PAUSE_S = 5.0
+_GONE = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND, Reason.STORE_AUTH})
+
+
+@dataclass(slots=True)
+class _Topic:
+    """A prompt that is looked after: by how many watches it is named, and when it is due.
+
+    `caller_key` is the key of the caller that watches it. `failures` counts the looks in a row that
+    found nothing to serve. One that was `lost` is looked for once, even if nobody names it.
+    """
+
+    caller_key: str | None
+    named: int = 0
+    due_at: float = 0.0
+    failures: int = 0
+    lost: bool = False
+
+
+class Keeper:
+    """Looks after the prompts that are watched. Made inside of a running event loop.
+
+    At most `most` prompts may be named by watches.
+    """
+
+    def __init__(self, templates: TemplateCache, journal: Journal, *, most: int) -> None:
+        self._templates = templates
+        self._journal = journal
+        self._most = most
+        self._loop = asyncio.get_running_loop()
+        self._topics: dict[Key, _Topic] = {}
+        self._named = 0
+        self._all: dict[bytes, tuple[int, str | None]] = {}
+        self._due: list[tuple[float, int, Key]] = []
+        self._scheduled = 0
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._looks: set[asyncio.Task[ResolverError | None]] = set()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        journal.look_after(self, self._topics)
+
+    def __len__(self) -> int:
+        """How many prompts are looked after."""
+        return len(self._topics)
+
+    def add(self, keys: Mapping[Key, str | None]) -> None:
+        """Look after prompts that a watch names, each with the caller's key that it needs.
+
+        Raises OVERLOADED where they are too many.
+        """
+        new = sum(key not in self._topics or not self._topics[key].named for key in keys)
+        if self._named + new > self._most:
+            raise ServerError(
+                Reason.OVERLOADED,
+                f"{self._most} prompts are watched by name, which is all that may be",
+                metadata={"limit": str(self._most)},
+            )
+        for key, caller_key in keys.items():
+            self._topics.setdefault(key, _Topic(caller_key)).named += 1
+        self._named += new
+
+    def remove(self, keys: Iterable[Key]) -> None:
+        """Look after prompts no more that a watch has named."""
+        for key in keys:
+            topic = self._topics[key]
+            topic.named -= 1
+            self._named -= not topic.named
+            if not topic.named and key.credential not in self._all:
+                del self._topics[key]
+        self._rest()
+
+    def add_all(self, credential: bytes, caller_key: str | None) -> None:
+        """Look after all that is held with a credential, as long as it is held."""
+        count, _ = self._all.get(credential, (0, None))
+        self._all[credential] = count + 1, caller_key
+        for key in self._templates.inventory.keys(credential):
+            self.found(key)
+
+    def remove_all(self, credential: bytes) -> None:
+        """Look no more after all that is held with a credential, for one watch."""
+        count, caller_key = self._all.pop(credential)
+        if count > 1:
+            self._all[credential] = count - 1, caller_key
+            return
+        for key, topic in [*self._topics.items()]:
+            if not topic.named and key.credential == credential:
+                del self._topics[key]
+        self._rest()
+
+    async def look(self, subjects: Iterable[Sequence[Key]]) -> None:
+        """See to it that prompts are current that a watch names, each in all members of a chain.
+
+        Raises what its caller has to change: an id or a selector that no store can have, or a key
+        of its own that a store refuses. Whatever else is wrong, the journal tells.
+        """
+        looks = [asyncio.ensure_future(self._look_at(keys)) for keys in subjects]
+        try:
+            for look in asyncio.as_completed(looks):
+                await look
+        finally:
+            for look in looks:
+                look.cancel()
+
+    async def _look_at(self, keys: Sequence[Key]) -> None:
+        errors = [await asyncio.shield(look) for look in [self._begin(key) for key in keys]]
+        for error in errors:
+            refused = error is not None and error.blame is not Blame.OPERATOR
+            malformed = all(isinstance(each, CallError) for each in errors)
+            if error is not None and (refused or malformed):
+                raise error.again()
+
+    def found(self, key: Key) -> None:
+        """Look after a prompt that is held, if all are watched; see `Upkeep`."""
+        watched = self._all.get(key.credential)
+        if watched is not None and key not in self._topics:
+            topic = self._topics[key] = _Topic(watched[1])
+            self._schedule(key, topic, self._pause_s(key, topic))
+
+    def lost(self, key: Key) -> None:
+        """Find out at once what has become of a watched prompt; see `Upkeep`."""
+        topic = self._topics.get(key)
+        if topic is not None:
+            topic.lost = True
+            self._schedule(key, topic, 0)
+
+    async def aclose(self) -> None:
+        """Look after nothing more."""
+        tasks = [*self._looks, *([self._task] if self._task is not None else ())]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _rest(self) -> None:
+        """Stop where there is nothing left to look after."""
+        if not self._topics and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self._due.clear()
+
+    def _schedule(self, key: Key, topic: _Topic, pause_s: float) -> None:
+        self._scheduled += 1
+        topic.due_at = self._loop.time() + pause_s
+        heappush(self._due, (topic.due_at, self._scheduled, key))
+        self._wake.set()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    async def _run(self) -> None:
+        """Begin a look at each prompt once it is due."""
+        while True:
+            self._wake.clear()
+            while self._due and self._due[0][0] <= self._loop.time():
+                due_at, _, key = heappop(self._due)
+                topic = self._topics.get(key)
+                # One that was scheduled anew is in the heap twice.
+                if topic is not None and topic.due_at == due_at:
+                    self._begin(key)
+            pause_s = self._due[0][0] - self._loop.time() if self._due else None
+            try:
+                async with asyncio.timeout(pause_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _begin(self, key: Key) -> "asyncio.Task[ResolverError | None]":
+        task = asyncio.ensure_future(self._look(key))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+        return task
+
+    async def _look(self, key: Key) -> ResolverError | None:
+        topic = self._topics.get(key)
+        if topic is None:
+            return None
+        held = self._templates.inventory.look(key) is not None
+        if not (held or topic.named or topic.lost):
+            # The cache needed the room, and nobody in particular watches this one.
+            del self._topics[key]
+            return None
+        topic.lost = False
+        error = await self._renew(key, topic)
+        topic.failures = topic.failures + 1 if error is not None else 0
+        if error is not None and not topic.named:
+            self._topics.pop(key, None)
+        if self._topics.get(key) is topic:
+            self._schedule(key, topic, self._pause_s(key, topic))
+        return error
+
+    async def _renew(self, key: Key, topic: _Topic) -> ResolverError | None:
+        """Have a prompt current. Returns why there is none to serve, if so."""
+        slots = self._slots.setdefault(key.store, asyncio.Semaphore(_PER_STORE))
+        deadline = self._loop.time() + _LOOK_S
+        try:
+            async with asyncio.timeout_at(deadline), slots:
+                await self._templates.renew(
+                    ref_of(key), deadline=deadline, caller_key=topic.caller_key
+                )
+        except CallError as error:
+            return error
+        except ResolverError as error:
+            failure = error
+        except Exception as fault:  # noqa: BLE001 - one prompt's, and the others go on
+            failure = self._describe(fault)
+        else:
+            return None
+        if failure.reason in _GONE:
+            self._journal.removed(key)
+        else:
+            self._journal.unavailable(key)
+        return failure
+
+    @staticmethod
+    def _describe(fault: Exception) -> ResolverError:
+        """Return what is not foreseen as an error: a queue that is too long, or a fault of ours."""
+        if isinstance(fault, TimeoutError):
+            return ServerError(Reason.DEADLINE, "a store did not answer in time")
+        _log.error(
+            "a fault of this server",
+            extra={"type": type(fault).__name__, "where": where(fault)},
+        )
+        return ServerError(Reason.INTERNAL, "a fault of this server")
+
+    def _pause_s(self, key: Key, topic: _Topic) -> float:
+        """Return in how many seconds a prompt is to be looked at again."""
+        inventory = self._templates.inventory
+        ttl_s = inventory.ttls_s[key.store]
+        if topic.failures:
+            pause_s = min(2.0 ** (topic.failures - 1), _LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
+        elif ttl_s == 0:
+            pause_s = max(inventory.due_s(key), _EVERY_S)
+        elif inventory.look(key) is None:
+            # It is too large to be held.
+            pause_s = ttl_s
+        else:
+            pause_s = inventory.due_s(key) + _MARGIN_S
+        return max(pause_s, _SHORTEST_PAUSE_S, len(self._topics) / _LOOKS_PER_S)

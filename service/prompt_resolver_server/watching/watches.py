@@ -1,0 +1,174 @@
+"""What callers watch: each at its own pace, and of each prompt at most one event behind."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
+
+from ..errors import invalid_request
+from ..prompts import PromptRef
+from ..templates.cache.entries import Key
+from ..templates.chain import at_member
+from ..templates.supply import TemplateSupply
+from .events import Change, Event, ref_of
+from .journal import Journal, Record
+from .keeper import Keeper
+
+MAX_PROMPTS = 1_000
+"""How many prompts one watch may name."""
+
+
+class Watch:
+    """One caller's view of the journal: what it has yet to be told, in the order of the revisions.
+
+    `snapshot_revision` is the newest revision of the snapshot that it begins with: 0 for an empty
+    one, None where the watch goes on after a revision that it knew.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        # By prompt: whether the caller has yet to be told of another version.
+        self._pending: dict[Key, bool] = {}
+        self._snapshot: set[Key] = set()
+        self._changed = asyncio.Event()
+        self.snapshot_revision: int | None = None
+
+    def note(self, key: Key, *, changed: bool) -> bool:
+        """Take note of a change; see `Follower`."""
+        behind = self._pending.pop(key, False) or changed
+        self._pending[key] = behind
+        self._changed.set()
+        return behind
+
+    def begin(self, records: Iterable[tuple[Key, Record]], *, after: int | None) -> None:
+        """Begin with a snapshot of these records, or with what is in them after a revision."""
+        ordered = sorted(records, key=lambda each: each[1].revision)
+        since = after if after is not None else 0
+        self._pending = {
+            key: record.content_revision > since
+            for key, record in ordered
+            if record.revision > since
+        }
+        if after is None:
+            self._snapshot = set(self._pending)
+            self.snapshot_revision = ordered[-1][1].revision if ordered else 0
+        self._changed.set()
+
+    async def next(self) -> Event:
+        """Return the next event, once there is one."""
+        while True:
+            while not self._pending:
+                self._changed.clear()
+                await self._changed.wait()
+            key = next(iter(self._pending))
+            changed = self._pending.pop(key)
+            record = self._journal.get(key)
+            # What the journal has forgotten, nobody looks after: it is held no more.
+            if record is not None:
+                return Event(
+                    ref=ref_of(key),
+                    served=self._journal.describe(key, record),
+                    change=self._change(key, record, changed=changed),
+                    revision=record.revision,
+                )
+
+    def _change(self, key: Key, record: Record, *, changed: bool) -> Change:
+        first = key in self._snapshot
+        self._snapshot.discard(key)
+        if record.removed:
+            return "removed"
+        if first and record.template.version:
+            return "snapshot"
+        if changed and record.template.version:
+            return "updated"
+        return "store_stale" if record.stale else "store_ready"
+
+
+class Watches:
+    """Opens watches. Made inside of a running event loop.
+
+    Watches may name as many prompts, and the journal remembers about as many, as `capacity` says.
+    """
+
+    def __init__(self, supply: TemplateSupply, *, capacity: int) -> None:
+        self._supply = supply
+        self._templates = templates = supply.cache
+        self._journal = Journal(templates.inventory, capacity=capacity)
+        self._keeper = Keeper(templates, self._journal, most=capacity)
+        templates.listen(self._journal)
+
+    @asynccontextmanager
+    async def open(
+        self, refs: Sequence[PromptRef], *, after: int | None, caller_key: str | None
+    ) -> AsyncIterator[Watch]:
+        """Watch these prompts, or without any all that are held, until the context ends.
+
+        All that are held are those that the store's own key opened or, where the caller has a key,
+        those that this one did. `after` is the revision to go on after. Raises `CallError` for a
+        reference that no store can have, OVERLOADED, and STORE_AUTH for a key of the caller's.
+        """
+        if len(refs) > MAX_PROMPTS:
+            raise invalid_request("prompts", f"expected at most {MAX_PROMPTS} prompts")
+        if after is not None and not self._journal.knows(after):
+            after = None
+        credential = self._templates.credential(caller_key)
+        chosen = dict(self._choose(ref, caller_key, credential) for ref in refs)
+        watch, subjects = Watch(self._journal), chosen or (credential,)
+        with ExitStack() as stack:
+            self._keep(chosen, credential, caller_key, stack)
+            self._journal.follow(subjects, watch)
+            stack.callback(self._journal.leave, subjects, watch)
+            await self._keeper.look([[*keys] for keys in chosen.values()])
+            watch.begin(self._records(chosen, credential, after), after=after)
+            yield watch
+
+    def _choose(
+        self, ref: PromptRef, caller_key: str | None, credential: bytes
+    ) -> tuple[Key, Mapping[Key, str | None]]:
+        """Return what a reference is followed by, and what is held for it, by which caller's key.
+
+        These are one and the same, except for a chain.
+        """
+        members = self._supply.members(ref.store)
+        keys = {}
+        for member in members:
+            key = caller_key if member.takes_key else None
+            keys[self._templates.key(at_member(ref, member.name), key)] = key
+        if len(members) == 1:
+            return next(iter(keys)), keys
+        store = ref.store or self._templates.inventory.default_store
+        return Key(store, ref.id, ref.version, ref.environment, credential), keys
+
+    def _keep(
+        self,
+        chosen: Mapping[Key, Mapping[Key, str | None]],
+        credential: bytes,
+        caller_key: str | None,
+        stack: ExitStack,
+    ) -> None:
+        """Look after what is watched until the stack is closed. Raises OVERLOADED."""
+        if not chosen:
+            self._keeper.add_all(credential, caller_key)
+            stack.callback(self._keeper.remove_all, credential)
+        for subject, keys in chosen.items():
+            self._keeper.add(keys)
+            stack.callback(self._keeper.remove, keys)
+            if subject not in keys:
+                self._journal.add_view(subject, [*keys])
+                stack.callback(self._journal.remove_view, subject)
+
+    async def aclose(self) -> None:
+        """Look after nothing any more."""
+        await self._keeper.aclose()
+
+    def _records(
+        self, keys: Collection[Key], credential: bytes, after: int | None
+    ) -> Iterable[tuple[Key, Record]]:
+        """Return the newest change of the prompts of a watch; where it goes on, those since."""
+        if not keys and after is not None:
+            for key, record in self._journal.after(after):
+                if key.credential == credential and record.template.version:
+                    yield key, record
+            return
+        for key in keys or self._templates.inventory.keys(credential):
+            if (found := self._journal.find(key)) is not None:
+                yield key, found
