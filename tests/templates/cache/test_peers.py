@@ -53,6 +53,9 @@ class ToldPeers:
     def failed(self, key: Key) -> None:
         self.told.append(("failed", key))
 
+    def forgotten(self, key: Key) -> None:
+        self.told.append(("forgotten", key))
+
     def gone(self, key: Key) -> None:
         self.told.append(("gone", key))
 

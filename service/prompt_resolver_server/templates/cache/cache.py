@@ -180,6 +180,17 @@ class TemplateCache:
         Raises STORE_UNKNOWN, and then nothing is forgotten.
         """
         named = {self.key(ref) for ref in refs}
+        dropped = self._forget(named)
+        # In the end, so that the others find none of it shared any more.
+        for key in named:
+            self._peering.forgotten(key)
+        return dropped
+
+    def forget(self, key: Key) -> None:
+        """Forget what is held under a key, as another replica's operator has it."""
+        self._forget({key})
+
+    def _forget(self, named: set[Key]) -> int:
         whole = {
             (key.store, key.id) for key in named if key.version is None and key.environment is None
         }

@@ -87,6 +87,11 @@ class Peering:
         if (peers := self._of(key)) is not None:
             peers.gone(key)
 
+    def forgotten(self, key: Key) -> None:
+        """Have the peers forget what an operator has forgotten here."""
+        if (peers := self._of(key)) is not None:
+            peers.forgotten(key)
+
     async def aclose(self) -> None:
         """Leave the peers."""
         if self._peers is not None:

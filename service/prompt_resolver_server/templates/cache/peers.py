@@ -50,6 +50,10 @@ class Peers(Protocol):
         """Share no longer what the store no longer gives to this replica, and tell the others."""
         ...
 
+    def forgotten(self, key: Key) -> None:
+        """Have the others forget a prompt, whatever is shared of it; see `Replica.forget`."""
+        ...
+
     async def aclose(self) -> None:
         """Leave the others."""
         ...
@@ -60,6 +64,10 @@ class Replica(Protocol):
 
     def look(self, key: Key, *, ask_store: bool = False) -> None:
         """Look again at what is held under a key: at what is shared, or else at the store."""
+        ...
+
+    def forget(self, key: Key) -> None:
+        """Forget what is held under a key, and, where it has no selector, of the whole prompt."""
         ...
 
     def doubt(self) -> None:

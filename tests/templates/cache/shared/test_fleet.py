@@ -6,11 +6,15 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import grpc
 import pytest
 import trustme
 
 from prompt_resolver import PromptResolverError
+from prompt_resolver.v1 import admin_pb2, admin_pb2_grpc
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.fleet import (
     FALLBACK,
     HIT,
@@ -26,6 +30,9 @@ from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.redis import RedisProcess, find_port, need_redis, running_redis
 from tests.support.service import RunningService
 from tests.support.upstream import Exchange
+
+if TYPE_CHECKING:
+    from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminAsyncStub
 
 pytestmark = pytest.mark.foreign
 
@@ -186,6 +193,37 @@ async def test_absent_for_one(fleet: Fleet, api: HumanloopApi, redis: RedisProce
     assert answer == api.answer
     for replica in (one, two, denied):
         assert (await look(replica))[0] == "one"
+
+
+async def test_operator_forgets_everywhere(
+    tmp_path: Path, redis: RedisProcess, api: HumanloopApi
+) -> None:
+    """What one replica's operator has forgotten, every replica asks the store for anew.
+
+    That holds for all versions where none is named, and on a replica that held none of them.
+    """
+    server = "{admin_grpc_address: '127.0.0.1:0'}"
+    async with running_fleet(tmp_path, api, settings(redis), size=3, server=server) as fleet:
+        one, two, operated = fleet.replicas
+        for replica in (one, two):
+            await look(replica)
+            await replica.client.resolve("pr_1", version="prv_one")
+        await until_shared(redis, 2)
+        fleet.edit("two")
+        asked_before = len(api.exchanges)
+
+        async with grpc.aio.insecure_channel(operated.admin_grpc_address) as channel:
+            admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
+            request = admin_pb2.InvalidatePromptsRequest(prompts=[pb.PromptRef(id="pr_1")])
+            answer = await admin.InvalidatePrompts(request)
+
+        assert answer.dropped_count == 0
+        for replica in (one, two):
+            await until_served(replica, "two")
+            pinned = await replica.client.resolve("pr_1", version="prv_one")
+            assert pinned.prompt.age.ToTimedelta().total_seconds() < 60
+        asked_for = [request.partition("?")[2] for request in api.requests[asked_before:]]
+        assert "version_id=prv_one" in asked_for
 
 
 async def test_new_replica_while_the_store_is_down(

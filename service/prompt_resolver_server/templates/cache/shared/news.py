@@ -11,8 +11,9 @@ from ..entries import Key
 MAX_BYTES: Final = 16 * 1024
 """How large news may be."""
 
-Change = Literal["changed", "gone"]
-"""Another version is shared; or none, as a store no longer gives it to a replica."""
+Change = Literal["changed", "gone", "forgotten"]
+"""Another version is shared; or none, as a store no longer gives it to a replica; or an operator
+has what is held of a prompt forgotten: of all its versions, where none is named."""
 
 
 class News(Value, frozen=True, kw_only=True):

@@ -123,6 +123,10 @@ class RedisServer:
         """Give a claim up."""
         await self._ask("release", self._command("DEL", claim), otherwise=False)
 
+    async def publish(self, channel: str, news: bytes) -> None:
+        """Publish news, whatever is shared."""
+        await self._ask("publish", self._command("PUBLISH", channel, news), otherwise=False)
+
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None, None]:
         """Yield what is published: first None, once nothing is missed any more.
 

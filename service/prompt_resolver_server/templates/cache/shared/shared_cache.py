@@ -134,6 +134,10 @@ class SharedCache:
         self.failed(key)
         self._queue_up("remove", lambda: self._remove(key))
 
+    def forgotten(self, key: Key) -> None:
+        """Have the others forget a prompt; see `Peers.forgotten`."""
+        self._queue_up("forget", lambda: self._forget(key))
+
     async def aclose(self) -> None:
         """Share nothing more, and close the connections."""
         for task in self._tasks:
@@ -171,6 +175,10 @@ class SharedCache:
                 news=self._tell(sealer, key, "gone"),
             )
 
+    async def _forget(self, key: Key) -> None:
+        if (sealer := self._sealer(key.store)) is not None:
+            await self._server.publish(self._channel, self._tell(sealer, key, "forgotten"))
+
     def _queue_up(self, operation: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
             self._queue.put_nowait(work)
@@ -206,7 +214,11 @@ class SharedCache:
         news = self._open(message)
         if news is None:
             self._count("subscribe", "garbage")
-        elif news.sender != self._sender:
+        elif news.sender == self._sender:
+            return
+        elif news.change == "forgotten":
+            replica.forget(news.key)
+        else:
             replica.look(news.key, ask_store=news.change == "gone")
 
     def _open(self, message: bytes) -> News | None:
