@@ -16,7 +16,8 @@ from ..providers.transport import Transport
 from ..rendering import Renderer, WorkerPool
 from ..resolver import Resolver
 from ..settings import Loaded
-from ..templates.cache.cache import CacheLimits, TemplateCache
+from ..templates.cache.cache import TemplateCache
+from ..templates.cache.ledger import CacheLimits
 from ..templates.chain import Chains
 from .endpoints import Endpoints
 from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved

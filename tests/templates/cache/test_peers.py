@@ -313,3 +313,6 @@ async def test_close(subject: Subject) -> None:
 
     assert subject.peers.closed
     assert not subject.cache._flights._running
+
+    assert subject.peers.closed
+    assert not subject.cache._flights._running

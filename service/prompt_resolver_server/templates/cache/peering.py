@@ -13,12 +13,12 @@ _RETRY_S = 0.25
 # By how much the age of a copy is uncertain, as it takes a while to be told.
 _SAME_MOMENT_S = 0.1
 
-Hold = Callable[[Key, Template, float], Held | None]
+Hold = Callable[[Key, Template, float], None]
 """Holds a template that was confirmed at a time of the cache's clock, if it is still wanted."""
 
 
 class Peering:
-    """A cache's side of its peers, of which there may be none.
+    """A cache's side of its peers, of which there may be none. A `CacheListener`.
 
     `held` is what the cache holds; `hold` adds to it what a peer was told by the store.
     """
@@ -72,17 +72,20 @@ class Peering:
             if self._of(key) is not None:
                 held.due_at = min(held.due_at, now)
 
-    def confirmed(self, key: Key, held: Held) -> None:
+    def share(self, key: Key, held: Held) -> None:
         """Tell the peers what the store has confirmed."""
         if (peers := self._of(key)) is not None:
             peers.confirmed(key, held)
 
-    def failed(self, key: Key) -> None:
+    def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
+        """Tell nobody: it may be of a peer itself, see `share`."""
+
+    def failing(self, key: Key, held: Held) -> None:
         """Tell the peers that the store did not answer."""
         if (peers := self._of(key)) is not None:
             peers.failed(key)
 
-    def gone(self, key: Key) -> None:
+    def dropped(self, key: Key) -> None:
         """Tell the peers that the store gives something no longer."""
         if (peers := self._of(key)) is not None:
             peers.gone(key)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...errors import CallError, Reason
-from ...prompts import ServedReason
+from ...prompts import PromptRef, ServedReason
 from ...values import Value
 from ..store import TemplateStore
 from .entries import Key
@@ -26,6 +26,15 @@ class Source:
     def reason(self, key: Key) -> ServedReason:
         """Return why the version that is held under a key is the one that is served."""
         return "pinned" if key.version is not None else self.selects
+
+
+class Lookup(Value, frozen=True):
+    """What is asked for: the key that it is held under, and what its store needs to know."""
+
+    key: Key
+    source: Source
+    ref: PromptRef
+    caller_key: str | None
 
 
 class Member(Value, frozen=True):

@@ -1,0 +1,168 @@
+"""Asks the stores: each once at a time for a key, and other replicas before them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeAlias
+
+from ...errors import CallError, Reason, ResolverError
+from ...metrics import Metrics
+from ...prompts import PromptRef, Template
+from .entries import Key
+from .flights import Flight, Flights
+from .ledger import ABSENT, Ledger
+from .peering import Peering
+from .peers import Peers
+from .source import Lookup, Source
+
+_ENDING = ABSENT | {Reason.STORE_AUTH}
+
+Outcome: TypeAlias = Template | Exception
+"""What a fetch came to: a template, or the failure to raise."""
+
+
+class Fetcher:
+    """Fetches templates, and has the ledger take note of what comes of it.
+
+    What is forgotten while it is fetched goes to those who wait for it, and to nobody else.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        ledger: Ledger,
+        *,
+        peers: Peers | None,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.flights: Flights[Key, Outcome] = Flights()
+        self.peering = Peering(peers, ledger.held, hold=self._hold, clock=clock)
+        self._sources = sources
+        self._ledger = ledger
+        self._metrics = metrics
+        self._clock = clock
+        self._looking: set[Key] = set()
+        # What was forgotten on demand is not to be had from a peer who has yet to hear of that.
+        self._anew: set[Key] = set()
+        ledger.listen(self.peering)
+
+    async def join(self, lookup: Lookup, *, refresh: bool, deadline: float) -> Flight[Outcome]:
+        """Return the fetch to wait for: where the store is to be asked now, one that began after.
+
+        One that began before may have read what was there before an edit that the caller knows of.
+        `refresh` has the store itself asked, and answer in full. Raises `TimeoutError`.
+        """
+        last_number = self.flights.last_number
+        anew = refresh or lookup.source.ttl_s == 0
+        while (flight := self.flights.get(lookup.key)) is not None:
+            if not anew or flight.number > last_number:
+                return flight
+            await flight.wait(deadline)
+        return self.begin(lookup, unconditionally=refresh, past_peers=refresh)
+
+    def begin(
+        self, lookup: Lookup, *, unconditionally: bool = False, past_peers: bool = False
+    ) -> Flight[Outcome]:
+        """Begin a fetch for a key that has none.
+
+        `unconditionally` has the store answer in full, whatever is held; `past_peers` has itself
+        asked, whatever the other replicas know.
+        """
+        held = None if unconditionally else self._ledger.held.peek(lookup.key)
+        template = held.template if held is not None else None
+        past_peers = past_peers or lookup.key in self._anew
+        self._anew.discard(lookup.key)
+        self._ledger.outages[lookup.key.store].asked(self._clock())
+        return self.flights.begin(
+            lookup.key, lambda: self._fetch(lookup, template, past_peers=past_peers)
+        )
+
+    def look(self, key: Key, *, ask_store: bool = False) -> None:
+        """Look again at what is held under a key: at what is shared, or else at the store."""
+        self._ledger.absent.drop(key)
+        if self._ledger.held.peek(key) is None:
+            return
+        flight = self.flights.get(key)
+        if flight is None:
+            ref = PromptRef(
+                id=key.id, store=key.store, version=key.version, environment=key.environment
+            )
+            lookup = Lookup(key, self._sources[key.store], ref, None)
+            self.begin(lookup, past_peers=ask_store)
+        elif key not in self._looking:
+            # It may bring what was true before the news.
+            self._looking.add(key)
+            flight.task.add_done_callback(partial(self._look_after, key, ask_store))
+
+    def forget(self, key: Key) -> None:
+        """Have the store itself asked next, and what it answers right now held by nobody."""
+        self.flights.forget(key)
+        if len(self._anew) >= self._ledger.held.max_entries:
+            # By now the peers have long been told of what nobody has asked for since.
+            self._anew.clear()
+        self._anew.add(key)
+
+    async def aclose(self) -> None:
+        """End all fetches, and leave the peers."""
+        await self.flights.aclose()
+        await self.peering.aclose()
+
+    async def _fetch(self, lookup: Lookup, held: Template | None, *, past_peers: bool) -> Outcome:
+        """Take what another replica has been told lately, or ask the store."""
+        key, ttl_s = lookup.key, lookup.source.ttl_s
+        if not past_peers:
+            spared = await self.peering.spare(key, ttl_s=ttl_s, held=held)
+            if spared is not None:
+                return spared
+        outcome = await self._ask(lookup, held)
+        if not isinstance(outcome, Exception) or _ends(outcome):
+            return outcome
+        if await self.peering.stand_in(key):
+            self._fail(lookup, outcome)
+        return outcome
+
+    async def _ask(self, lookup: Lookup, held: Template | None) -> Outcome:
+        """Ask the store, and take note of what it says."""
+        key, asked_at, started = lookup.key, self._clock(), time.perf_counter()
+        outcome = "cancelled"
+        try:
+            template = await lookup.source.store.fetch(
+                lookup.ref, held, caller_key=lookup.caller_key
+            )
+            outcome = "ok"
+        except ResolverError as error:
+            outcome = error.metadata.get("problem", error.reason.lower())
+            self._fail(lookup, error)
+            return error
+        except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
+            outcome = Reason.INTERNAL.lower()
+            self._fail(lookup, fault)
+            return fault
+        finally:
+            self._metrics.template_fetched(key.store, outcome, time.perf_counter() - started)
+        if self.flights.is_current(key):
+            # What is true is what was true when the store was asked.
+            self.peering.share(key, self._ledger.hold(key, template, asked_at))
+        return template
+
+    def _hold(self, key: Key, template: Template, confirmed_at: float) -> None:
+        if self.flights.is_current(key):
+            self._ledger.hold(key, template, confirmed_at)
+
+    def _fail(self, lookup: Lookup, error: Exception) -> None:
+        if self.flights.is_current(lookup.key):
+            self._ledger.fail(lookup, error)
+
+    def _look_after(self, key: Key, ask_store: bool, ended: asyncio.Task[Outcome]) -> None:
+        self._looking.discard(key)
+        if not ended.cancelled():
+            self.look(key, ask_store=ask_store)
+
+
+def _ends(failure: Exception) -> bool:
+    """Tell whether a failure is the store's word on the prompt: nothing is served in its place."""
+    return isinstance(failure, CallError) or (
+        isinstance(failure, ResolverError) and failure.reason in _ENDING
+    )

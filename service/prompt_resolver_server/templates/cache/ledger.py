@@ -1,0 +1,156 @@
+"""What is known of prompts: what stores have confirmed, and what became of asking them since."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from ...errors import CallError, Reason, ResolverError, TemplateError
+from ...metrics import Metrics
+from ...prompts import Template
+from .backoff import AT_ONCE, Outage, Retry
+from .entries import Absence, Entries, Held, Key
+from .listener import CacheListener
+from .source import Lookup, Source
+
+_log = logging.getLogger(__name__)
+
+ABSENT: Final = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
+"""What a store says that has no such prompt."""
+
+# By how much a refresh may come early, so that what was fetched together is not for ever.
+_JITTER = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLimits:
+    """How much is held at most, and for how many seconds a prompt is believed to be absent."""
+
+    max_entries: int = 10_000
+    max_bytes: int = 64 * 1024 * 1024
+    negative_ttl_s: float = 5.0
+
+
+class Ledger:
+    """Keeps what is held, what is absent, and which stores are down, and tells listeners of it.
+
+    `clock` gives monotonic seconds, and `draw` numbers from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        *,
+        limits: CacheLimits,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        self.held: Entries[Held] = Entries(limits.max_entries, limits.max_bytes)
+        # Apart from what is held, so that nobody who asks for nonsense pushes out what is.
+        self.absent: Entries[Absence] = Entries(limits.max_entries, limits.max_bytes)
+        self.outages = {name: Outage(draw) for name in sources}
+        self._sources = sources
+        self._negative_ttl_s = limits.negative_ttl_s
+        self._metrics = metrics
+        self._clock = clock
+        self._draw = draw
+        self._listeners: list[CacheListener] = []
+
+    def listen(self, listener: CacheListener) -> None:
+        """Tell a listener of all changes from now on."""
+        self._listeners.append(listener)
+
+    def check_absence(self, lookup: Lookup, now: float) -> ResolverError | None:
+        """Return what the store said instead of a prompt, while it is not to be asked again."""
+        absence, outage = self.absent.get(lookup.key), self.outages[lookup.key.store]
+        if absence is None or outage.may_ask(absence.retry, now):
+            return None
+        return absence.error.again()
+
+    def may_refresh(self, key: Key, held: Held, now: float) -> bool:
+        """Tell whether the store may be asked for what is held, if that is due."""
+        return self.outages[key.store].may_ask(held.retry, now)
+
+    def confirm(self, lookup: Lookup, held: Held, now: float) -> bool:
+        """Tell whether the store confirms at once what is held, and take note of it."""
+        if not lookup.source.store.confirms(held.template):
+            return False
+        failed = held.failures > 0
+        held.confirmed_at, held.due_at = now, self._due_at(lookup.source, now)
+        held.retry, held.restored = AT_ONCE, False
+        if failed:
+            self._tell_confirmed(lookup.key, held, changed=False)
+        return True
+
+    def hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
+        """Hold what the store has confirmed, to us or to another replica."""
+        self.outages[key.store].answered()
+        self.absent.drop(key)
+        before = self.held.get(key)
+        due_at = self._due_at(self._sources[key.store], confirmed_at)
+        now = (before or Held(template, confirmed_at)).renewed(template, confirmed_at, due_at)
+        self.held.put(key, now)
+        self.tell_size()
+        changed = before is None or before.template is not template
+        self._tell_confirmed(key, now, changed=changed)
+        return now
+
+    def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
+        """Hold a copy from before this process, if there is room; return whether it is held."""
+        held = Held(template, self._clock() - age_s, restored=True)
+        kept = self.held.fill(key, held)
+        self.tell_size()
+        return kept
+
+    def drop(self, key: Key) -> None:
+        """Hold nothing any more."""
+        self.held.drop(key)
+        for listener in self._listeners:
+            listener.dropped(key)
+
+    def fail(self, lookup: Lookup, error: Exception) -> None:
+        """Keep what is held through a failure, unless the store says that it must go."""
+        now, outage = self._clock(), self.outages[lookup.key.store]
+        reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
+        if reason in ABSENT or isinstance(error, TemplateError):
+            outage.answered()
+        if reason in ABSENT:
+            self.drop(lookup.key)
+            believed_s = min(self._negative_ttl_s, lookup.source.ttl_s)
+            self._remember(lookup, error, Retry.at(now + believed_s))
+        elif reason is Reason.STORE_AUTH:
+            # A key that was taken back opens nothing any more.
+            self.drop(lookup.key)
+            self.absent.drop(lookup.key)
+        elif held := self.held.get(lookup.key):
+            held.retry = outage.failed(error, held.retry, now, own_key=lookup.caller_key is None)
+            for listener in self._listeners:
+                listener.failing(lookup.key, held)
+            _log.warning(
+                "a store fails, what is held is served",
+                extra={"store": lookup.key.store, "reason": str(reason)},
+            )
+        elif not isinstance(error, CallError):
+            absence = self.absent.get(lookup.key)
+            before = absence.retry if absence is not None else AT_ONCE
+            retry = outage.failed(error, before, now, own_key=lookup.caller_key is None)
+            self._remember(lookup, error, retry)
+        self.tell_size()
+
+    def tell_size(self) -> None:
+        """Tell the metrics how much is held."""
+        self._metrics.cache_holds(len(self.held), self.held.size)
+
+    def _remember(self, lookup: Lookup, error: Exception, retry: Retry) -> None:
+        """Have an error told again until its store may be asked again."""
+        if lookup.source.ttl_s > 0 and isinstance(error, ResolverError):
+            # As it was raised, it would keep all that the fetch had at hand.
+            self.absent.put(lookup.key, Absence(error.again(), retry))
+
+    def _tell_confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
+        for listener in self._listeners:
+            listener.confirmed(key, held, changed=changed)
+
+    def _due_at(self, source: Source, confirmed_at: float) -> float:
+        return confirmed_at + source.ttl_s * (1 - _JITTER * self._draw())
