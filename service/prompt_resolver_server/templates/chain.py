@@ -67,7 +67,13 @@ class Chains:
 
         Of a chain: that of the first member which has one to serve.
         """
-        members = self.members(ref.store)
+        name = ref.store if ref.store is not None else self._default_store
+        if name not in self._chains:
+            self._check(name)
+            return await self._cache.get(
+                ref, refresh=refresh, deadline=deadline, caller_key=caller_key
+            )
+        members = self._chains[name]
 
         async def ask(member: Member, until: float) -> ServedTemplate:
             return await self._cache.get(
@@ -86,9 +92,12 @@ class Chains:
         members = self._chains.get(name)
         if members is not None:
             return members
-        if name not in self._cache.sources:
-            raise store_unknown(name, (*self._cache.sources, *self._chains))
+        self._check(name)
         return self._cache.members(name)
+
+    def _check(self, store: str) -> None:
+        if store not in self._cache.sources:
+            raise store_unknown(store, (*self._cache.sources, *self._chains))
 
     def _is_down(self, member: Member) -> bool:
         return self._cache.is_down(member.name)

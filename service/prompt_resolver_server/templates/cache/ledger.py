@@ -76,11 +76,14 @@ class Ledger:
         """Tell whether the store confirms at once what is held, and take note of it."""
         if not lookup.source.store.confirms(held.template):
             return False
-        failed = held.failures > 0
-        held.confirmed_at, held.due_at = now, self._due_at(lookup.source, now)
-        held.retry, held.restored = AT_ONCE, False
-        if failed:
-            self._tell_confirmed(lookup.key, held, changed=False)
+        held.confirmed_at, held.due_at = now, now
+        if lookup.source.ttl_s:
+            held.due_at = self._due_at(lookup.source, now)
+        held.restored = False
+        if held.retry is not AT_ONCE:
+            failed, held.retry = held.failures > 0, AT_ONCE
+            if failed:
+                self._tell_confirmed(lookup.key, held, changed=False)
         return True
 
     def hold(self, key: Key, template: Template, confirmed_at: float) -> Held:

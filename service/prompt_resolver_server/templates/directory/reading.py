@@ -153,10 +153,12 @@ def read_at_once(root: Root, read: Callable[[Reading], _Result], *, store: str) 
 
 
 def _look_so(looks: Iterable[tuple[str, Signature]]) -> bool:
-    for path, signature in looks:
-        status = _look(path)
-        if status is None or sign(status) != signature:
-            return False
+    try:
+        for path, signature in looks:
+            if sign(os.stat(path)) != signature:
+                return False
+    except (OSError, ValueError):
+        return False
     return True
 
 
