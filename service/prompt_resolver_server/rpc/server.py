@@ -15,6 +15,7 @@ from ..resolver import Resolver
 from ..watching.watches import Watches
 from .admin import AdminServicer
 from .calls import Calls
+from .leaving import say_nothing_of_leaving
 from .servicer import PromptResolverServicer
 from .watching import WatchServicer
 
@@ -111,6 +112,9 @@ class Listener:
     ) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
+        say_nothing_of_leaving(
+            f"/{service}/{name}" for name, each in handlers.items() if not each.response_streaming
+        )
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
