@@ -52,6 +52,18 @@ each_document = pytest.mark.parametrize(
 )
 
 
+def test_there_is_something_to_try() -> None:
+    """Commands, configurations and links are found in the documents."""
+    documents = read_documents()
+
+    assert sum(len(each.commands) for each in documents) > 15
+    assert sum(len(each.links) for each in documents) > 50
+    configurations = [
+        block for each in documents for block in each.blocks if block.language == "yaml"
+    ]
+    assert len(configurations) > 10
+
+
 @each_document
 def test_commands(document: Document) -> None:
     """Every command line is one that its command takes."""
@@ -112,9 +124,9 @@ async def test_console(tmp_path: Path) -> None:
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(block.text)
     async with running_humanloop() as store:
-        hello = {"template": [{"role": "user", "content": "Hello {{name}}"}]}
-        store.put("support/hello", prompt_id="pr_1", **hello)
-        store.put("Shop/Returns desk", prompt_id="pr_2", **hello)
+        hello = [{"role": "user", "content": "Hello {{name}}"}]
+        store.put("support/hello", prompt_id="pr_1", template=hello)
+        store.put("Shop/Returns desk", prompt_id="pr_2", template=hello)
         environ = {
             **os.environ,
             "PATH": f"{bin_folder}:{os.environ['PATH']}",
