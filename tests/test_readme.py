@@ -20,11 +20,14 @@ from prompt_resolver_server.settings.litellm import (
 )
 from prompt_resolver_server.settings.model import (
     CacheSettings,
+    PrefetchSettings,
     ProviderSettings,
+    RedisSettings,
+    RenderingSettings,
     ServerSettings,
+    StoreSettings,
 )
 from prompt_resolver_server.templates.formats.files import parse_prompt_file
-from prompt_resolver_server.templates.kinds import KINDS
 from tests.support.completion import Scene, stock, store_environ
 from tests.support.humanloop import running_humanloop
 from tests.support.service import ServiceProcess, run_cli, running_service, service_process
@@ -134,11 +137,14 @@ def test_settings_are_complete() -> None:
     for name in ProviderSettings.model_fields:
         assert name.removesuffix("timeout_s") in README, name
     for name in (
-        *(name for kind in KINDS for name in kind.settings.model_fields),
+        *StoreSettings.model_fields,
         *CacheSettings.model_fields,
+        *RedisSettings.model_fields,
+        *RenderingSettings.model_fields,
         *GeneralSettings.model_fields,
     ):
         assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name
+    assert f"`{{{', '.join(PrefetchSettings.model_fields)}}}`" in README
 
 
 def test_settings_of_litellm_are_complete() -> None:

@@ -12,6 +12,7 @@ import yaml
 from prompt_resolver._version import __version__
 from prompt_resolver.health import TIMEOUT_S
 from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.rpc.server import READINESS, SERVICE
 from prompt_resolver_server.settings import Loaded
 from prompt_resolver_server.settings.address import parse_address
 from prompt_resolver_server.settings.secrets import FileSecret
@@ -110,14 +111,15 @@ def test_may_do_nothing(container: Object) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert all(mount["readOnly"] for mount in container.get("volumeMounts", []))
+    writable = [m["mountPath"] for m in container.get("volumeMounts", []) if "readOnly" not in m]
+    assert writable == (["/state"] if container is MANIFEST.sidecar else [])
 
 
 def test_may_not_ask_the_cluster() -> None:
     """No token of the cluster's is mounted, and nothing of the node's is shared."""
     assert POD["automountServiceAccountToken"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC"} & POD.keys()
-    assert all(volume.keys() & {"configMap", "secret"} for volume in POD["volumes"])
+    assert all(volume.keys() & {"configMap", "secret", "emptyDir"} for volume in POD["volumes"])
 
 
 def test_user_is_the_images() -> None:
@@ -177,6 +179,10 @@ def test_configuration(loaded: Loaded) -> None:
     assert str(getattr(store, "path", "")) == "/prompts"
     assert isinstance(key, FileSecret)
     assert MANIFEST.volume("/keys")["secret"]["optional"] is True
+    assert str(loaded.settings.server.state_dir) == "/state"
+    assert "emptyDir" in MANIFEST.volume("/state")
+    prefetched = {f"{each.id}.prompt" for each in loaded.settings.prefetch}
+    assert prefetched <= MANIFEST.files("/prompts").keys()
 
 
 def test_configuration_is_what_holds(loaded: Loaded, tmp_path: Path) -> None:
@@ -196,12 +202,12 @@ def test_calls_stay_in_the_pod(loaded: Loaded) -> None:
 
 
 def test_probes(loaded: Loaded) -> None:
-    """Readiness is asked for by a command, liveness where the kubelet gets to."""
+    """Start and readiness are asked for by a command, liveness where the kubelet gets to."""
     startup, readiness, liveness = (MANIFEST.sidecar[name] for name in PROBES)
     admin = parse_address(loaded.settings.server.admin_address, unix=False)
 
-    assert startup["exec"] == readiness["exec"]
-    assert readiness["exec"]["command"] == ["prompt-resolver", "health", "--service", "readiness"]
+    assert startup["exec"]["command"] == ["prompt-resolver", "health", "--service", SERVICE]
+    assert readiness["exec"]["command"] == ["prompt-resolver", "health", "--service", READINESS]
     assert liveness["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert MANIFEST.sidecar["ports"] == [{"name": "metrics", "containerPort": admin.port}]
     assert not admin.is_local

@@ -47,6 +47,9 @@ class Pod:
         command.chmod(0o755)
         for path in MOUNTS:
             source = MANIFEST.volume(path)
+            if "emptyDir" in source:
+                (self.folder / path.lstrip("/")).mkdir()
+                continue
             files = MANIFEST.files(path) if "configMap" in source else {}
             self.volumes[path] = Volume(
                 self.folder / path.lstrip("/"),
@@ -116,11 +119,16 @@ def pod(tmp_path: Path) -> Pod:
 def sidecar(pod: Pod) -> Iterator[subprocess.Popen[str]]:
     """The sidecar's process, once its startup probe has succeeded."""
     with pod.running(MANIFEST.sidecar, ["prompt-resolver"]) as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while not pod.probe("startupProbe")[0]:
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
+        wait_for_probe(pod, process, "startupProbe")
+        wait_for_probe(pod, process, "readinessProbe")
         yield process
+
+
+def wait_for_probe(pod: Pod, process: subprocess.Popen[str], name: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not pod.probe(name)[0]:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
 
 
 def test_probes(pod: Pod, sidecar: subprocess.Popen[str]) -> None:
@@ -137,6 +145,22 @@ def test_probes_before_the_start(pod: Pod) -> None:
     assert not pod.probe("startupProbe")[0]
     assert not pod.probe("readinessProbe")[0]
     assert not pod.probe("livenessProbe")[0]
+
+
+def test_prompt_that_cannot_be_had(pod: Pod) -> None:
+    """A prompt that is not there keeps the pod from being ready, and from nothing else."""
+    config = MANIFEST.files("/config")["config.yaml"]
+    lacking = config.replace("prefetch: [support/reply]", "prefetch: [support/nobody]")
+    assert lacking != config
+    pod.volumes["/config"].update({"config.yaml": pod.place(lacking)})
+
+    with pod.running(MANIFEST.sidecar, ["prompt-resolver"]) as process:
+        wait_for_probe(pod, process, "startupProbe")
+
+        assert not pod.probe("readinessProbe")[0]
+        assert pod.probe("livenessProbe") == (True, "ok\n")
+        with PromptResolverClient(pod.grpc_address) as client:
+            assert client.resolve("greeting", variables=SAID).messages
 
 
 def test_prompts(pod: Pod, sidecar: subprocess.Popen[str]) -> None:

@@ -59,7 +59,6 @@ def _read_key(value: Json | Secret) -> Secret | None:
     return read_secret(value)
 
 
-SecretText = Annotated[Secret | None, BeforeValidator(read_secret)]
 KeyText = Annotated[Secret | None, BeforeValidator(_read_key)]
 
 

@@ -103,6 +103,15 @@ def check_ref(ref: PromptRef, *, store: str) -> None:
             )
 
 
+def is_same(template: Template, held: Template) -> bool:
+    """Return whether a template that was read anew is the one that is held."""
+    return (template.content_sha256, template.version, template.environment) == (
+        held.content_sha256,
+        held.version,
+        held.environment,
+    )
+
+
 def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreError:
     """Return the error for a prompt that the store does not have."""
     return StoreError(

@@ -18,7 +18,7 @@ from ..prompts import PromptRef, Template
 from .formats.answers import AnswerError
 from .formats.fields import FieldError
 from .listing import ListQuery, TemplatePage
-from .store import Account, check_ref
+from .store import Account, check_ref, is_same
 from .web import Validators, WebAnswer, WebClient
 from .web_session import NOT_MODIFIED, Session
 
@@ -63,7 +63,7 @@ class WebStore(ABC):
             if held is not None and answer.status == NOT_MODIFIED:
                 return held
             template = await self._decode(answer.body, lambda body: self._template(body, ref))
-        if held is not None and _is_same(template, held):
+        if held is not None and is_same(template, held):
             template = held
         self._note(template, answer.validators)
         return template
@@ -182,11 +182,3 @@ class WebStore(ABC):
             self._validators[template] = validators
         else:
             self._validators.pop(template, None)
-
-
-def _is_same(one: Template, other: Template) -> bool:
-    return (one.content_sha256, one.version, one.environment) == (
-        other.content_sha256,
-        other.version,
-        other.environment,
-    )

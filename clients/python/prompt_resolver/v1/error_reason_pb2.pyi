@@ -43,7 +43,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `version` or `environment`. With `ResourceInfo`.
     """
     ERROR_REASON_VARIABLES_INVALID: _ErrorReason.ValueType  # 8
-    """INVALID_ARGUMENT: variables are missing, null, not representable, or make the prompt too large.
+    """INVALID_ARGUMENT: variables are missing, null, not as the template's schema says, not representable,
+    or make the prompt too large.
     Metadata: `missing`, the missing names separated by commas, where any are. `BadRequest` has one
     violation for each variable, with the field `variables.<name>`.
     """
@@ -126,12 +127,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
     """
     ERROR_REASON_DEADLINE: _ErrorReason.ValueType  # 34
-    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream`, `retry` or
-    `send`, and `attempts`, the number of calls made to providers.
+    """DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `render`, `upstream`,
+    `retry` or `send`, and `attempts`, the number of calls made to providers.
     """
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 35
-    """RESOURCE_EXHAUSTED: this server sheds load. Metadata: `class`, `resolve`, `complete` or `stream`, and
-    `limit`, how many of them may run at once. With `RetryInfo`.
+    """RESOURCE_EXHAUSTED: this server sheds load. Metadata, where there are too many calls: `class`,
+    `resolve`, `complete`, `stream` or `watch`, and `limit`, how many of them may run at once; where too
+    many prompts are watched by name: `limit`. With `RetryInfo` where trying again soon may help.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 36
     """UNAVAILABLE: this server is shutting down."""
@@ -178,7 +180,8 @@ ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 7
 `version` or `environment`. With `ResourceInfo`.
 """
 ERROR_REASON_VARIABLES_INVALID: ErrorReason.ValueType  # 8
-"""INVALID_ARGUMENT: variables are missing, null, not representable, or make the prompt too large.
+"""INVALID_ARGUMENT: variables are missing, null, not as the template's schema says, not representable,
+or make the prompt too large.
 Metadata: `missing`, the missing names separated by commas, where any are. `BadRequest` has one
 violation for each variable, with the field `variables.<name>`.
 """
@@ -261,12 +264,13 @@ ERROR_REASON_UPSTREAM_TRUNCATED: ErrorReason.ValueType  # 33
 tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
 """
 ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 34
-"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `upstream`, `retry` or
-`send`, and `attempts`, the number of calls made to providers.
+"""DEADLINE_EXCEEDED: the call's deadline passed. Metadata: `phase`, `fetch`, `render`, `upstream`,
+`retry` or `send`, and `attempts`, the number of calls made to providers.
 """
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 35
-"""RESOURCE_EXHAUSTED: this server sheds load. Metadata: `class`, `resolve`, `complete` or `stream`, and
-`limit`, how many of them may run at once. With `RetryInfo`.
+"""RESOURCE_EXHAUSTED: this server sheds load. Metadata, where there are too many calls: `class`,
+`resolve`, `complete`, `stream` or `watch`, and `limit`, how many of them may run at once; where too
+many prompts are watched by name: `limit`. With `RetryInfo` where trying again soon may help.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 36
 """UNAVAILABLE: this server is shutting down."""

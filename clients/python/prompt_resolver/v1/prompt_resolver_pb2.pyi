@@ -117,11 +117,13 @@ class _CacheResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CacheResu
     CACHE_RESULT_HIT: _CacheResult.ValueType  # 1
     """A held copy, known to be current."""
     CACHE_RESULT_MISS: _CacheResult.ValueType  # 2
-    """Fetched for this call: no copy was held."""
+    """Fetched for this call, or had from another replica that was told lately: no copy was held."""
     CACHE_RESULT_STALE: _CacheResult.ValueType  # 3
     """A held copy past its time to live, whether a refresh runs or has failed."""
     CACHE_RESULT_FALLBACK: _CacheResult.ValueType  # 4
-    """From the copy on disk, or from a later store of a chain."""
+    """From the copy on disk, from another replica while the store is down, or from a later store of a
+    chain.
+    """
     CACHE_RESULT_BYPASS: _CacheResult.ValueType  # 5
     """Fetched because `refresh` asked for it."""
 
@@ -133,11 +135,13 @@ CACHE_RESULT_UNSPECIFIED: CacheResult.ValueType  # 0
 CACHE_RESULT_HIT: CacheResult.ValueType  # 1
 """A held copy, known to be current."""
 CACHE_RESULT_MISS: CacheResult.ValueType  # 2
-"""Fetched for this call: no copy was held."""
+"""Fetched for this call, or had from another replica that was told lately: no copy was held."""
 CACHE_RESULT_STALE: CacheResult.ValueType  # 3
 """A held copy past its time to live, whether a refresh runs or has failed."""
 CACHE_RESULT_FALLBACK: CacheResult.ValueType  # 4
-"""From the copy on disk, or from a later store of a chain."""
+"""From the copy on disk, from another replica while the store is down, or from a later store of a
+chain.
+"""
 CACHE_RESULT_BYPASS: CacheResult.ValueType  # 5
 """Fetched because `refresh` asked for it."""
 Global___CacheResult: _TypeAlias = CacheResult  # noqa: Y015
@@ -287,9 +291,11 @@ class ResolveRequest(_message.Message):
 
         Strings are put in as they are, whatever they contain: a value is never read as a template and
         never starts a message. Numbers and booleans are put in as JSON writes them (`3`, not `3.0`), lists
-        and objects as JSON, their keys in no certain order. A variable that the template uses must be here
-        and must not be null; variables that it does not use are ignored. There may be 100,000 values,
-        those in lists and objects included.
+        and objects as JSON, their keys in no certain order, unless the template's language has its own way.
+        A variable that the template uses must be here and must not be null, except where its language lets
+        it be absent or the template has a default; it must be as the template's schema says, if there is
+        one. Variables that it does not use are ignored. There may be 100,000 values, those in lists and
+        objects included.
         """
 
     @_builtins.property

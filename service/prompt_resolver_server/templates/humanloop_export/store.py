@@ -23,7 +23,7 @@ from ...settings.model import StoreSettings
 from ..files import Look, Root
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
-from ..store import check_ref
+from ..store import check_ref, is_same
 from .exports import Export, Exports
 from .index import ExportIndex
 from .lists import PromptLists
@@ -63,7 +63,7 @@ class HumanloopExportStore:
         """Return the template of a version; see `TemplateStore.fetch`."""
         export, loaded = await self._read(ref, lambda index: self._versions.load(index, ref))
         template = loaded.template
-        if held is not None and _is_same(template, held):
+        if held is not None and is_same(template, held):
             template = held
         self._looks[template] = (*export.looks, *loaded.looks)
         return template
@@ -130,14 +130,6 @@ class HumanloopExportStore:
         return await loop.run_in_executor(
             self._indexer, lambda: self._exports.find(thorough=thorough)
         )
-
-
-def _is_same(one: Template, other: Template) -> bool:
-    return (one.content_sha256, one.version, one.environment) == (
-        other.content_sha256,
-        other.version,
-        other.environment,
-    )
 
 
 def _build(settings: HumanloopExportSettings, site: Site) -> HumanloopExportStore:
