@@ -192,3 +192,25 @@ def test_configuration_of_the_environment(
 
     assert main(["check"]) == 0
     assert capsys.readouterr().out == SHOWN
+
+
+@pytest.mark.parametrize(
+    ("models", "stores"),
+    [
+        (["langfuse/openai/gpt-4o"], "stores: humanloop, langfuse; by default langfuse"),
+        (["openai/gpt-4o", "humanloop/auto"], "stores: humanloop, langfuse; by default humanloop"),
+        (["openai/gpt-4o"], "stores: examples, humanloop, langfuse; by default examples"),
+    ],
+)
+def test_default_store(tmp_path: Path, models: list[str], stores: str) -> None:
+    """The store that a row names is the default one, where none is configured."""
+    rows = "".join(
+        f"  - {{model_name: m{index}, litellm_params: {{model: {model}}}}}\n"
+        for index, model in enumerate(models)
+    )
+    path = tmp_path / "config.yaml"
+    path.write_text(f"model_list:\n{rows}")
+
+    shown = run_cli("config", "check", str(path))
+
+    assert shown.stdout.splitlines()[0] == stores

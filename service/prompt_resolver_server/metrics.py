@@ -126,6 +126,11 @@ class Metrics:
             "Templates served, by how the cache took part.",
             ("store", "result"),
         )
+        self._stale = counter(
+            "prompt_resolver_template_stale_served",
+            "Templates served past their time to live, as their store failed.",
+            ("store",),
+        )
         self._fetches = histogram(
             "prompt_resolver_template_fetch_duration_seconds",
             "Time that a store took for a template.",
@@ -222,6 +227,10 @@ class Metrics:
     def template_served(self, store: str, result: CacheResult) -> None:
         """Count a template that was served."""
         self.templates[store, result].value += 1
+
+    def stale_served(self, store: str) -> None:
+        """Count a template that was served in place of what its store does not tell."""
+        self._stale[(store,)].value += 1
 
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""

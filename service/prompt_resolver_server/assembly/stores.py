@@ -14,7 +14,6 @@ from ..templates.cache.source import Source
 from ..templates.chain import ChainSettings
 from ..templates.directory.store import DirectorySettings
 from ..templates.formats.format_rule import PromptFormat
-from ..templates.humanloop.store import HumanloopSettings
 from ..templates.kind import Site, StoreKind
 from ..templates.kinds import KINDS
 
@@ -46,9 +45,8 @@ class Stores:
 def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
     """Return the stores of a configuration.
 
-    Some are there without being configured. The store `humanloop` is the default one, in place of
-    the examples, where no store is configured and a row of `model_list` names it. Raises
-    `ConfigError`.
+    Some are there without being configured. The first of them that a row of `model_list` names is
+    the default one, in place of the examples, where no store is configured. Raises `ConfigError`.
     """
     settings = loaded.settings
     places: dict[str, Mapping[str, Place]] = {}
@@ -58,10 +56,11 @@ def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
         # LiteLLM takes a file without any sign for one text, as Humanloop does.
         stores[DOTPROMPT] = _directory(Path(directory), default_format="humanloop")
         places[DOTPROMPT] = {"path": ("litellm_settings", "global_prompt_directory")}
-    humanloop = _KINDS[HumanloopSettings].name
-    if not stores and not any(_names(row, humanloop) for row in settings.model_list):
+    there = {kind.name for kind in KINDS if kind.is_there}
+    named = [name for row in settings.model_list if (name := _store_of(row)) in there]
+    if not stores and not named:
         stores[_EXAMPLES_STORE] = _directory(EXAMPLES)
-    default = settings.default_store or next(iter(stores), humanloop)
+    default = settings.default_store or next(iter((*stores, *named)))
     for kind in KINDS:
         if kind.is_there:
             stores.setdefault(kind.name, kind.settings())
@@ -101,8 +100,9 @@ def _check_chain(
     return chain.stores
 
 
-def _names(row: AliasSettings, store: str) -> bool:
-    return row.litellm_params.model.partition("/")[0] == store
+def _store_of(row: AliasSettings) -> str:
+    """Return what stands where a row's model may name a store."""
+    return row.litellm_params.model.partition("/")[0]
 
 
 def _directory(path: Path, default_format: PromptFormat | None = None) -> DirectorySettings:

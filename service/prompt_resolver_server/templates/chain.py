@@ -5,6 +5,7 @@ through an outage of its own.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal, TypeVar
 
@@ -14,6 +15,8 @@ from ..settings.model import AnyStoreSettings
 from .cache.cache import TemplateCache
 from .cache.inventory import Inventory
 from .cache.source import Member, store_unknown
+
+_log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 
@@ -49,6 +52,8 @@ class Chains:
         self.cache = self._cache = cache
         self._default_store = default_store
         self._chains = {name: _members(cache, names) for name, names in chains.items()}
+        # Of these it has been told.
+        self._passed_over: set[str] = set()
 
     @property
     def inventory(self) -> Inventory:
@@ -76,13 +81,20 @@ class Chains:
         members = self._chains[name]
 
         async def ask(member: Member, until: float) -> ServedTemplate:
-            return await self._cache.get(
-                at_member(ref, member.name),
-                refresh=refresh,
-                deadline=until,
-                caller_key=caller_key if member.takes_key else None,
-                as_fallback=member is not members[0],
-            )
+            try:
+                served = await self._cache.get(
+                    at_member(ref, member.name),
+                    refresh=refresh,
+                    deadline=until,
+                    caller_key=caller_key if member.takes_key else None,
+                    as_fallback=member is not members[0],
+                )
+            except ResolverError as error:
+                if member is not members[-1]:
+                    self._tell_passed_over(member, error.reason)
+                raise
+            self._passed_over.discard(member.name)
+            return served
 
         return await first_that_serves(members, ask, deadline=deadline, is_down=self._is_down)
 
@@ -98,6 +110,19 @@ class Chains:
     def _check(self, store: str) -> None:
         if store not in self._cache.sources:
             raise store_unknown(store, (*self._cache.sources, *self._chains))
+
+    def _tell_passed_over(self, member: Member, reason: Reason) -> None:
+        """Log, once until it serves again, why a member that should have served cannot.
+
+        That it does not have a prompt is what the next member is there for.
+        """
+        if reason in _ABSENCES or member.name in self._passed_over:
+            return
+        self._passed_over.add(member.name)
+        _log.warning(
+            "a store of a chain is passed over",
+            extra={"store": member.name, "reason": str(reason)},
+        )
 
     def _is_down(self, member: Member) -> bool:
         return self._cache.is_down(member.name)

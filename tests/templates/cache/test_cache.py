@@ -524,7 +524,7 @@ async def test_nonsense_pushes_out_nothing() -> None:
 
 
 async def test_counts(subject: Subject) -> None:
-    """Fetches are counted by how they ended, and what is held by number and size."""
+    """Fetches are counted by how they ended, what is held, and what stood in for a store."""
     await subject.get()
     subject.told.says = unavailable()
     await subject.get(refresh=True)
@@ -533,6 +533,7 @@ async def test_counts(subject: Subject) -> None:
     sample = subject.metrics.registry.get_sample_value
     assert sample("prompt_resolver_template_cache_entries") == 1
     assert (sample("prompt_resolver_template_cache_bytes") or 0) > 0
+    assert sample("prompt_resolver_template_stale_served_total", {"store": "told"}) == 1
 
 
 async def test_owns_its_stores(subject: Subject) -> None:

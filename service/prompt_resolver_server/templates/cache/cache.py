@@ -104,6 +104,8 @@ class TemplateCache:
         if as_fallback:
             served = replace(served, cache="fallback", reason="fallback")
         self._metrics.template_served(lookup.key.store, served.cache)
+        if served.stale:
+            self._metrics.stale_served(lookup.key.store)
         return served
 
     async def renew(
