@@ -9,10 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
+from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.service import RunningService, running_service
+from tests.support.stores import make_template
 from tests.support.upstream import Exchange, Upstream
 
 GREET = {"model": "greeter", "prompt_variables": VARIABLES}
@@ -193,3 +196,19 @@ async def test_a_request_of_many_fields(door: HttpDoor, upstream: Upstream) -> N
 
     assert (answer.status, answer.error["param"]) == (400, "body")
     assert upstream.exchanges == []
+
+
+async def test_a_template_that_writes_headers(tmp_path: Path) -> None:
+    """Whatever a prompt's document says of it, its headers are the ones that all prompts have."""
+    claim = "x\r\nSet-Cookie: a=b"
+    template = replace(make_template("p", claim, "Hi"), name=claim, content_sha256=claim)
+    (tmp_path / "p.prompt.json").write_bytes(encode_template(template))
+    config = f"stores: {{local: {{type: directory, path: {tmp_path}}}}}"
+    async with running_service(tmp_path, config) as service:
+        answer = await HttpDoor(service.http_url).get("/v5/prompts/p")
+
+    assert answer.status == 200
+    assert {answer.headers[f"x-prompt-{name}"] for name in ("name", "version", "sha256")} == {
+        "x%0D%0ASet-Cookie: a=b"
+    }
+    assert "set-cookie" not in {name.lower() for name in answer.headers}

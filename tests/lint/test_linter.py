@@ -1,7 +1,10 @@
 """Every file that the `directory` store would look at is found, and read as the store reads it."""
 
+import os
 from pathlib import Path
 
+from prompt_resolver_server.lint.findings import Report
+from prompt_resolver_server.lint.output import OUTPUTS
 from prompt_resolver_server.templates.formats.format_rule import FormatRule
 from tests.support.linting import codes, lint
 from tests.support.prompts import write_prompt
@@ -37,6 +40,46 @@ async def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     findings = await lint(tree)
 
     assert [each.code for each in findings] == ["file-unreadable", "file-unreadable"]
+
+
+async def test_what_is_no_file(tmp_path: Path) -> None:
+    """What only looks like a file is not waited for, and an endless one is not read to its end."""
+    for name in ("a.prompt", "ids.yaml", "a.deployments.yaml"):
+        os.mkfifo(tmp_path / name)
+    with (tmp_path / "b.prompt").open("wb") as stream:
+        stream.truncate(1 << 40)
+
+    findings = await lint(tmp_path)
+
+    assert [each.code for each in findings] == [
+        *("file-unreadable", "file-unreadable", "template-invalid", "file-unreadable"),
+    ]
+
+
+async def test_links_to_elsewhere(tmp_path: Path) -> None:
+    """A folder outside of the tree is not looked into."""
+    write_prompt(tmp_path / "other", "p", GOOD)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "team").symlink_to(tmp_path / "other")
+
+    assert await lint(tree) == ()
+
+
+async def test_names_that_talk_to_terminals(tmp_path: Path) -> None:
+    """A file is told by a name that can be printed, whatever it is called."""
+    for name in (b"a\x1b[31m", b"b\xff", b"c\n"):
+        write_prompt(tmp_path, os.fsdecode(name), "nonsense")
+
+    report = Report(files=3, findings=await lint(tmp_path))
+
+    assert {Path(each.path).name for each in report.findings} == {
+        "a\ufffd[31m.prompt",
+        "b\ufffd.prompt",
+        "c\ufffd.prompt",
+    }
+    for output in OUTPUTS.values():
+        assert output(report).replace("\n", "").isprintable()
 
 
 async def test_what_is_no_part_of_the_tree(tmp_path: Path) -> None:

@@ -49,6 +49,23 @@ def test_begins_anew(tmp_path: Path, task: str, late: timedelta) -> None:
         assert journal.entries.keys() == {"a"}
 
 
+@pytest.mark.parametrize("name", [".pull.json", ".pull.journal"])
+def test_links(tmp_path: Path, name: str) -> None:
+    """Where somebody has put a link, it is replaced, and what it leads to is not written to."""
+    outside = tmp_path / "outside"
+    outside.write_text("precious")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / f"{name}.new").symlink_to(outside)
+
+    journal = make_journal(root)
+    journal.end_writing("a", ENTRY, listed="v1 aa")
+    journal.finish()
+
+    assert make_journal(root).entries.keys() == {"a"}
+    assert outside.read_text() == "precious"
+
+
 def test_torn_line(tmp_path: Path) -> None:
     """A line that was not written to its end is passed over."""
     make_journal(tmp_path).end_writing("a", ENTRY, listed="v1 aa")

@@ -58,6 +58,15 @@ def test_one_name_twice() -> None:
     assert joined(("a", 0), ("a", 2), named={"a": GIVEN}) == "12SU12"
 
 
+def test_many_places() -> None:
+    """A template that has a message stand in many places makes no more of it than may be."""
+    places = [("a", 0)] * 1000
+
+    assert joined(*places, named={"a": GIVEN}) == "12" * 1000 + "SU"
+    with pytest.raises(CallError, match=r"placeholders\.a: expected at most 4194304 bytes"):
+        joined(*places, named={"a": (said("x" * 5000),)})
+
+
 def test_unknown_name() -> None:
     """Messages for a placeholder that the template lacks are refused, not lost."""
     with pytest.raises(CallError, match=r"placeholders\.b: expected a placeholder"):

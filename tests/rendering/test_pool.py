@@ -57,6 +57,16 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
+async def test_keeps_no_more_than_it_may() -> None:
+    """However many templates a worker has seen, it has the memory that another one needs."""
+    workers = WorkerPool(size=1, time_limit_s=10.0)
+    async with running_renderer(workers) as renderer:
+        for number in range(20):
+            await render(renderer, make_text(f"{number}" + "{{a}}" * 9_900, "handlebars"), a="x")
+        (pid,) = workers.pids
+        assert vitals(pid).memory_kib < 96 * 1024
+
+
 async def test_starts_when_needed(renderer: Renderer, workers: WorkerPool) -> None:
     """There is no worker before a template needs one, and then it is kept."""
     assert await render(renderer, make_text("{{name}}"), name="Ada") == "Ada"

@@ -8,7 +8,7 @@ import pytest
 from prompt_resolver_server.errors import CallError, TemplateError
 from prompt_resolver_server.parameters import Json
 from prompt_resolver_server.prompts import Media, Message, Placeholder, Template, Text, ToolCall
-from prompt_resolver_server.rendering import Rendered, Renderer
+from prompt_resolver_server.rendering import Rendered, Renderer, find_variables
 from tests.support.rendering import FOREVER, make_text, running_renderer
 
 
@@ -74,6 +74,18 @@ async def test_arguments_that_are_no_json(renderer: Renderer) -> None:
 
     with pytest.raises(TemplateError, match="to be JSON once rendered"):
         await render(renderer, subject, a="no JSON")
+
+
+async def test_arguments_that_are_too_deep(renderer: Renderer) -> None:
+    """Arguments whose values nobody could follow are over the budget, and have no variables."""
+    arguments = "[" * 500 + '"{{ a }}"' + "]" * 500
+    call = ToolCall(id="1", name="f", arguments_json=arguments)
+    subject = make_text("", "jinja", messages=(Message(role="assistant", tool_calls=(call,)),))
+
+    with pytest.raises(TemplateError) as caught:
+        await render(renderer, subject, a="x")
+    assert caught.value.reason == "TEMPLATE_BUDGET"
+    assert find_variables(subject) == ()
 
 
 async def test_handlebars(renderer: Renderer) -> None:
@@ -145,6 +157,16 @@ async def test_refused(renderer: Renderer, text: str, language: str, reason: str
     assert caught.value.metadata == {"id": "p"}
     assert caught.value.message.startswith("p: expected ")
     assert "SECRET" not in caught.value.message
+
+
+@pytest.mark.parametrize("language", ["default", "langfuse", "braces"])
+async def test_very_many_variables(renderer: Renderer, language: str) -> None:
+    """A template that only fills in has its budget, too."""
+    await render(renderer, make_text("{{a}}" * 10_000, language), a="x")
+    with pytest.raises(TemplateError) as caught:
+        await render(renderer, make_text("{{a}}" * 10_001, language), a="x")
+
+    assert caught.value.reason == "TEMPLATE_BUDGET"
 
 
 async def test_schema_that_takes_too_long(renderer: Renderer) -> None:

@@ -46,12 +46,14 @@ def test_names() -> None:
             ("a", "b", "c", "e", "g", "i", "j"),
         ),
         ("handlebars", "{{#if broken}}", ()),
+        ("handlebars", "{{> endless}}", ()),
         ("mustache", "{{a}}", ()),
     ],
 )
 def test_languages(language: str, text: str, names: tuple[str, ...]) -> None:
     """Each language has its own variables; what nobody can read has none."""
-    subject = make_text(text, language, partials={"p": "{{h}}{{j}}{{> p}}"})
+    partials = {"p": "{{h}}{{j}}{{> p}}", "endless": "{{#each a}}{{> endless}}{{/each}}"}
+    subject = make_text(text, language, partials=partials)
 
     assert find_variables(subject) == names
 

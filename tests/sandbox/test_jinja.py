@@ -150,7 +150,17 @@ def test_number_without_end() -> None:
     assert isinstance(answer("jinja", "{{ " + "9" * 10_000 + " }}"), Refused)
 
 
-@pytest.mark.parametrize("text", ["{{ a + 1 }}", "{{ 1 / 0 }}", "{{ a() }}", "{{ xs|upper|map }}"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ a + 1 }}",
+        "{{ 1 / 0 }}",
+        "{{ a() }}",
+        "{{ xs|upper|map }}",
+        "{{ a|truncate(-1, true, '...') }}",
+        "{{ '1e999'|float }}",
+    ],
+)
 def test_what_does_not_fit(text: str) -> None:
     """A template that fails with the variables at hand is the template's fault, and crashes not."""
     assert isinstance(answer("jinja", text, variables={"a": "x", "xs": [1]}), Refused)
@@ -180,6 +190,24 @@ def test_what_is_missing(text: str, problems: dict[str, str]) -> None:
 
     assert reply == (Unfit(problems) if problems else reply)
     assert isinstance(reply, Unfit if problems else Done)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ user[secret] }}",
+        "{{ user[secret].x }}",
+        "{{ xs[secret] }}",
+        "{{ user[user] }}",
+        "{{ [user]|map(attribute=secret)|join }}",
+        "{{ [user, user]|sort(attribute=secret) }}",
+    ],
+)
+def test_names_that_are_values(text: str) -> None:
+    """A field that a value names is told to be missing, and not by that name."""
+    reply = answer("jinja", text, variables={"secret": "s3cret", "user": {"name": "x"}, "xs": []})
+
+    assert reply == Unfit({"": "expected a value to name a field that there is"})
 
 
 def test_one_environment() -> None:

@@ -65,6 +65,9 @@ def test_variables(variables: dict[str, Json], problems: dict[str, str]) -> None
         {"$ref": "#/nowhere"},
         {"$ref": "https://example.invalid/schema.json"},
         {"$ref": "file:///etc/passwd"},
+        {"$schema": 1},
+        {"$schema": []},
+        {"properties": {"a": {"pattern": "a{99999999999999}"}}},
     ],
 )
 def test_broken(schema: dict[str, Json]) -> None:
@@ -73,6 +76,22 @@ def test_broken(schema: dict[str, Json]) -> None:
 
     assert isinstance(reply, Refused)
     assert reply.fault == "invalid"
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+        {"properties": {"a": {"pattern": "(" * 500 + ")" * 500}}},
+    ],
+)
+def test_without_an_end(schema: dict[str, Json]) -> None:
+    """A schema that goes round in circles, or down without end, is over its budget."""
+    reply = answer("none", variables={"a": "x"}, schema=schema)
+
+    assert isinstance(reply, Refused)
+    assert reply.fault == "budget"
 
 
 def test_together_with_a_template() -> None:

@@ -305,6 +305,33 @@ async def test_size_is_capped(api: Upstream, kind: WebKind, store: WebStore) -> 
     assert (await failure(store.fetch(HELLO, None))).metadata["problem"] == "too_large"
 
 
+async def test_many_pieces(api: Upstream, kind: WebKind) -> None:
+    """An answer in very many pieces, all of which are there, keeps nobody else waiting."""
+    store, turns = kind.make(api.url, timeout_s=60), 0
+
+    async def shredded(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True)
+        pieces = [b"1\r\n%c\r\n" % byte for byte in kind.answer() + b" " * 50_000]
+        await exchange.send(b"".join(pieces) + b"0\r\n\r\n")
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    api.answer = answering("200 OK", kind.answer())
+    await store.fetch(HELLO, None)
+    api.answer = shredded
+    async with asyncio.TaskGroup() as group:
+        others = group.create_task(take_turns())
+        await store.fetch(HELLO, None)
+        others.cancel()
+    await store.aclose()
+
+    assert turns > 400
+
+
 async def wait(exchange: Exchange) -> None:
     await exchange.wait_closed()
 

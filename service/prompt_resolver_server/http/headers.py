@@ -81,7 +81,7 @@ def served_headers(served: ServedTemplate) -> dict[str, str]:
         "x-prompt-version": _value(template.version),
         "x-prompt-environment": _value(template.environment),
         "x-prompt-reason": served.reason,
-        "x-prompt-sha256": template.content_sha256,
+        "x-prompt-sha256": _value(template.content_sha256),
         "x-prompt-cache": served.cache,
         "x-prompt-age": f"{served.age_s:.3f}",
         "x-prompt-stale": "true" if served.stale else "false",

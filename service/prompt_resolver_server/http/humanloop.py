@@ -106,7 +106,8 @@ class HumanloopApi:
         served = await self._catalogue.fetch(
             ref, deadline=caller.deadline, store_key=caller.credentials.store_key
         )
-        body = write_prompt(served.template)
+        # Its variables are found by reading all of it.
+        body = await asyncio.to_thread(write_prompt, served.template)
         return web.Response(body=body, headers={**_JSON, **served_headers(served)})
 
 

@@ -8,6 +8,7 @@ the query, which LiteLLM's `provider_specific_query_params` are added to, says `
 in it goes with a selector behind it, or in the query.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiohttp import web
@@ -50,9 +51,9 @@ class LiteLLMApi:
             deadline=caller.deadline,
             store_key=caller.credentials.store_key,
         )
-        return web.Response(
-            body=write_prompt(served.template), headers={**_JSON, **served_headers(served)}
-        )
+        # Its variables are found by reading all of it.
+        body = await asyncio.to_thread(write_prompt, served.template)
+        return web.Response(body=body, headers={**_JSON, **served_headers(served)})
 
 
 def read_ref(query: Mapping[str, str]) -> PromptRef:

@@ -21,6 +21,7 @@ from ..rendering.variables import LANGUAGE, find_variables, texts_of
 from .chat_answer import write_thoughts
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
+_SPELLED = re.compile(r"\{([A-Za-z0-9_.\[\]]+)\}")
 
 
 def write_prompt(template: Template) -> bytes:
@@ -74,8 +75,9 @@ def _respell(template: Template, text: str, path: str, names: Collection[str]) -
         else:
             pieces.append(piece)
     respelled = "".join(pieces)
+    spelled = Counter(_SPELLED.findall(respelled))
     for name in names:
-        if respelled.count(_spell(name)) != counts[name]:
+        if spelled[name] != counts[name]:
             raise _unfit(template, f"{path} without a {_spell(name)} that is no variable")
     return respelled
 

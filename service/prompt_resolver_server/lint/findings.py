@@ -63,7 +63,7 @@ class Findings:
     """The findings of one file, by its path."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = _shown(path)
         self._found: list[Finding] = []
 
     def add(self, code: str, message: str, place: Place = NOWHERE) -> None:
@@ -75,7 +75,7 @@ class Findings:
                 column=place.column,
                 severity=CODES[code],
                 code=code,
-                message="".join(map(_printable, message)),
+                message=_shown(message),
             )
         )
 
@@ -83,9 +83,9 @@ class Findings:
         return iter(sorted(self._found, key=lambda each: (each.line or 0, each.column or 0)))
 
 
-def _printable(character: str) -> str:
-    """Keep what a file says from talking to the terminal."""
-    return character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
+def _shown(text: str) -> str:
+    """Keep what a file says, or is called, from talking to the terminal."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 class Report(Value, frozen=True, kw_only=True):

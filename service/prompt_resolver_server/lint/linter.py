@@ -14,7 +14,9 @@ from ..prompts import PromptRef, Template
 from ..rendering import Renderer
 from ..templates.directory.layout import IDS, deployments_of, find_place
 from ..templates.directory.store import DirectoryStore
+from ..templates.files import Root
 from ..templates.formats.format_rule import BY_SIGNS, FormatRule
+from ..templates.formats.prompt_file import MAX_BYTES
 from .findings import NOWHERE, Findings, Place
 from .prompt_checks import check_prompt, check_secrets
 from .samples import sample_variables
@@ -33,12 +35,13 @@ _CODES = {
 
 def find_files(root: Path) -> Iterator[Path]:
     """Find the files below a directory that the `directory` store would look at, in order."""
-    seen = {os.path.realpath(root)}
+    top = os.path.realpath(root)
+    seen = {top}
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = [
             name
             for name in sorted(folders)
-            if not name.startswith(".") and _is_new(os.path.join(folder, name), seen)
+            if not name.startswith(".") and _is_new(os.path.join(folder, name), top, seen)
         ]
         for name in sorted(names):
             path = Path(folder, name)
@@ -53,10 +56,10 @@ def is_checked(path: Path, root: Path) -> bool:
     return path.name.endswith(_DEPLOYMENTS) or locate(path, root) is not None
 
 
-def _is_new(folder: str, seen: set[str]) -> bool:
-    # Each folder is looked into once, whatever links lead to it.
+def _is_new(folder: str, top: str, seen: set[str]) -> bool:
+    # Each folder is looked into once, whatever links lead to it, and none outside.
     target = os.path.realpath(folder)
-    if target in seen:
+    if target in seen or os.path.commonpath((top, target)) != top:
         return False
     seen.add(target)
     return True
@@ -67,13 +70,14 @@ class Linter:
 
     def __init__(self, root: Path, *, rule: FormatRule = BY_SIGNS) -> None:
         self._root = root
+        self._files = Root(root, store="lint")
         self._store = DirectoryStore(name="lint", root=root, rule=rule)
         self._renderer = Renderer()
 
     async def check(self, path: Path, findings: Findings) -> None:
         """Check one file."""
         try:
-            source = Source(await asyncio.to_thread(path.read_bytes))
+            source = Source(await asyncio.to_thread(self._read, path))
         except OSError as error:
             findings.add("file-unreadable", f"expected a readable file: {error.strerror}")
             return
@@ -84,6 +88,10 @@ class Linter:
             await check_deployments(source, prompt_id, self._store, findings)
         elif located := locate(path, self._root):
             await self._check_prompt(source, located.ref, findings)
+
+    def _read(self, path: Path) -> bytes:
+        """Return a file, as much of it as the store would read."""
+        return self._files.read(os.fspath(path), max_bytes=MAX_BYTES).content
 
     async def aclose(self) -> None:
         """Release what the store and the renderer hold."""

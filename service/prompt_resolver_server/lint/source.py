@@ -19,12 +19,14 @@ class Source:
 
     def find_variable(self, name: str) -> Place:
         """Return where a variable is first used: its name, alone between what may be around it."""
-        match = re.search(rf"\{{+[^{{}}]*?(?<![\w.-]){re.escape(name)}(?![\w-])", self.text)
+        alone = rf"(?<![\w.-]){re.escape(name)}(?![\w-])"
+        match = re.search(rf"(?<!\{{)\{{++[^{{}}]*?{alone}", self.text)
         return NOWHERE if match is None else self.place(match.start())
 
     def find_key(self, name: str) -> Place:
         """Return where a key of this name first stands at the start of a line."""
-        match = re.search(rf"""^\s*(?:-\s+)?["']?({re.escape(name)})\b""", self.text, re.MULTILINE)
+        start = r"""^[ \t]*+(?:-[ \t]+)?["']?"""
+        match = re.search(rf"{start}({re.escape(name)})\b", self.text, re.MULTILINE)
         return NOWHERE if match is None else self.place(match.start(1))
 
     def place(self, position: int) -> Place:

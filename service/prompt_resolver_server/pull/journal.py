@@ -174,7 +174,9 @@ class Journal:
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or, after whatever may happen, as it was."""
     new = path.with_name(path.name + ".new")
-    with new.open("wb") as stream:
+    # What somebody has put there may be a link to anything.
+    new.unlink(missing_ok=True)
+    with new.open("xb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())

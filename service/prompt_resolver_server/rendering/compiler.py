@@ -11,8 +11,18 @@ from ..errors import Reason, TemplateError
 from ..prompts import Media, Message, Part, Template, Text, ToolCall
 from .substitution import CompiledText, Cut, Slots, Variable, compile_text, place_in_json
 
+_MAX_OCCURRENCES = 10_000
+
 RenderMessage: TypeAlias = Callable[[Sequence[str]], Message]
 """Returns a message with the values, which are texts, in their places."""
+
+
+class TooMuchError(Exception):
+    """A template that has too much of something: `expected` says how much it may be."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
 
 
 class Compiled(Protocol):
@@ -29,7 +39,7 @@ class Compiled(Protocol):
 
 
 class Texts(Protocol):
-    """Compiles the texts of one template."""
+    """Compiles the texts of one template. Raises `TooMuchError`."""
 
     def compile(self, text: str) -> Compiled:
         """Compile a text."""
@@ -51,6 +61,7 @@ class SubstitutedTexts:
         self.texts: list[CompiledText] = []
         self._cut = cut
         self._required = frozenset(required)
+        self._left = _MAX_OCCURRENCES
 
     def compile(self, text: str) -> CompiledText:
         """Compile a text."""
@@ -62,10 +73,14 @@ class SubstitutedTexts:
 
     def _pieces(self, text: str) -> Iterator[str | Variable]:
         for piece in self._cut(text):
-            if isinstance(piece, Variable) and piece.name in self._required:
-                yield dataclasses.replace(piece, literal=None)
-            else:
-                yield piece
+            if isinstance(piece, Variable):
+                self._left -= 1
+                if self._left < 0:
+                    raise TooMuchError(f"at most {_MAX_OCCURRENCES} variables in a template")
+                if piece.name in self._required:
+                    yield dataclasses.replace(piece, literal=None)
+                    continue
+            yield piece
 
     def _keep(self, pieces: Iterable[str | Variable]) -> CompiledText:
         self.texts.append(compile_text(pieces, self.slots))
@@ -73,7 +88,10 @@ class SubstitutedTexts:
 
 
 def compile_messages(template: Template, texts: Texts) -> tuple[Message | RenderMessage, ...]:
-    """Compile a template's messages. One in which there is nothing to fill in stays as it is."""
+    """Compile a template's messages. One in which there is nothing to fill in stays as it is.
+
+    Raises `TooMuchError`.
+    """
     return tuple([_compile_message(template, message, texts) for message in template.messages])
 
 

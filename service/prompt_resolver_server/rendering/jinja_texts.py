@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator, Sequence
 
+from ..json_codec import is_deeper
 from ..parameters import Json
-from .compiler import Compiled
+from .compiler import Compiled, TooMuchError
 from .substitution import CompiledText
 
 _MARKS = ("{{", "{%", "{#")
+_MAX_LEVELS = 64
 
 
 class JinjaTexts:
@@ -29,6 +31,8 @@ class JinjaTexts:
             value = json.loads(text)
         except (ValueError, RecursionError):
             return self.compile(text)
+        if is_deeper(value, _MAX_LEVELS):
+            raise TooMuchError(f"at most {_MAX_LEVELS} levels in the arguments of a call")
         strings = [each for each in _strings(value) if _has_marks(each)]
         if not strings:
             return CompiledText([text])

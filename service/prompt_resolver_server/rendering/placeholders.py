@@ -1,9 +1,15 @@
 """Messages of the caller's, put where the template has room for them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from ..errors import invalid_request
 from ..prompts import Message, MessagePolicy, Placeholder
+
+MAX_REPEATED_BYTES = 4 * 1024 * 1024
+"""How many bytes of the caller's messages may stand in a prompt once more, as JSON."""
 
 
 def join(
@@ -19,7 +25,7 @@ def join(
     `named` fills the placeholders of these names. By the policy, `messages` fill the last
     placeholder, after what it is given by name, and follow the template where there is none. A
     placeholder that nothing fills is left out. Raises REQUEST_INVALID for a name that the template
-    lacks.
+    lacks, and for messages that are too large for a template that has them stand in many places.
     """
     names = {placeholder.name for placeholder in placeholders}
     if unknown := named.keys() - names:
@@ -30,6 +36,7 @@ def join(
         messages = ()
     if not placeholders:
         return rendered + messages
+    _check_repeated(placeholders, named)
     in_order = sorted(placeholders, key=lambda each: each.position)
     joined: list[Message] = []
     done = 0
@@ -38,6 +45,21 @@ def join(
         joined += named.get(placeholder.name, ())
         done = placeholder.position
     return (*joined, *messages, *rendered[done:])
+
+
+def _check_repeated(
+    placeholders: Sequence[Placeholder], named: Mapping[str, tuple[Message, ...]]
+) -> None:
+    size = 0
+    for name, places in Counter(placeholder.name for placeholder in placeholders).items():
+        if places > 1 and named.get(name):
+            size += (places - 1) * len(msgspec.json.encode(named[name]))
+            if size > MAX_REPEATED_BYTES:
+                raise invalid_request(
+                    f"placeholders.{name}",
+                    f"expected at most {MAX_REPEATED_BYTES} bytes beyond the first of"
+                    f" {places} places that the template has for them",
+                )
 
 
 def _are_used(rendered: tuple[Message, ...], policy: MessagePolicy) -> bool:

@@ -9,7 +9,7 @@ from ..parameters import Json
 from ..prompts import Message, Placeholder, Template
 from ..sandbox.protocol import Source
 from ..values import Value
-from .compiler import RenderMessage, SubstitutedTexts, compile_messages
+from .compiler import RenderMessage, SubstitutedTexts, TooMuchError, compile_messages
 from .filling import fill
 from .jinja_texts import JinjaTexts
 from .languages import CUTS, LANGUAGES
@@ -20,8 +20,6 @@ from .substitution import Variable
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """How long the texts of a rendered prompt may be together: more fits into no message."""
-
-_MAX_OCCURRENCES = 10_000
 
 
 class Rendered(Value, frozen=True):
@@ -108,23 +106,24 @@ class Renderer:
 
 
 def _compile(template: Template) -> _Compiled:
-    match template.language:
-        case "jinja":
-            return _compile_jinja(template)
-        case "handlebars":
-            return _compile_handlebars(template)
-        case language if language in CUTS:
-            return _compile_substitution(template)
-        case _:
-            raise language_unknown(template, LANGUAGES)
+    try:
+        match template.language:
+            case "jinja":
+                return _compile_jinja(template)
+            case "handlebars":
+                return _compile_handlebars(template)
+            case language if language in CUTS:
+                return _compile_substitution(template)
+            case _:
+                raise language_unknown(template, LANGUAGES)
+    except TooMuchError as error:
+        raise template_exhausted(template, error.expected) from None
 
 
 def _compile_substitution(template: Template) -> _Compiled:
     texts = SubstitutedTexts(CUTS[template.language], _required(template))
     messages = compile_messages(template, texts)
     counts = Counter(number for text in texts.texts for number in text.numbers)
-    if counts.total() > _MAX_OCCURRENCES:
-        raise template_exhausted(template, f"at most {_MAX_OCCURRENCES} variables in a template")
     variables = texts.slots.variables
     return _Compiled(
         variables=variables,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 from ..prompts import Media, Message, Template, Text
-from .compiler import compile_messages
+from .compiler import TooMuchError, compile_messages
 from .jinja_texts import JinjaTexts
 from .languages import CUTS
 from .remote import MAX_SOURCE_BYTES
@@ -78,10 +78,10 @@ def _find_in_jinja(template: Template) -> Iterable[str]:
     from ..sandbox.jinja.template import parse  # noqa: PLC0415
 
     texts = JinjaTexts()
-    compile_messages(template, texts)
     try:
+        compile_messages(template, texts)
         return find_names([parse(text) for text in texts.texts]).read
-    except RefusedError:
+    except (RefusedError, TooMuchError):
         return ()
 
 

@@ -7,7 +7,9 @@ from ..parameters import JsonObject
 from .faults import RefusedError, UnfitError
 from .protocol import Done, Refused, Reply, Source, Unfit, encode, read_job, read_source
 
-_MAX_KEPT = 2 * 1024 * 1024
+# Compiled, a template may take a hundred times the memory of its source. A worker that is full of
+# those of some authors has none left for another's.
+_MAX_KEPT = 512 * 1024
 """How many bytes the sources of what is kept may have together."""
 
 
@@ -31,8 +33,15 @@ class Jobs:
     def answer(self, frame: bytes) -> bytes:
         """Return the reply to a job, both encoded."""
         job = read_job(frame)
-        compiled = self._find(job.source)
-        reply = compiled if isinstance(compiled, Refused) else compiled.answer(job.variables)
+        try:
+            compiled = self._find(job.source)
+            reply = compiled if isinstance(compiled, Refused) else compiled.answer(job.variables)
+        except MemoryError:
+            raise
+        except RecursionError:
+            reply = Refused("budget", "expected it to end")
+        except Exception:  # noqa: BLE001 - engines fail as they like over what nobody can mean
+            reply = Refused("invalid", "expected a template and a schema that can be used")
         return encode(reply)
 
     def _find(self, source: bytes) -> "_Compiled | Refused":

@@ -29,6 +29,7 @@ _CONNECT_S = 2.0
 _KEEPALIVE_S = 15.0
 _MAX_CONNECTIONS = 100
 _MAX_RETRY_AFTER_S = 3600.0
+_PIECES_AT_ONCE = 100
 
 # What we keep of somebody else's and send back to them.
 _VALIDATOR = re.compile(r"[ -~]{1,512}")
@@ -206,17 +207,20 @@ class WebClient:
     async def _read(self, response: "httpx.Response", max_bytes: int) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise self.garbage("expected a body that is not compressed")
-        chunks = []
-        size = 0
+        body = bytearray()
+        pieces = 0
         async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as stream:
             async for chunk in stream:
-                size += len(chunk)
-                if size > max_bytes:
+                body += chunk
+                if len(body) > max_bytes:
                     raise self.unavailable(
                         "too_large", f"answered with more than {max_bytes} bytes"
                     )
-                chunks.append(chunk)
-        return b"".join(chunks)
+                pieces += 1
+                if pieces % _PIECES_AT_ONCE == 0:
+                    # What has come already is not waited for, and may be in thousands of pieces.
+                    await asyncio.sleep(0)
+        return bytes(body)
 
 
 def read_retry_after(value: str, *, now: datetime | None = None) -> float | None:

@@ -20,6 +20,10 @@ from .journal import Journal
 
 _log = logging.getLogger(__name__)
 
+MAX_NAMES = 100_000
+"""How many prompts all watches may name together, the same ones counted each time. A name takes
+more than a kilobyte for as long as its watch lasts."""
+
 _EVERY_S = 1.0
 # What keeps a prompt from being looked at just before it is due.
 _MARGIN_S = 0.01
@@ -60,6 +64,7 @@ class Keeper:
         self._loop = asyncio.get_running_loop()
         self._topics: dict[Key, _Topic] = {}
         self._named = 0
+        self._names = 0
         self._all: dict[bytes, tuple[int, str | None]] = {}
         self._due: list[tuple[float, int, Key]] = []
         self._scheduled = 0
@@ -76,7 +81,7 @@ class Keeper:
     def add(self, keys: Mapping[Key, str | None]) -> None:
         """Look after prompts that a watch names, each with the caller's key that it needs.
 
-        Raises OVERLOADED where they are too many.
+        Raises OVERLOADED where they are too many, of all watches or of all prompts.
         """
         new = sum(key not in self._topics or not self._topics[key].named for key in keys)
         if self._named + new > self._most:
@@ -85,15 +90,23 @@ class Keeper:
                 f"{self._most} prompts are watched by name, which is all that may be",
                 metadata={"limit": str(self._most)},
             )
+        if self._names + len(keys) > MAX_NAMES:
+            raise ServerError(
+                Reason.OVERLOADED,
+                f"watches name {MAX_NAMES} prompts, which is all that they may together",
+                metadata={"limit": str(MAX_NAMES)},
+            )
         for key, caller_key in keys.items():
             self._topics.setdefault(key, _Topic(caller_key)).named += 1
         self._named += new
+        self._names += len(keys)
 
     def remove(self, keys: Iterable[Key]) -> None:
         """Look after prompts no more that a watch has named."""
         for key in keys:
             topic = self._topics[key]
             topic.named -= 1
+            self._names -= 1
             self._named -= not topic.named
             if not topic.named and key.credential not in self._all:
                 del self._topics[key]

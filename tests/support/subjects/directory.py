@@ -9,7 +9,7 @@ from prompt_resolver_server.prompts import Message, Template, Text
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.prompts import write_prompt
-from tests.support.subjects.subject import Subject
+from tests.support.subjects.subject import Subject, version_of
 
 
 @asynccontextmanager
@@ -36,8 +36,8 @@ async def directory_versions(folder: Path) -> AsyncIterator[Subject]:
         deployments.write_text(text)
 
     def say(text: str) -> None:
-        write_prompt(versions, text, f"<user>\n{text}\n</user>")
-        deploy(text)
+        write_prompt(versions, version_of(text), f"<user>\n{text}\n</user>")
+        deploy(version_of(text))
 
     def remove() -> None:
         deployments.unlink()

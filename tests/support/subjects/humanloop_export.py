@@ -8,7 +8,7 @@ from pathlib import Path
 from prompt_resolver_server.templates.humanloop_export.store import HumanloopExportStore
 from tests.support.humanloop import HumanloopApi
 from tests.support.humanloop_export import write_export
-from tests.support.subjects.subject import Subject
+from tests.support.subjects.subject import Subject, version_of
 
 
 @asynccontextmanager
@@ -16,7 +16,7 @@ async def humanloop_export(folder: Path) -> AsyncIterator[Subject]:
     api = HumanloopApi()
 
     def say(text: str, **fields: int) -> None:
-        version = f"prv_{text}"
+        version = f"prv_{version_of(text)}"
         prompt = api.put("team/hello", prompt_id="pr_1", version=version, template=text)
         prompt.versions[version] |= fields
         write_export(folder, api.prompts.values())

@@ -106,6 +106,7 @@ def test_reads(yaml: str, expected: Json) -> None:
         ("{a(enum): RED}", "expected a list of values, got text"),
         ("{a(enum): []}", "expected a list of values, got a list"),
         ("{a: string, a?: string}", "expected each field once"),
+        ("{? 'a(x," + " " * 100_000 + "' : string}", "expected a name such as"),
         ("{a: " * 31 + "string" + "}" * 31, "expected at most 30 levels"),
         ("{a: " * 20 + "string" + "}" * 20, "expected at most 30 levels"),
     ],

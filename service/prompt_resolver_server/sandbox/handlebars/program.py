@@ -51,7 +51,11 @@ def parse(text: str) -> list[Node]:
 def find_names(text: str, partials: Mapping[str, str]) -> Names:
     """Return the variables of a template and its partials. Raises `RefusedError`."""
     finder = _Finder(partials)
-    finder.nodes(parse(text), _Place())
+    try:
+        finder.nodes(parse(text), _Place())
+    except RecursionError:
+        # A partial may include itself at each level anew.
+        raise RefusedError("budget", "expected it to end") from None
     return Names(read=tuple(finder.read), required=tuple(finder.required))
 
 
@@ -143,6 +147,8 @@ class _Finder:
     def _tokens(self, tokens: Sequence[str], place: _Place) -> None:
         for token in tokens:
             if token.startswith("("):
+                if token.count("(") > _MAX_DEPTH:
+                    raise RefusedError("budget", f"expected at most {_MAX_DEPTH} levels")
                 # A call inside of a call is one as it would stand alone.
                 self.nodes(parse("{{" + token[1:-1] + "}}"), place)
             elif (name := _root_name(token, place)) is not None:

@@ -15,12 +15,14 @@ class Names(Value, frozen=True, kw_only=True):
     """The names that a template reads and does not make, in the order of their first use.
 
     `guarded` are those that the template itself asks about: `is defined`, `is none`, `default`.
-    `nullable` are those of which it asks whether they are `none`.
+    `nullable` are those of which it asks whether they are `none`. `written` are all that stand in
+    it, whatever they name: any other name comes from a value.
     """
 
     read: tuple[str, ...]
     guarded: frozenset[str]
     nullable: frozenset[str]
+    written: frozenset[str]
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -38,6 +40,7 @@ def find_names(trees: Iterable[nodes.Template]) -> Names:
         read=tuple(finder.read),
         guarded=frozenset(finder.guarded),
         nullable=frozenset(finder.nullable),
+        written=frozenset(finder.written),
     )
 
 
@@ -53,8 +56,10 @@ class _Finder:
         self.made: set[str] = set()
         self.guarded: set[str] = set()
         self.nullable: set[str] = set()
+        self.written: set[str] = set()
 
     def visit(self, node: nodes.Node) -> None:
+        self.written.update(_written(node))
         match node:
             case nodes.Name(name=name, ctx="load"):
                 if name not in self.made:
@@ -73,6 +78,17 @@ class _Finder:
                 self.guarded.add(name)
         for child in _in_order(node):
             self.visit(child)
+
+
+def _written(node: nodes.Node) -> Iterable[str]:
+    match node:
+        case nodes.Name(name=name) | nodes.Getattr(attr=name):
+            return (name,)
+        case nodes.Const(value=str() as text):
+            # A text may be the path of an attribute.
+            return (text, *text.split("."))
+        case _:
+            return ()
 
 
 def _in_order(node: nodes.Node) -> Iterator[nodes.Node]:

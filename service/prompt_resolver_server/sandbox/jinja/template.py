@@ -85,27 +85,32 @@ class JinjaTemplate:
         rendered = []
         for index, template in enumerate(self._texts):
             with _at(index):
-                rendered.append(_render(template, given, left))
+                rendered.append(self._render(template, given, left))
             left -= len(rendered[-1].encode())
         if left < 0:
             raise output_exhausted()
         return Done(texts=tuple(rendered))
 
+    def _render(self, template: Template, variables: JsonObject, left: int) -> str:
+        try:
+            pieces = []
+            for piece in template.root_render_func(template.new_context(dict(variables))):
+                left -= len(piece)
+                if left < 0:
+                    raise output_exhausted()
+                pieces.append(piece)
+            return "".join(pieces)
+        except UndefinedError as error:
+            raise UnfitError(self._missing(str(error))) from None
+        except SecurityError:
+            raise RefusedError("forbidden", "expected nothing that the sandbox forbids") from None
+        except RecursionError:
+            raise RefusedError("budget", "expected it to end") from None
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
+            raise RefusedError("invalid", "expected a template that fits these variables") from None
 
-def _render(template: Template, variables: JsonObject, left: int) -> str:
-    try:
-        pieces = []
-        for piece in template.root_render_func(template.new_context(dict(variables))):
-            left -= len(piece)
-            if left < 0:
-                raise output_exhausted()
-            pieces.append(piece)
-        return "".join(pieces)
-    except UndefinedError as error:
-        raise UnfitError({str(error): "missing"}) from None
-    except SecurityError:
-        raise RefusedError("forbidden", "expected nothing that the sandbox forbids") from None
-    except RecursionError:
-        raise RefusedError("budget", "expected it to end") from None
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
-        raise RefusedError("invalid", "expected a template that fits these variables") from None
+    def _missing(self, name: str) -> dict[str, str]:
+        """Tell what is missing by its name, unless a value has named it: that is told to nobody."""
+        if name in self._names.written:
+            return {name: "missing"}
+        return {"": "expected a value to name a field that there is"}

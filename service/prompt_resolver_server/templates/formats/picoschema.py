@@ -20,7 +20,7 @@ from .fields import FieldError, Path, check_nesting, unexpected
 _SCALARS = ("any", "boolean", "integer", "null", "number", "string")
 _TYPES = (*_SCALARS, "object", "array")
 _EVERYTHING_ELSE = "(*)"
-_NAME = re.compile(r"([^(?]+)(\?)?(?:\(([^,]*)(?:,\s*(.*))?\))?\Z", re.DOTALL)
+_NAME = re.compile(r"([^(?]+)(\?)?(?:\(([^,]*)(?:,(.*))?\))?\Z", re.DOTALL)
 
 JsonSchemaObject = dict[str, Json]
 
