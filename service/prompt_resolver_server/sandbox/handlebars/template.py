@@ -131,9 +131,10 @@ class _Markers:
 
 
 def _end_turn(turns: list[Turn], role: Role, parts: list[Text | Media]) -> None:
-    if any(isinstance(part, Media) or part.text.strip() for part in parts):
-        kept = [part for part in parts if isinstance(part, Media) or part.text]
-        turns.append(Turn(role, tuple(kept)))
+    # Blanks between roles and media are how the template is laid out.
+    kept = tuple(part for part in parts if isinstance(part, Media) or part.text.strip())
+    if kept:
+        turns.append(Turn(role, kept))
 
 
 def _write_json(args: list[Any], options: HelperOptions) -> str:
