@@ -130,7 +130,8 @@ class PromptResolverServicer(object):
 
         * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
         * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
-        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold, or
+        more than 100,000 names in all watches together;
         * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
 
         A prompt that is not there, or whose store is down, is no failure but an event.

@@ -105,7 +105,8 @@ class PromptResolverStub:
 
     * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
     * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
-    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold, or
+      more than 100,000 names in all watches together;
     * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
 
     A prompt that is not there, or whose store is down, is no failure but an event.
@@ -173,7 +174,8 @@ class PromptResolverAsyncStub(PromptResolverStub):
 
     * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
     * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
-    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+    * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold, or
+      more than 100,000 names in all watches together;
     * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
 
     A prompt that is not there, or whose store is down, is no failure but an event.
@@ -262,7 +264,8 @@ class PromptResolverServicer(metaclass=_abc_1.ABCMeta):
 
         * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
         * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
-        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold;
+        * RESOURCE_EXHAUSTED: too many watches, or more prompts watched by name than the cache may hold, or
+          more than 100,000 names in all watches together;
         * UNAVAILABLE: the server is draining; DEADLINE_EXCEEDED, if the caller set one; INTERNAL.
 
         A prompt that is not there, or whose store is down, is no failure but an event.
