@@ -314,5 +314,61 @@ async def test_close(subject: Subject) -> None:
     assert subject.peers.closed
     assert not subject.cache._flights._running
 
-    assert subject.peers.closed
-    assert not subject.cache._flights._running
+
+async def test_copy_that_is_too_large_to_be_held(subject: Subject) -> None:
+    """A copy that there is no room for is served with its own age."""
+    subject.peers.copy = Copy(make_template("p", "2", size=100 * 1024 * 1024), 20)
+
+    assert told(await subject.get()) == ("2", "miss", 20, False)
+
+
+async def test_copy_from_before_the_failure(subject: Subject) -> None:
+    """That a store answered a peer before it failed here does not tell that it is there."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = unavailable()
+    await subject.get()
+    await subject.settle()
+    subject.clock.now += 2
+    subject.peers.copy = Copy(TWO, 3)
+    assert told(await subject.get(PromptRef(id="q"))) == ("2", "miss", 3, False)
+
+    assert subject.cache.is_down("told")
+
+
+async def test_what_was_denied_is_still_shared(subject: Subject) -> None:
+    """A copy from before the store has denied it is no copy, as long as it may be found."""
+    await subject.get()
+    subject.told.says = absent()
+    with pytest.raises(ResolverError):
+        await subject.get(refresh=True)
+    subject.clock.now += 6
+    subject.peers.copy = Copy(ONE, 7)
+    subject.told.says = unavailable()
+    with pytest.raises(ResolverError) as caught:
+        await subject.get()
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+
+    subject.clock.now += 61
+    subject.peers.copy = Copy(TWO, 1)
+    assert told(await subject.get()) == ("2", "miss", 1, False)
+
+
+async def test_another_one_asks_a_store_that_is_down(subject: Subject) -> None:
+    """While the store is down, that a peer asks it counts as if this replica did."""
+
+    async def fetches_after(seconds: float) -> int:
+        subject.clock.now += seconds
+        before = len(subject.told.fetches)
+        await subject.get()
+        await subject.settle()
+        return len(subject.told.fetches) - before
+
+    await subject.get()
+    subject.told.says = unavailable()
+    assert [await fetches_after(61) for _ in range(10)] == [1] * 10
+    subject.peers.grants = False
+    assert await fetches_after(1.5) == 0
+    subject.peers.grants = True
+
+    assert [await fetches_after(0.25) for _ in range(6)] == [0, 0, 0, 0, 0, 1]
