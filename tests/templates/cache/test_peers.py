@@ -11,6 +11,7 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, ServedTemplate, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.peers import Copy
 from prompt_resolver_server.templates.cache.source import Source
 from tests.support.stores import (
@@ -92,6 +93,7 @@ def subject() -> Subject:
         sources={"told": Source(told, TTL_S), "asked": Source(asked, 0)},
         default_store="told",
         metrics=Metrics(CollectorRegistry(), version="test"),
+        limits=CacheLimits(max_entries=50),
         clock=clock,
         draw=lambda: 0.0,
         peers=peers,
@@ -352,6 +354,22 @@ async def test_what_was_denied_is_still_shared(subject: Subject) -> None:
     subject.clock.now += 61
     subject.peers.copy = Copy(TWO, 1)
     assert told(await subject.get()) == ("2", "miss", 1, False)
+
+
+async def test_old_news_of_what_had_to_make_room(subject: Subject) -> None:
+    """What was served and is held no longer is not followed by what is older than that."""
+    await subject.get()
+    for number in range(subject.cache._held.max_entries):
+        await subject.get(PromptRef(id=f"p{number}"))
+    assert subject.cache.inventory.look(KEY) is None
+    subject.clock.now += 5
+    subject.peers.copy = Copy(TWO, 6)
+    assert told(await subject.get()) == ("1", "miss", 0, False)
+
+    for number in range(subject.cache._held.max_entries):
+        await subject.get(PromptRef(id=f"p{number}"), refresh=True)
+    subject.peers.copy = Copy(TWO, 0)
+    assert told(await subject.get()) == ("2", "miss", 0, False)
 
 
 async def test_another_one_asks_a_store_that_is_down(subject: Subject) -> None:

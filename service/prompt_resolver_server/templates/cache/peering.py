@@ -13,6 +13,7 @@ from .peers import Copy, Peers
 _RETRY_S = 0.25
 # By how much the age of a copy is uncertain, as it takes a while to be told.
 _SAME_MOMENT_S = 0.1
+_MAX_TIMES = 10_000
 
 Hold = Callable[[Key, Template, float], Held]
 """Holds a template that was confirmed at a time of the cache's clock, if it is still wanted."""
@@ -37,7 +38,9 @@ class Peering:
         self._hold = hold
         self._clock = clock
         # What was shared before then is no copy, for as long as it may still be found.
-        self._dropped_at: OrderedDict[Key, float] = OrderedDict()
+        self._dropped_at = _Times()
+        # What is older than that is no news, even where it is no longer held for want of room.
+        self._confirmed_at = _Times()
 
     async def spare(self, key: Key, *, ttl_s: float, held: Template | None) -> Held | None:
         """Return what is to be served without asking the store; None if the store has to be asked.
@@ -84,7 +87,8 @@ class Peering:
 
     def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         """Tell nobody: it may be of a peer itself, see `share`."""
-        self._dropped_at.pop(key, None)
+        if self._of(key) is not None:
+            self._confirmed_at.note(key, held.confirmed_at)
 
     def failing(self, key: Key, held: Held) -> None:
         """Tell the peers that the store did not answer."""
@@ -94,10 +98,7 @@ class Peering:
     def dropped(self, key: Key) -> None:
         """Tell the peers that the store gives something no longer, and believe no older copy."""
         if (peers := self._of(key)) is not None:
-            self._dropped_at[key] = self._clock()
-            self._dropped_at.move_to_end(key)
-            if len(self._dropped_at) > self._held.max_entries:
-                self._dropped_at.popitem(last=False)
+            self._dropped_at.note(key, self._clock())
             peers.gone(key)
 
     def forgotten(self, key: Key) -> None:
@@ -121,13 +122,13 @@ class Peering:
         if copy is None:
             return None
         confirmed_at = asked_at - copy.age_s
-        if confirmed_at < self._dropped_at.get(key, -inf) + _SAME_MOMENT_S:
+        if confirmed_at < self._dropped_at.get(key) + _SAME_MOMENT_S:
             return None
         return Held(copy.template, confirmed_at)
 
     def _is_news(self, key: Key, shared: Held, ttl_s: float) -> bool:
         """Tell whether a copy makes asking the store needless: it is fresh, and newer than ours."""
-        newest_at = -inf
+        newest_at = self._confirmed_at.get(key) - _SAME_MOMENT_S
         if (held := self._held.get(key)) is not None:
             newest_at = held.confirmed_at
             if shared.template is held.template:
@@ -149,3 +150,19 @@ class Peering:
         held.due_at = min(held.due_at, now)
         held.retry = Retry(held.failures, soon, max(soon, held.retry.latest_at))
         return held
+
+
+class _Times:
+    """When something happened last, by key: of the keys to which it happened lately."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[Key, float] = OrderedDict()
+
+    def get(self, key: Key) -> float:
+        return self._times.get(key, -inf)
+
+    def note(self, key: Key, time: float) -> None:
+        self._times[key] = time
+        self._times.move_to_end(key)
+        if len(self._times) > _MAX_TIMES:
+            self._times.popitem(last=False)
