@@ -392,3 +392,20 @@ async def test_what_is_passed_over_is_told_once(caplog: pytest.LogCaptureFixture
         ("live", "STORE_AUTH"),
         ("live", "STORE_AUTH"),
     ]
+
+
+async def test_refresh_after_an_outage() -> None:
+    """Who asks for a refresh has the first store itself asked, also where it was down."""
+    scene = Scene()
+    await scene.get()
+    scene.live.says = unavailable()
+    await scene.get(refresh=True)
+    scene.live.says = make_template("p", "edited")
+    scene.live.asked.clear()
+    scene.live.may.clear()
+    call = asyncio.ensure_future(scene.get(refresh=True))
+    await scene.live.asked.wait()
+    await asyncio.sleep(0)
+    scene.live.may.set()
+
+    assert told(await call) == ("edited", "live", "bypass", "deployed", False)

@@ -11,7 +11,9 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
+from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.watching.events import Event
 from prompt_resolver_server.watching.journal import Journal
 from prompt_resolver_server.watching.watches import Watch, Watches
@@ -220,3 +222,39 @@ async def test_fetches_are_bounded(subject: Subject) -> None:
     assert await watching == 100
     assert len(subject.store.fetches) == 100
     assert subject.store.most_at_once == 16
+
+
+async def test_a_chain_whose_first_store_needed_room() -> None:
+    """What a chain served in the meantime is over once its first store's is held again."""
+    live, baked = ToldStore(make_template("p", "live")), ToldStore(make_template("p", "baked"))
+    cache = TemplateCache(
+        sources={"live": Source(live, 60), "baked": Source(baked, 0, is_remote=False)},
+        default_store="both",
+        metrics=Metrics(CollectorRegistry(), version="test"),
+        limits=CacheLimits(max_entries=2),
+    )
+    chains = Chains(cache, {"both": ("live", "baked")}, default_store="both")
+    watches = Watches(chains, capacity=100)
+
+    async def get(prompt_id: str, store: str, *, refresh: bool = False) -> None:
+        deadline = asyncio.get_running_loop().time() + 10
+        ref = PromptRef(id=prompt_id, store=store)
+        await chains.get(ref, refresh=refresh, deadline=deadline)
+
+    async with (
+        asyncio.timeout(10),
+        watches.open([PromptRef(id="p")], after=None, caller_key=None) as watch,
+    ):
+        began = await watch.next()
+        await get("p", "baked")
+        await get("q", "live")
+        baked.says = make_template("p", "baked anew")
+        await get("p", "baked", refresh=True)
+        meanwhile = await watch.next()
+        await get("p", "live")
+        ended = await watch.next()
+    await watches.aclose()
+    await cache.aclose()
+
+    versions = [each.served.template.version for each in (began, meanwhile, ended)]
+    assert versions == ["live", "baked anew", "live"]

@@ -96,6 +96,9 @@ class Chains:
             self._passed_over.discard(member.name)
             return served
 
+        if refresh:
+            # Whoever asks for that would rather wait.
+            return await first_that_serves(members, ask, deadline=deadline)
         return await first_that_serves(members, ask, deadline=deadline, is_down=self._is_down)
 
     def members(self, store: str | None) -> Sequence[Member]:

@@ -178,6 +178,9 @@ class Journal:
         elif record.stale:
             record.stale = False
             self._write(key, record, changed=False)
+        else:
+            # It may not have been held for a while.
+            self._review_views(key)
 
     def failing(self, key: Key, held: Held) -> None:
         """Write down that a prompt is past its time, and its store does not answer."""
@@ -219,10 +222,13 @@ class Journal:
         behind = [follower.note(key, changed=changed) for follower in followers]
         if changed or any(behind):
             record.content_revision = self.revision
-        for view in self._views_of.get(key, ()):
-            self._review(view)
+        self._review_views(key)
         if len(self._records) > 2 * self._capacity:
             self._forget()
+
+    def _review_views(self, member: Key) -> None:
+        for view in self._views_of.get(member, ()):
+            self._review(view)
 
     def _review(self, key: Key) -> None:
         """Write down what the first member of a chain is that serves, if that has changed."""

@@ -6,13 +6,27 @@ import random
 import pytest
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.errors import Reason, ResolverError, StoreError, TemplateError
+from prompt_resolver_server.errors import (
+    CallError,
+    Reason,
+    ResolverError,
+    StoreError,
+    TemplateError,
+)
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.backoff import AT_ONCE, Outage
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
-from tests.support.stores import Clock, ToldStore, absent, make_template, no_jitter, unavailable
+from tests.support.stores import (
+    Clock,
+    ToldStore,
+    absent,
+    forbidden,
+    make_template,
+    no_jitter,
+    unavailable,
+)
 
 TTL_S = 60.0
 PROMPTS = 40
@@ -58,9 +72,13 @@ class Scene:
     async def round(self) -> set[str]:
         """Ask for every prompt, and let what that set off end."""
         results = {await self.get(number) for number in range(PROMPTS)}
+        await self.settle()
+        return results
+
+    async def settle(self) -> None:
+        """Let the fetches in the background end."""
         flights = list(self.cache._flights._running.values())
         await asyncio.gather(*[flight.task for flight in flights])
-        return results
 
 
 async def test_outage_of_hours() -> None:
@@ -173,8 +191,33 @@ def test_store_that_asks_to_be_left_alone() -> None:
     other = outage.failed(failure("unreachable"), AT_ONCE, 0.0, own_key=True)
     outage.failed(failure("status", "503", retry_after_s=20.0), AT_ONCE, 1.0, own_key=True)
 
-    assert not outage.may_ask(other, 20.9)
-    assert outage.may_ask(other, 21.0)
+    assert not outage.admits(other, 20.9)
+    assert outage.admits(other, 21.0)
+
+
+@pytest.mark.parametrize(
+    "answer", [failure("garbage"), forbidden(), CallError(Reason.PROMPT_ID_INVALID, "a bad id")]
+)
+async def test_answers_that_decide_nothing(answer: Exception) -> None:
+    """What fails for itself alone keeps no other prompt waiting for a store that is back."""
+    scene = Scene()
+    await scene.round()
+    scene.store.says = failure("unreachable")
+    for _ in range(200):
+        scene.clock.now += 1.6
+        await scene.round()
+    scene.store.says = answer
+    waited_s = 0.0
+    while scene.cache.is_down("told"):
+        for caller in ("one", "two"):
+            scene.store.says = answer
+            await scene.get(0, caller_key=f"key-of-{caller}")
+            scene.store.says = make_template("p", "2")
+            await scene.get(7)
+            await scene.settle()
+            scene.clock.now += 0.2
+            waited_s += 0.2
+        assert waited_s <= 2
 
 
 def test_steps_are_spread() -> None:

@@ -1,11 +1,14 @@
 """What a store has confirmed outlives the process: whole, true, and its caller's alone."""
 
 import asyncio
+import contextlib
 import errno
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -340,6 +343,24 @@ async def test_disk_that_is_slow(world: World) -> None:
         assert await process.tell("b") == ("1", "fallback", 0, False)
 
 
+async def test_denied_while_the_disk_is_read(world: World) -> None:
+    """What the store has denied by the time its copy is read is not served any more."""
+    async with world.process() as process:
+        await process.get()
+    disk = SlowDisk(world.folder)
+    world.store.says = absent()
+
+    async with world.process(state=disk, within_s=0) as process:
+        assert (await process.tell())[0] == "PROMPT_NOT_FOUND"
+        disk.may.set()
+        async with asyncio.timeout(10):
+            await process.copies.restored.wait()
+        world.store.says = unavailable()
+        process.pass_time(10)
+        assert (await process.tell())[0] == "STORE_UNAVAILABLE"
+    assert world.files == []
+
+
 async def test_copy_is_not_fresh(world: World) -> None:
     """The page shows a copy as one whose store is to be asked, until it has been."""
     async with world.process() as process:
@@ -352,6 +373,68 @@ async def test_copy_is_not_fresh(world: World) -> None:
         await process.settle()
         (held,) = process.cache.inventory.find(most=9)
         assert held.freshness == "fresh"
+
+
+@pytest.mark.foreign
+async def test_disk_that_may_only_be_read(world: World, require_all: bool) -> None:
+    """A disk that has become read-only serves what is on it, also to a process that is new."""
+    with mounted(world.folder, require_all=require_all) as remount:
+        async with world.process() as process:
+            await process.get()
+        left = world.files[0].with_name(".1-dead")
+        left.write_bytes(b"half")
+        os.utime(left, (0, 0))
+        remount("ro")
+        world.store.says = unavailable()
+
+        async with world.process() as process:
+            assert await process.tell() == ("1", "fallback", 0, False)
+            world.store.says = make_template("p", "2")
+            assert (await process.get(refresh=True)).template.version == "2"
+        assert process.counted("failed") == 1
+
+
+@pytest.mark.foreign
+async def test_disk_that_is_full(world: World, require_all: bool) -> None:
+    """A disk that is full keeps whole copies, and takes new ones once there is room."""
+    with mounted(world.folder, require_all=require_all):
+        async with world.process() as process:
+            await process.get()
+            (world.folder / "ballast").write_bytes(b"")
+            with contextlib.suppress(OSError), (world.folder / "ballast").open("wb", 0) as file:
+                while file.write(bytes(4096)):
+                    pass
+            world.store.says = make_template("p", "2")
+            await process.get(refresh=True)
+        assert process.counted("failed") == 1
+
+        world.store.says = unavailable()
+        async with world.process() as process:
+            assert (await process.tell())[:2] == ("1", "fallback")
+            (world.folder / "ballast").unlink()
+            world.store.says = make_template("p", "2")
+            await process.get(refresh=True)
+        world.store.says = unavailable()
+        async with world.process() as process:
+            assert (await process.tell())[:2] == ("2", "fallback")
+
+
+@contextmanager
+def mounted(folder: Path, *, require_all: bool) -> Iterator[Callable[[str], object]]:
+    """Have a folder be a small disk of its own, which may be mounted again with other options."""
+    folder.mkdir(parents=True)
+
+    def mount(options: str) -> int:
+        told = ["mount", "-t", "tmpfs", "-o", f"size=128k,{options}", "tmpfs", str(folder)]
+        return subprocess.run(told, check=False, capture_output=True).returncode
+
+    if mount("rw"):
+        assert not require_all, "nothing may be mounted here"
+        pytest.skip("nothing may be mounted here")
+    try:
+        yield lambda options: mount(f"remount,{options}")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_folder_that_vanishes(world: World) -> None:

@@ -11,6 +11,7 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, ServedTemplate, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.peers import Copy
 from prompt_resolver_server.templates.cache.source import Source
 from tests.support.stores import (
@@ -92,6 +93,7 @@ def subject() -> Subject:
         sources={"told": Source(told, TTL_S), "asked": Source(asked, 0)},
         default_store="told",
         metrics=Metrics(CollectorRegistry(), version="test"),
+        limits=CacheLimits(max_entries=50),
         clock=clock,
         draw=lambda: 0.0,
         peers=peers,
@@ -314,5 +316,77 @@ async def test_close(subject: Subject) -> None:
     assert subject.peers.closed
     assert not subject.cache._flights._running
 
-    assert subject.peers.closed
-    assert not subject.cache._flights._running
+
+async def test_copy_that_is_too_large_to_be_held(subject: Subject) -> None:
+    """A copy that there is no room for is served with its own age."""
+    subject.peers.copy = Copy(make_template("p", "2", size=100 * 1024 * 1024), 20)
+
+    assert told(await subject.get()) == ("2", "miss", 20, False)
+
+
+async def test_copy_from_before_the_failure(subject: Subject) -> None:
+    """That a store answered a peer before it failed here does not tell that it is there."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = unavailable()
+    await subject.get()
+    await subject.settle()
+    subject.clock.now += 2
+    subject.peers.copy = Copy(TWO, 3)
+    assert told(await subject.get(PromptRef(id="q"))) == ("2", "miss", 3, False)
+
+    assert subject.cache.is_down("told")
+
+
+async def test_what_was_denied_is_still_shared(subject: Subject) -> None:
+    """A copy from before the store has denied it is no copy, as long as it may be found."""
+    await subject.get()
+    subject.told.says = absent()
+    with pytest.raises(ResolverError):
+        await subject.get(refresh=True)
+    subject.clock.now += 6
+    subject.peers.copy = Copy(ONE, 7)
+    subject.told.says = unavailable()
+    with pytest.raises(ResolverError) as caught:
+        await subject.get()
+    assert caught.value.reason is Reason.STORE_UNAVAILABLE
+
+    subject.clock.now += 61
+    subject.peers.copy = Copy(TWO, 1)
+    assert told(await subject.get()) == ("2", "miss", 1, False)
+
+
+async def test_old_news_of_what_had_to_make_room(subject: Subject) -> None:
+    """What was served and is held no longer is not followed by what is older than that."""
+    await subject.get()
+    for number in range(subject.cache._held.max_entries):
+        await subject.get(PromptRef(id=f"p{number}"))
+    assert subject.cache.inventory.look(KEY) is None
+    subject.clock.now += 5
+    subject.peers.copy = Copy(TWO, 6)
+    assert told(await subject.get()) == ("1", "miss", 0, False)
+
+    for number in range(subject.cache._held.max_entries):
+        await subject.get(PromptRef(id=f"p{number}"), refresh=True)
+    subject.peers.copy = Copy(TWO, 0)
+    assert told(await subject.get()) == ("2", "miss", 0, False)
+
+
+async def test_another_one_asks_a_store_that_is_down(subject: Subject) -> None:
+    """While the store is down, that a peer asks it counts as if this replica did."""
+
+    async def fetches_after(seconds: float) -> int:
+        subject.clock.now += seconds
+        before = len(subject.told.fetches)
+        await subject.get()
+        await subject.settle()
+        return len(subject.told.fetches) - before
+
+    await subject.get()
+    subject.told.says = unavailable()
+    assert [await fetches_after(61) for _ in range(10)] == [1] * 10
+    subject.peers.grants = False
+    assert await fetches_after(1.5) == 0
+    subject.peers.grants = True
+
+    assert [await fetches_after(0.25) for _ in range(6)] == [0, 0, 0, 0, 0, 1]

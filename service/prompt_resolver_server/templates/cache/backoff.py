@@ -52,23 +52,31 @@ class Outage:
     def __init__(self, draw: Callable[[], float]) -> None:
         self._draw = draw
         self.is_down = False
+        self._failed_at = -inf
         self._probe_at = -inf
         self._quiet_until = -inf
 
-    def may_ask(self, retry: Retry, now: float) -> bool:
-        """Tell whether the store may be asked for a key again."""
+    def admits(self, retry: Retry, now: float) -> bool:
+        """Tell whether the store may be asked for a key again. Whoever is told so asks it now.
+
+        While it is down, that tries it for all keys.
+        """
         if now < max(retry.soonest_at, self._quiet_until):
             return False
-        return now >= retry.latest_at or not self.is_down or now >= self._probe_at
+        if now >= retry.latest_at or not self.is_down or now >= self._probe_at:
+            self._probe_at = now + _PROBE_S
+            return True
+        return False
 
-    def asked(self, now: float) -> None:
-        """Take note that the store is asked, which tries it for all keys."""
-        self._probe_at = now + _PROBE_S
+    def answered(self, at: float) -> None:
+        """Take note that the store was there at a time, which counts if it failed before that."""
+        if at >= self._failed_at:
+            self.is_down = False
+            self._quiet_until = -inf
 
-    def answered(self) -> None:
-        """Take note that the store is there."""
-        self.is_down = False
-        self._quiet_until = -inf
+    def undecided(self) -> None:
+        """Take note that what the store did tells nothing of it, so that another key tries it."""
+        self._probe_at = -inf
 
     def failed(self, error: Exception, before: Retry, now: float, *, own_key: bool) -> Retry:
         """Take note that the store failed for a key, and return when that one may ask again.
@@ -83,8 +91,11 @@ class Outage:
             asked_s = min(error.retry_after_s, _LONGEST_S)
         soonest_at = now + max(min(wait_s, _PROBE_S), asked_s)
         latest_at = soonest_at
-        if _is_down(error, own_key=own_key):
+        if not _is_down(error, own_key=own_key):
+            self.undecided()
+        else:
             self.is_down = True
+            self._failed_at = now
             self._quiet_until = max(self._quiet_until, now + asked_s)
             latest_at = now + max(wait_s, asked_s)
         return Retry(before.failures + 1, soonest_at, latest_at)

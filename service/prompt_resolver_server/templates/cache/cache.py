@@ -212,7 +212,7 @@ class TemplateCache:
         for key in {*named, *held.keys(), *absent.keys(), *self._flights.keys()}:
             if (key.store, key.id) in whole or key.anyones in named:
                 dropped += held.peek(key) is not None
-                self._fetcher.forget(key)
+                self._flights.forget(key)
                 absent.drop(key)
                 self._ledger.drop(key)
         self._ledger.tell_size()
@@ -231,7 +231,7 @@ class TemplateCache:
             return False
         if self._ledger.confirm(lookup, held, now):
             return False
-        return self._ledger.may_refresh(lookup.key, held, now)
+        return self._ledger.admits_refresh(lookup.key, held, now)
 
     def _from_memory(self, lookup: Lookup) -> ServedTemplate | None:
         """Return what may be served at once, and begin the fetch that it is due."""
@@ -248,7 +248,7 @@ class TemplateCache:
             return self._serve(lookup, held, "hit")
         if ttl_s == 0:
             return None
-        if self._flights.get(lookup.key) is None and self._ledger.may_refresh(
+        if self._flights.get(lookup.key) is None and self._ledger.admits_refresh(
             lookup.key, held, now
         ):
             self._fetcher.begin(lookup)
@@ -276,10 +276,10 @@ class TemplateCache:
                 raise _anew(outcome)
             return self._serve(lookup, held, "stale", stale=True)
         result: CacheResult = "bypass" if refresh else "miss"
-        if not refresh and before is not None and outcome is before.template:
+        if not refresh and before is not None and outcome.template is before.template:
             result = "hit"
         # A template that is too large to be held is served all the same.
-        return self._serve(lookup, held or Held(outcome, self._clock()), result)
+        return self._serve(lookup, held or outcome, result)
 
     def _serve(
         self, lookup: Lookup, held: Held, result: CacheResult, *, stale: bool = False

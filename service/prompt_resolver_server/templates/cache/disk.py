@@ -53,6 +53,7 @@ class DiskCopies:
         self._wall_clock = wall_clock
         self._metrics = metrics
         self.restored = asyncio.Event()
+        # What the store has told of lately, so that what was read before that is not restored.
         self._noted: OrderedDict[Key, float] = OrderedDict()
         self._change = threading.Condition()
         self._pending: dict[Key, Copy | None] = {}
@@ -89,10 +90,7 @@ class DiskCopies:
         soon_again = noted_at is not None and now - noted_at < _SAME_AGAIN_S
         if key.store not in self._stores or (soon_again and not changed):
             return
-        self._noted[key] = now
-        self._noted.move_to_end(key)
-        if len(self._noted) > self._max_entries:
-            self._noted.popitem(last=False)
+        self._note(key, now)
         self._put(key, Copy(key, held.template, self._wall_clock() - (now - held.confirmed_at)))
 
     def failing(self, key: Key, held: Held) -> None:
@@ -101,8 +99,14 @@ class DiskCopies:
     def dropped(self, key: Key) -> None:
         """Have a copy removed."""
         if key.store in self._stores:
-            self._noted.pop(key, None)
+            self._note(key, self._clock())
             self._put(key, None)
+
+    def _note(self, key: Key, now: float) -> None:
+        self._noted[key] = now
+        self._noted.move_to_end(key)
+        if len(self._noted) > self._max_entries:
+            self._noted.popitem(last=False)
 
     def _put(self, key: Key, copy: Copy | None) -> None:
         with self._change:
@@ -231,8 +235,9 @@ class DiskCopies:
 
     def _deliver(self, copies: Sequence[Copy]) -> None:
         for copy in copies:
-            # A clock that went back tells nothing of what lies before it.
-            self._restore(copy, max(0.0, self._wall_clock() - copy.confirmed_at))
+            if copy.key not in self._noted:
+                # A clock that went back tells nothing of what lies before it.
+                self._restore(copy, max(0.0, self._wall_clock() - copy.confirmed_at))
 
     def _tell_restored(self, outcomes: dict[str, int]) -> None:
         self._count(outcomes)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ...errors import CallError, Reason, ResolverError
 from ...metrics import Metrics
 from ...prompts import PromptRef, Template
-from .entries import Key
+from .entries import Held, Key
 from .flights import Flight, Flights
 from .ledger import ABSENT, Ledger
 from .peering import Peering
@@ -18,8 +18,8 @@ from .source import Lookup, Source
 
 _ENDING = ABSENT | {Reason.STORE_AUTH}
 
-Outcome: TypeAlias = Template | Exception
-"""What a fetch came to: a template, or the failure to raise."""
+Outcome: TypeAlias = Held | Exception
+"""What a fetch came to: a template, held or not, or the failure to raise."""
 
 
 class Fetcher:
@@ -44,8 +44,6 @@ class Fetcher:
         self._metrics = metrics
         self._clock = clock
         self._looking: set[Key] = set()
-        # What was forgotten on demand is not to be had from a peer who has yet to hear of that.
-        self._anew: set[Key] = set()
         ledger.listen(self.peering)
 
     async def join(self, lookup: Lookup, *, refresh: bool, deadline: float) -> Flight[Outcome]:
@@ -72,9 +70,6 @@ class Fetcher:
         """
         held = None if unconditionally else self._ledger.held.peek(lookup.key)
         template = held.template if held is not None else None
-        past_peers = past_peers or lookup.key in self._anew
-        self._anew.discard(lookup.key)
-        self._ledger.outages[lookup.key.store].asked(self._clock())
         return self.flights.begin(
             lookup.key, lambda: self._fetch(lookup, template, past_peers=past_peers)
         )
@@ -95,14 +90,6 @@ class Fetcher:
             # It may bring what was true before the news.
             self._looking.add(key)
             flight.task.add_done_callback(partial(self._look_after, key, ask_store))
-
-    def forget(self, key: Key) -> None:
-        """Have the store itself asked next, and what it answers right now held by nobody."""
-        self.flights.forget(key)
-        if len(self._anew) >= self._ledger.held.max_entries:
-            # By now the peers have long been told of what nobody has asked for since.
-            self._anew.clear()
-        self._anew.add(key)
 
     async def aclose(self) -> None:
         """End all fetches, and leave the peers."""
@@ -142,14 +129,16 @@ class Fetcher:
             return fault
         finally:
             self._metrics.template_fetched(key.store, outcome, time.perf_counter() - started)
+        # What is true is what was true when the store was asked.
+        now = self._hold(key, template, asked_at)
         if self.flights.is_current(key):
-            # What is true is what was true when the store was asked.
-            self.peering.share(key, self._ledger.hold(key, template, asked_at))
-        return template
+            self.peering.share(key, now)
+        return now
 
-    def _hold(self, key: Key, template: Template, confirmed_at: float) -> None:
+    def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
         if self.flights.is_current(key):
-            self._ledger.hold(key, template, confirmed_at)
+            return self._ledger.hold(key, template, confirmed_at)
+        return Held(template, confirmed_at)
 
     def _fail(self, lookup: Lookup, error: Exception) -> None:
         if self.flights.is_current(lookup.key):

@@ -64,13 +64,13 @@ class Ledger:
     def check_absence(self, lookup: Lookup, now: float) -> ResolverError | None:
         """Return what the store said instead of a prompt, while it is not to be asked again."""
         absence, outage = self.absent.get(lookup.key), self.outages[lookup.key.store]
-        if absence is None or outage.may_ask(absence.retry, now):
+        if absence is None or outage.admits(absence.retry, now):
             return None
         return absence.error.again()
 
-    def may_refresh(self, key: Key, held: Held, now: float) -> bool:
-        """Tell whether the store may be asked for what is held, if that is due."""
-        return self.outages[key.store].may_ask(held.retry, now)
+    def admits_refresh(self, key: Key, held: Held, now: float) -> bool:
+        """Tell whether the store may be asked for what is held, if that is due; see `Outage`."""
+        return self.outages[key.store].admits(held.retry, now)
 
     def confirm(self, lookup: Lookup, held: Held, now: float) -> bool:
         """Tell whether the store confirms at once what is held, and take note of it."""
@@ -88,7 +88,7 @@ class Ledger:
 
     def hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
         """Hold what the store has confirmed, to us or to another replica."""
-        self.outages[key.store].answered()
+        self.outages[key.store].answered(confirmed_at)
         self.absent.drop(key)
         before = self.held.get(key)
         due_at = self._due_at(self._sources[key.store], confirmed_at)
@@ -117,13 +117,14 @@ class Ledger:
         now, outage = self._clock(), self.outages[lookup.key.store]
         reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
         if reason in ABSENT or isinstance(error, TemplateError):
-            outage.answered()
+            outage.answered(now)
         if reason in ABSENT:
             self.drop(lookup.key)
             believed_s = min(self._negative_ttl_s, lookup.source.ttl_s)
             self._remember(lookup, error, Retry.at(now + believed_s))
         elif reason is Reason.STORE_AUTH:
             # A key that was taken back opens nothing any more.
+            outage.undecided()
             self.drop(lookup.key)
             self.absent.drop(lookup.key)
         elif held := self.held.get(lookup.key):

@@ -1,7 +1,8 @@
 """What a cache does with what its peers know: whether its store has to be asked at all."""
 
-import math
+from collections import OrderedDict
 from collections.abc import Callable
+from math import inf
 
 from ...prompts import Template
 from .backoff import Retry
@@ -12,8 +13,9 @@ from .peers import Copy, Peers
 _RETRY_S = 0.25
 # By how much the age of a copy is uncertain, as it takes a while to be told.
 _SAME_MOMENT_S = 0.1
+_MAX_TIMES = 10_000
 
-Hold = Callable[[Key, Template, float], None]
+Hold = Callable[[Key, Template, float], Held]
 """Holds a template that was confirmed at a time of the cache's clock, if it is still wanted."""
 
 
@@ -35,34 +37,40 @@ class Peering:
         self._held = held
         self._hold = hold
         self._clock = clock
+        # What was shared before then is no copy, for as long as it may still be found.
+        self._dropped_at = _Times()
+        # What is older than that is no news, even where it is no longer held for want of room.
+        self._confirmed_at = _Times()
 
-    async def spare(self, key: Key, *, ttl_s: float, held: Template | None) -> Template | None:
-        """Return what is to be held without asking the store; None if the store has to be asked.
+    async def spare(self, key: Key, *, ttl_s: float, held: Template | None) -> Held | None:
+        """Return what is to be served without asking the store; None if the store has to be asked.
 
         That is what a peer was told within the time to live, or what is held while a peer asks.
         """
         if ttl_s == 0 or (peers := self._of(key)) is None:
             return None
+        asked_at = self._clock()
         copy = await peers.find(key, held)
-        if copy is not None and self._is_news(key, copy, ttl_s):
-            return self._adopt(key, copy)
-        if held is None:
+        shared = self._date(key, copy, asked_at)
+        if shared is not None and self._is_news(key, shared, ttl_s):
+            return self._hold(key, shared.template, shared.confirmed_at)
+        own = self._held.get(key)
+        if held is None or own is None:
             return None
-        if copy is not None and self._is_current(key, ttl_s):
-            return held
-        return None if await peers.claim(key, copy) else self._leave_to_peer(key, held)
+        if shared is not None and self._is_current(own, ttl_s):
+            return own
+        return None if await peers.claim(key, copy) else self._leave_to_peer(own)
 
     async def stand_in(self, key: Key) -> bool:
         """Hold what a peer knew, whatever its age, where nothing is held; tell whether it is."""
         peers = self._of(key)
         if peers is None or self._held.get(key) is not None:
             return False
-        copy = await peers.find(key, None)
-        if copy is None:
+        asked_at = self._clock()
+        shared = self._date(key, await peers.find(key, None), asked_at)
+        if shared is None:
             return False
-        self._adopt(key, copy)
-        if (held := self._held.get(key)) is not None:
-            held.restored = True
+        self._hold(key, shared.template, shared.confirmed_at).restored = True
         return True
 
     def doubt(self) -> None:
@@ -79,6 +87,8 @@ class Peering:
 
     def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         """Tell nobody: it may be of a peer itself, see `share`."""
+        if self._of(key) is not None:
+            self._confirmed_at.note(key, held.confirmed_at)
 
     def failing(self, key: Key, held: Held) -> None:
         """Tell the peers that the store did not answer."""
@@ -86,8 +96,9 @@ class Peering:
             peers.failed(key)
 
     def dropped(self, key: Key) -> None:
-        """Tell the peers that the store gives something no longer."""
+        """Tell the peers that the store gives something no longer, and believe no older copy."""
         if (peers := self._of(key)) is not None:
+            self._dropped_at.note(key, self._clock())
             peers.gone(key)
 
     def forgotten(self, key: Key) -> None:
@@ -103,31 +114,55 @@ class Peering:
     def _of(self, key: Key) -> Peers | None:
         return self._peers if self._peers is not None and self._peers.shares(key) else None
 
-    def _is_news(self, key: Key, copy: Copy, ttl_s: float) -> bool:
+    def _date(self, key: Key, copy: Copy | None, asked_at: float) -> Held | None:
+        """Return a copy with the time of its confirmation, unless it was dropped here since.
+
+        However long it took to be found, it is not younger than that.
+        """
+        if copy is None:
+            return None
+        confirmed_at = asked_at - copy.age_s
+        if confirmed_at < self._dropped_at.get(key) + _SAME_MOMENT_S:
+            return None
+        return Held(copy.template, confirmed_at)
+
+    def _is_news(self, key: Key, shared: Held, ttl_s: float) -> bool:
         """Tell whether a copy makes asking the store needless: it is fresh, and newer than ours."""
-        age_s = math.inf
+        newest_at = self._confirmed_at.get(key) - _SAME_MOMENT_S
         if (held := self._held.get(key)) is not None:
-            age_s = self._clock() - held.confirmed_at
-            if copy.template is held.template:
-                age_s -= _SAME_MOMENT_S
-        return copy.age_s < min(ttl_s, age_s)
+            newest_at = held.confirmed_at
+            if shared.template is held.template:
+                newest_at += _SAME_MOMENT_S
+        return shared.confirmed_at > max(newest_at, self._clock() - ttl_s)
 
-    def _is_current(self, key: Key, ttl_s: float) -> bool:
+    def _is_current(self, held: Held, ttl_s: float) -> bool:
         """Tell whether what is held is fresh: then it is only looked at for news."""
-        held, now = self._held.get(key), self._clock()
-        if held is None or held.restored or now >= held.due_at:
-            return False
-        return now - held.confirmed_at < ttl_s
+        now = self._clock()
+        return not held.restored and now < min(held.due_at, held.confirmed_at + ttl_s)
 
-    def _adopt(self, key: Key, copy: Copy) -> Template:
-        """Hold what another replica was told as if we had been."""
-        self._hold(key, copy.template, self._clock() - copy.age_s)
-        return copy.template
+    def _leave_to_peer(self, held: Held) -> Held:
+        """Let the replica that asks the store ask it for all, and look again soon.
 
-    def _leave_to_peer(self, key: Key, template: Template) -> Template:
-        """Let the replica that asks the store ask it for all, and look again soon."""
-        if (held := self._held.get(key)) is not None:
-            now = self._clock()
-            held.due_at = min(held.due_at, now)
-            held.retry = Retry(held.failures, now + _RETRY_S, now + _RETRY_S)
-        return template
+        While the store is down, no sooner than if it had been asked.
+        """
+        now = self._clock()
+        soon = now + _RETRY_S
+        held.due_at = min(held.due_at, now)
+        held.retry = Retry(held.failures, soon, max(soon, held.retry.latest_at))
+        return held
+
+
+class _Times:
+    """When something happened last, by key: of the keys to which it happened lately."""
+
+    def __init__(self) -> None:
+        self._times: OrderedDict[Key, float] = OrderedDict()
+
+    def get(self, key: Key) -> float:
+        return self._times.get(key, -inf)
+
+    def note(self, key: Key, time: float) -> None:
+        self._times[key] = time
+        self._times.move_to_end(key)
+        if len(self._times) > _MAX_TIMES:
+            self._times.popitem(last=False)

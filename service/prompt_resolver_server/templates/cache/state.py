@@ -40,6 +40,7 @@ class StateFile:
 class StateDir:
     """The folder, opened once at the start. Raises `StateError`.
 
+    One that has become read-only is as good as any to read from.
     `salt` is what callers' keys are hashed with, `secret` what copies are authenticated with.
     """
 
@@ -49,7 +50,7 @@ class StateDir:
         try:
             _make_folder(path)
             _make_folder(self._templates)
-            if self._templates.is_symlink() or not os.access(self._templates, os.W_OK | os.X_OK):
+            if self._templates.is_symlink():
                 raise StateError(f"expected a folder that can be written to at {self._templates}")
             secret = _load_secret(path / "secret")
         except OSError as error:
@@ -70,7 +71,8 @@ class StateDir:
                     if not entry.name.startswith("."):
                         yield StateFile(entry.name, status.st_size, status.st_mtime)
                     elif abs(now - status.st_mtime) > _ABANDONED_S:
-                        os.unlink(entry.path)
+                        with contextlib.suppress(OSError):
+                            os.unlink(entry.path)
 
     def read(self, name: str) -> bytes:
         """Return what is in a copy's file. Raises `OSError` and `NotOurFileError`."""

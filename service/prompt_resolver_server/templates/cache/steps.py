@@ -2,8 +2,8 @@
 
 from ...errors import Reason, ResolverError
 from ...explaining import tell
-from ...prompts import ServedTemplate, Template
-from .entries import Key
+from ...prompts import ServedTemplate
+from .entries import Held, Key
 from .source import Source
 
 
@@ -39,10 +39,10 @@ def tell_looked(served: ServedTemplate | None, *, refresh: bool) -> None:
     )
 
 
-def tell_fetched(outcome: Template | Exception) -> None:
+def tell_fetched(outcome: Held | Exception) -> None:
     """Tell what the store answered."""
-    if isinstance(outcome, Template):
-        tell("fetch", "the store answered", version=outcome.version)
+    if isinstance(outcome, Held):
+        tell("fetch", "the store answered", version=outcome.template.version)
         return
     reason = outcome.reason if isinstance(outcome, ResolverError) else Reason.INTERNAL
     tell("fetch", "the store did not answer with a prompt", reason=reason)

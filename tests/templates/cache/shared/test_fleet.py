@@ -315,6 +315,25 @@ async def test_frozen(fleet: Fleet, redis: RedisProcess) -> None:
     assert timeouts < skipped
 
 
+async def test_thawed(fleet: Fleet, redis: RedisProcess) -> None:
+    """What Redis was told while it was frozen is as old as it is once it comes to know it."""
+    one, loop = fleet.replicas[0], asyncio.get_running_loop()
+    await look(one)
+    await until_shared(redis)
+    redis.freeze()
+    await one.client.resolve("pr_1", refresh=True)
+    confirmed_at = loop.time()
+    async with asyncio.timeout(20):
+        while not await asked(one, "write", "timeout"):
+            pass
+    redis.thaw()
+    new = await fleet.grow()
+    began = loop.time()
+
+    served = await new.client.resolve("pr_1")
+    assert served.prompt.age.ToTimedelta().total_seconds() > began - confirmed_at
+
+
 async def test_flushed(fleet: Fleet, redis: RedisProcess) -> None:
     """What is lost in Redis is lost to nobody, and is there again once a store confirms it."""
     one, two = fleet.replicas

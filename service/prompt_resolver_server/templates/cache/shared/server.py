@@ -36,9 +36,11 @@ _LISTEN_S = 5.0
 # What was confirmed later lives longer, as all of it is kept for the same time. An older answer of
 # the store, of a replica that had to wait for it, must not take a newer one's place.
 _WRITE = f"""
-if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then return 0 end
+local time = redis.call('TIME')
+local left = ARGV[2] - time[1] * 1000 - math.floor(time[2] / 1000)
+if left <= 0 or redis.call('PTTL', KEYS[1]) > left then return 0 end
 local seal = redis.pcall('GETRANGE', KEYS[1], 0, {SEAL_BYTES - 1})
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1], 'PX', left)
 redis.call('DEL', KEYS[2])
 if seal ~= string.sub(ARGV[1], 1, {SEAL_BYTES}) then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return 1
@@ -105,14 +107,29 @@ class RedisServer:
         )
 
     async def write(
-        self, name: str, value: bytes, *, for_s: float, claim: str, channel: str, news: bytes
+        self,
+        name: str,
+        value: bytes,
+        *,
+        left_s: Callable[[], float],
+        claim: str,
+        channel: str,
+        news: bytes,
     ) -> None:
         """Keep a value and give a claim up; publish the news if another value was there.
 
-        What lives longer is left as it is.
+        It is kept for as many seconds as `left_s` tells, however late the server gets to it. What
+        lives longer is left as it is.
         """
-        arguments = (name, claim, value, int(for_s * 1000), channel, news)
-        await self._ask("write", self._command("EVAL", _WRITE, 2, *arguments), otherwise=False)
+
+        async def write() -> bool:
+            seconds, microseconds = await self._redis.time()
+            # In this order, the value seems older than it is, and never younger.
+            until_ms = seconds * 1000 + microseconds // 1000 + int(1000 * left_s())
+            arguments = (name, claim, value, until_ms, channel, news)
+            return await self._command("EVAL", _WRITE, 2, *arguments)()
+
+        await self._ask("write", write, otherwise=False)
 
     async def remove(self, name: str, *, channel: str, news: bytes) -> None:
         """Remove a value, and publish the news if it was there."""

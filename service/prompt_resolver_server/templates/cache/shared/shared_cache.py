@@ -149,15 +149,18 @@ class SharedCache:
         if (sealer := self._sealer(key.store)) is None:
             return
         document = await _encode(template)
-        for_s = self._sharing.keep_s - (self._clock() - confirmed_at)
-        if SEAL_BYTES + len(document) > MAX_BYTES or for_s <= 0:
+
+        def left_s() -> float:
+            return self._sharing.keep_s - (self._clock() - confirmed_at)
+
+        if SEAL_BYTES + len(document) > MAX_BYTES or left_s() <= 0:
             self._count("write", "skipped")
             return
         name = self._name(sealer, key)
         await self._server.write(
             name,
             sealer.seal(name, document),
-            for_s=for_s,
+            left_s=left_s,
             claim=_claim(name),
             channel=self._channel,
             news=self._tell(sealer, key, "changed"),
