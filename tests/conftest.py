@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak-s", type=float, default=20.0, help="about how many seconds the soak takes"
     )
+    parser.addoption("--seed", type=int, default=1, help="which way the endurance test goes")
     parser.addoption(
         "--restarts", type=int, default=2, help="how often the service is killed and started again"
     )
@@ -31,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Give the soak the time that it was told to take."""
     for item in items:
-        if item.name == "test_soak":
+        if item.name in ("test_soak", "test_endurance"):
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--soak-s")))
 
 

@@ -1,12 +1,13 @@
 """A Redis server of a test's own, which can be killed, stopped and started again."""
 
 import asyncio
+import random
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ class RedisProcess:
     arguments: tuple[str, ...]
     password: str | None = None
     tls: Mapping[str, str] = field(default_factory=dict)
-    process: asyncio.subprocess.Process | None = None
+    process: subprocess.Popen[str] | None = None
 
     def __post_init__(self) -> None:
         options: dict[str, Any] = {"password": self.password, **self.tls}
@@ -42,24 +43,28 @@ class RedisProcess:
 
     async def start(self) -> None:
         assert SERVER is not None
-        self.process = await asyncio.create_subprocess_exec(
-            SERVER,
-            *("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice"),
-            *self.arguments,
-            stdout=subprocess.PIPE,
+        told = ("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice")
+        # Not by the event loop, whose way to start a process gRPC's threads may crash.
+        self.process = await asyncio.to_thread(
+            subprocess.Popen, [SERVER, *told, *self.arguments], stdout=subprocess.PIPE, text=True
         )
+        await asyncio.to_thread(self._wait)
+
+    def _wait(self) -> None:
+        assert self.process is not None
         assert self.process.stdout is not None
-        async for line in self.process.stdout:
-            if b"eady to accept connections" in line:
+        lines = []
+        for line in self.process.stdout:
+            if "eady to accept connections" in line:
                 return
-        raise AssertionError("redis-server did not start")
+            lines.append(line)
+        raise AssertionError("".join(lines) or "redis-server did not start")
 
     async def kill(self) -> None:
         """End it as a crash does."""
         assert self.process is not None
-        if self.process.returncode is None:
-            self.process.kill()
-        await self.process.communicate()
+        self.process.kill()
+        await asyncio.to_thread(self.process.communicate)
 
     def freeze(self) -> None:
         """Have it answer nothing any more, as a network does that swallows everything."""
@@ -101,8 +106,12 @@ async def running_redis(
 
 
 def find_port() -> int:
-    """Return a port that is free: the server has to come back at the same one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that is free, and stays so: the server has to come back at the same one.
+
+    It is below those that the kernel gives to whoever asks for any.
+    """
+    while True:
+        port = random.randint(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -29,9 +29,9 @@ class Watcher:
         text = metadata.get("x-snapshot-revision")
         return None if text is None else int(text)
 
-    async def next(self) -> pb.WatchPromptsResponse:
+    async def next(self, *, within_s: float | None = _WAIT_S) -> pb.WatchPromptsResponse:
         """Return the next event, and check that revisions grow."""
-        async with asyncio.timeout(_WAIT_S):
+        async with asyncio.timeout(within_s):
             event = await self._call.read()
         assert isinstance(event, pb.WatchPromptsResponse), "the watch has ended"
         assert event.revision > self.revision

@@ -35,6 +35,7 @@ _LARGE_BYTES = 64 * 1024
 _MAX_QUEUED = 1000
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
+_CANCEL_AGAIN_S = 0.5
 
 FindAccount = Callable[[], Account | None]
 """Tells with what a store is asked at the moment; None where it cannot be asked."""
@@ -140,9 +141,12 @@ class SharedCache:
 
     async def aclose(self) -> None:
         """Share nothing more, and close the connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            # The package sends by way of `wait_for`, which may swallow that before Python 3.12.
+            _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
         await self._server.aclose()
 
     async def _write(self, key: Key, template: Template, confirmed_at: float) -> None:
