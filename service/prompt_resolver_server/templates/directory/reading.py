@@ -6,13 +6,15 @@ looks otherwise by then, all is read anew.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from ...errors import Reason, ResolverError, StoreError
 from ..files import LocalFile, Root, Signature, is_settled, sign
 
-_ATTEMPTS = 20
+# A volume is replaced in a moment; what goes on for longer than this is no replacing.
+_PATIENCE_S = 2.0
 
 _Result = TypeVar("_Result")
 
@@ -130,12 +132,19 @@ class Outcome(NamedTuple, Generic[_Result]):
         return self.result
 
 
-def read_at_once(root: Root, read: Callable[[Reading], _Result], *, store: str) -> Outcome[_Result]:
+def read_at_once(
+    root: Root,
+    read: Callable[[Reading], _Result],
+    *,
+    store: str,
+    patience_s: float = _PATIENCE_S,
+) -> Outcome[_Result]:
     """Return what `read` makes of files that were there at one moment.
 
-    Raises STORE_UNAVAILABLE where they are replaced faster than they are read.
+    Raises STORE_UNAVAILABLE where they are replaced faster than they are read, for so long.
     """
-    for _ in range(_ATTEMPTS):
+    until = time.monotonic() + patience_s
+    while True:
         root.find()
         reading = Reading(root, store=store)
         try:
@@ -145,11 +154,12 @@ def read_at_once(root: Root, read: Callable[[Reading], _Result], *, store: str) 
         looks = reading.looks
         if looks.hold():
             return Outcome(result, looks)
-    raise StoreError(
-        Reason.STORE_UNAVAILABLE,
-        f"store {store!r}: its files are replaced faster than they are read",
-        metadata={"store": store},
-    )
+        if time.monotonic() >= until:
+            raise StoreError(
+                Reason.STORE_UNAVAILABLE,
+                f"store {store!r}: its files are replaced faster than they are read",
+                metadata={"store": store},
+            )
 
 
 def _look_so(looks: Iterable[tuple[str, Signature]]) -> bool:
