@@ -85,12 +85,13 @@ async def test_selectors_that_are_none(api: Upstream, store: WebStore, selector:
 BODIES = [
     b'{"detail": "key-of-fake some text"}',
     b'{"message": "some text", "error": [{"path": ["query"]}]}',
+    b'{"detail": [{"loc": ["query"], "msg": "some text", "type": "x"}]}',
     b"<html>some text</html>",
     b"",
 ]
 
 
-@pytest.mark.parametrize("body", BODIES, ids=["text", "object", "html", "empty"])
+@pytest.mark.parametrize("body", BODIES, ids=["text", "object", "list", "html", "empty"])
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
