@@ -18,8 +18,8 @@ import msgspec
 import uvloop
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.providers.direct_transport import DirectTransport
-from prompt_resolver_server.providers.transport import HttpRequest, Timeouts, read_body
+from prompt_resolver_server.providers.transport.direct import DirectTransport
+from prompt_resolver_server.providers.transport.transport import HttpRequest, Timeouts, read_body
 
 SERVICE = "bench.Bare"
 _MAX_BYTES = 1024 * 1024

@@ -13,7 +13,7 @@ import pytest
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.prompts import Message, PromptRef, Text
-from prompt_resolver_server.providers.openai_request import (
+from prompt_resolver_server.providers.dialects.openai.request import (
     write_message,
     write_parameters,
     write_tool,

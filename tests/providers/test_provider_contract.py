@@ -9,12 +9,12 @@ import pytest
 from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text
-from prompt_resolver_server.providers import DIALECTS
-from prompt_resolver_server.providers.aiohttp_transport import AiohttpTransport
+from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.providers.provider import Provider
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport import Timeouts
+from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
+from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.anthropic import anthropic_answer, anthropic_texts
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
 

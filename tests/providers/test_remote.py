@@ -16,11 +16,11 @@ from prompt_resolver_server.answers import Delta, ModelRequest, Usage
 from prompt_resolver_server.errors import Blame, CallError, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
-from prompt_resolver_server.providers.aiohttp_transport import AiohttpTransport
-from prompt_resolver_server.providers.direct_transport import DirectTransport
-from prompt_resolver_server.providers.openai import OpenAIDialect
+from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
 from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport import Timeouts
+from prompt_resolver_server.providers.transport.direct import DirectTransport
+from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
+from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.upstream import (
     Exchange,
     Upstream,

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from ..providers import DIALECTS
 from ..providers.catalogue import CATALOGUE
 from ..providers.dialect import Quirks
+from ..providers.dialects import DIALECTS
 from ..providers.remote import Endpoint
-from ..providers.transport import Timeouts
+from ..providers.transport.transport import Timeouts
 from ..settings import Loaded
 from ..settings.litellm import AliasParams
 from ..settings.model import ProviderSettings

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.notation import Notation
 from ..metrics import Metrics
-from ..providers.aiohttp_transport import AiohttpTransport
-from ..providers.direct_transport import DirectTransport
-from ..providers.routed_transport import RoutedTransport
-from ..providers.traced_transport import TracedTransport
-from ..providers.transport import Transport
+from ..providers.transport.direct import DirectTransport
+from ..providers.transport.proxied import AiohttpTransport
+from ..providers.transport.routed import RoutedTransport
+from ..providers.transport.traced import TracedTransport
+from ..providers.transport.transport import Transport
 from ..rendering import Renderer, WorkerPool
 from ..resolver import Resolver
 from ..settings import Loaded

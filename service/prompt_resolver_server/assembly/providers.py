@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from ..providers import DIALECTS
+from ..providers.dialects import DIALECTS
 from ..providers.echo import EchoProvider
 from ..providers.provider import Provider
 from ..providers.remote import Endpoint, RemoteProvider
-from ..providers.transport import Transport
+from ..providers.transport.transport import Transport
 from ..settings.litellm import AliasParams
 from .endpoints import Endpoints
 

@@ -15,7 +15,7 @@ from ..errors import Reason, TemplateError
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Tool
-from ..providers.openai_request import write_message, write_parameters
+from ..providers.dialects.openai.request import write_message, write_parameters
 from ..rendering import find_variables
 from ..templates.listing import Environment, ListQuery, TemplatePage
 from .chat_answer import write_thought

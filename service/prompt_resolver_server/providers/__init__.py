@@ -1,19 +1,9 @@
 """Providers: who answers.
 
-A dialect (`openai.py`) is pure: it builds a request's body and parses what comes back. `remote.py`
-joins a dialect, an endpoint and a transport into a provider; `echo.py` is a provider without a
-network.
+A dialect is pure: it builds a request's body and parses what comes back; `dialects/` has one
+package or module for each. `remote.py` joins a dialect, an endpoint and a transport into a
+provider; `echo.py` is a provider without a network. `wire/` has what dialects share, `transport/`
+is the way to the network.
 
-A new dialect is a module here with a class that is a `Dialect`, and a line in `DIALECTS`. A new
-provider that speaks a known dialect is a line in `catalogue.py`.
+A provider that speaks a known dialect is a row in `catalogue.py`.
 """
-
-from collections.abc import Mapping
-
-from .anthropic import AnthropicDialect
-from .dialect import Dialect
-from .openai import OpenAIDialect
-
-DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
-
-__all__ = ["DIALECTS", "Dialect"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..errors import Blame, Reason, Resource, UpstreamError
-from .transport import HttpResponse, TransportError
+from .transport.transport import HttpResponse, TransportError
 
 _REASONS_BY_STATUS = {
     401: Reason.UPSTREAM_AUTH,

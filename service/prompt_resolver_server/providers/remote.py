@@ -13,7 +13,7 @@ from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after
-from .transport import (
+from .transport.transport import (
     Gathering,
     HttpRequest,
     HttpResponse,

@@ -1,0 +1,5 @@
+"""Anthropic's Messages dialect."""
+
+from .dialect import AnthropicDialect
+
+__all__ = ["AnthropicDialect"]

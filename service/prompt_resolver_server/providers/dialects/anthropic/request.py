@@ -1,0 +1,71 @@
+"""Requests in Anthropic's Messages dialect."""
+
+from ....answers import ModelRequest
+from ....errors import CallError, Reason, Violation
+from ....json_codec import encode_json
+from ....parameters import Json
+from ....prompts import Tool, ToolChoice
+from ...dialect import Quirks
+from .messages import write_messages
+from .parameters import write_parameters
+
+
+def build_body(
+    request: ModelRequest, *, stream: bool, quirks: Quirks
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body and the names of the parameters that it leaves out.
+
+    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
+    that the caller insists on and the dialect lacks, for numbers of tokens that contradict each
+    other, and for content that the dialect cannot carry.
+    """
+    system, turns = write_messages(request.messages)
+    if not turns:
+        expected = "expected one of a user, an assistant or a tool that is not empty"
+        raise CallError(
+            Reason.MESSAGES_MISSING,
+            f"messages: {expected}, as the provider answers no system message alone",
+            violations=(Violation("messages", expected),),
+        )
+    parameters, dropped = write_parameters(request, quirks)
+    body: dict[str, Json] = {"model": request.model, "messages": turns, **parameters}
+    if system:
+        body["system"] = system
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+        choice = _tool_choice(request.tool_choice, request.parameters.parallel_tool_calls)
+        if choice is not None:
+            body["tool_choice"] = choice
+    if stream:
+        body["stream"] = True
+    return encode_json(body), dropped
+
+
+def _tool(tool: Tool) -> Json:
+    wire: dict[str, Json] = {
+        "name": tool.name,
+        "input_schema": {"type": "object", **(tool.parameters or {})},
+    }
+    if tool.description:
+        wire["description"] = tool.description
+    if tool.strict is not None:
+        wire["strict"] = tool.strict
+    return wire
+
+
+def _tool_choice(choice: ToolChoice | None, parallel: bool | None) -> Json:
+    wire: dict[str, Json]
+    match choice:
+        case None if parallel is not False:
+            return None
+        case None | ToolChoice(mode="auto"):
+            wire = {"type": "auto"}
+        case ToolChoice(tool_name=str() as name):
+            wire = {"type": "tool", "name": name}
+        case ToolChoice(mode="required"):
+            wire = {"type": "any"}
+        case _:
+            return {"type": "none"}
+    if parallel is False:
+        wire["disable_parallel_tool_use"] = True
+    return wire

@@ -1,0 +1,35 @@
+"""OpenAI's chat completions dialect, which most providers and local servers speak."""
+
+from collections.abc import Mapping
+
+from ....answers import Answer, ModelRequest
+from ....errors import Reason
+from ...dialect import Quirks, StreamReader, WireRequest
+from .request import build_body
+from .response import classify_error, parse_answer
+from .stream import OpenAIStreamReader
+
+
+class OpenAIDialect:
+    """A `Dialect`: `POST {base_url}/chat/completions`, streamed as server-sent events."""
+
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        """Return the bearer header; see `Dialect.headers`."""
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
+        """Return the request; see `Dialect.build`."""
+        body, dropped = build_body(request, stream=stream, quirks=quirks)
+        return WireRequest(path="/chat/completions", body=body, dropped=dropped)
+
+    def parse(self, body: bytes) -> Answer:
+        """Return the answer; see `Dialect.parse`."""
+        return parse_answer(body)
+
+    def read_stream(self) -> StreamReader:
+        """Return a reader; see `Dialect.read_stream`."""
+        return OpenAIStreamReader()
+
+    def classify(self, status: int, body: bytes) -> Reason | None:
+        """Return the reason in an error's body; see `Dialect.classify`."""
+        return classify_error(status, body)

@@ -1,0 +1,174 @@
+"""Requests in OpenAI's chat dialect."""
+
+import base64
+
+from ....answers import ModelRequest
+from ....errors import unsupported
+from ....json_codec import encode_json
+from ....parameters import Json, Parameters, ResponseFormat
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, Tool, ToolChoice
+from ...dialect import Quirks
+from ...wire.unsupported import check_insisted
+
+_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+
+
+def build_body(
+    request: ModelRequest, *, stream: bool, quirks: Quirks
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body and the names of the parameters that it leaves out.
+
+    Raises PARAMETER_UNSUPPORTED for a parameter that the caller insists on and the provider lacks,
+    and for content that the dialect cannot carry.
+    """
+    body: dict[str, Json] = {
+        "model": request.model,
+        "messages": [
+            write_message(message, f"messages[{index}]")
+            for index, message in enumerate(request.messages)
+        ],
+    }
+    if request.tools:
+        body["tools"] = [write_tool(tool) for tool in request.tools]
+        if request.tool_choice is not None:
+            body["tool_choice"] = _tool_choice(request.tool_choice)
+    dropped = _add_parameters(body, request, quirks)
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    return encode_json(body), dropped
+
+
+def _add_parameters(
+    body: dict[str, Json], request: ModelRequest, quirks: Quirks
+) -> tuple[str, ...]:
+    wire = write_parameters(request.parameters)
+    lacking = [name for name in wire if name in quirks.lacks or _has_no_word(name, request)]
+    check_insisted(lacking, request.insisted)
+    for name, value in wire.items():
+        if name not in lacking:
+            body[quirks.max_tokens_field if name == "max_tokens" else name] = value
+    return tuple(lacking)
+
+
+def _has_no_word(name: str, request: ModelRequest) -> bool:
+    """Tell whether the dialect cannot express what the request means by a parameter."""
+    match name:
+        case "reasoning_effort":
+            # A number is a budget of thinking tokens; the dialect knows words alone.
+            return (request.parameters.reasoning_effort or "").lstrip("-").isdigit()
+        case "parallel_tool_calls":
+            return not request.tools
+        case _:
+            return False
+
+
+def write_parameters(parameters: Parameters) -> dict[str, Json]:
+    """Return the parameters that are set by their names on the wire."""
+    wire: dict[str, Json] = dict(parameters.extra)
+    for name in parameters.names():
+        match getattr(parameters, name):
+            case ResponseFormat() as form:
+                wire[name] = _response_format(form)
+            case tuple() as texts:
+                wire[name] = list(texts)
+            case value if name != "extra":
+                wire[name] = value
+    return wire
+
+
+def _response_format(form: ResponseFormat) -> Json:
+    if form.json_schema is None:
+        return {"type": form.type}
+    schema: dict[str, Json] = {
+        "name": form.json_schema.name,
+        "schema": dict(form.json_schema.schema),
+    }
+    if form.json_schema.strict is not None:
+        schema["strict"] = form.json_schema.strict
+    return {"type": form.type, "json_schema": schema}
+
+
+def write_tool(tool: Tool) -> Json:
+    """Return a tool as a function."""
+    function: dict[str, Json] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = dict(tool.parameters)
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice) -> Json:
+    if choice.tool_name is not None:
+        return {"type": "function", "function": {"name": choice.tool_name}}
+    return choice.mode
+
+
+def write_message(message: Message, path: str) -> dict[str, Json]:
+    """Return a message without its reasoning; `path` is for errors.
+
+    Raises PARAMETER_UNSUPPORTED for content that the dialect cannot carry.
+    """
+    wire: dict[str, Json] = {"role": message.role, "content": _content(message, path)}
+    if message.name:
+        wire["name"] = message.name
+    if message.tool_calls:
+        wire["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments_json},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    return wire
+
+
+def _content(message: Message, path: str) -> Json:
+    """Write a message's content: as plain text where it is, which every server understands."""
+    # The dialect has no place for reasoning: it is for the providers that signed it.
+    parts = [part for part in message.content if not isinstance(part, Reasoning)]
+    if not parts:
+        return None if message.tool_calls else ""
+    if len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].text
+    return [_part(part, f"{path}.content[{index}]") for index, part in enumerate(parts)]
+
+
+def _part(part: Part, path: str) -> Json:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text}
+        case Media(kind="image"):
+            image: dict[str, Json] = {"url": _url(part)}
+            if part.detail:
+                image["detail"] = part.detail
+            return {"type": "image_url", "image_url": image}
+        case Media(kind="audio", data=bytes() as sound):
+            form = _AUDIO_FORMATS.get(part.media_type)
+            if form is None:
+                raise unsupported(path, "expected audio/wav or audio/mpeg")
+            return {
+                "type": "input_audio",
+                "input_audio": {"data": base64.b64encode(sound).decode(), "format": form},
+            }
+        case Media(kind="file", data=bytes()):
+            file: dict[str, Json] = {"file_data": _url(part)}
+            if part.filename:
+                file["filename"] = part.filename
+            return {"type": "file", "file": file}
+        case _:
+            raise unsupported(path, "expected sounds and documents as data, not as URLs")
+
+
+def _url(media: Media) -> str:
+    if media.data is None:
+        return media.url or ""
+    return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"

@@ -1,0 +1,102 @@
+"""What whole answers and streams have in common in OpenAI's chat dialect."""
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from ....answers import FinishReason, Usage
+from ....errors import Reason
+from ....parameters import Json
+from ...dialect import InBandError, ProtocolError
+from ...wire.fields import read_count, read_mapping, read_object, read_text
+
+MAX_WORD = 64
+"""How much is kept of a provider's own word for the end of an answer."""
+
+_FINISH_REASONS: Mapping[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+_REASONS_BY_CODE: Mapping[str, Reason] = {
+    "context_length_exceeded": Reason.CONTEXT_LENGTH,
+    "exceed_context_size_error": Reason.CONTEXT_LENGTH,
+    "string_above_max_length": Reason.CONTEXT_LENGTH,
+    "content_policy_violation": Reason.CONTENT_BLOCKED,
+    "content_filter": Reason.CONTENT_BLOCKED,
+    "insufficient_quota": Reason.UPSTREAM_QUOTA,
+    "billing_hard_limit_reached": Reason.UPSTREAM_QUOTA,
+    "model_not_found": Reason.MODEL_NOT_FOUND,
+    "rate_limit_exceeded": Reason.UPSTREAM_RATE_LIMITED,
+    "rate_limit_error": Reason.UPSTREAM_RATE_LIMITED,
+    "overloaded_error": Reason.UPSTREAM_OVERLOADED,
+    "engine_overloaded": Reason.UPSTREAM_OVERLOADED,
+    "server_error": Reason.UPSTREAM_UNAVAILABLE,
+    "service_unavailable": Reason.UPSTREAM_UNAVAILABLE,
+}
+
+
+def find_reason(error: Mapping[str, Json]) -> Reason | None:
+    """Return the reason that an error gives by one of its known codes, if it does."""
+    for name in ("code", "type"):
+        word = error.get(name)
+        if isinstance(word, str) and word in _REASONS_BY_CODE:
+            return _REASONS_BY_CODE[word]
+    return None
+
+
+def read_document(document: bytes) -> Mapping[str, Json]:
+    """Read a JSON object that may report a failure in place of an answer."""
+    value = read_object(document)
+    if value.get("error"):
+        raise_reported(value["error"])
+    return value
+
+
+def raise_error(document: bytes) -> NoReturn:
+    """Raise what a JSON object reports that is known to report a failure."""
+    value = read_object(document)
+    raise_reported(value.get("error") or dict(value))
+
+
+def raise_reported(error: Json) -> NoReturn:
+    """Raise what the `error` of a JSON object reports."""
+    if isinstance(error, dict):
+        reason, code = find_reason(error), error.get("code")
+        status = code if isinstance(code, int) and 400 <= code <= 599 else None
+        if reason is not None or status is not None:
+            raise InBandError(reason, status)
+    raise ProtocolError("an error that is not known in place of an answer")
+
+
+def read_reasoning(message: Mapping[str, Json]) -> str:
+    """Return the reasoning in a message or a delta."""
+    # Two names for the same thing; servers that send both send the same text in both.
+    return read_text(message, "reasoning_content") or read_text(message, "reasoning")
+
+
+def to_finish_reason(raw: str, *, called: bool, refused: bool) -> FinishReason:
+    """Return our word for the end of an answer. Raises `ProtocolError` for one that is an error."""
+    if raw == "error":
+        raise ProtocolError("the answer ended in an error")
+    if refused:
+        return "refusal"
+    if called and raw == "stop":
+        return "tool_calls"
+    return _FINISH_REASONS.get(raw, "other")
+
+
+def read_usage(usage: Mapping[str, Json] | None) -> Usage | None:
+    """Return the counts of an answer, or None where there are none."""
+    if usage is None:
+        return None
+    prompt = read_mapping(usage, "prompt_tokens_details") or {}
+    completion = read_mapping(usage, "completion_tokens_details") or {}
+    return Usage(
+        input_tokens=read_count(usage, "prompt_tokens"),
+        output_tokens=read_count(usage, "completion_tokens"),
+        cache_read_tokens=read_count(prompt, "cached_tokens"),
+        reasoning_tokens=read_count(completion, "reasoning_tokens"),
+    )

@@ -1,0 +1,232 @@
+"""The transport without proxies: connections of HTTP/1.1, kept for the next request."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple, Self
+
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+from ...alarms import Alarms
+from .connection import Connection
+from .names import LookUp, Names, look_up
+from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
+
+_KEEPALIVE_S = 15.0
+_NEXT_ADDRESS_S = 0.25
+_ENDING_S = 1.0
+_ENDING_BYTES = 64 * 1024
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class _Target(NamedTuple):
+    """A server."""
+
+    host: str
+    port: int
+    secure: bool
+
+
+class _Idle(NamedTuple):
+    """A connection that waits for its next request, and until when."""
+
+    connection: Connection
+    until: float
+
+
+class DirectTransport:
+    """A `Transport`. Made inside of a running event loop, and used in that loop alone."""
+
+    def __init__(self, *, tls: ssl.SSLContext, look_up: LookUp = look_up) -> None:
+        self._tls = tls
+        self._names = Names(look_up)
+        self._loop = asyncio.get_running_loop()
+        self._alarms = Alarms(self._loop)
+        self._idle: dict[_Target, list[_Idle]] = {}
+        self._busy: set[Connection] = set()
+        self._endings: set[asyncio.Task[None]] = set()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def post(self, request: HttpRequest) -> "_Exchange":
+        """Send a request; see `Transport.post`."""
+        return _Exchange(self, request)
+
+    async def aclose(self) -> None:
+        """Close all connections, those of calls that still run, too; there are no more."""
+        self._closed = True
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for task in self._endings:
+            task.cancel()
+        await asyncio.gather(*self._endings, return_exceptions=True)
+        for idle in self._idle.values():
+            for each in idle:
+                each.connection.abort()
+        for connection in self._busy:
+            connection.abort()
+        self._busy.clear()
+        self._idle.clear()
+        self._alarms.close()
+
+    async def take(self, target: _Target, connect_s: float) -> Connection:
+        """Return a connection that waits, or a new one. Raises `TransportError`."""
+        idle = self._idle.get(target)
+        while idle:
+            each = idle.pop()
+            if each.connection.is_reusable and each.until > self._loop.time():
+                connection = each.connection
+                break
+            each.connection.abort()
+        else:
+            connection = await self._connect(target, connect_s)
+        if self._closed:
+            connection.abort()
+            raise TransportError("unreachable")
+        self._busy.add(connection)
+        return connection
+
+    def give_back(self, target: _Target, connection: Connection, *, in_order: bool) -> None:
+        """Keep a connection for its next request, if it can have one."""
+        if in_order and connection.is_open and not (connection.has_ended or self._closed):
+            task = self._loop.create_task(self._see_out(target, connection))
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
+            return
+        self._busy.discard(connection)
+        if connection.is_reusable and not self._closed:
+            self._keep(target, connection)
+        else:
+            connection.abort()
+
+    def _keep(self, target: _Target, connection: Connection) -> None:
+        until = self._loop.time() + _KEEPALIVE_S
+        self._idle.setdefault(target, []).append(_Idle(connection, until))
+        if self._sweep is None:
+            self._sweep = self._loop.call_later(_KEEPALIVE_S, self._sweep_out)
+
+    def _sweep_out(self) -> None:
+        """Close what has waited for too long."""
+        now = self._loop.time()
+        for target, idle in list(self._idle.items()):
+            for each in idle:
+                if each.until <= now or not each.connection.is_reusable:
+                    each.connection.abort()
+            left = [each for each in idle if each.until > now and each.connection.is_reusable]
+            if left:
+                self._idle[target] = left
+            else:
+                del self._idle[target]
+        self._sweep = self._loop.call_later(_KEEPALIVE_S, self._sweep_out) if self._idle else None
+
+    async def _connect(self, target: _Target, connect_s: float) -> Connection:
+        try:
+            async with asyncio.timeout(connect_s):
+                found = await self._names.find(target.host, target.port)
+                # An address that does not answer must not keep the next one from being tried.
+                sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(self._loop, self._alarms, sock),
+                    sock=sock,
+                    ssl=self._tls if target.secure else None,
+                    # Names in certificates have no dot at their end.
+                    server_hostname=target.host.rstrip(".") if target.secure else None,
+                )
+        except TimeoutError:
+            raise TransportError("timeout", phase="connect") from None
+        except (ssl.SSLError, ssl.CertificateError) as error:
+            raise TransportError("tls") from error
+        except (OSError, UnicodeError) as error:
+            # The latter is for a name that none can be.
+            raise TransportError("unreachable") from error
+        return connection
+
+    async def _see_out(self, target: _Target, connection: Connection) -> None:
+        """Give a body whose reader has had enough a moment to end, for its connection's reuse.
+
+        A stream's last bytes often follow its terminal marker in a packet of their own.
+        """
+        try:
+            async with asyncio.timeout(_ENDING_S):
+                left = _ENDING_BYTES
+                while left > 0 and (chunk := await connection.read_some(_ENDING_S)):
+                    left -= len(chunk)
+        except (TransportError, TimeoutError):
+            pass
+        finally:
+            self.give_back(target, connection, in_order=False)
+
+
+class _Exchange:
+    """The context of one request, and its `HttpResponse`."""
+
+    def __init__(self, transport: DirectTransport, request: HttpRequest) -> None:
+        self._transport = transport
+        self._request = request
+        self._target, self._head = _prepare(request.url)
+        self._connection: Connection | None = None
+        self._idle_s = request.timeouts.idle_s
+
+    async def __aenter__(self) -> Self:
+        timeouts = self._request.timeouts
+        message = _write(self._head, self._request.headers, self._request.body)
+        connection = await self._transport.take(self._target, timeouts.connect_s)
+        try:
+            await connection.exchange(message, timeouts.first_byte_s)
+        except BaseException:
+            self._transport.give_back(self._target, connection, in_order=False)
+            raise
+        self._connection = connection
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # The caller is gone, or the answer is no good: the provider is to stop now.
+        self._transport.give_back(self._target, self._open, in_order=kind is None)
+
+    @property
+    def _open(self) -> Connection:
+        assert self._connection is not None
+        return self._connection
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._open.status
+
+    def header(self, name: str) -> str:
+        """Return a header; see `HttpResponse.header`."""
+        return self._open.headers.get(name.lower(), "")
+
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
+        """Return what has arrived of the body; see `HttpResponse.read_some`."""
+        return await self._open.read_some(self._idle_s, gathering)
+
+
+@lru_cache(maxsize=1024)
+def _prepare(url: str) -> tuple[_Target, bytes]:
+    """Return the server of a URL, and the beginning of a request for it."""
+    parts = URL(url, encoded=True)
+    if parts.scheme not in ("http", "https") or not parts.raw_host or not parts.port:
+        raise TransportError("malformed")
+    head = (
+        f"POST {parts.raw_path_qs} HTTP/1.1\r\nHost: {parts.host_port_subcomponent}\r\n"
+        "Accept: */*\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
+    )
+    return _Target(parts.raw_host, parts.port, parts.scheme == "https"), head.encode()
+
+
+def _write(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
+    if any(_CONTROL.search(value) for value in headers.values()):
+        # What follows a line break in a key would be a header of its own.
+        raise TransportError("malformed")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    try:
+        encoded = lines.encode()
+    except UnicodeEncodeError:
+        # A key from the environment may be no text. The error would hold it.
+        raise TransportError("malformed") from None
+    return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, encoded, len(body), body)

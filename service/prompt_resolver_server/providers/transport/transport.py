@@ -1,0 +1,101 @@
+"""The way to a provider: one request, one response, closed on every way out."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, NamedTuple, Protocol
+
+from ...values import Value
+
+# There are providers behind gates that let nobody in who does not say who it is.
+USER_AGENT = "prompt-resolver"
+
+Phase = Literal["connect", "first_byte", "idle"]
+
+TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", "too_large"]
+"""`unreachable`: no response began. `malformed`: what came is no HTTP. `cut`: a response began and
+did not end as its own headers say it would. `too_large`: its body is larger than the limit."""
+
+
+class Timeouts(Value, frozen=True, kw_only=True):
+    """How long to wait for a connection, for a response to begin, and between its parts."""
+
+    connect_s: float
+    first_byte_s: float
+    idle_s: float
+
+
+class HttpRequest(Value, frozen=True, kw_only=True):
+    """A POST of a JSON body."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    timeouts: Timeouts
+
+
+class Gathering(NamedTuple):
+    """What a reader that is in no hurry would rather have than each part of a body as it comes.
+
+    It waits for up to this time, unless the body ends, or a part comes with these bytes in it.
+    """
+
+    up_to_s: float
+    unless: bytes
+
+
+class TransportError(Exception):
+    """Nothing usable came back; `phase` tells for a timeout what was waited for."""
+
+    def __init__(self, kind: TransportFailure, *, phase: Phase | None = None) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.phase = phase
+
+
+class HttpResponse(Protocol):
+    """A response whose body is still to come. Reading raises `TransportError`."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        ...
+
+    def header(self, name: str) -> str:
+        """Return a header, empty where there is none."""
+        ...
+
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
+        """Return what has arrived of the body, waiting for something to; empty at its end.
+
+        A reader that is in no hurry may be given more at once.
+        """
+        ...
+
+
+class Transport(Protocol):
+    """Sends requests. Redirects are not followed, and bodies are taken as they are sent."""
+
+    def post(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpResponse]:
+        """Send a request.
+
+        Leaving the context by an exception closes the connection at once, unless the body has
+        ended. Leaving it in good order gives the body a moment to end, beside whatever comes next.
+        Raises `TransportError`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+async def read_body(response: HttpResponse, limit: int) -> bytes:
+    """Return a response's body. Raises `TransportError`, also for more than `limit` bytes."""
+    chunks = []
+    size = 0
+    while chunk := await response.read_some():
+        size += len(chunk)
+        if size > limit:
+            raise TransportError("too_large")
+        chunks.append(chunk)
+    return b"".join(chunks)

@@ -1,0 +1,1 @@
+"""What dialects share: pieces of wire formats, and how to read and write them."""

@@ -1,0 +1,471 @@
+"""Anthropic's dialect: what is sent."""
+
+import json
+
+import pytest
+
+from prompt_resolver_server.answers import (
+    ModelRequest,
+)
+from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.parameters import (
+    NO_PARAMETERS,
+    Json,
+    JsonSchema,
+    Parameters,
+    ResponseFormat,
+)
+from prompt_resolver_server.prompts import (
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
+from tests.support.anthropic import (
+    Fields,
+)
+
+DIALECT = AnthropicDialect()
+HI = Message(role="user", content=(Text("Hi"),))
+FORM = ResponseFormat(
+    type="json_schema", json_schema=JsonSchema(name="n", schema={"type": "object"}, strict=True)
+)
+
+
+def text(value: str) -> Fields:
+    return {"type": "text", "text": value}
+
+
+def say(role: str, *parts: Part, **fields: object) -> Message:
+    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
+
+
+def build(
+    *messages: Message, quirks: Quirks = Quirks(), stream: bool = False, **changes: object
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
+    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
+    wire = DIALECT.build(request, stream=stream, quirks=quirks)
+    assert wire.path == "/v1/messages"
+    body = json.loads(wire.body)
+    assert isinstance(body, dict)
+    return body, wire.dropped
+
+
+def refusal(*messages: Message, **changes: object) -> CallError:
+    with pytest.raises(CallError) as caught:
+        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
+    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
+    return caught.value
+
+
+def test_smallest_request() -> None:
+    """What is not set is not sent, but for the limit that the API cannot do without."""
+    messages = [{"role": "user", "content": [text("Hi")]}]
+
+    assert build() == ({"model": "m", "max_tokens": 4096, "messages": messages}, ())
+    assert build(stream=True)[0]["stream"] is True
+
+
+def test_headers() -> None:
+    """The version of the API goes with every request, the key where there is one."""
+    assert DIALECT.headers(None) == {"anthropic-version": "2023-06-01"}
+    assert DIALECT.headers("k") == {"anthropic-version": "2023-06-01", "x-api-key": "k"}
+
+
+def test_parameters() -> None:
+    """Every parameter of the API has its field, and extras are passed on as they are."""
+    parameters = Parameters(
+        temperature=0.0,
+        top_p=0.5,
+        max_tokens=10,
+        stop=("a", "b"),
+        reasoning_effort="low",
+        top_k=3,
+        response_format=FORM,
+        extra={"metadata": {"user_id": "u"}},
+    )
+
+    body, dropped = build(parameters=parameters)
+
+    assert dropped == ()
+    assert {k: v for k, v in body.items() if k not in ("model", "messages")} == {
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "max_tokens": 10,
+        "stop_sequences": ["a", "b"],
+        "top_k": 3,
+        "output_config": {
+            "effort": "low",
+            "format": {"type": "json_schema", "schema": {"type": "object"}},
+        },
+        "metadata": {"user_id": "u"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        (Parameters(seed=1), "seed"),
+        (Parameters(presence_penalty=0.0), "presence_penalty"),
+        (Parameters(frequency_penalty=0.1), "frequency_penalty"),
+        (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
+        (Parameters(reasoning_effort="9" * 5000), "reasoning_effort"),
+        (Parameters(response_format=ResponseFormat(type="json_object")), "response_format"),
+        (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
+        (Parameters(reasoning_effort="2048", temperature=0.5), "temperature"),
+        (Parameters(reasoning_effort="2048", top_k=5), "top_k"),
+        (Parameters(reasoning_effort="2048", top_p=0.9), "top_p"),
+        (Parameters(extra={"thinking": {"type": "adaptive"}}, temperature=0.5), "temperature"),
+    ],
+)
+def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
+    """The template's is dropped and told, the caller's own is refused."""
+    body, dropped = build(parameters=parameters)
+    error = refusal(parameters=parameters, insisted=frozenset({name}))
+
+    assert name not in body
+    assert "output_config" not in body
+    assert dropped == (name,)
+    assert error.violations[0].field == f"parameters.{name}"
+
+
+def test_what_a_provider_differs_in() -> None:
+    """A provider of the dialect may lack more of it."""
+    parameters = Parameters(top_k=3, top_p=0.5, extra={"speed": "fast", "service_tier": "auto"})
+
+    body, dropped = build(parameters=parameters, quirks=Quirks(lacks=frozenset({"top_k", "speed"})))
+
+    assert dropped == ("top_k", "speed")
+    assert (body["top_p"], body["service_tier"]) == (0.5, "auto")
+    assert not {"top_k", "speed"} & set(body)
+
+
+def test_form_that_is_none() -> None:
+    """Plain text is what an answer is anyway."""
+    parameters = Parameters(response_format=ResponseFormat(type="text"))
+
+    assert build(parameters=parameters) == build()
+
+
+def test_top_p_that_changes_nothing() -> None:
+    """A template's `top_p` of 1 does not stand beside a temperature, as newer models refuse it."""
+    parameters = Parameters(temperature=0.3, top_p=1.0)
+
+    body, dropped = build(parameters=parameters)
+    alone, _ = build(parameters=Parameters(top_p=1.0))
+    insisted, told = build(parameters=parameters, insisted=frozenset({"top_p"}))
+
+    assert (body["temperature"], "top_p" in body, dropped) == (0.3, False, ("top_p",))
+    assert alone["top_p"] == 1.0
+    assert (insisted["temperature"], insisted["top_p"], told) == (0.3, 1.0, ())
+
+
+def test_thinking() -> None:
+    """A number as effort is a budget of thinking, beside which the answer has its own tokens."""
+    budget = Parameters(reasoning_effort="2048", temperature=1.0, top_p=0.95)
+
+    body, dropped = build(parameters=budget)
+    limited, _ = build(parameters=Parameters(reasoning_effort="2048", max_tokens=2049))
+
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 2048}
+    assert (body["max_tokens"], body["temperature"], body["top_p"]) == (2048 + 4096, 1.0, 0.95)
+    assert dropped == ()
+    assert limited["max_tokens"] == 2049
+
+
+def test_thinking_of_extra_parameters() -> None:
+    """What extra parameters say of the same field is kept beside what ours says of it."""
+    shown: dict[str, Json] = {
+        "thinking": {"display": "omitted"},
+        "output_config": {"other": 1},
+    }
+    own: dict[str, Json] = {"thinking": {"type": "enabled", "budget_tokens": 5000}}
+
+    both, _ = build(
+        parameters=Parameters(reasoning_effort="1024", response_format=FORM, extra=shown)
+    )
+    alone, _ = build(parameters=Parameters(extra=own))
+
+    assert both["thinking"] == {"display": "omitted", "type": "enabled", "budget_tokens": 1024}
+    assert both["output_config"] == {
+        "other": 1,
+        "format": {"type": "json_schema", "schema": {"type": "object"}},
+    }
+    assert (alone["thinking"], alone["max_tokens"]) == (own["thinking"], 9096)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        (Parameters(reasoning_effort="2048", max_tokens=2048), "max_tokens"),
+        (Parameters(reasoning_effort="1023"), "reasoning_effort"),
+        (Parameters(reasoning_effort="0"), "reasoning_effort"),
+        (Parameters(reasoning_effort="-1"), "reasoning_effort"),
+    ],
+)
+def test_tokens_that_contradict_each_other(parameters: Parameters, field: str) -> None:
+    """No number of tokens is changed in silence: what the API would refuse is told."""
+    assert refusal(parameters=parameters).violations[0].field == f"parameters.{field}"
+
+
+def test_tools() -> None:
+    """Tools are sent flat, and always with a schema of an object."""
+    schema: dict[str, Json] = {"properties": {"a": {}}}
+    tools = (Tool(name="f", description="d", parameters=schema, strict=True), Tool(name="g"))
+
+    body, _ = build(tools=tools)
+
+    assert body["tools"] == [
+        {
+            "name": "f",
+            "description": "d",
+            "input_schema": {"type": "object", "properties": {"a": {}}},
+            "strict": True,
+        },
+        {"name": "g", "input_schema": {"type": "object"}},
+    ]
+    assert "tool_choice" not in body
+
+
+@pytest.mark.parametrize(
+    ("choice", "parallel", "wire"),
+    [
+        (ToolChoice(mode="auto"), None, {"type": "auto"}),
+        (ToolChoice(mode="none"), None, {"type": "none"}),
+        (ToolChoice(mode="none"), False, {"type": "none"}),
+        (ToolChoice(mode="required"), True, {"type": "any"}),
+        (ToolChoice(tool_name="f"), None, {"type": "tool", "name": "f"}),
+        (
+            ToolChoice(tool_name="f"),
+            False,
+            {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+        ),
+        (None, False, {"type": "auto", "disable_parallel_tool_use": True}),
+        (None, True, None),
+    ],
+)
+def test_tool_choice(choice: ToolChoice | None, parallel: bool | None, wire: Fields | None) -> None:
+    """The choice among tools says, too, whether one may be called beside another."""
+    parameters = Parameters(parallel_tool_calls=parallel)
+
+    body, dropped = build(tools=(Tool(name="f"),), tool_choice=choice, parameters=parameters)
+    without, _ = build(tool_choice=choice)
+
+    assert body.get("tool_choice") == wire
+    assert dropped == ()
+    assert "tool_choice" not in without
+
+
+def test_system() -> None:
+    """The system and the developer speak before the conversation, in their order."""
+    body, _ = build(
+        say("system", Text("a"), Text("")),
+        HI,
+        say("developer", Text("b")),
+        say("user", Text("there")),
+        say("system", Text("c")),
+    )
+
+    assert body["system"] == [text("a"), text("b"), text("c")]
+    assert body["messages"] == [{"role": "user", "content": [text("Hi"), text("there")]}]
+
+
+def test_turns() -> None:
+    """Messages of one side make one turn; the results of tools come first in theirs."""
+    calls = (
+        ToolCall(id="c1", name="f", arguments_json='{"a": 1}'),
+        ToolCall(id="c2", name="g", arguments_json=""),
+    )
+    image = Media(kind="image", url="https://x.invalid/a.png")
+
+    body, _ = build(
+        say("user", Text("Hi"), name="Ada"),
+        say("assistant", Text("Let me see."), tool_calls=calls),
+        say("user", Text("Quick!")),
+        say("tool", Text("1"), image, tool_call_id="c1"),
+        say("tool", Text(""), tool_call_id="c2"),
+        say("assistant", Refusal("I won't.")),
+        say("assistant", Text("Or")),
+    )
+
+    assert body["messages"] == [
+        {"role": "user", "content": [text("Hi")]},
+        {
+            "role": "assistant",
+            "content": [
+                text("Let me see."),
+                {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": 1}},
+                {"type": "tool_use", "id": "c2", "name": "g", "input": {}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "c1",
+                    "content": [
+                        text("1"),
+                        {
+                            "type": "image",
+                            "source": {"type": "url", "url": "https://x.invalid/a.png"},
+                        },
+                    ],
+                },
+                {"type": "tool_result", "tool_use_id": "c2"},
+                text("Quick!"),
+            ],
+        },
+        {"role": "assistant", "content": [text("I won't."), text("Or")]},
+    ]
+
+
+def test_reasoning() -> None:
+    """Reasoning goes back in its place, as it was signed; what nobody signed is left out."""
+    body, _ = build(
+        HI,
+        say("assistant", Reasoning(text="unsigned")),
+        say("user", Text("there")),
+        say(
+            "assistant",
+            Reasoning(text="t", signature=b"s"),
+            Reasoning(redacted=b"r"),
+            Text("a"),
+            Reasoning(text="", signature=b"u"),
+        ),
+    )
+
+    assert body["messages"] == [
+        {"role": "user", "content": [text("Hi"), text("there")]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "t", "signature": "s"},
+                {"type": "redacted_thinking", "data": "r"},
+                text("a"),
+                {"type": "thinking", "thinking": "", "signature": "u"},
+            ],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "wire"),
+    [
+        (
+            Media(kind="image", url="https://x.invalid/a.png", detail="low"),
+            {"type": "image", "source": {"type": "url", "url": "https://x.invalid/a.png"}},
+        ),
+        (
+            Media(kind="image", data=b"\x00\x01", media_type="image/png"),
+            {
+                "type": "image",
+                "source": {"type": "base64", "media_type": "image/png", "data": "AAE="},
+            },
+        ),
+        (
+            Media(kind="image", url="data:image/png;base64,AAE%3D"),
+            {
+                "type": "image",
+                "source": {"type": "base64", "media_type": "image/png", "data": "AAE="},
+            },
+        ),
+        (
+            Media(kind="image", url="DATA:,%00%01", media_type="image/gif"),
+            {
+                "type": "image",
+                "source": {"type": "base64", "media_type": "image/gif", "data": "AAE="},
+            },
+        ),
+        (
+            Media(kind="file", data=b"\x00", media_type="application/pdf", filename="a.pdf"),
+            {
+                "type": "document",
+                "source": {"type": "base64", "media_type": "application/pdf", "data": "AA=="},
+                "title": "a.pdf",
+            },
+        ),
+        (
+            Media(kind="file", url="https://x.invalid/a.pdf"),
+            {"type": "document", "source": {"type": "url", "url": "https://x.invalid/a.pdf"}},
+        ),
+    ],
+)
+def test_media(part: Part, wire: Fields) -> None:
+    """Images and PDFs are sent by their URL, or as what is in them."""
+    body, _ = build(say("user", Text("See:"), part))
+
+    assert body["messages"] == [{"role": "user", "content": [text("See:"), wire]}]
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (
+            say("user", Media(kind="audio", data=b"x", media_type="audio/wav")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("user", Text("a"), Media(kind="file", data=b"x", media_type="text/html")),
+            "messages[1].content[1]",
+        ),
+        (
+            say("user", Media(kind="file", url="https://x.invalid/a", media_type="text/html")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("user", Media(kind="file", url="data:text/html,a")),
+            "messages[1].content[0]",
+        ),
+        (say("user", Media(kind="image", url="data:image/png")), "messages[1].content[0]"),
+        (say("user", Media(kind="image", url="data:;base64,AA==")), "messages[1].content[0]"),
+        (
+            say("system", Media(kind="image", url="https://x.invalid/a.png")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("tool", Media(kind="audio", url="https://x.invalid/a.wav"), tool_call_id="c"),
+            "messages[1].content[0]",
+        ),
+        (say("assistant", Reasoning(signature=b"\xff")), "messages[1].content[0].reasoning"),
+        (say("assistant", Reasoning(redacted=b"\xff")), "messages[1].content[0].reasoning"),
+    ],
+)
+def test_parts_that_the_dialect_lacks(message: Message, field: str) -> None:
+    """Content that the dialect cannot carry is refused by its place, never left out."""
+    assert refusal(HI, message).violations[0].field == field
+
+
+@pytest.mark.parametrize(
+    "arguments", ["not json", "[]", '"a"', "1", " ", '{"a":' * 200 + "1" + "}" * 200]
+)
+def test_arguments_that_are_no_object(arguments: str) -> None:
+    """A call whose arguments are no object cannot be sent, and is told by its place."""
+    calls = (
+        ToolCall(id="c1", name="f", arguments_json="{}"),
+        ToolCall(id="c2", name="f", arguments_json=arguments),
+    )
+
+    error = refusal(HI, Message(role="assistant", tool_calls=calls))
+
+    assert error.violations[0].field == "messages[1].tool_calls[1].arguments_json"
+
+
+@pytest.mark.parametrize(
+    "message", [say("system", Text("a")), say("user", Text("")), say("assistant", Reasoning())]
+)
+def test_nobody_speaks(message: Message) -> None:
+    """Where only the system speaks there is nothing to answer."""
+    with pytest.raises(CallError) as caught:
+        build(message)
+
+    assert caught.value.reason == Reason.MESSAGES_MISSING
+    assert caught.value.violations[0].field == "messages"

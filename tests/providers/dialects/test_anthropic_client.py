@@ -1,0 +1,308 @@
+"""The vendor's own client sends what we send, and understands what the stand-in answers."""
+
+import json
+import ssl
+from collections.abc import Sequence
+
+import anthropic
+import pytest
+from anthropic.types import (
+    DocumentBlockParam,
+    ImageBlockParam,
+    MessageParam,
+    RedactedThinkingBlockParam,
+    TextBlockParam,
+    ThinkingBlockParam,
+    ToolParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
+)
+
+from prompt_resolver_server.answers import Delta, ModelRequest
+from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.prompts import (
+    Media,
+    Message,
+    Reasoning,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from prompt_resolver_server.providers.assembler import Assembler
+from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
+from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
+from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
+from prompt_resolver_server.providers.transport.transport import Timeouts
+from tests.support.anthropic import (
+    CALL,
+    REDACTED,
+    TEXT,
+    THINKING,
+    answer_anthropic,
+    anthropic_answer,
+    anthropic_error,
+    anthropic_stream,
+    frame_error,
+)
+from tests.support.upstream import Exchange, Upstream
+
+DIALECT = AnthropicDialect()
+SCHEMA: dict[str, object] = {"type": "object", "properties": {"a": {"type": "integer"}}}
+PDF = "application/pdf"
+
+REQUEST = ModelRequest(
+    model="some-model",
+    messages=(
+        Message(role="system", content=(Text("Be brief."),)),
+        Message(
+            role="user",
+            content=(
+                Text("See."),
+                Media(kind="image", url="https://x.invalid/a.png"),
+                Media(kind="image", data=b"\x00\x01", media_type="image/png"),
+                Media(kind="file", data=b"\x00", media_type=PDF, filename="a.pdf"),
+                Media(kind="file", url="https://x.invalid/b.pdf"),
+            ),
+        ),
+        Message(
+            role="assistant",
+            content=(Reasoning(text="Hm.", signature=b"s"), Reasoning(redacted=b"r"), Text("So.")),
+            tool_calls=(ToolCall(id="c", name="find", arguments_json='{"a": 1}'),),
+        ),
+        Message(role="tool", tool_call_id="c", content=(Text("2"),)),
+        Message(role="user", content=(Text("And?"),)),
+    ),
+    parameters=Parameters(
+        max_tokens=3000,
+        stop=("END",),
+        reasoning_effort="2048",
+        response_format=ResponseFormat(
+            type="json_schema",
+            json_schema=JsonSchema(name="n", schema={"type": "object"}),
+        ),
+        parallel_tool_calls=False,
+        extra={"metadata": {"user_id": "u"}, "service_tier": "auto"},
+    ),
+    tools=(
+        Tool(
+            name="find",
+            description="Finds.",
+            parameters={"type": "object", "properties": {"a": {"type": "integer"}}},
+            strict=True,
+        ),
+    ),
+    tool_choice=ToolChoice(mode="auto"),
+)
+
+MESSAGES: list[MessageParam] = [
+    {
+        "role": "user",
+        "content": [
+            TextBlockParam(type="text", text="See."),
+            ImageBlockParam(type="image", source={"type": "url", "url": "https://x.invalid/a.png"}),
+            ImageBlockParam(
+                type="image",
+                source={"type": "base64", "media_type": "image/png", "data": "AAE="},
+            ),
+            DocumentBlockParam(
+                type="document",
+                title="a.pdf",
+                source={"type": "base64", "media_type": "application/pdf", "data": "AA=="},
+            ),
+            DocumentBlockParam(
+                type="document", source={"type": "url", "url": "https://x.invalid/b.pdf"}
+            ),
+        ],
+    },
+    {
+        "role": "assistant",
+        "content": [
+            ThinkingBlockParam(type="thinking", thinking="Hm.", signature="s"),
+            RedactedThinkingBlockParam(type="redacted_thinking", data="r"),
+            TextBlockParam(type="text", text="So."),
+            ToolUseBlockParam(type="tool_use", id="c", name="find", input={"a": 1}),
+        ],
+    },
+    {
+        "role": "user",
+        "content": [
+            ToolResultBlockParam(
+                type="tool_result", tool_use_id="c", content=[{"type": "text", "text": "2"}]
+            ),
+            TextBlockParam(type="text", text="And?"),
+        ],
+    },
+]
+TOOLS = [ToolParam(name="find", description="Finds.", input_schema=SCHEMA, strict=True)]
+
+
+def client_of(upstream: Upstream) -> anthropic.AsyncAnthropic:
+    return anthropic.AsyncAnthropic(base_url=upstream.url, api_key="key-of-fake", max_retries=0)
+
+
+@pytest.fixture
+def upstream(upstream: Upstream) -> Upstream:
+    """A provider that speaks Anthropic's dialect, whose client adds `/v1` on its own."""
+    upstream.url = upstream.url.removesuffix("/v1")
+    upstream.answer = answer_anthropic
+    return upstream
+
+
+async def call(upstream: Upstream, request: ModelRequest, *, stream: bool) -> None:
+    """Send a request as the service does."""
+    transport = AiohttpTransport(tls=ssl.create_default_context())
+    endpoint = Endpoint(
+        base_url=upstream.url,
+        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
+        find_key=lambda: "key-of-fake",
+        key_required=True,
+        stream_completions=stream,
+    )
+    provider = RemoteProvider(name="p", dialect=DIALECT, endpoint=endpoint, transport=transport)
+    await provider.complete(request, caller_key=None)
+    await transport.aclose()
+
+
+def normal(exchange: Exchange) -> dict[str, object]:
+    """Return what was sent, where the client says by a default what we leave unsaid."""
+    return {**exchange.json, "stream": exchange.json.get("stream", False)}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_same_request(upstream: Upstream, stream: bool) -> None:
+    """The same call is the same request, to its last field and in all headers that matter."""
+    await call(upstream, REQUEST, stream=stream)
+    async with client_of(upstream) as client:
+        await client.messages.create(
+            model="some-model",
+            max_tokens=3000,
+            system=[{"type": "text", "text": "Be brief."}],
+            messages=MESSAGES,
+            tools=TOOLS,
+            tool_choice={"type": "auto", "disable_parallel_tool_use": True},
+            thinking={"type": "enabled", "budget_tokens": 2048},
+            output_config={"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            stop_sequences=["END"],
+            metadata={"user_id": "u"},
+            service_tier="auto",
+            stream=stream,
+        )
+
+    ours, theirs = upstream.exchanges
+    assert normal(ours) == normal(theirs)
+    assert (ours.method, ours.path) == (theirs.method, theirs.path) == ("POST", "/v1/messages")
+    for name in ("x-api-key", "anthropic-version", "content-type"):
+        assert ours.headers[name] == theirs.headers[name], name
+    assert "authorization" not in ours.headers
+
+
+async def test_same_parameters(upstream: Upstream) -> None:
+    """What the client has no names for any more is sent as the API's version still takes it."""
+    request = ModelRequest(
+        model="some-model",
+        messages=(Message(role="user", content=(Text("Hi"),)),),
+        parameters=Parameters(temperature=0.5, top_p=0.9, top_k=3, reasoning_effort="high"),
+        tools=(Tool(name="now"),),
+        tool_choice=ToolChoice(tool_name="now"),
+    )
+
+    await call(upstream, request, stream=False)
+    async with client_of(upstream) as client:
+        await client.messages.create(
+            model="some-model",
+            max_tokens=4096,
+            messages=[{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+            tools=[{"name": "now", "input_schema": {"type": "object"}}],
+            tool_choice={"type": "tool", "name": "now"},
+            output_config={"effort": "high"},
+            extra_body={"temperature": 0.5, "top_p": 0.9, "top_k": 3},
+        )
+
+    ours, theirs = upstream.exchanges
+    assert ours.json == theirs.json
+
+
+async def test_whole_answer(upstream: Upstream) -> None:
+    """The client reads the stand-in's whole answer as we do."""
+    body = anthropic_answer(THINKING, REDACTED, TEXT, CALL, stop="tool_use")
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(body)
+
+    upstream.answer = answer
+    async with client_of(upstream) as client:
+        theirs = await client.messages.create(
+            model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+        )
+
+    check_same(theirs, DIALECT.parse(body).message)
+    assert theirs.stop_reason == "tool_use"
+    assert theirs.usage.cache_read_input_tokens == 3
+
+
+async def test_streamed_answer(upstream: Upstream) -> None:
+    """The client reads the stand-in's streamed answer as we do."""
+    events = anthropic_stream(THINKING, REDACTED, TEXT, CALL, stop="tool_use")
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b"".join(events))
+        exchange.writer.close()
+
+    upstream.answer = answer
+    async with (
+        client_of(upstream) as client,
+        client.messages.stream(
+            model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
+        ) as stream,
+    ):
+        theirs = await stream.get_final_message()
+
+    reader, assembler = DIALECT.read_stream(), Assembler()
+    deltas: Sequence[Delta] = reader.feed(b"".join(events))
+    assembler.add(deltas)
+    assert reader.finish is not None
+    check_same(theirs, assembler.finish(reader.finish).message)
+    assert reader.finish.usage is not None
+    assert theirs.usage.output_tokens == reader.finish.usage.output_tokens == 7
+    assert theirs.usage.input_tokens == 5
+
+
+def check_same(theirs: anthropic.types.Message, ours: Message) -> None:
+    """Fail unless the client's message says what ours does."""
+    wire = DIALECT.build(
+        ModelRequest(model="m", messages=(ours,), parameters=Parameters()),
+        stream=False,
+        quirks=Quirks(),
+    )
+    (turn,) = json.loads(wire.body)["messages"]
+    assert turn["content"] == [block.to_dict() for block in theirs.content]
+
+
+async def test_failures(upstream: Upstream) -> None:
+    """The client knows the stand-in's failures by their types, in a response and in a stream."""
+
+    async def refuse(exchange: Exchange) -> None:
+        body = anthropic_error("overloaded_error")
+        await exchange.send_response(body, status="529 Overloaded")
+
+    async def fail(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(anthropic_stream()[0] + frame_error("api_error"))
+        exchange.writer.close()
+
+    async with client_of(upstream) as client:
+        upstream.answer = refuse
+        with pytest.raises(anthropic.APIStatusError) as refused:
+            await client.messages.create(model="m", max_tokens=9, messages=MESSAGES)
+        upstream.answer = fail
+        with pytest.raises(anthropic.APIStatusError) as failed:
+            async for _ in await client.messages.create(
+                model="m", max_tokens=9, messages=MESSAGES, stream=True
+            ):
+                pass
+
+    assert (refused.value.status_code, refused.value.type) == (529, "overloaded_error")
+    assert failed.value.type == "api_error"

@@ -1,0 +1,522 @@
+"""OpenAI's dialect: what is sent, and what is made of what comes back."""
+
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompt_resolver_server.answers import (
+    Delta,
+    Finish,
+    ModelRequest,
+    Opened,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.parameters import NO_PARAMETERS, JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.prompts import (
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from prompt_resolver_server.providers.catalogue import CATALOGUE
+from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
+from tests.support.upstream import openai_answer, openai_events
+
+DIALECT = OpenAIDialect()
+HI = Message(role="user", content=(Text("Hi"),))
+
+
+def build(
+    *messages: Message, quirks: Quirks = Quirks(), stream: bool = False, **changes: object
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
+    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
+    wire = DIALECT.build(request, stream=stream, quirks=quirks)
+    body = json.loads(wire.body)
+    assert isinstance(body, dict)
+    return body, wire.dropped
+
+
+def test_smallest_request() -> None:
+    """What is not set is not sent."""
+    assert build() == ({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}, ())
+
+
+def test_streamed_request() -> None:
+    """A streamed request asks for its usage too."""
+    body, _ = build(stream=True)
+
+    assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})
+
+
+def test_parameters() -> None:
+    """Every parameter has its field, and extras are passed on as they are."""
+    parameters = Parameters(
+        temperature=0.0,
+        top_p=0.5,
+        max_tokens=10,
+        stop=("a", "b"),
+        presence_penalty=0.1,
+        frequency_penalty=0.2,
+        seed=7,
+        reasoning_effort="low",
+        top_k=3,
+        response_format=ResponseFormat(
+            type="json_schema",
+            json_schema=JsonSchema(name="n", schema={"type": "object"}, strict=True),
+        ),
+        extra={"logit_bias": {"1": -1}},
+    )
+
+    body, dropped = build(parameters=parameters)
+
+    assert dropped == ()
+    assert {k: v for k, v in body.items() if k not in ("model", "messages")} == {
+        "temperature": 0.0,
+        "top_p": 0.5,
+        "max_tokens": 10,
+        "stop": ["a", "b"],
+        "presence_penalty": 0.1,
+        "frequency_penalty": 0.2,
+        "seed": 7,
+        "reasoning_effort": "low",
+        "top_k": 3,
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
+        },
+        "logit_bias": {"1": -1},
+    }
+
+
+@pytest.mark.parametrize("kind", ["text", "json_object"])
+def test_response_formats(kind: str) -> None:
+    """A form without a schema is its type alone."""
+    form = ResponseFormat(type=kind)  # type: ignore[arg-type]  # from the list above
+    body, _ = build(parameters=Parameters(response_format=form))
+
+    assert body["response_format"] == {"type": kind}
+
+
+def test_what_openai_itself_differs_in() -> None:
+    """OpenAI's own API has another name for the limit, and no `top_k`."""
+    parameters = Parameters(max_tokens=10, top_k=3)
+
+    body, dropped = build(parameters=parameters, quirks=CATALOGUE["openai"].quirks)
+
+    assert body["max_completion_tokens"] == 10
+    assert "max_tokens" not in body
+    assert "top_k" not in body
+    assert dropped == ("top_k",)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        (Parameters(top_k=3), "top_k"),
+        (Parameters(reasoning_effort="2048"), "reasoning_effort"),
+        (Parameters(parallel_tool_calls=True), "parallel_tool_calls"),
+    ],
+)
+def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
+    """The template's is dropped and told, the caller's own is refused."""
+    quirks = Quirks(lacks=frozenset({"top_k"}))
+
+    body, dropped = build(parameters=parameters, quirks=quirks)
+    with pytest.raises(CallError) as caught:
+        build(parameters=parameters, quirks=quirks, insisted=frozenset({name}))
+
+    assert name not in body
+    assert dropped == (name,)
+    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
+    assert caught.value.violations[0].field == f"parameters.{name}"
+
+
+def test_tools() -> None:
+    """Flat tools are wrapped, and the choice among them has its two forms."""
+    tools = (
+        Tool(name="f", description="d", parameters={"type": "object"}, strict=True),
+        Tool(name="g"),
+    )
+    wrapped = [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "description": "d",
+                "parameters": {"type": "object"},
+                "strict": True,
+            },
+        },
+        {"type": "function", "function": {"name": "g"}},
+    ]
+
+    named, _ = build(
+        tools=tools,
+        tool_choice=ToolChoice(tool_name="g"),
+        parameters=Parameters(parallel_tool_calls=False),
+    )
+    required, _ = build(tools=tools, tool_choice=ToolChoice(mode="required"))
+    none, _ = build(tool_choice=ToolChoice(mode="none"))
+
+    assert named["tools"] == wrapped
+    assert named["tool_choice"] == {"type": "function", "function": {"name": "g"}}
+    assert named["parallel_tool_calls"] is False
+    assert required["tool_choice"] == "required"
+    assert "tool_choice" not in none
+
+
+@pytest.mark.parametrize(
+    ("message", "wire"),
+    [
+        (
+            Message(role="developer", name="n", content=(Text("a"),)),
+            {"role": "developer", "name": "n", "content": "a"},
+        ),
+        (
+            Message(role="user", content=(Text("a"), Text("b"))),
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+        ),
+        (
+            Message(
+                role="assistant", tool_calls=(ToolCall(id="c", name="f", arguments_json="{}"),)
+            ),
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "c",
+                        "type": "function",
+                        "function": {"name": "f", "arguments": "{}"},
+                    }
+                ],
+            },
+        ),
+        (
+            Message(role="assistant", content=(Reasoning(text="thought"), Text("a"))),
+            {"role": "assistant", "content": "a"},
+        ),
+        (Message(role="assistant", content=()), {"role": "assistant", "content": ""}),
+        (
+            Message(role="tool", tool_call_id="c", content=(Text("r"),)),
+            {"role": "tool", "tool_call_id": "c", "content": "r"},
+        ),
+    ],
+)
+def test_messages(message: Message, wire: dict[str, object]) -> None:
+    """Messages are sent in their roles, as plain text where they are no more than that."""
+    body, _ = build(message)
+
+    assert body["messages"] == [wire]
+
+
+@pytest.mark.parametrize(
+    ("part", "wire"),
+    [
+        (
+            Media(kind="image", url="https://x.invalid/a.png", detail="low"),
+            {"type": "image_url", "image_url": {"url": "https://x.invalid/a.png", "detail": "low"}},
+        ),
+        (
+            Media(kind="image", data=b"\x00\x01", media_type="image/png"),
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE="}},
+        ),
+        (
+            Media(kind="audio", data=b"\x00\x01", media_type="audio/mpeg"),
+            {"type": "input_audio", "input_audio": {"data": "AAE=", "format": "mp3"}},
+        ),
+        (
+            Media(kind="file", data=b"\x00", media_type="application/pdf", filename="a.pdf"),
+            {
+                "type": "file",
+                "file": {"file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"},
+            },
+        ),
+        (Refusal("no"), {"type": "refusal", "refusal": "no"}),
+    ],
+)
+def test_parts(part: Part, wire: dict[str, object]) -> None:
+    """Images, sounds and documents are sent as the dialect has them."""
+    body, _ = build(Message(role="user", content=(part,)))
+
+    assert body["messages"] == [{"role": "user", "content": [wire]}]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Media(kind="audio", url="https://x.invalid/a.wav"),
+        Media(kind="audio", data=b"x", media_type="audio/flac"),
+        Media(kind="file", url="https://x.invalid/a.pdf"),
+    ],
+)
+def test_parts_that_the_dialect_lacks(part: Part) -> None:
+    """Content that the dialect cannot carry is refused by its place, never left out."""
+    with pytest.raises(CallError) as caught:
+        build(HI, Message(role="user", content=(part,)))
+
+    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
+    assert caught.value.violations[0].field == "messages[1].content[0]"
+
+
+def test_whole_answer() -> None:
+    """A whole answer has its text, its end and its usage."""
+    usage = {
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "prompt_tokens_details": {"cached_tokens": 4},
+        "completion_tokens_details": {"reasoning_tokens": 3},
+    }
+
+    answer = DIALECT.parse(openai_answer("Hello", usage=usage))
+
+    assert (answer.id, answer.message.content) == ("chatcmpl-1", (Text("Hello"),))
+    assert answer.finish == Finish(
+        reason="stop",
+        raw_reason="stop",
+        model="served-model",
+        usage=Usage(input_tokens=10, output_tokens=5, cache_read_tokens=4, reasoning_tokens=3),
+    )
+
+
+def answer_with(finish: str = "stop", **message: object) -> bytes:
+    fields = {"role": "assistant", "content": None, **message}
+    choice = {"index": 0, "message": fields, "finish_reason": finish}
+    return openai_answer(choices=[choice])
+
+
+def test_answer_with_everything() -> None:
+    """Reasoning, refusals and tool calls are told from text."""
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+
+    thinking = DIALECT.parse(answer_with(content="a", reasoning_content="t", reasoning="t"))
+    refusing = DIALECT.parse(answer_with(refusal="no"))
+    calling = DIALECT.parse(answer_with(finish="tool_calls", tool_calls=[call]))
+
+    assert thinking.message.content == (Reasoning(text="t"), Text("a"))
+    assert refusing.message.content == (Refusal("no"),)
+    assert refusing.finish.reason == "refusal"
+    assert calling.message.tool_calls == (ToolCall(id="c", name="f", arguments_json='{"a":1}'),)
+    assert calling.finish.reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("tool_calls", "tool_calls"),
+        ("function_call", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("eos", "other"),
+        ("x" * 100, "other"),
+    ],
+)
+def test_finish_reasons(raw: str, reason: str) -> None:
+    """Every end has our word and the provider's; an unknown one is never taken for a stop."""
+    answer = DIALECT.parse(answer_with(finish=raw, content="a"))
+
+    assert (answer.finish.reason, answer.finish.raw_reason) == (reason, raw[:64])
+
+
+def test_stop_after_tool_calls() -> None:
+    """A server that says "stop" after tool calls means the calls."""
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
+
+    answer = DIALECT.parse(answer_with(tool_calls=[call]))
+
+    assert (answer.finish.reason, answer.finish.raw_reason) == ("tool_calls", "stop")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"not json",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b'{"choices": {}}',
+        b'{"choices": [1]}',
+        b'{"choices": [{}]}',
+        b'{"choices": [{"message": {"content": "a"}}]}',
+        b'{"choices": [{"message": {"content": "a"}, "finish_reason": null}]}',
+        b'{"choices": [{"message": {"content": 1}, "finish_reason": "stop"}]}',
+        b'{"choices": [{"message": {"content": "a"}, "finish_reason": "error"}]}',
+        b'{"choices": [{"message": {"tool_calls": [{}]}, "finish_reason": "stop"}]}',
+        b'{"choices": [{"message": "a", "finish_reason": "stop"}]}',
+        b'{"error": {"message": "unknown"}}',
+        b'{"error": "text"}',
+        b"[" * 100_000,
+        b'{"a": "\xff"}',
+    ],
+)
+def test_answers_that_are_none(body: bytes) -> None:
+    """What is not an answer of the dialect is never taken for one."""
+    with pytest.raises(ProtocolError):
+        DIALECT.parse(body)
+
+
+def test_error_in_place_of_an_answer() -> None:
+    """An error under 200 is an error, by its code or by its status."""
+    with pytest.raises(InBandError) as by_code:
+        DIALECT.parse(b'{"error": {"code": "context_length_exceeded"}}')
+    with pytest.raises(InBandError) as by_status:
+        DIALECT.parse(b'{"error": {"code": 429}}')
+
+    assert (by_code.value.reason, by_code.value.status) == (Reason.CONTEXT_LENGTH, None)
+    assert (by_status.value.reason, by_status.value.status) == (None, 429)
+
+
+def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
+    reader = DIALECT.read_stream()
+    deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
+    if reader.failure is not None:
+        raise reader.failure
+    return deltas, reader.finish
+
+
+def event(**delta: object) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode() + b"\n\n"
+
+
+END = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+
+
+def test_stream() -> None:
+    """A stream opens once, and texts that arrive together travel together."""
+    deltas, finish = feed(b"".join(openai_events("Hel", "lo")))
+
+    assert deltas == [Opened(id="chatcmpl-1", model="served-model"), TextDelta("Hello")]
+    assert finish == Finish(
+        reason="stop",
+        raw_reason="stop",
+        model="served-model",
+        usage=Usage(input_tokens=5, output_tokens=2),
+    )
+
+
+def test_streamed_tool_calls() -> None:
+    """A tool call's id and name come once, even from servers that repeat them."""
+    function = {"name": "f", "arguments": '{"a"'}
+    repeated = {"name": "f", "arguments": ":1}"}
+    deltas, finish = feed(
+        event(tool_calls=[{"index": 0, "id": "c", "function": function}]),
+        event(tool_calls=[{"index": 0, "id": "c", "function": repeated}]),
+        event(tool_calls=[{"index": 1, "id": "d", "function": {"name": "g"}}]),
+        END,
+    )
+
+    assert deltas[1:] == [
+        ToolCallDelta(index=0, id="c", name="f", arguments_json='{"a"'),
+        ToolCallDelta(index=0, arguments_json=":1}"),
+        ToolCallDelta(index=1, id="d", name="g"),
+    ]
+    assert finish is not None
+    assert finish.reason == "tool_calls"
+
+
+def test_streamed_reasoning_and_refusal() -> None:
+    """Reasoning and refusals are told from text."""
+    deltas, finish = feed(event(reasoning_content="t"), event(refusal="no"), END)
+
+    assert deltas[1:] == [ReasoningDelta(Reasoning(text="t")), RefusalDelta("no")]
+    assert finish is not None
+    assert finish.reason == "refusal"
+
+
+def test_other_choices_are_ignored() -> None:
+    """Only the first choice is asked for, so no other is mixed into it."""
+    other = b'data: {"choices": [{"index": 1, "delta": {"content": "x"}}]}\n\n'
+
+    deltas, _ = feed(event(content="a"), other, END)
+
+    assert deltas[1:] == [TextDelta("a")]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (b'data: {"error": {"code": 500}}\n\n', InBandError),
+        (b'data: {"id": 1, "choices": {}, "error": {"code": 500}}\n\n', InBandError),
+        (b'event: error\ndata: {"message": "x"}\n\n', ProtocolError),
+        (b"data: [DONE]\n\n", ProtocolError),
+        (b"data: nonsense\n\n", ProtocolError),
+    ],
+)
+def test_text_before_a_failure(failure: bytes, kind: type[Exception]) -> None:
+    """Text that arrives together with a failure is told before it."""
+    reader = DIALECT.read_stream()
+
+    deltas = reader.feed(event(content="a") + event(content="b") + failure)
+
+    assert deltas[1:] == [TextDelta("ab")]
+    assert isinstance(reader.failure, kind)
+    assert reader.feed(event(content="c")) == []
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        event(content=1),
+        event(tool_calls=[1]),
+        event(tool_calls=[{"index": -1}]),
+        event(tool_calls=[{"index": "0"}]),
+        event(tool_calls=[{"index": 2**40}]),
+        b'data: {"choices": [{"delta": []}]}\n\n',
+        b'data: {"usage": []}\n\n',
+    ],
+)
+def test_events_that_are_none(chunk: bytes) -> None:
+    """An event that is not of the dialect is never taken for one."""
+    with pytest.raises(ProtocolError):
+        feed(event(content="a"), chunk)
+
+
+def test_counts_that_are_none() -> None:
+    """A count that is no count is unknown, and the answer still stands."""
+    usage = {"prompt_tokens": -1, "completion_tokens": True}
+
+    answer = DIALECT.parse(openai_answer("a", usage=usage))
+
+    assert answer.finish.usage == Usage()
+
+
+@given(st.data())
+def test_any_cuts(data: st.DataObject) -> None:
+    """Wherever a stream is cut into chunks, it is the same answer."""
+    stream = b"".join(openai_events("Hé", "llo", " wörld", "!"))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(stream) - 1), unique=True)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+
+    deltas, finish = feed(*chunks)
+
+    text = "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+    assert text == "Héllo wörld!"
+    assert finish == feed(stream)[1]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(body: bytes) -> None:
+    """Any bytes at all are an answer, or are refused as none."""
+    with suppress(ProtocolError, InBandError):
+        DIALECT.parse(body)
+    DIALECT.classify(400, body)
