@@ -190,7 +190,7 @@ async def test_difference_is_logged_once(
         ("model: m, max_tokens: 1, max_completion_tokens: 2", "expected max_tokens in its place"),
         ("model: m, num_retries: -1", "num_retries: expected greater than or equal to 0"),
         ("model: m, weight: heavy", "weight: expected a number, got text"),
-        ("model: m, aws_region_name: x", "aws_region_name: refused, as it would decide where"),
+        ("model: m, aws_role_name: x", "aws_region_name: refused, as it would decide where"),
         ("model: m, organization: x", "organization: refused, as it would decide where"),
         ("model: m, extra_headers: {a: b}", "extra_headers: refused, as it would decide where"),
         ("model: m, langfuse_secret_key: x", "langfuse_secret_key: refused, as it would decide"),
@@ -198,7 +198,7 @@ async def test_difference_is_logged_once(
         ("model: m, temperature: hot", "temperature: expected a number, got text"),
         ("model: m, top_k: x", "top_k: expected a whole number"),
         ("model: m, parallel_tool_calls: 1", "parallel_tool_calls: expected true or false"),
-        ("model: m, api_version: '1'", "api_version: refused, as it would decide where"),
+        ("model: m, api_type: '1'", "api_type: refused, as it would decide where"),
         ("model: m, api_base: nonsense", "api_base: expected a URL"),
     ],
 )

@@ -282,13 +282,13 @@ model_list:
       model: azure/gpt-4o-eu
       api_base: https://my-endpoint.invalid/
       api_key: os.environ/OPENAI_API_KEY
-      api_version: "2024-02-01"
+      api_type: "open"
 """
 
 
 async def test_routing_that_is_unknown(tmp_path: Path) -> None:
     """A key that would decide where a call goes, and that is not known here, stops the start."""
-    with pytest.raises(ConfigError, match=r"model_list\.0\.litellm_params\.api_version: refused"):
+    with pytest.raises(ConfigError, match=r"model_list\.0\.litellm_params\.api_type: refused"):
         await read(tmp_path, CLOUD)
 
 
@@ -337,7 +337,7 @@ async def test_nulls_in_rows(tmp_path: Path) -> None:
 
 SEVERAL_FAULTS = """
 model_list:
-  - {model_name: m, litellm_params: {model: bedrock/m, aws_region_name: somewhere}}
+  - {model_name: m, litellm_params: {model: bedrock/m, aws_role_name: somewhere}}
   - {model_name: m, litellm_params: {model: openai/m, temperature: hot}}
   - {model_name: m, litellm_params: {model: openai/m, top_k: 3000000000}}
 """
@@ -351,7 +351,7 @@ litellm_settings: {cache_params: {host: os.environ/TWO}}
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (SEVERAL_FAULTS, ["0.litellm_params.aws_region_name", "1.litellm_params.t", "2.litellm_p"]),
+        (SEVERAL_FAULTS, ["0.litellm_params.aws_role_name", "1.litellm_params.t", "2.litellm_p"]),
         (SEVERAL_MISSING, ["the variable ONE", "the variable TWO"]),
     ],
 )

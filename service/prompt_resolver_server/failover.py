@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from .aliases import Alias, Deployment
 from .answers import Answer, Delta, Dispatch, Finish, ModelRequest
-from .dispatch.dispatcher import Account, Dispatcher, Order
+from .dispatch.attempt import Account
+from .dispatch.dispatcher import Dispatcher
+from .dispatch.orders import Order
 from .dispatch.route import Draw, Route, Step
 from .errors import CallError, Reason, ResolverError, ServerError, Violation
 from .metrics import Metrics

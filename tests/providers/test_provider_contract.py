@@ -7,16 +7,16 @@ import openai
 import pytest
 
 from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta
+from prompt_resolver_server.errors import Reason, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text
-from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.providers.provider import Provider
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
-from tests.support.anthropic import anthropic_answer, anthropic_texts
-from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+from prompt_resolver_server.providers.transport.direct import DirectTransport
+from prompt_resolver_server.providers.transport.transport import Timeouts, Transport
+from tests.support.dialects import SUBJECTS, Recording, Subject
+from tests.support.upstream import Exchange, Upstream
 
 REQUEST = ModelRequest(
     model="some-model",
@@ -28,45 +28,35 @@ REQUEST = ModelRequest(
 )
 
 
-async def repeat(exchange: Exchange) -> None:
-    """Answer with what the user said, as a provider across the network, in the dialect it has."""
-    messages = exchange.json["messages"]
-    assert isinstance(messages, list)
-    content = messages[-1]["content"]
-    if isinstance(content, str):
-        whole, events = openai_answer(content), openai_events(content[:3], content[3:])
-    else:
-        text = content[0]["text"]
-        whole = anthropic_answer({"type": "text", "text": text})
-        events = anthropic_texts(text[:3], text[3:])
-    if exchange.json.get("stream"):
-        await exchange.begin_stream()
-        await exchange.send(b"".join(events))
-        exchange.writer.close()
-    else:
-        await exchange.send_response(whole)
-
-
-@pytest.fixture(params=["echo", *DIALECTS, *(f"{name}, whole" for name in DIALECTS)])
+@pytest.fixture(
+    params=[None, *SUBJECTS, *SUBJECTS],
+    ids=["echo", *(s.name for s in SUBJECTS), *(f"{s.name}, whole" for s in SUBJECTS)],
+)
 async def provider(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncIterator[Provider]:
     """A provider of each kind; where it says so, one that is never asked to stream a completion."""
-    upstream.answer = repeat
-    name, _, whole = request.param.partition(", ")
-    transport = AiohttpTransport(tls=ssl.create_default_context())
+    subject: Subject | None = request.param
+    if subject is None:
+        yield EchoProvider()
+        return
+    upstream.answer = subject.answer
+    whole = "whole" in request.node.callspec.id
+    transport = DirectTransport(tls=ssl.create_default_context())
+    yield provider_of(subject, upstream, transport, stream_completions=not whole)
+    await transport.aclose()
+
+
+def provider_of(
+    subject: Subject, upstream: Upstream, transport: Transport, *, stream_completions: bool = True
+) -> RemoteProvider:
     endpoint = Endpoint(
         base_url=upstream.url,
         timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
         find_key=lambda: None,
         key_required=False,
-        stream_completions=not whole,
+        stream_completions=stream_completions,
+        quirks=subject.quirks,
     )
-    if name == "echo":
-        yield EchoProvider()
-    else:
-        yield RemoteProvider(
-            name="p", dialect=DIALECTS[name], endpoint=endpoint, transport=transport
-        )
-    await transport.aclose()
+    return RemoteProvider(name="p", dialect=subject.dialect, endpoint=endpoint, transport=transport)
 
 
 async def stream(provider: Provider, request: ModelRequest) -> tuple[list[Delta], str]:
@@ -86,7 +76,7 @@ async def test_whole_answer(provider: Provider) -> None:
 
     assert (answer.message.role, answer.message.text) == ("assistant", " Hello  there,\nyou ")
     assert answer.finish.reason == "stop"
-    assert answer.finish.raw_reason in ("stop", "end_turn")
+    assert answer.finish.raw_reason
     assert answer.finish.model
     assert answer.finish.usage is not None
 
@@ -129,9 +119,11 @@ async def test_texts(provider: Provider, text: str) -> None:
     assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == text
 
 
-@pytest.mark.parametrize("provider", ["echo", "openai"], indirect=True)
+@pytest.mark.parametrize(
+    "provider", [None, *(s for s in SUBJECTS if s.says_nothing)], indirect=True
+)
 async def test_no_text(provider: Provider) -> None:
-    """Where nothing may be said, nothing comes back. Anthropic's dialect has no empty texts."""
+    """Where nothing may be said, nothing comes back. Some dialects have no empty texts."""
     request = ModelRequest(
         model="m", messages=(Message(role="user", content=(Text(""),)),), parameters=Parameters()
     )
@@ -154,6 +146,48 @@ async def test_echo_without_a_user() -> None:
     answer = await EchoProvider().complete(request, caller_key=None)
 
     assert answer.message.text == "only this"
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["closed", "chunked"])
+@pytest.mark.parametrize(
+    ("subject", "recording"),
+    [
+        pytest.param(subject, recording, id=f"{subject.name}-{recording.name}")
+        for subject in SUBJECTS
+        for recording in subject.recordings
+    ],
+)
+async def test_cut_at_every_byte(
+    upstream: Upstream, subject: Subject, recording: Recording, chunked: bool
+) -> None:
+    """A connection that ends inside of an answer is an error, and what was told is a prefix."""
+    sent = b""
+
+    async def cut(exchange: Exchange) -> None:
+        await exchange.begin_stream(content_type=subject.dialect.stream_type, chunked=chunked)
+        framed = b"%x\r\n%s\r\n" % (len(sent), sent) if chunked and sent else sent
+        await exchange.send(framed)
+        exchange.writer.close()
+
+    upstream.answer = cut
+    transport = DirectTransport(tls=ssl.create_default_context())
+    provider = provider_of(subject, upstream, transport)
+    sent = recording.body
+    texts = [d.text for d in (await stream(provider, REQUEST))[0] if isinstance(d, TextDelta)]
+    whole = "".join(texts)
+
+    for offset in range(recording.ends_at):
+        sent, seen = recording.body[:offset], list[Delta]()
+
+        async def emit(more: Sequence[Delta], seen: list[Delta] = seen) -> None:
+            seen.extend(more)
+
+        with pytest.raises(UpstreamError) as caught:
+            await provider.stream(REQUEST, emit, caller_key=None)
+        assert caught.value.reason in (Reason.UPSTREAM_TRUNCATED, Reason.UPSTREAM_PROTOCOL)
+        text = "".join(delta.text for delta in seen if isinstance(delta, TextDelta))
+        assert whole.startswith(text)
+    await transport.aclose()
 
 
 async def test_stand_in_is_what_the_vendors_client_expects(upstream: Upstream) -> None:

@@ -44,9 +44,11 @@ class Exchange:
         head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\n{headers}"
         await self.send(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
-    async def begin_stream(self, *, chunked: bool = False) -> None:
+    async def begin_stream(
+        self, *, chunked: bool = False, content_type: str = "text/event-stream"
+    ) -> None:
         framing = "Transfer-Encoding: chunked" if chunked else "Connection: close"
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{framing}\r\n\r\n"
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{framing}\r\n\r\n"
         await self.send(head.encode())
 
     def reset(self) -> None:

@@ -1,16 +1,31 @@
 """Where providers are, and which key lets us in: by the configuration and the catalogue."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ..providers.catalogue import CATALOGUE
+from ..providers.catalogue import CATALOGUE, CatalogueRow
 from ..providers.dialect import Quirks
 from ..providers.dialects import DIALECTS
 from ..providers.remote import Endpoint
+from ..providers.signers import SIGNERS, Signer
 from ..providers.transport.transport import Timeouts
 from ..settings import Loaded
+from ..settings.accounts import CREDENTIALS
 from ..settings.litellm import AliasParams
 from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
+
+_BRACES = re.compile(r"\{(\w+)\}")
+
+
+class IncompleteError(Exception):
+    """A provider that is known, and cannot be called as its configuration is."""
+
+    def __init__(self, needs: str) -> None:
+        super().__init__(needs)
+        self.needs = needs
+        """What would have to be set."""
 
 
 class Endpoints:
@@ -35,25 +50,33 @@ class Endpoints:
         return dialect
 
     def of_provider(self, name: str) -> Endpoint:
-        """Return a provider's own endpoint. Raises `ConfigError` where there is none."""
+        """Return a provider's own endpoint. Raises `IncompleteError`, and `ConfigError`."""
         settings = self._settings(name)
         hint = f"providers.{name}.api_key" if settings.api_key is not None else ""
         return self._make(name, settings, hint)
 
     def of_row(self, name: str, row: int, params: AliasParams) -> Endpoint | None:
-        """Return the endpoint of a row's own key or address, or None where it has neither.
+        """Return the endpoint of a row's own key, account or address, or None where it has none.
 
         No key goes to an address that it was not configured for: not the provider's to the row's.
+        Raises `IncompleteError`, and `ConfigError`.
         """
-        if name not in self.names or (params.api_key is None and params.api_base is None):
+        has_own = params.api_key is not None or params.api_base is not None or params.account
+        if name not in self.names or not has_own:
             return None
-        hint = f"model_list.{row}.litellm_params.api_key" if params.api_key is not None else ""
-        own: dict[str, object] = {"api_key": params.api_key}
+        place = f"model_list.{row}.litellm_params"
+        own: dict[str, object] = {**params.account}
+        if params.api_key is not None:
+            own["api_key"] = params.api_key
+        settings = self._settings(name)
+        hint = f"{place}.api_key" if params.api_key is not None else ""
         if params.api_base is None:
-            return self._make(name, self._settings(name).model_copy(update=own), hint)
-        own["base_url"] = params.api_base
-        settings = self._settings(name).model_copy(update=own)
-        return self._make(name, settings, hint, at_known_address=False)
+            if not hint and settings.api_key is not None:
+                hint = f"providers.{name}.api_key"
+            return self._make(name, settings.model_copy(update=own), hint)
+        own = {**dict.fromkeys(CREDENTIALS), **own}
+        own |= {"api_key": params.api_key, "base_url": params.api_base}
+        return self._make(name, settings.model_copy(update=own), hint, at_known_address=False)
 
     def _settings(self, name: str) -> ProviderSettings:
         return self._configured.get(name, ProviderSettings())
@@ -62,16 +85,15 @@ class Endpoints:
         self, name: str, settings: ProviderSettings, hint: str, *, at_known_address: bool = True
     ) -> Endpoint:
         row = CATALOGUE.get(name)
-        base_url = settings.base_url
-        if base_url is None and row is not None:
-            found = self._loaded.environment.first(row.base_url_variables)
-            base_url = found or row.base_url
-        if base_url is None:
-            raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
+        settings = self._complete(row, settings)
+        base_url = self._base_url(name, row, settings)
         key: Secret | None = settings.api_key
         if key is None and row is not None and at_known_address:
             key = self._loaded.environment.secret(row.key_variables)
             hint = " or ".join(row.key_variables)
+        required = settings.api_key is not None or (
+            row is not None and at_known_address and not (row.key_optional or row.signer)
+        )
         return Endpoint(
             base_url=base_url,
             timeouts=Timeouts(
@@ -80,8 +102,65 @@ class Endpoints:
                 idle_s=settings.idle_timeout_s,
             ),
             find_key=key.reveal if key is not None else lambda: None,
-            key_required=settings.api_key is not None or (row is not None and at_known_address),
+            key_required=required,
             key_hint=hint,
             stream_completions=settings.stream_completions,
-            quirks=row.quirks if row is not None and base_url == row.base_url else Quirks(),
+            drop_unsupported=settings.drop_unsupported,
+            signer=self._signer(row, settings, at_known_address=at_known_address),
+            quirks=_quirks(row, settings, base_url),
         )
+
+    def _complete(self, row: CatalogueRow | None, settings: ProviderSettings) -> ProviderSettings:
+        """Return a provider's settings with what its customary variables say of its account."""
+        variables = row.account_variables if row is not None else {}
+        found = {
+            name: self._loaded.environment.first(names)
+            for name, names in variables.items()
+            if getattr(settings, name) is None
+        }
+        return settings.model_copy(update={name: value for name, value in found.items() if value})
+
+    def _base_url(self, name: str, row: CatalogueRow | None, settings: ProviderSettings) -> str:
+        if settings.base_url is not None:
+            return settings.base_url
+        if row is None:
+            raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
+        known = self._loaded.environment.first(row.base_url_variables) or row.base_url
+        if known is None:
+            raise IncompleteError(_needed(name, "base_url", row.base_url_variables))
+        account = settings.account
+        for setting in _BRACES.findall(known):
+            if setting not in account:
+                variables = row.account_variables.get(setting, ())
+                raise IncompleteError(_needed(name, setting, variables))
+        return _BRACES.sub(lambda match: str(account[match[1]]), known)
+
+    def _signer(
+        self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
+    ) -> Signer | None:
+        """Return what lets requests in that have no key: elsewhere, by its own account alone."""
+        if row is None or row.signer is None:
+            return None
+        if not at_known_address and not any(getattr(settings, name) for name in CREDENTIALS):
+            return None
+        return SIGNERS[row.signer](settings)
+
+
+def _needed(provider: str, setting: str, variables: Sequence[str]) -> str:
+    return " or ".join((f"providers.{provider}.{setting}", *variables))
+
+
+def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> Quirks:
+    """Return where a provider differs from its dialect, as far as that is known of its URL."""
+    quirks = Quirks()
+    if row is not None and (row.base_url is None or _is_at(row.base_url, base_url)):
+        quirks = row.quirks
+    if settings.api_version is not None:
+        quirks = replace(quirks, api_version=settings.api_version)
+    return quirks
+
+
+def _is_at(known: str, base_url: str) -> bool:
+    """Tell whether a URL is the one that is known, whatever stands in its braces."""
+    parts = (re.escape(part) for part in _BRACES.split(known)[::2])
+    return re.fullmatch("[^/]+".join(parts), base_url) is not None

@@ -107,7 +107,7 @@ def _build_deployment(loaded: Loaded, notation: Notation, index: int, terms: Ter
         order=params.order,
         terms=_read_terms(params, terms),
     )
-    has_own = params.api_key is not None or params.api_base is not None
+    has_own = params.api_key is not None or params.api_base is not None or params.account
     if has_own and not find_owner(notation, deployment):
         raise loaded.fault(
             ("model_list", index, "litellm_params"),

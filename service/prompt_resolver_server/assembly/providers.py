@@ -4,11 +4,12 @@ from collections.abc import Mapping
 
 from ..providers.dialects import DIALECTS
 from ..providers.echo import EchoProvider
+from ..providers.incomplete import IncompleteProvider
 from ..providers.provider import Provider
 from ..providers.remote import Endpoint, RemoteProvider
 from ..providers.transport.transport import Transport
 from ..settings.litellm import AliasParams
-from .endpoints import Endpoints
+from .endpoints import Endpoints, IncompleteError
 
 ECHO = "echo"
 
@@ -25,12 +26,20 @@ class ProviderFactory:
         providers: dict[str, Provider] = {ECHO: EchoProvider()}
         for name in self._endpoints.names:
             dialect = self._endpoints.dialect(name)
-            providers[name] = self._make(name, dialect, self._endpoints.of_provider(name))
+            try:
+                endpoint = self._endpoints.of_provider(name)
+            except IncompleteError as error:
+                providers[name] = IncompleteProvider(name=name, needs=error.needs)
+            else:
+                providers[name] = self._make(name, dialect, endpoint)
         return providers
 
     def make_for_row(self, name: str, row: int, params: AliasParams) -> Provider | None:
         """Return a provider with a row's own key or address, or None where it has neither."""
-        endpoint = self._endpoints.of_row(name, row, params)
+        try:
+            endpoint = self._endpoints.of_row(name, row, params)
+        except IncompleteError as error:
+            return IncompleteProvider(name=name, needs=error.needs)
         if endpoint is None:
             return None
         return self._make(name, self._endpoints.dialect(name), endpoint)

@@ -6,6 +6,7 @@ it.
 
 import ssl
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..aliases import Alias, Deployment, Fallbacks, Terms
@@ -14,7 +15,7 @@ from ..dispatch.route import shares
 from ..providers.remote import Endpoint
 from ..settings import Loaded
 from ..values import Value
-from .endpoints import Endpoints
+from .endpoints import Endpoints, IncompleteError
 from .model_list import build_aliases, build_terms, find_owner
 from .providers import ECHO
 from .shared_cache import check_shared_cache
@@ -99,7 +100,8 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     endpoints = Endpoints(loaded)
     for name in endpoints.names:
         endpoints.dialect(name)
-        endpoints.of_provider(name)
+        with suppress(IncompleteError):
+            endpoints.of_provider(name)
     notation = Notation(stores=stores.names, providers={ECHO, *endpoints.names})
     reporter = _Reporter(loaded, notation, endpoints, stores.default)
     aliases = build_aliases(loaded, notation)
@@ -183,7 +185,11 @@ class _Reporter:
         if owner not in self._endpoints.names:
             self._tell(deployment, f"expected a provider that is known, got {owner!r}")
             return None
-        endpoint = self._endpoint(deployment, owner)
+        try:
+            endpoint = self._endpoint(deployment, owner)
+        except IncompleteError as error:
+            self._tell(deployment, f"expected {error.needs}")
+            return None
         return KeyReport(
             provider=owner,
             host=urlsplit(endpoint.base_url).netloc.rpartition("@")[2],

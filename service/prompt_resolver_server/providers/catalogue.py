@@ -1,7 +1,7 @@
 """The providers that are known without being configured, as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .dialect import Quirks
 
@@ -10,13 +10,20 @@ from .dialect import Quirks
 class CatalogueRow:
     """One provider: its dialect, where it is, and the variables that hold its key and its base URL.
 
-    `quirks` hold at `base_url` alone: behind another URL stands another server.
+    `base_url` may have names in braces, which are settings of the account; `account_variables` has
+    the variables in which each of those is looked up. Without a `base_url` there is no provider
+    until one is configured. `signer` is what lets requests in that have no key: one of `SIGNERS`.
+    `quirks` hold at `base_url` alone, or where that is None: behind another URL stands another
+    server.
     """
 
     dialect: str
-    base_url: str
-    key_variables: tuple[str, ...]
+    base_url: str | None
+    key_variables: tuple[str, ...] = ()
+    key_optional: bool = False
     base_url_variables: tuple[str, ...] = ()
+    account_variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    signer: str | None = None
     quirks: Quirks = Quirks()
 
 

@@ -17,10 +17,15 @@ class Quirks:
     """The name under which the wire carries `max_tokens`."""
     lacks: frozenset[str] = frozenset()
     """Parameters that the provider does not know."""
+    api_version: str = ""
+    """The version of the API, for dialects that name it with each request."""
 
 
 class WireRequest(Value, frozen=True, kw_only=True):
-    """A request's body, where it goes below the base URL, and the parameters that it leaves out."""
+    """A request's body, where it goes below the base URL, and the parameters that it leaves out.
+
+    `path` begins with a slash; it may end in a query, which holds no key.
+    """
 
     path: str
     body: bytes
@@ -78,6 +83,11 @@ class StreamReader(Protocol):
 
 class Dialect(Protocol):
     """One wire format."""
+
+    @property
+    def stream_type(self) -> str:
+        """The media type of a streamed answer, in lower case and without parameters."""
+        ...
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the headers that go with every request, and the one that carries a key."""

@@ -13,6 +13,7 @@ from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after
+from .signer import Signer
 from .transport.transport import (
     Gathering,
     HttpRequest,
@@ -30,7 +31,6 @@ _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
 _WHOLE = "application/json"
-_STREAM = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,9 @@ class Endpoint:
 
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs. `key_hint` tells where it is
-    configured, or would be; it is empty where none is asked for.
+    configured, or would be; it is empty where none is asked for. `signer` lets requests in that
+    carry no key. `drop_unsupported` has what the provider lacks left out, and told, even if the
+    caller set it.
     """
 
     base_url: str
@@ -48,6 +50,8 @@ class Endpoint:
     key_required: bool
     key_hint: str = ""
     stream_completions: bool = True
+    drop_unsupported: bool = False
+    signer: Signer | None = None
     quirks: Quirks = Quirks()
 
 
@@ -83,10 +87,10 @@ class RemoteProvider:
         return ended
 
     async def _complete_whole(self, request: ModelRequest, caller_key: str | None) -> Answer:
-        wire = self._dialect.build(request, stream=False, quirks=self._endpoint.quirks)
+        wire = self._build(request, stream=False)
         failures = self._failures(request, caller_key)
         try:
-            async with self._transport.post(self._address(wire, caller_key)) as response:
+            async with self._transport.post(await self._address(wire, caller_key)) as response:
                 await self._check_status(response, failures)
                 answer = await self._read_whole(response)
         except TransportError as error:
@@ -107,16 +111,16 @@ class RemoteProvider:
 
         What follows the first events may be gathered for a while.
         """
-        wire = self._dialect.build(request, stream=True, quirks=self._endpoint.quirks)
+        wire = self._build(request, stream=True)
         failures = self._failures(request, caller_key)
         reader = self._dialect.read_stream()
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0
         try:
-            async with self._transport.post(self._address(wire, caller_key)) as response:
+            async with self._transport.post(await self._address(wire, caller_key)) as response:
                 await self._check_status(response, failures)
-                if _media_type(response) != _STREAM:
+                if _media_type(response) != self._dialect.stream_type:
                     streaming = False
                     answer = await self._read_whole(response)
                     return _without(wire.dropped, answer)
@@ -144,7 +148,12 @@ class RemoteProvider:
             provider=self._name, model=request.model, with_caller_key=caller_key is not None
         )
 
-    def _address(self, wire: WireRequest, caller_key: str | None) -> HttpRequest:
+    def _build(self, request: ModelRequest, *, stream: bool) -> WireRequest:
+        if self._endpoint.drop_unsupported and request.insisted:
+            request = replace(request, insisted=frozenset())
+        return self._dialect.build(request, stream=stream, quirks=self._endpoint.quirks)
+
+    async def _address(self, wire: WireRequest, caller_key: str | None) -> HttpRequest:
         key = caller_key if caller_key is not None else self._endpoint.find_key()
         if not key and self._endpoint.key_required:
             raise CallError(
@@ -152,12 +161,14 @@ class RemoteProvider:
                 f"provider {self._name!r} needs a key and there is none",
                 metadata={"provider": self._name},
             )
-        return HttpRequest(
+        request = HttpRequest(
             url=self._endpoint.base_url.rstrip("/") + wire.path,
             headers=self._dialect.headers(key),
             body=wire.body,
             timeouts=self._endpoint.timeouts,
         )
+        signer = self._endpoint.signer
+        return request if key or signer is None else await signer.sign(request)
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
         """Raise for a response that reports a failure."""

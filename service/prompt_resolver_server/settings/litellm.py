@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, model_validator
 
 from ..parameters import Json
+from .accounts import AccountSettings
 from .fields import ForeignBlock, KeyText, Seconds, Url, read_secret
 from .secrets import Secret
 
@@ -31,7 +32,7 @@ class _NullableBlock(ForeignBlock):
         return {name: value for name, value in values.items() if value is not None}
 
 
-class AliasParams(_NullableBlock):
+class AliasParams(_NullableBlock, AccountSettings):
     """`litellm_params`: what is not named here is a parameter of the model."""
 
     model: _Name

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..parameters import Json, kind_of
@@ -281,16 +281,16 @@ def _take_out_foreign_blocks(values: dict[str, Json]) -> list[str]:
 
 def _list_absent_keys(settings: Settings) -> Iterator[str]:
     """Name the keys whose files are not there yet, so that a slip in a path is seen."""
-    keys = {f"providers.{name}.api_key": each.api_key for name, each in settings.providers.items()}
-    for name, store in settings.stores.items():
-        for key in type(store).model_fields:
-            value = getattr(store, key)
-            if isinstance(value, Secret):
-                keys[f"stores.{name}.{key}"] = value
+    blocks: dict[str, BaseModel] = {
+        **{f"providers.{name}": each for name, each in settings.providers.items()},
+        **{f"stores.{name}": each for name, each in settings.stores.items()},
+    }
     if settings.cache.redis is not None:
-        keys["cache.redis.password"] = settings.cache.redis.password
+        blocks["cache.redis"] = settings.cache.redis
     for index, alias in enumerate(settings.model_list):
-        keys[f"model_list.{index}.litellm_params.api_key"] = alias.litellm_params.api_key
-    for place, secret in keys.items():
-        if secret is not None and secret.reveal() is None:
-            yield place
+        blocks[f"model_list.{index}.litellm_params"] = alias.litellm_params
+    for place, block in blocks.items():
+        for key in type(block).model_fields:
+            secret = getattr(block, key)
+            if isinstance(secret, Secret) and secret.reveal() is None:
+                yield f"{place}.{key}"

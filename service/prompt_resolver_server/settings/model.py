@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from .accounts import AccountSettings
 from .address import parse_address
 from .fields import NAME, PROVIDER_NAME, Block, KeyText, RedisUrl, Seconds, Ttl, Url, read_secret
 from .litellm import AliasSettings, GeneralSettings, LitellmSettings, RouterSettings
@@ -157,7 +158,7 @@ class RenderingSettings(Block):
     """How long one may take to be rendered; then it is TEMPLATE_BUDGET."""
 
 
-class ProviderSettings(Block):
+class ProviderSettings(Block, AccountSettings):
     """A provider: one that is known, adjusted, or one of your own."""
 
     dialect: str | None = None
@@ -169,6 +170,8 @@ class ProviderSettings(Block):
     stream_completions: bool = True
     """Whether `Complete` has the provider stream as well. On, a caller that leaves stops the model:
     most servers notice that only when they write. Off, an answer costs less to read."""
+    drop_unsupported: bool = False
+    """Whether parameters that it lacks are left out, and told, even if the caller set them."""
     connect_timeout_s: Seconds = 5.0
     """How long to wait for a connection."""
     first_byte_timeout_s: Seconds = 300.0

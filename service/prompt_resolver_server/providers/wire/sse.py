@@ -1,5 +1,6 @@
 """Server-sent events: bytes, in whatever portions they arrive, become the events' data."""
 
+EVENT_STREAM = "text/event-stream"
 MAX_EVENT_BYTES = 1024 * 1024
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
+from ...wire.sse import EVENT_STREAM
 from .request import build_body
 from .response import classify_error, parse_answer
 from .stream import AnthropicStreamReader
@@ -14,6 +15,8 @@ _VERSION = "2023-06-01"
 
 class AnthropicDialect:
     """A `Dialect`: `POST {base_url}/v1/messages`, streamed as server-sent events."""
+
+    stream_type = EVENT_STREAM
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the version of the API, and the key; see `Dialect.headers`."""

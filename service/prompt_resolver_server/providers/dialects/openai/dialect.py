@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
+from ...wire.sse import EVENT_STREAM
 from .request import build_body
 from .response import classify_error, parse_answer
 from .stream import OpenAIStreamReader
@@ -12,6 +13,8 @@ from .stream import OpenAIStreamReader
 
 class OpenAIDialect:
     """A `Dialect`: `POST {base_url}/chat/completions`, streamed as server-sent events."""
+
+    stream_type = EVENT_STREAM
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the bearer header; see `Dialect.headers`."""

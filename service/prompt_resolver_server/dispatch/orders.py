@@ -1,0 +1,31 @@
+"""What a provider is asked, on which terms."""
+
+from ..aliases import Terms
+from ..answers import ModelRequest
+from ..providers.provider import Provider
+from ..values import Value
+from .notation import ModelChoice
+from .retries import RetryBudget
+
+
+class Target:
+    """A provider, with one key at one address, and the retries that it may get."""
+
+    __slots__ = ("budget", "provider")
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.budget = RetryBudget()
+
+
+class Order(Value, frozen=True, kw_only=True):
+    """One request to one provider. `deadline` is on the event loop's clock."""
+
+    shown = ("choice",)
+
+    target: Target
+    choice: ModelChoice
+    request: ModelRequest
+    terms: Terms
+    caller_key: str | None
+    deadline: float

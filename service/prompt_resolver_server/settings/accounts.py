@@ -1,0 +1,54 @@
+"""What a provider's account is, beside its key: the same words in `providers` and in a row."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .fields import KeyText
+
+_Segment = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=200)]
+"""What may stand in a URL, and decides neither its host nor where a part of it ends."""
+
+
+class AccountSettings(BaseModel):
+    """Where in a cloud the models are, and who asks for them. The names are LiteLLM's.
+
+    What is unset is looked up in the provider's customary variables when it is needed.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    api_version: _Segment | None = None
+    """The version of the API, for providers that have several."""
+    account_id: _Segment | None = None
+    """The account, for providers whose URL names it."""
+    aws_region_name: _Segment | None = None
+    """The region of AWS."""
+    aws_access_key_id: KeyText = None
+    """The id of the access key of AWS; unset: what AWS' own libraries would find."""
+    aws_secret_access_key: KeyText = None
+    """The access key itself."""
+    aws_session_token: KeyText = None
+    """The token that goes with a temporary access key."""
+    vertex_project: _Segment | None = None
+    """The project of Google Cloud; unset: the one of the credentials."""
+    vertex_location: _Segment | None = None
+    """The region of Google Cloud, or `global`."""
+    vertex_credentials: KeyText = None
+    """The credentials as JSON, or `file:` and their path; unset: what Google's own libraries would
+    find."""
+
+    @property
+    def account(self) -> dict[str, object]:
+        """What is set of the account."""
+        return {name: value for name in ACCOUNT if (value := getattr(self, name)) is not None}
+
+
+ACCOUNT = tuple(AccountSettings.model_fields)
+"""The names of these settings."""
+
+CREDENTIALS = (
+    *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+    "vertex_credentials",
+)
+"""Those of them that let somebody in."""

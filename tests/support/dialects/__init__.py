@@ -1,0 +1,9 @@
+"""The dialects as the contract suites know them: a new one is a module here, and a line below."""
+
+from tests.support.dialects.anthropic import ANTHROPIC
+from tests.support.dialects.openai import OPENAI
+from tests.support.dialects.subject import Recording, Subject
+
+SUBJECTS = (OPENAI, ANTHROPIC)
+
+__all__ = ["SUBJECTS", "Recording", "Subject"]
