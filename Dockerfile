@@ -2,10 +2,10 @@
 
 FROM python:3.11-slim-bookworm AS build
 
-# What the service needs: `redis` has the shared cache as well.
+# What the service needs: `redis` has the shared cache as well, `all` every extra.
 ARG LOCK=server
 WORKDIR /src
-COPY requirements/build.lock requirements/redis.lock requirements/server.lock requirements/
+COPY requirements/all.lock requirements/build.lock requirements/redis.lock requirements/server.lock requirements/
 RUN python -m venv /build \
     && /build/bin/pip install --no-cache-dir --require-hashes -r requirements/build.lock \
     && python -m venv --without-pip /opt/prompt-resolver \

@@ -10,7 +10,7 @@ ARGS ?=
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop try-langfuse try-litellm image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop try-langfuse try-litellm try-llmock image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm ## Pass the tests; ARGS are passed on to pytest
+test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm try-llmock ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
@@ -66,15 +66,17 @@ bench-peers: ## Install what the bench compares with: LiteLLM's proxy, 740 MB ou
 	@$(PYTHON) -m venv "$(PEERS_HOME)/litellm"
 	@"$(PEERS_HOME)/litellm/bin/pip" --disable-pip-version-check install --quiet 'litellm[proxy]==1.106.2'
 
-image: ## Build the container image; ARGS="--build-arg LOCK=redis" for one with the shared cache
+image: ## Build the container image; ARGS="--build-arg LOCK=all" for one with all extras
 	docker build --tag prompt-resolver $(ARGS) .
 
 lock: ## Lock the dependencies anew; needs uv
 	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"; \
 	set -e; \
-	$$lock pyproject.toml --extra server --extra redis --group build --group dev -o requirements/dev.lock; \
+	$$lock pyproject.toml --all-extras --group build --group dev -o requirements/dev.lock; \
 	$$lock pyproject.toml --extra server -c requirements/dev.lock -o requirements/server.lock; \
 	$$lock pyproject.toml --extra server --extra redis -c requirements/dev.lock -o requirements/redis.lock; \
+	$$lock pyproject.toml --all-extras -c requirements/dev.lock -o requirements/all.lock; \
+	$$lock requirements/llmock.in -o requirements/llmock.lock; \
 	$$lock --group build -c requirements/dev.lock -o requirements/build.lock; \
 	$$lock --group proto -o requirements/proto.lock; \
 	$$lock --no-deps requirements/model.in -o requirements/model.lock; \
@@ -83,7 +85,7 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock requirements/litellm.in -o requirements/litellm.lock
 
 clean: ## Remove what was set up and built
-	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm .venv-llmock build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -121,6 +123,12 @@ $(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
 	@.venv-langfuse/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
 
+.venv-llmock/.installed: requirements/llmock.lock
+	@echo "setting up a mock of providers in .venv-llmock ..."
+	@$(PYTHON) -m venv .venv-llmock
+	@.venv-llmock/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
 .venv-litellm/.installed: requirements/litellm.lock
 	@echo "setting up LiteLLM in .venv-litellm ..."
 	@$(PYTHON) -m venv .venv-litellm
@@ -134,3 +142,5 @@ try-humanloop:
 	@$(MAKE) --no-print-directory .venv-humanloop/.installed || echo "going on without Humanloop's SDK"
 try-langfuse:
 	@$(MAKE) --no-print-directory .venv-langfuse/.installed || echo "going on without Langfuse's SDK"
+try-llmock:
+	@$(MAKE) --no-print-directory .venv-llmock/.installed || echo "going on without the mock of providers"

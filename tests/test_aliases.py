@@ -190,7 +190,7 @@ async def test_difference_is_logged_once(
         ("model: m, max_tokens: 1, max_completion_tokens: 2", "expected max_tokens in its place"),
         ("model: m, num_retries: -1", "num_retries: expected greater than or equal to 0"),
         ("model: m, weight: heavy", "weight: expected a number, got text"),
-        ("model: m, aws_role_name: x", "aws_region_name: refused, as it would decide where"),
+        ("model: m, aws_role_name: x", "aws_role_name: refused, as it would decide where"),
         ("model: m, organization: x", "organization: refused, as it would decide where"),
         ("model: m, extra_headers: {a: b}", "extra_headers: refused, as it would decide where"),
         ("model: m, langfuse_secret_key: x", "langfuse_secret_key: refused, as it would decide"),
