@@ -6,6 +6,8 @@ services of the machine.
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -33,8 +35,11 @@ class AwsSigner:
     renewed by botocore; one search runs at a time, and those who wait for it may leave.
     """
 
-    def __init__(self, account: AccountSettings) -> None:
+    def __init__(
+        self, account: AccountSettings, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._account = account
+        self._clock = clock
         self._finder = _Finder()
         self._found: ReadOnlyCredentials | None = None
         self._found_at = 0.0
@@ -65,7 +70,7 @@ class AwsSigner:
 
     async def _find(self, within_s: float) -> "ReadOnlyCredentials":
         """Return credentials that are known, or wait until some are found."""
-        age_s = asyncio.get_running_loop().time() - self._found_at
+        age_s = self._clock() - self._found_at
         if self._found is not None and age_s < _FRESH_S:
             return self._found
         if self._search is None:
@@ -78,13 +83,15 @@ class AwsSigner:
                 return await asyncio.shield(self._search)
         except TimeoutError:
             raise TransportError("timeout", phase="connect") from None
+        except CallError as error:
+            raise error.again() from None
 
     def _note(self, search: "asyncio.Task[ReadOnlyCredentials]") -> None:
         self._search = None
         # Looking at the error is what keeps asyncio quiet where nobody has waited for it.
         if not search.cancelled() and search.exception() is None:
             self._found = search.result()
-            self._found_at = asyncio.get_running_loop().time()
+            self._found_at = self._clock()
 
 
 class _Finder:
@@ -113,8 +120,8 @@ class _Finder:
                     " credentials where AWS' own libraries look for them"
                 )
             return self._credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as error:
-            # Its text may quote files and answers.
+        except (BotoCoreError, ClientError, RuntimeError) as error:
+            # The last is for what has expired already. Texts may quote files and answers.
             _log.warning("No credentials of AWS: %s", type(error).__name__)
             raise TransportError("unreachable") from None
 
@@ -141,6 +148,5 @@ def _sign(request: HttpRequest, keys: tuple[str, str, str | None], region: str) 
 
 def _missing(expected: str) -> CallError:
     return CallError(
-        Reason.PROVIDER_KEY_MISSING,
-        f"the provider needs a key and there is none: expected {expected}",
+        Reason.PROVIDER_KEY_MISSING, f"expected {expected}, to sign what the provider is asked"
     )
