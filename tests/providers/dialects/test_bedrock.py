@@ -176,9 +176,9 @@ def test_extra_parameters() -> None:
 
 def test_tools_among_extra_parameters() -> None:
     """Which tools there are is no parameter's to say."""
-    extra = {"toolConfig": {"tools": []}}
+    parameters = Parameters(extra={"toolConfig": {"tools": []}})
 
-    assert refused(parameters=Parameters(extra=extra)) == ["parameters.extra.toolConfig"]
+    assert refused(parameters=parameters) == ["parameters.extra.toolConfig"]
 
 
 @pytest.mark.parametrize(
