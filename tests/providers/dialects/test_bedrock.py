@@ -323,11 +323,32 @@ def test_tool_choice(choice: ToolChoice, wire: Fields) -> None:
 
 def test_no_tools() -> None:
     """The API cannot forbid tools: it is told of none, unless the conversation has calls of one."""
-    none = ToolChoice(mode="none")
+    asked: Fields = {"tools": (TOOL,), "tool_choice": ToolChoice(mode="none")}
     called = say("assistant", tool_calls=(CALL,)), say("tool", Text("1"), tool_call_id="c")
 
-    assert fields(tools=(TOOL,), tool_choice=none) == {}
-    assert refused(HI, *called, tools=(TOOL,), tool_choice=none) == ["tool_choice"]
+    assert fields(**asked) == {}
+    body, dropped = build(HI, *called, **asked)  # type: ignore[arg-type]  # any fields
+    assert (set(body), dropped) == ({"messages", "toolConfig"}, ("tool_choice",))
+    insisted = frozenset({"tool_choice"})
+    assert refused(HI, *called, **asked, insisted=insisted) == ["tool_choice"]
+
+
+def test_tool_choice_of_a_model_that_thinks() -> None:
+    """Nothing makes a model call a tool that thinks first."""
+    thinking: Fields = {"model": CLAUDE, "parameters": Parameters(reasoning_effort="2048")}
+    asked: Fields = {**thinking, "tools": (TOOL,), "tool_choice": ToolChoice(mode="required")}
+
+    assert build(**asked)[1] == ("tool_choice",)  # type: ignore[arg-type]  # any fields
+    assert refused(**asked, insisted=frozenset({"tool_choice"})) == ["tool_choice"]
+    assert build(**{**asked, "tool_choice": ToolChoice(mode="auto")})[1] == ()  # type: ignore[arg-type]  # any fields
+
+
+def test_what_an_answer_can_do_without() -> None:
+    """What the API has no place for, and no answer needs, is left out and told."""
+    image = Media(kind="image", data=b"a", media_type="image/png", detail="low")
+
+    assert build(say("user", image, name="Ada"))[1] == ("name", "detail")
+    assert build(say("user", Media(kind="image", data=b"a", media_type="image/png")))[1] == ()
 
 
 def test_system() -> None:
@@ -496,7 +517,8 @@ def test_media_of_a_tool() -> None:
         say("user", Media(kind="image", url="https://x.invalid/a.png", media_type="image/png")),
         say("user", Media(kind="image", data=b"a", media_type="image/tiff")),
         say("user", Media(kind="image", data=b"a")),
-        say("user", Media(kind="image", url="data:image/png;base64,!")),
+        say("user", Media(kind="image", url="data:image/png")),
+        say("assistant", Media(kind="image", data=b"a", media_type="image/png")),
         say("user", Media(kind="file", data=b"a", media_type="application/zip")),
         say("user", Media(kind="audio", data=b"a", media_type="audio/midi")),
         say("tool", Media(kind="audio", data=b"a", media_type="audio/wav"), tool_call_id="c"),

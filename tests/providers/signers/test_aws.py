@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -314,3 +315,10 @@ async def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(CallError, match=r"prompt-resolver\[bedrock\]") as caught:
             await each.sign(request())
         assert caught.value.reason is Reason.PROVIDER_UNKNOWN
+
+
+def test_service_without_the_extra() -> None:
+    """Where botocore is not installed, the service is none the worse for it."""
+    blocked = "import sys; sys.modules['botocore'] = None; import prompt_resolver_server.app"
+
+    subprocess.run([sys.executable, "-c", blocked], check=True, timeout=60)

@@ -1,13 +1,12 @@
 """Images, sounds and documents in Bedrock's Converse dialect."""
 
-import base64
 import re
 from collections.abc import Mapping
 
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, MediaKind
-from ...wire.data_url import is_data_url, read_data_url
+from ...wire.media import read_inline
 
 _FORMATS: Mapping[MediaKind, Mapping[str, str]] = {
     "image": {
@@ -86,16 +85,10 @@ class MediaWriter:
 
 
 def _source(media: Media, path: str) -> tuple[str, dict[str, Json]]:
+    inline = read_inline(media, path)
+    if inline is not None:
+        return inline.media_type, {"bytes": inline.data}
     url = media.url or ""
-    if media.data is not None:
-        return media.media_type, _bytes(media.data)
-    if is_data_url(url):
-        media_type, data = read_data_url(url, path)
-        return media_type or media.media_type, _bytes(data)
     if url[:5].lower() == "s3://":
         return media.media_type, {"s3Location": {"uri": url}}
     raise unsupported(path, "expected bytes, a data URL or an s3:// URL")
-
-
-def _bytes(data: bytes) -> dict[str, Json]:
-    return {"bytes": base64.b64encode(data).decode()}

@@ -1,7 +1,7 @@
 """Messages in Bedrock's Converse dialect.
 
-What its API has no place for is left out: names, how closely to look at an image, empty texts, and
-reasoning that no provider has signed.
+What its API has no place for is left out: names, and how closely to look at an image, as is told;
+empty texts, and reasoning that no provider has signed.
 """
 
 import base64
@@ -69,6 +69,8 @@ class _MessageWriter:
                 raise unsupported(path, "expected text")
             case Reasoning():
                 return _thought(part, path)
+            case Media() if message.role == "assistant":
+                raise unsupported(path, "expected text or reasoning")
             case Media(kind="audio") if message.role == "tool":
                 raise unsupported(path, "expected text, an image or a document")
             case Media():

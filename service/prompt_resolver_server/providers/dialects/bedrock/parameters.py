@@ -86,7 +86,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     parameters = request.parameters
     budget = _read_budget(parameters.reasoning_effort or "")
-    thinks = _thinks(request)
+    is_thinking = thinks(request)
     match name:
         case "presence_penalty":
             return parameters.presence_penalty != 0
@@ -101,12 +101,12 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             known = parameters.reasoning_effort in _EFFORTS
             return not known and (budget is None or not is_anthropic(request.model))
         case "top_k":
-            return thinks or not is_anthropic(request.model)
+            return is_thinking or not is_anthropic(request.model)
         # A model of Anthropic's that thinks takes none that change how it samples.
         case "temperature":
-            return thinks and parameters.temperature != 1
+            return is_thinking and parameters.temperature != 1
         case "top_p":
-            return thinks and (parameters.top_p or 0) < 0.95
+            return is_thinking and (parameters.top_p or 0) < 0.95
         case _:
             return False
 
@@ -118,7 +118,7 @@ def _redundant(request: ModelRequest) -> tuple[str, ...]:
     return ("top_p",) if both and "top_p" not in request.insisted else ()
 
 
-def _thinks(request: ModelRequest) -> bool:
+def thinks(request: ModelRequest) -> bool:
     """Tell whether a model of Anthropic's is asked to think before it answers."""
     extra = request.parameters.extra
     fields = extra.get(_OF_MODEL)

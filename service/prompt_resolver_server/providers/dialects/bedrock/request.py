@@ -1,21 +1,25 @@
 """Requests in Bedrock's Converse dialect."""
 
+from collections.abc import Sequence
+
 from ....answers import ModelRequest
-from ....errors import CallError, Reason, Violation, unsupported
+from ....errors import CallError, Reason, Violation
 from ....json_codec import encode_json
 from ....parameters import Json
-from ....prompts import Tool, ToolChoice
+from ....prompts import Message, Tool, ToolChoice
 from ...dialect import Quirks
+from ...wire.left_out import find_left_out
+from ...wire.unsupported import check_insisted
 from .messages import write_messages
-from .parameters import write_parameters
+from .parameters import thinks, write_parameters
 
 
 def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str, ...]]:
     """Return the body and the names of the parameters that it leaves out.
 
-    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
-    that the caller insists on and the dialect lacks, for numbers of tokens that contradict each
-    other, and for content that the dialect cannot carry.
+    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for what must be
+    sent and the dialect lacks, for numbers of tokens that contradict each other, and for content
+    that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
     if not turns:
@@ -26,29 +30,27 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
             violations=(Violation("messages", expected),),
         )
     parameters, dropped = write_parameters(request, quirks)
+    dropped += find_left_out(request.messages)
     body: dict[str, Json] = {**parameters, "messages": turns}
     if system:
         body["system"] = system
-    if tools := _tool_config(request):
-        body["toolConfig"] = tools
+    if request.tools:
+        dropped += _add_tools(body, request)
     return encode_json(body), dropped
 
 
-def _tool_config(request: ModelRequest) -> dict[str, Json]:
-    """Return what says which tools there are, empty where the model is to have none.
+def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
+    """Add the tools, and the choice among them. Return what is left out of it.
 
-    The API cannot forbid a tool that it is told of, but it need not be told of any, unless the
-    conversation has calls of one.
+    The API cannot forbid tools that it is told of, but it need not be told of any, unless the
+    conversation has calls of them.
     """
-    choice = request.tool_choice
-    if not request.tools:
-        return {}
-    if choice is not None and choice.mode == "none":
-        if any(message.tool_calls or message.role == "tool" for message in request.messages):
-            raise unsupported(
-                "tool_choice", "expected another mode than NONE, as the messages have tool calls"
-            )
-        return {}
+    choice, dropped = request.tool_choice, tuple[str, ...]()
+    if choice is not None and choice.mode == "none" and not _has_calls(request.messages):
+        return ()
+    if choice is not None and _has_no_place(choice, request):
+        choice, dropped = None, ("tool_choice",)
+        check_insisted(dropped, request.insisted)
     config: dict[str, Json] = {"tools": [{"toolSpec": _tool_spec(tool)} for tool in request.tools]}
     match choice:
         case ToolChoice(tool_name=str() as name):
@@ -57,7 +59,17 @@ def _tool_config(request: ModelRequest) -> dict[str, Json]:
             config["toolChoice"] = {"any": {}}
         case ToolChoice(mode="auto"):
             config["toolChoice"] = {"auto": {}}
-    return config
+    body["toolConfig"] = config
+    return dropped
+
+
+def _has_calls(messages: Sequence[Message]) -> bool:
+    return any(message.tool_calls or message.role == "tool" for message in messages)
+
+
+def _has_no_place(choice: ToolChoice, request: ModelRequest) -> bool:
+    """Tell whether the dialect cannot express a choice: nothing makes who thinks call a tool."""
+    return choice.mode == "none" or (choice.mode != "auto" and thinks(request))
 
 
 def _tool_spec(tool: Tool) -> dict[str, Json]:
