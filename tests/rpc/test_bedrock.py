@@ -67,6 +67,7 @@ providers:
     base_url: '{upstream.url}'
     aws_access_key_id: {KEY_ID}
     aws_secret_access_key: {SECRET}
+    drop_unsupported: true
 model_list:
   - model_name: whole
     litellm_params: {{model: bedrock/converse/some.model, aws_session_token: token-of-row}}
