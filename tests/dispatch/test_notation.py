@@ -72,6 +72,32 @@ def test_templates_model(
     assert (choice.provider, choice.model) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bedrock/converse/a.b:0", ("bedrock", "a.b:0")),
+        ("bedrock/a.b:0", ("bedrock", "a.b:0")),
+        ("bedrock/invoke/a.b:0", ("bedrock", "invoke/a.b:0")),
+        ("smol/converse/m", ("smol", "converse/m")),
+    ],
+)
+def test_api_that_is_meant_anyway(text: str, expected: tuple[str, str]) -> None:
+    """What LiteLLM puts before Bedrock's models to name the API is no part of their names."""
+    notation = Notation(stores=(), providers={"bedrock", "smol"})
+    provider, _, model = text.partition("/")
+
+    by_caller = notation.choose(
+        requested=notation.read(text), deployment=NO_ALIAS, template=template(None)
+    )
+    by_alias = notation.of_alias(Deployment(model=model, provider=provider))
+    by_template = notation.choose(
+        requested=None, deployment=NO_ALIAS, template=template(model, provider)
+    )
+
+    for choice in (by_caller, by_alias, notation.of_alias(Deployment(model=text)), by_template):
+        assert (choice.provider, choice.model) == expected
+
+
 def test_provider_that_is_configured_under_humanloops_name() -> None:
     """A provider that is configured under the very name that a store uses is that one."""
     notation = Notation(stores=(), providers={"echo", "mock"})

@@ -12,15 +12,18 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from prompt_resolver_server.answers import Delta, ModelRequest, Usage
+from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta, Usage
 from prompt_resolver_server.errors import Blame, CallError, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
 from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
+from prompt_resolver_server.providers.wire.event_stream import EVENT_STREAM
+from tests.support.bedrock import answer_bedrock, bedrock_texts
 from tests.support.upstream import (
     Exchange,
     Upstream,
@@ -569,3 +572,69 @@ async def test_stream_without_an_end(upstream: Upstream, transport: AnyTransport
         error = await failure_of(provider_at(upstream.url, transport))
 
     assert error.reason == "UPSTREAM_PROTOCOL"
+
+
+async def test_model_that_is_not_named(upstream: Upstream, transport: AnyTransport) -> None:
+    """Where the provider does not name the model, it is the one that was asked."""
+    provider = bedrock_at(upstream, transport)
+    opened: list[Delta] = []
+
+    async def emit(deltas: Sequence[Delta]) -> None:
+        opened.extend(deltas[:1])
+
+    upstream.answer = answer_bedrock
+    finish = await provider.stream(REQUEST, emit, caller_key=None)
+    answered = await provider.complete(REQUEST, caller_key=None)
+
+    assert (finish.model, answered.finish.model) == ("m", "m")
+    assert opened[0] == Opened(id="", model="m")
+
+
+@pytest.mark.parametrize("end", ["closed", "reset", "silent", "endless"])
+async def test_end_after_a_complete_answer(
+    upstream: Upstream, transport: AnyTransport, end: str
+) -> None:
+    """An answer that is complete is one, even where nothing comes of what may follow it."""
+    *messages, usage = bedrock_texts("Hello")
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(chunked=True, content_type=EVENT_STREAM)
+        body = b"".join(messages) + usage[:10]
+        await exchange.send(b"%x\r\n%s\r\n" % (len(body), body))
+        match end:
+            case "closed":
+                exchange.writer.close()
+            case "reset":
+                await told.wait()
+                exchange.reset()
+            case "silent":
+                await exchange.wait_closed()
+            case _:
+                await exchange.send(b"ffffffff\r\n" + b"a" * 100)
+                await exchange.wait_closed()
+
+    async def emit(deltas: Sequence[Delta]) -> None:
+        texts.extend(delta.text for delta in deltas if isinstance(delta, TextDelta))
+        told.set()
+
+    texts, told = list[str](), asyncio.Event()
+    upstream.answer = answer
+
+    finish = await bedrock_at(upstream, transport, idle_s=0.3).stream(
+        REQUEST, emit, caller_key=None
+    )
+
+    assert (texts, finish.reason, finish.usage) == (["Hello"], "stop", None)
+
+
+def bedrock_at(upstream: Upstream, transport: AnyTransport, *, idle_s: float = 5) -> RemoteProvider:
+    """Return a provider whose answers are complete before they end."""
+    endpoint = Endpoint(
+        base_url=upstream.url,
+        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=idle_s),
+        find_key=lambda: "key-of-fake",
+        key_required=True,
+    )
+    return RemoteProvider(
+        name="p", dialect=BedrockDialect(), endpoint=endpoint, transport=transport
+    )

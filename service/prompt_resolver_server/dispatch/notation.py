@@ -24,6 +24,13 @@ HUMANLOOP_PROVIDERS: Mapping[str, str] = {
 }
 """The providers whose names here are not Humanloop's, by Humanloop's."""
 
+_ROUTES: Mapping[str, str] = {"bedrock": "converse/"}
+"""What may stand before a provider's model in LiteLLM's notation, to name the API that is meant:
+the only one that is spoken here."""
+
+
+NamedBy = Literal["caller", "alias", "template", "nobody"]
+
 
 class ModelName(Value, frozen=True, kw_only=True):
     """A model string, taken apart; `prefix` stands before the model and is no store's name."""
@@ -45,7 +52,7 @@ class ModelChoice(Value, frozen=True, kw_only=True):
 
     provider: str = ""
     model: str = ""
-    named_by: Literal["caller", "alias", "template", "nobody"] = "nobody"
+    named_by: NamedBy = "nobody"
     passed_over: str = ""
 
 
@@ -120,7 +127,7 @@ class Notation:
             provider = self.provider_name(template.provider)
         else:
             provider = DEFAULT_PROVIDER
-        return ModelChoice(provider=provider, model=model, named_by="caller")
+        return _choice(provider, model, "caller")
 
     def of_alias(self, deployment: Deployment) -> ModelChoice:
         """Return the model that an alias' deployment names, empty where it names none."""
@@ -136,7 +143,7 @@ class Notation:
         else:
             model = name.model
             provider = self.provider_name(name.prefix or DEFAULT_PROVIDER)
-        return ModelChoice(provider=provider, model=model, named_by="alias")
+        return _choice(provider, model, "alias")
 
     def _of_template(self, template: Template | None) -> ModelChoice:
         if template is None or not template.model:
@@ -147,8 +154,13 @@ class Notation:
             prefix, slash, rest = template.model.partition("/")
             provider = self.provider_name(prefix) if slash else DEFAULT_PROVIDER
             model = rest if slash else template.model
-        return ModelChoice(provider=provider, model=model, named_by="template")
+        return _choice(provider, model, "template")
 
     def provider_name(self, name: str) -> str:
         """Return a provider's name here, for a store that may use Humanloop's name for it."""
         return name if name in self._providers else HUMANLOOP_PROVIDERS.get(name, name)
+
+
+def _choice(provider: str, model: str, named_by: NamedBy) -> ModelChoice:
+    model = model.removeprefix(_ROUTES.get(provider, ""))
+    return ModelChoice(provider=provider, model=model, named_by=named_by)

@@ -41,4 +41,14 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
         key_variables=("ANTHROPIC_API_KEY",),
         base_url_variables=("ANTHROPIC_BASE_URL", "ANTHROPIC_API_BASE"),
     ),
+    "bedrock": CatalogueRow(
+        dialect="bedrock",
+        base_url="https://bedrock-runtime.{aws_region_name}.amazonaws.com",
+        key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+        base_url_variables=("AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"),
+        account_variables={
+            "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
+        },
+        signer="aws",
+    ),
 }

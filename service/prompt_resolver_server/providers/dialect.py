@@ -67,7 +67,10 @@ class StreamReader(Protocol):
 
     @property
     def finish(self) -> Finish | None:
-        """How the answer ended, once the dialect's own terminal marker has arrived."""
+        """How the answer ended, once the dialect's own terminal marker has arrived.
+
+        Where an answer's usage follows the marker, it may wait for that, or for the stream's end.
+        """
         ...
 
     @property

@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from msgspec.structs import replace
 
-from ..answers import Answer, Delta, Emit, Finish, ModelRequest
+from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
@@ -97,7 +97,7 @@ class RemoteProvider:
             raise failures.of_transport(error, streaming=False) from error
         except (ProtocolError, InBandError) as error:
             raise _in_band(error, failures) from error
-        return _without(wire.dropped, answer)
+        return replace(answer, finish=_complete(answer.finish, request, wire))
 
     async def _stream(
         self,
@@ -123,14 +123,21 @@ class RemoteProvider:
                 if _media_type(response) != self._dialect.stream_type:
                     streaming = False
                     answer = await self._read_whole(response)
-                    return _without(wire.dropped, answer)
+                    return replace(answer, finish=_complete(answer.finish, request, wire))
                 while reader.finish is None:
-                    chunk = await response.read_some(gathering if reader.chunks else None)
+                    failed: TransportError | None = None
+                    try:
+                        chunk = await response.read_some(gathering if reader.chunks else None)
+                    except TransportError as error:
+                        # What is missing may be no more than what can follow a complete answer.
+                        chunk, failed = b"", error
                     received += len(chunk)
                     if received > MAX_STREAM_BYTES:
                         raise TransportError("too_large")
                     if deltas := reader.feed(chunk):
-                        await emit(deltas)
+                        await emit(_with_model(deltas, request.model))
+                    if failed is not None and reader.finish is None:
+                        raise failed
                     if reader.failure is not None:
                         raise reader.failure
                     if not chunk and reader.finish is None:
@@ -141,7 +148,7 @@ class RemoteProvider:
             ) from error
         except (ProtocolError, InBandError) as error:
             raise _with_progress(_in_band(error, failures), reader) from error
-        return replace(reader.finish, dropped=wire.dropped)
+        return _complete(reader.finish, request, wire)
 
     def _failures(self, request: ModelRequest, caller_key: str | None) -> Failures:
         return Failures(
@@ -168,7 +175,13 @@ class RemoteProvider:
             timeouts=self._endpoint.timeouts,
         )
         signer = self._endpoint.signer
-        return request if key or signer is None else await signer.sign(request)
+        if key or signer is None:
+            return request
+        try:
+            return await signer.sign(request)
+        except CallError as error:
+            error.metadata.setdefault("provider", self._name)
+            raise
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
         """Raise for a response that reports a failure."""
@@ -190,9 +203,21 @@ class RemoteProvider:
         return self._dialect.parse(await read_body(response, MAX_BODY_BYTES))
 
 
-def _without(dropped: tuple[str, ...], answer: Answer) -> Answer:
-    """Return an answer that tells which parameters were not sent."""
-    return replace(answer, finish=replace(answer.finish, dropped=dropped)) if dropped else answer
+def _complete(finish: Finish, request: ModelRequest, wire: WireRequest) -> Finish:
+    """Return the end of an answer with what the provider has not said of it.
+
+    Not all of them name the model, and none knows which parameters were not sent.
+    """
+    return replace(finish, model=finish.model or request.model, dropped=wire.dropped)
+
+
+def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:
+    """Return deltas whose first names the model, if it tells that an answer begins."""
+    match deltas:
+        case [Opened(model="") as opened, *others]:
+            return [replace(opened, model=model), *others]
+        case _:
+            return deltas
 
 
 def _media_type(response: HttpResponse) -> str:

@@ -7,8 +7,13 @@ from collections.abc import Mapping
 
 from ..dialect import Dialect
 from .anthropic import AnthropicDialect
+from .bedrock import BedrockDialect
 from .openai import OpenAIDialect
 
-DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
+DIALECTS: Mapping[str, Dialect] = {
+    "openai": OpenAIDialect(),
+    "anthropic": AnthropicDialect(),
+    "bedrock": BedrockDialect(),
+}
 
 __all__ = ["DIALECTS", "Dialect"]

@@ -13,7 +13,7 @@ from yarl import URL
 from ...alarms import Alarms
 from .connection import Connection
 from .names import LookUp, Names, look_up
-from .transport import USER_AGENT, Gathering, HttpRequest, TransportError
+from .transport import CONTENT_TYPE, USER_AGENT, Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
 _NEXT_ADDRESS_S = 0.25
@@ -213,7 +213,7 @@ def _prepare(url: str) -> tuple[_Target, bytes]:
         raise TransportError("malformed")
     head = (
         f"POST {parts.raw_path_qs} HTTP/1.1\r\nHost: {parts.host_port_subcomponent}\r\n"
-        "Accept: */*\r\nAccept-Encoding: identity\r\nContent-Type: application/json\r\n"
+        f"Accept: */*\r\nAccept-Encoding: identity\r\nContent-Type: {CONTENT_TYPE}\r\n"
         f"User-Agent: {USER_AGENT}\r\n"
     )
     return _Target(parts.raw_host, parts.port, parts.scheme == "https"), head.encode()

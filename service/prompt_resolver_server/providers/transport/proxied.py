@@ -8,7 +8,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from .transport import USER_AGENT, Gathering, HttpRequest, HttpResponse, Phase, TransportError
+from .transport import (
+    CONTENT_TYPE,
+    USER_AGENT,
+    Gathering,
+    HttpRequest,
+    HttpResponse,
+    Phase,
+    TransportError,
+)
 
 _KEEPALIVE_S = 15.0
 _LOOK_S = 1.0
@@ -18,7 +26,7 @@ _MAX_HEADER_BYTES = 64 * 1024
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 _REQUEST_HEADERS = {
     "Accept-Encoding": "identity",
-    "Content-Type": "application/json",
+    "Content-Type": CONTENT_TYPE,
     "User-Agent": USER_AGENT,
 }
 

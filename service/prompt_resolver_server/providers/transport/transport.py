@@ -8,6 +8,7 @@ from ...values import Value
 
 # There are providers behind gates that let nobody in who does not say who it is.
 USER_AGENT = "prompt-resolver"
+CONTENT_TYPE = "application/json"
 
 Phase = Literal["connect", "first_byte", "idle"]
 

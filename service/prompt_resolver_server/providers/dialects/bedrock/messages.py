@@ -1,0 +1,98 @@
+"""Messages in Bedrock's Converse dialect.
+
+What its API has no place for is left out: names, and how closely to look at an image, as is told;
+empty texts, and reasoning that no provider has signed.
+"""
+
+import base64
+from collections.abc import Sequence
+
+from ....errors import unsupported
+from ....parameters import Json
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ...wire.arguments import read_arguments
+from .media import MediaWriter
+
+_Block = dict[str, Json]
+
+
+def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]:
+    """Return the blocks of the system's messages, and the turns of all others.
+
+    The system speaks before the conversation, wherever in it a message of the system or of the
+    developer stands. Turns alternate: messages of one side that follow each other are one turn, and
+    the results of tools come first in theirs. Raises PARAMETER_UNSUPPORTED.
+    """
+    writer = _MessageWriter()
+    system: list[Json] = []
+    turns: list[tuple[str, list[_Block]]] = []
+    for index, message in enumerate(messages):
+        blocks = writer.write(message, f"messages[{index}]")
+        side = "assistant" if message.role == "assistant" else "user"
+        if message.role in ("system", "developer"):
+            system += blocks
+        elif turns and turns[-1][0] == side:
+            turns[-1][1].extend(blocks)
+        elif blocks:
+            turns.append((side, blocks))
+    for _, blocks in turns:
+        blocks.sort(key=lambda block: "toolResult" not in block)
+    return system, [{"role": side, "content": list[Json](blocks)} for side, blocks in turns]
+
+
+class _MessageWriter:
+    """Writes the messages of one request."""
+
+    def __init__(self) -> None:
+        self._media = MediaWriter()
+
+    def write(self, message: Message, path: str) -> list[_Block]:
+        """Return a message's blocks."""
+        blocks = [
+            block
+            for index, part in enumerate(message.content)
+            if (block := self._part(part, f"{path}.content[{index}]", message)) is not None
+        ]
+        if message.role == "tool":
+            result: _Block = {"toolUseId": message.tool_call_id or "", "content": [*blocks]}
+            return [{"toolResult": result}]
+        calls = enumerate(message.tool_calls)
+        return blocks + [_tool_use(call, f"{path}.tool_calls[{index}]") for index, call in calls]
+
+    def _part(self, part: Part, path: str, message: Message) -> _Block | None:
+        match part:
+            case Text(text="") | Refusal(text=""):
+                return None
+            case Text() | Refusal():
+                return {"text": part.text}
+            case _ if message.role in ("system", "developer"):
+                raise unsupported(path, "expected text")
+            case Reasoning():
+                return _thought(part, path)
+            case Media() if message.role == "assistant":
+                raise unsupported(path, "expected text or reasoning")
+            case Media(kind="audio") if message.role == "tool":
+                raise unsupported(path, "expected text, an image or a document")
+            case Media():
+                return self._media.write(part, path)
+
+
+def _thought(thought: Reasoning, path: str) -> _Block | None:
+    if thought.redacted:
+        redacted = base64.b64encode(thought.redacted).decode()
+        return {"reasoningContent": {"redactedContent": redacted}}
+    if thought.signature:
+        try:
+            signature = thought.signature.decode()
+        except UnicodeDecodeError:
+            raise unsupported(
+                f"{path}.reasoning", "expected reasoning as the provider sent it"
+            ) from None
+        text: Json = {"text": thought.text, "signature": signature}
+        return {"reasoningContent": {"reasoningText": text}}
+    return None
+
+
+def _tool_use(call: ToolCall, path: str) -> _Block:
+    arguments = read_arguments(call, path)
+    return {"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments}}

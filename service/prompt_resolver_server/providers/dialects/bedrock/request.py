@@ -1,0 +1,82 @@
+"""Requests in Bedrock's Converse dialect."""
+
+from collections.abc import Sequence
+
+from ....answers import ModelRequest
+from ....errors import CallError, Reason, Violation
+from ....json_codec import encode_json
+from ....parameters import Json
+from ....prompts import Message, Tool, ToolChoice
+from ...dialect import Quirks
+from ...wire.left_out import find_left_out
+from ...wire.unsupported import check_insisted
+from .messages import write_messages
+from .parameters import thinks, write_parameters
+
+
+def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str, ...]]:
+    """Return the body and the names of the parameters that it leaves out.
+
+    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for what must be
+    sent and the dialect lacks, for numbers of tokens that contradict each other, and for content
+    that the dialect cannot carry.
+    """
+    system, turns = write_messages(request.messages)
+    if not turns:
+        expected = "expected one of a user, an assistant or a tool that is not empty"
+        raise CallError(
+            Reason.MESSAGES_MISSING,
+            f"messages: {expected}, as the provider answers no system message alone",
+            violations=(Violation("messages", expected),),
+        )
+    parameters, dropped = write_parameters(request, quirks)
+    dropped += find_left_out(request.messages)
+    body: dict[str, Json] = {**parameters, "messages": turns}
+    if system:
+        body["system"] = system
+    if request.tools:
+        dropped += _add_tools(body, request)
+    return encode_json(body), dropped
+
+
+def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
+    """Add the tools, and the choice among them. Return what is left out of it.
+
+    The API cannot forbid tools that it is told of, but it need not be told of any, unless the
+    conversation has calls of them.
+    """
+    choice, dropped = request.tool_choice, tuple[str, ...]()
+    if choice is not None and choice.mode == "none" and not _has_calls(request.messages):
+        return ()
+    if choice is not None and _has_no_place(choice, request):
+        choice, dropped = None, ("tool_choice",)
+        check_insisted(dropped, request.insisted)
+    config: dict[str, Json] = {"tools": [{"toolSpec": _tool_spec(tool)} for tool in request.tools]}
+    match choice:
+        case ToolChoice(tool_name=str() as name):
+            config["toolChoice"] = {"tool": {"name": name}}
+        case ToolChoice(mode="required"):
+            config["toolChoice"] = {"any": {}}
+        case ToolChoice(mode="auto"):
+            config["toolChoice"] = {"auto": {}}
+    body["toolConfig"] = config
+    return dropped
+
+
+def _has_calls(messages: Sequence[Message]) -> bool:
+    return any(message.tool_calls or message.role == "tool" for message in messages)
+
+
+def _has_no_place(choice: ToolChoice, request: ModelRequest) -> bool:
+    """Tell whether the dialect cannot express a choice: nothing makes who thinks call a tool."""
+    return choice.mode == "none" or (choice.mode != "auto" and thinks(request))
+
+
+def _tool_spec(tool: Tool) -> dict[str, Json]:
+    schema: Json = {"type": "object", **(tool.parameters or {})}
+    spec: dict[str, Json] = {"name": tool.name, "inputSchema": {"json": schema}}
+    if tool.description:
+        spec["description"] = tool.description
+    if tool.strict is not None:
+        spec["strict"] = tool.strict
+    return spec

@@ -1,0 +1,559 @@
+"""Bedrock's Converse dialect: what is sent."""
+
+import base64
+import json
+
+import pytest
+
+from prompt_resolver_server.answers import ModelRequest
+from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.parameters import (
+    NO_PARAMETERS,
+    JsonSchema,
+    Parameters,
+    ResponseFormat,
+)
+from prompt_resolver_server.prompts import (
+    Media,
+    Message,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
+from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
+from tests.support.bedrock import Fields
+
+DIALECT = BedrockDialect()
+CLAUDE = "us.anthropic.claude-sonnet-4-20250514-v1:0"
+HI = Message(role="user", content=(Text("Hi"),))
+TOOL = Tool(name="find")
+CALL = ToolCall(id="c", name="find", arguments_json='{"a": [1, 2.5]}')
+FORM = ResponseFormat(
+    type="json_schema", json_schema=JsonSchema(name="n", schema={"type": "object"}, strict=True)
+)
+
+
+def say(role: str, *parts: Part, **fields: object) -> Message:
+    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
+
+
+def build(
+    *messages: Message, quirks: Quirks = Quirks(), **changes: object
+) -> tuple[dict[str, object], tuple[str, ...]]:
+    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
+    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
+    wire = DIALECT.build(request, stream=False, quirks=quirks)
+    body = json.loads(wire.body)
+    assert isinstance(body, dict)
+    return body, wire.dropped
+
+
+def fields(**changes: object) -> dict[str, object]:
+    """Return the fields that parameters make, where none is dropped."""
+    body, dropped = build(**changes)  # type: ignore[arg-type]  # any fields
+    assert dropped == ()
+    return {name: value for name, value in body.items() if name != "messages"}
+
+
+def turns(*messages: Message) -> object:
+    return build(*messages)[0]["messages"]
+
+
+def refusal(*messages: Message, **changes: object) -> CallError:
+    with pytest.raises(CallError) as caught:
+        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
+    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
+    return caught.value
+
+
+def refused(*messages: Message, **changes: object) -> list[str]:
+    return [violation.field for violation in refusal(*messages, **changes).violations]
+
+
+def test_smallest_request() -> None:
+    """What is not set is not sent."""
+    assert build() == ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, ())
+
+
+def test_headers() -> None:
+    """A key goes as a bearer's token. Without one a signature lets the request in."""
+    assert DIALECT.headers(None) == {}
+    assert DIALECT.headers("k") == {"Authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize(
+    ("model", "segment"),
+    [
+        ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1%3A0"),
+        (
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.m.v1:0",
+            "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2Fus.m.v1%3A0",
+        ),
+        ("a?b#c%d é~", "a%3Fb%23c%25d%20%C3%A9~"),
+    ],
+)
+def test_paths(model: str, segment: str) -> None:
+    """All of a model's id is one segment of the path, whatever is in it."""
+    request = ModelRequest(model=model, messages=(HI,), parameters=NO_PARAMETERS)
+
+    whole = DIALECT.build(request, stream=False, quirks=Quirks())
+    streamed = DIALECT.build(request, stream=True, quirks=Quirks())
+
+    assert whole.path == f"/model/{segment}/converse"
+    assert streamed.path == f"/model/{segment}/converse-stream"
+    assert streamed.body == whole.body
+
+
+@pytest.mark.parametrize("model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b"])
+def test_other_routes(model: str) -> None:
+    """What LiteLLM would send another way is refused, rather than sent this way."""
+    assert refused(model=model) == ["model"]
+
+
+def test_parameters() -> None:
+    """Every parameter that all models know has its field."""
+    parameters = Parameters(
+        temperature=0.0,
+        top_p=0.5,
+        max_tokens=10,
+        stop=("a", "b"),
+        reasoning_effort="low",
+        response_format=FORM,
+    )
+
+    assert fields(parameters=parameters) == {
+        "inferenceConfig": {
+            "temperature": 0.0,
+            "topP": 0.5,
+            "maxTokens": 10,
+            "stopSequences": ["a", "b"],
+        },
+        "outputConfig": {
+            "effort": "low",
+            "textFormat": {
+                "type": "json_schema",
+                "structure": {"jsonSchema": {"name": "n", "schema": '{"type":"object"}'}},
+            },
+        },
+    }
+
+
+def test_extra_parameters() -> None:
+    """Extra parameters go where the API has them, and those it does not know to the model."""
+    parameters = Parameters(
+        temperature=0.5,
+        extra={
+            "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+            "performanceConfig": {"latency": "optimized"},
+            "requestMetadata": {"a": "b"},
+            "promptVariables": {"a": {"text": "b"}},
+            "serviceTier": {"type": "flex"},
+            "additionalModelResponseFieldPaths": ["/stop_sequence"],
+            "inferenceConfig": {"maxTokens": 3, "temperature": 0.1},
+            "outputConfig": {"effort": "high"},
+            "anthropic_beta": ["b"],
+            "additionalModelRequestFields": {"top_k": 4},
+        },
+    )
+
+    assert fields(parameters=parameters) == {
+        "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
+        "performanceConfig": {"latency": "optimized"},
+        "requestMetadata": {"a": "b"},
+        "promptVariables": {"a": {"text": "b"}},
+        "serviceTier": {"type": "flex"},
+        "additionalModelResponseFieldPaths": ["/stop_sequence"],
+        "inferenceConfig": {"maxTokens": 3, "temperature": 0.5},
+        "outputConfig": {"effort": "high"},
+        "additionalModelRequestFields": {"top_k": 4, "anthropic_beta": ["b"]},
+    }
+
+
+def test_tools_among_extra_parameters() -> None:
+    """Which tools there are is no parameter's to say."""
+    parameters = Parameters(extra={"toolConfig": {"tools": []}})
+
+    assert refused(parameters=parameters) == ["parameters.extra.toolConfig"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        (Parameters(seed=1), "seed"),
+        (Parameters(presence_penalty=0.5), "presence_penalty"),
+        (Parameters(frequency_penalty=-0.5), "frequency_penalty"),
+        (Parameters(top_k=3), "top_k"),
+        (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
+        (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
+        (Parameters(reasoning_effort="2048"), "reasoning_effort"),
+        (Parameters(response_format=ResponseFormat(type="json_object")), "response_format"),
+    ],
+)
+def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
+    """What the API lacks is dropped and told, unless the caller insists on it."""
+    body, dropped = build(parameters=parameters)
+
+    assert (set(body), dropped) == ({"messages"}, (name,))
+    assert refused(parameters=parameters, insisted=frozenset({name})) == [f"parameters.{name}"]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        Parameters(presence_penalty=0.0),
+        Parameters(frequency_penalty=0.0),
+        Parameters(parallel_tool_calls=True),
+        Parameters(response_format=ResponseFormat(type="text")),
+    ],
+)
+def test_parameters_that_change_nothing(parameters: Parameters) -> None:
+    """What asks for no more than the API does anyway is not missing from the request."""
+    assert fields(parameters=parameters, insisted=frozenset(parameters.names())) == {}
+
+
+def test_top_p_that_changes_nothing() -> None:
+    """A `top_p` of 1 beside a temperature, which newer models refuse, is left out and told."""
+    both = Parameters(top_p=1.0, temperature=0.5)
+
+    body, dropped = build(parameters=both)
+
+    assert (body["inferenceConfig"], dropped) == ({"temperature": 0.5}, ("top_p",))
+    insisted = fields(parameters=both, insisted=frozenset({"top_p"}))
+    assert insisted == {"inferenceConfig": {"temperature": 0.5, "topP": 1.0}}
+
+
+def test_what_a_provider_lacks() -> None:
+    """A provider may lack more than the API does."""
+    parameters = Parameters(temperature=0.5, extra={"a": 1})
+
+    body, dropped = build(
+        parameters=parameters, quirks=Quirks(lacks=frozenset({"temperature", "a"}))
+    )
+
+    assert (set(body), dropped) == ({"messages"}, ("temperature", "a"))
+
+
+def test_models_of_anthropic() -> None:
+    """Where a model is known to be Anthropic's, its own words are known, too."""
+    thinking = {"type": "enabled", "budget_tokens": 2048}
+
+    assert fields(model=CLAUDE, parameters=Parameters(top_k=3)) == {
+        "additionalModelRequestFields": {"top_k": 3}
+    }
+    assert fields(model=CLAUDE, parameters=Parameters(reasoning_effort="2048", extra={"a": 1})) == {
+        "additionalModelRequestFields": {"a": 1, "thinking": thinking}
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reasoning_effort": "2048"},
+        {"extra": {"thinking": {"type": "enabled", "budget_tokens": 2048}}},
+        {"extra": {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}},
+    ],
+)
+def test_parameters_of_a_model_that_thinks(changes: Fields) -> None:
+    """A model that thinks takes nothing that changes how it samples."""
+    sampling = Parameters(temperature=0.3, top_p=0.5, top_k=3, **changes)  # type: ignore[arg-type]  # any
+    harmless = Parameters(temperature=1.0, top_p=0.95, **changes)  # type: ignore[arg-type]  # any
+
+    assert build(model=CLAUDE, parameters=sampling)[1] == ("temperature", "top_p", "top_k")
+    assert build(model=CLAUDE, parameters=harmless)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        (Parameters(reasoning_effort="12"), "reasoning_effort"),
+        (Parameters(reasoning_effort="-1"), "reasoning_effort"),
+        (Parameters(reasoning_effort="2048", max_tokens=2048), "max_tokens"),
+    ],
+)
+def test_tokens_that_contradict_each_other(parameters: Parameters, field: str) -> None:
+    """Numbers of tokens that the model would refuse are told by their field."""
+    assert refused(model=CLAUDE, parameters=parameters) == [f"parameters.{field}"]
+
+
+def test_tools() -> None:
+    """A tool has its schema, and the rest of what is known of it."""
+    tools = (
+        Tool(name="find", description="Finds.", parameters={"properties": {}}, strict=True),
+        Tool(name="now"),
+    )
+
+    assert fields(tools=tools) == {
+        "toolConfig": {
+            "tools": [
+                {
+                    "toolSpec": {
+                        "name": "find",
+                        "description": "Finds.",
+                        "inputSchema": {"json": {"type": "object", "properties": {}}},
+                        "strict": True,
+                    }
+                },
+                {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object"}}}},
+            ]
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("choice", "wire"),
+    [
+        (ToolChoice(mode="auto"), {"auto": {}}),
+        (ToolChoice(mode="required"), {"any": {}}),
+        (ToolChoice(tool_name="find"), {"tool": {"name": "find"}}),
+    ],
+)
+def test_tool_choice(choice: ToolChoice, wire: Fields) -> None:
+    """Which tool is to be called has its field, where there are tools."""
+    config = fields(tools=(TOOL,), tool_choice=choice)["toolConfig"]
+
+    assert isinstance(config, dict)
+    assert config["toolChoice"] == wire
+    assert fields(tool_choice=choice) == {}
+
+
+def test_no_tools() -> None:
+    """The API cannot forbid tools: it is told of none, unless the conversation has calls of one."""
+    asked: Fields = {"tools": (TOOL,), "tool_choice": ToolChoice(mode="none")}
+    called = say("assistant", tool_calls=(CALL,)), say("tool", Text("1"), tool_call_id="c")
+
+    assert fields(**asked) == {}
+    body, dropped = build(HI, *called, **asked)  # type: ignore[arg-type]  # any fields
+    assert (set(body), dropped) == ({"messages", "toolConfig"}, ("tool_choice",))
+    insisted = frozenset({"tool_choice"})
+    assert refused(HI, *called, **asked, insisted=insisted) == ["tool_choice"]
+
+
+def test_tool_choice_of_a_model_that_thinks() -> None:
+    """Nothing makes a model call a tool that thinks first."""
+    thinking: Fields = {"model": CLAUDE, "parameters": Parameters(reasoning_effort="2048")}
+    asked: Fields = {**thinking, "tools": (TOOL,), "tool_choice": ToolChoice(mode="required")}
+
+    assert build(**asked)[1] == ("tool_choice",)  # type: ignore[arg-type]  # any fields
+    assert refused(**asked, insisted=frozenset({"tool_choice"})) == ["tool_choice"]
+    assert build(**{**asked, "tool_choice": ToolChoice(mode="auto")})[1] == ()  # type: ignore[arg-type]  # any fields
+
+
+def test_what_an_answer_can_do_without() -> None:
+    """What the API has no place for, and no answer needs, is left out and told."""
+    image = Media(kind="image", data=b"a", media_type="image/png", detail="low")
+
+    assert build(say("user", image, name="Ada"))[1] == ("name", "detail")
+    assert build(say("user", Media(kind="image", data=b"a", media_type="image/png")))[1] == ()
+
+
+def test_system() -> None:
+    """The system speaks before the conversation, in blocks, and so does the developer."""
+    body, _ = build(say("system", Text("A"), Text("")), HI, say("developer", Text("B")))
+
+    assert body["system"] == [{"text": "A"}, {"text": "B"}]
+    assert body["messages"] == [{"role": "user", "content": [{"text": "Hi"}]}]
+
+
+def test_turns() -> None:
+    """Turns alternate, and the results of parallel calls come first in theirs."""
+    calls = (CALL, ToolCall(id="d", name="now", arguments_json=""))
+
+    assert turns(
+        HI,
+        say("assistant", Text("So."), Refusal("No."), tool_calls=calls),
+        say("user", Text("And?")),
+        say("tool", Text("1"), tool_call_id="c"),
+        say("tool", tool_call_id="d"),
+    ) == [
+        {"role": "user", "content": [{"text": "Hi"}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"text": "So."},
+                {"text": "No."},
+                {"toolUse": {"toolUseId": "c", "name": "find", "input": {"a": [1, 2.5]}}},
+                {"toolUse": {"toolUseId": "d", "name": "now", "input": {}}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"toolResult": {"toolUseId": "c", "content": [{"text": "1"}]}},
+                {"toolResult": {"toolUseId": "d", "content": []}},
+                {"text": "And?"},
+            ],
+        },
+    ]
+
+
+def test_reasoning() -> None:
+    """Reasoning goes back as it came, with its signature or sealed; what is not signed does not."""
+    thoughts = (
+        Reasoning(text="Hm.", signature=b"s"),
+        Reasoning(redacted=b"\x00\xff"),
+        Reasoning(text="Unsigned."),
+    )
+
+    assert turns(HI, say("assistant", *thoughts, Text("So.")))[1] == {  # type: ignore[index]  # a list
+        "role": "assistant",
+        "content": [
+            {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}},
+            {"reasoningContent": {"redactedContent": "AP8="}},
+            {"text": "So."},
+        ],
+    }
+    assert refused(HI, say("assistant", Reasoning(text="a", signature=b"\xff"))) == [
+        "messages[1].content[0].reasoning"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("part", "wire"),
+    [
+        (
+            Media(kind="image", data=b"\x00\x01", media_type="image/jpeg"),
+            {"image": {"format": "jpeg", "source": {"bytes": "AAE="}}},
+        ),
+        (
+            Media(kind="image", url="data:image/webp;base64,AAE=", detail="high"),
+            {"image": {"format": "webp", "source": {"bytes": "AAE="}}},
+        ),
+        (
+            Media(kind="image", url="s3://bucket/a.png", media_type="IMAGE/PNG"),
+            {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://bucket/a.png"}}}},
+        ),
+        (
+            Media(kind="audio", data=b"\x00\x01", media_type="audio/mpeg"),
+            {"audio": {"format": "mp3", "source": {"bytes": "AAE="}}},
+        ),
+        (
+            Media(kind="file", data=b"\x00\x01", media_type="application/pdf"),
+            {"document": {"format": "pdf", "name": "document", "source": {"bytes": "AAE="}}},
+        ),
+        (
+            Media(kind="file", url="data:text/plain;charset=utf-8,%00%01", filename="a.txt"),
+            {"document": {"format": "txt", "name": "a", "source": {"bytes": "AAE="}}},
+        ),
+    ],
+)
+def test_media(part: Part, wire: Fields) -> None:
+    """Images, sounds and documents are sent as bytes, or as places in S3."""
+    assert turns(say("user", part)) == [{"role": "user", "content": [wire]}]
+
+
+@pytest.mark.parametrize(
+    ("filename", "name"),
+    [
+        ("report_v2 (final).2024.pdf", "report v2 (final) 2024"),
+        ("bericht: größe.pdf", "bericht gr e"),
+        ("  a \t\n b.pdf", "a b"),
+        ("no-ending[1]", "no-ending[1]"),
+        ("分期.pdf", "document"),
+        (".pdf", "document"),
+        ("a" * 300, "a" * 200),
+    ],
+)
+def test_names_of_documents(filename: str, name: str) -> None:
+    """A document's name has in it what the API takes."""
+    document = Media(kind="file", data=b"a", media_type="text/plain", filename=filename)
+
+    assert named(say("user", document)) == [name]
+
+
+def test_names_that_differ() -> None:
+    """No two documents of a request have one name, which the API refuses."""
+    a = Media(kind="file", data=b"a", media_type="text/plain", filename="A.txt")
+    b = Media(kind="file", data=b"b", media_type="text/csv", filename="a.csv")
+    bare = Media(kind="file", data=b"c", media_type="text/html")
+    long = Media(kind="file", data=b"d", media_type="text/html", filename="l" * 200)
+
+    names = named(say("user", a, bare), HI, say("user", b, bare, long, long))
+
+    assert names == ["A", "document", "a 2", "document 2", "l" * 200, "l" * 198 + " 2"]
+
+
+def named(*messages: Message) -> list[object]:
+    """Return the names of the documents of messages."""
+    sent = turns(*messages)
+    assert isinstance(sent, list)
+    return [
+        block["document"]["name"]
+        for turn in sent
+        for block in turn["content"]
+        if "document" in block
+    ]
+
+
+def test_media_of_a_tool() -> None:
+    """A tool may return images and documents, too."""
+    image = Media(kind="image", data=b"\x00", media_type="image/gif")
+
+    assert turns(say("tool", Text("1"), image, tool_call_id="c")) == [
+        {
+            "role": "user",
+            "content": [
+                {
+                    "toolResult": {
+                        "toolUseId": "c",
+                        "content": [
+                            {"text": "1"},
+                            {"image": {"format": "gif", "source": {"bytes": "AA=="}}},
+                        ],
+                    }
+                }
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        say("user", Media(kind="image", url="https://x.invalid/a.png", media_type="image/png")),
+        say("user", Media(kind="image", data=b"a", media_type="image/tiff")),
+        say("user", Media(kind="image", data=b"a")),
+        say("user", Media(kind="image", url="data:image/png")),
+        say("assistant", Media(kind="image", data=b"a", media_type="image/png")),
+        say("user", Media(kind="file", data=b"a", media_type="application/zip")),
+        say("user", Media(kind="audio", data=b"a", media_type="audio/midi")),
+        say("tool", Media(kind="audio", data=b"a", media_type="audio/wav"), tool_call_id="c"),
+        say("system", Media(kind="image", data=b"a", media_type="image/png")),
+    ],
+)
+def test_parts_that_the_dialect_lacks(message: Message) -> None:
+    """A part that the API cannot carry is refused by its place, before anything is fetched."""
+    assert refused(message) == ["messages[0].content[0]"]
+
+
+@pytest.mark.parametrize("arguments", ["[]", '"a"', "{", '{"a":' * 200 + "1" + "}" * 200])
+def test_arguments_that_are_no_object(arguments: str) -> None:
+    """The API takes a tool's arguments as an object alone."""
+    call = ToolCall(id="c", name="find", arguments_json=arguments)
+
+    assert refused(HI, say("assistant", tool_calls=(call,))) == [
+        "messages[1].tool_calls[0].arguments_json"
+    ]
+
+
+@pytest.mark.parametrize("message", [say("system", Text("A")), say("user", Text(""))])
+def test_nobody_speaks(message: Message) -> None:
+    """The API answers no system message alone, and no message without content."""
+    with pytest.raises(CallError) as caught:
+        build(message)
+
+    assert caught.value.reason is Reason.MESSAGES_MISSING
+
+
+def test_bytes_come_through() -> None:
+    """All bytes of what is sent arrive."""
+    data = bytes(range(256))
+
+    sent = turns(say("user", Media(kind="image", data=data, media_type="image/png")))
+
+    assert isinstance(sent, list)
+    assert base64.b64decode(sent[0]["content"][0]["image"]["source"]["bytes"]) == data
