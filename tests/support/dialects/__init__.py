@@ -1,9 +1,10 @@
 """The dialects as the contract suites know them: a new one is a module here, and a line below."""
 
 from tests.support.dialects.anthropic import ANTHROPIC
+from tests.support.dialects.gemini import GEMINI, VERTEX
 from tests.support.dialects.openai import OPENAI
 from tests.support.dialects.subject import Recording, Subject
 
-SUBJECTS = (OPENAI, ANTHROPIC)
+SUBJECTS = (OPENAI, ANTHROPIC, GEMINI, VERTEX)
 
 __all__ = ["SUBJECTS", "Recording", "Subject"]

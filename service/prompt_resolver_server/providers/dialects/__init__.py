@@ -7,8 +7,14 @@ from collections.abc import Mapping
 
 from ..dialect import Dialect
 from .anthropic import AnthropicDialect
+from .gemini import GeminiDialect, VertexDialect
 from .openai import OpenAIDialect
 
-DIALECTS: Mapping[str, Dialect] = {"openai": OpenAIDialect(), "anthropic": AnthropicDialect()}
+DIALECTS: Mapping[str, Dialect] = {
+    "openai": OpenAIDialect(),
+    "anthropic": AnthropicDialect(),
+    "gemini": GeminiDialect(),
+    "vertex": VertexDialect(),
+}
 
 __all__ = ["DIALECTS", "Dialect"]

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 
 from ...settings.accounts import AccountSettings
 from ..signer import Signer
+from .google import GoogleSigner
 
-SIGNERS: Mapping[str, Callable[[AccountSettings], Signer]] = {}
+SIGNERS: Mapping[str, Callable[[AccountSettings], Signer]] = {"google": GoogleSigner}
 """What makes the signer of an account, whose settings have been completed from the environment."""
 
 __all__ = ["SIGNERS", "Signer"]

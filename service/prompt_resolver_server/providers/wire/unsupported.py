@@ -16,3 +16,13 @@ def check_insisted(lacking: Sequence[str], insisted: frozenset[str]) -> None:
                 Violation(f"parameters.{name}", "not taken by the provider") for name in refused
             ),
         )
+
+
+def no_conversation() -> CallError:
+    """Return the error for messages of the system alone, where the provider answers none such."""
+    expected = "expected one of a user, an assistant or a tool that is not empty"
+    return CallError(
+        Reason.MESSAGES_MISSING,
+        f"messages: {expected}, as the provider answers no system message alone",
+        violations=(Violation("messages", expected),),
+    )

@@ -1,0 +1,20 @@
+"""The arguments of tool calls, for APIs that take them as objects rather than as text."""
+
+from ...errors import unsupported
+from ...json_codec import JsonError, decode_json, is_deeper
+from ...parameters import Json
+from ...prompts import ToolCall
+
+_MAX_LEVELS = 100
+
+
+def read_arguments(call: ToolCall, path: str) -> dict[str, Json]:
+    """Return a call's arguments, empty where it has none. Raises PARAMETER_UNSUPPORTED."""
+    try:
+        arguments = decode_json(call.arguments_json.encode()) if call.arguments_json else {}
+    except JsonError:
+        arguments = None
+    if not isinstance(arguments, dict) or is_deeper(arguments, _MAX_LEVELS):
+        expected = f"expected a JSON object of at most {_MAX_LEVELS} levels"
+        raise unsupported(f"{path}.arguments_json", expected)
+    return arguments
