@@ -122,12 +122,11 @@ def _load(text: str | None) -> "Credentials":
 
     loaded: Credentials
     if text is None:
-        loaded, _ = google.auth.default(scopes=_SCOPES)  # type: ignore[no-untyped-call]  # theirs
+        loaded, _ = google.auth.default(scopes=_SCOPES)
         return loaded
     match decode_json(text.encode()):
         case {"type": "service_account"} as info:
-            read = service_account.Credentials.from_service_account_info
-            loaded = read(info, scopes=_SCOPES)
+            loaded = service_account.Credentials.from_service_account_info(info, scopes=_SCOPES)
         case {"type": "authorized_user"} as info:
             loaded = credentials.Credentials.from_authorized_user_info(info)
         case {"type": "external_account"} as info:

@@ -21,9 +21,15 @@ def write_media(media: Media, path: str) -> dict[str, Json]:
         media_type, data = read_data_url(url, path)
         return _inline(media_type or media.media_type, data, path)
     file: dict[str, Json] = {"fileUri": url}
-    if media_type := media.media_type or _TYPES.guess_type(url)[0] or "":
-        file["mimeType"] = media_type
+    known = media.media_type or _guess(url)
+    if known:
+        file["mimeType"] = known
     return {"fileData": file}
+
+
+def _guess(url: str) -> str | None:
+    """Return the media type that the end of a URL's path tells, if it does."""
+    return _TYPES.guess_type(url.partition("#")[0].partition("?")[0])[0]
 
 
 def _inline(media_type: str, data: bytes, path: str) -> dict[str, Json]:
