@@ -38,11 +38,14 @@ class GoogleSigner:
         self._tokens = _Tokens(self._reveal())
 
     async def sign(self, request: HttpRequest) -> HttpRequest:
-        """Return the request with a token; see `Signer.sign`."""
+        """Return the request with a token; see `Signer.sign`.
+
+        Getting one may take as long as a connection may.
+        """
         text = self._reveal()
         if text != self._tokens.text:
             self._tokens = _Tokens(text)
-        credentials = await self._tokens.renewed()
+        credentials = await self._tokens.renewed(request.timeouts.connect_s)
         headers = dict(request.headers)
         credentials.apply(headers)
         return replace(request, headers=headers)
@@ -64,14 +67,18 @@ class _Tokens:
         self._credentials: Credentials | None = None
         self._renewal: asyncio.Task[_Failure | None] | None = None
 
-    async def renewed(self) -> "Credentials":
+    async def renewed(self, within_s: float) -> "Credentials":
         """Return the credentials with a token that is good for now; see `Signer.sign`."""
         held = self._credentials
         state = held.token_state.name if held is not None else "INVALID"
         if state != "FRESH" and self._renewal is None:
             self._renewal = asyncio.create_task(self._renew())
         if state == "INVALID" and self._renewal is not None:
-            failure = await asyncio.shield(self._renewal)
+            try:
+                async with asyncio.timeout(within_s):
+                    failure = await asyncio.shield(self._renewal)
+            except TimeoutError:
+                raise TransportError("timeout", phase="connect") from None
             if failure is not None:
                 raise failure()
             held = self._credentials
