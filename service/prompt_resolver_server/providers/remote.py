@@ -168,7 +168,13 @@ class RemoteProvider:
             timeouts=self._endpoint.timeouts,
         )
         signer = self._endpoint.signer
-        return request if key or signer is None else await signer.sign(request)
+        if key or signer is None:
+            return request
+        try:
+            return await signer.sign(request)
+        except CallError as error:
+            error.metadata["provider"] = self._name
+            raise
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
         """Raise for a response that reports a failure."""
