@@ -12,7 +12,7 @@ from ..answers import Answer, Delta, Emit, Finish, ModelRequest
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
-from .failures import Failures, retry_after
+from .failures import Failures, retry_after, retry_delay
 from .signer import Signer
 from .transport.transport import (
     Gathering,
@@ -173,7 +173,7 @@ class RemoteProvider:
         try:
             return await signer.sign(request)
         except CallError as error:
-            error.metadata["provider"] = self._name
+            error.metadata.setdefault("provider", self._name)
             raise
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
@@ -185,6 +185,8 @@ class RemoteProvider:
             with suppress(TransportError, TimeoutError):
                 async with asyncio.timeout(_ERROR_S):
                     body = await read_body(response, _MAX_ERROR_BYTES)
+            if wait_s is None:
+                wait_s = retry_delay(body)
             reason = self._dialect.classify(response.status, body)
             raise failures.of_status(response.status, reason, retry_after_s=wait_s)
         if response.header("content-encoding") not in ("", "identity"):

@@ -302,7 +302,7 @@ def test_turns() -> None:
         say("assistant", Text("Let me see."), tool_calls=calls),
         say("user", Text("Quick!")),
         say("tool", Text("1"), tool_call_id="c1"),
-        say("tool", Text('{"b": '), Text("2}"), tool_call_id="c2"),
+        say("tool", Text('{"b": '), Refusal("2}"), tool_call_id="c2"),
         say("assistant", Refusal("I won't.")),
         say("assistant", Text("Or")),
     )
@@ -339,6 +339,18 @@ def test_result_that_is_no_object(text: str) -> None:
 
     (turn,) = cast("list[dict[str, list[object]]]", body["contents"])
     assert turn["parts"][0] == {"functionResponse": {"name": "f", "response": {"output": text}}}
+
+
+def test_what_is_left_out() -> None:
+    """What the API has no place for, and an answer can do without, is told."""
+    seen = Media(kind="image", url="https://x.invalid/a.png", detail="low", filename="a.png")
+    plain = Media(kind="image", url="https://x.invalid/a.png", detail="auto")
+
+    _, told = build(say("user", seen, name="Ada"))
+    _, nothing = build(say("user", plain), say("tool", Text("1"), name="f"))
+
+    assert told == ("name", "detail", "filename")
+    assert nothing == ()
 
 
 def test_names_of_calls() -> None:
@@ -400,7 +412,7 @@ def test_reasoning() -> None:
             {"inlineData": {"mimeType": "audio/wav", "data": "AA=="}},
         ),
         (
-            Media(kind="image", url="data:image/png;base64,AAE%3D"),
+            Media(kind="image", url="data:image/png;base64,AAE%3D", media_type="image/gif"),
             {"inlineData": {"mimeType": "image/png", "data": "AAE="}},
         ),
         (
@@ -444,6 +456,8 @@ def test_media(part: Media, wire: Fields) -> None:
             say("system", Media(kind="image", url="https://x.invalid/a.png")),
             "messages[1].content[0]",
         ),
+        (say("user", Text("a"), Reasoning(text="t")), "messages[1].content[1]"),
+        (say("tool", Reasoning(text="t"), name="f"), "messages[1].content[0]"),
         (
             say("assistant", Reasoning(text="t", signature=b"\xff")),
             "messages[1].content[0].reasoning",

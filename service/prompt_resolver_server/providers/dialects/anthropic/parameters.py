@@ -7,7 +7,6 @@ from ....answers import ModelRequest
 from ....errors import unsupported
 from ....parameters import Json, JsonSchema, Parameters, ResponseFormat
 from ...dialect import Quirks
-from ...wire.effort import read_budget
 from ...wire.unsupported import check_insisted
 
 DEFAULT_MAX_TOKENS = 4096
@@ -17,6 +16,7 @@ _MIN_BUDGET = 1024
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 _LACKS = frozenset({"seed", "presence_penalty", "frequency_penalty"})
 _SAME = frozenset({"temperature", "top_p", "top_k"})
+_MAX_DIGITS = 10
 
 
 def write_parameters(
@@ -55,7 +55,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
             effort = parameters.reasoning_effort or ""
-            return effort not in _EFFORTS and read_budget(effort) is None
+            return effort not in _EFFORTS and _read_budget(effort) is None
         case "parallel_tool_calls":
             return not request.tools
         # A model that thinks takes none that change how it samples.
@@ -80,7 +80,15 @@ def _thinks(parameters: Parameters) -> bool:
     """Tell whether the model is asked to think before it answers."""
     given = parameters.extra.get("thinking")
     asked = isinstance(given, dict) and given.get("type") in ("enabled", "adaptive")
-    return asked or read_budget(parameters.reasoning_effort or "") is not None
+    return asked or _read_budget(parameters.reasoning_effort or "") is not None
+
+
+def _read_budget(effort: str) -> int | None:
+    """Return the number of tokens that an effort is, or None for a word."""
+    digits = effort.removeprefix("-")
+    if not digits.isdecimal() or len(digits) > _MAX_DIGITS:
+        return None
+    return int(effort)
 
 
 def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
@@ -96,7 +104,7 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
         case str() as effort if effort in _EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}
         case str() as effort:
-            budget = cast("int", read_budget(effort))
+            budget = cast("int", _read_budget(effort))
             if budget < _MIN_BUDGET:
                 raise unsupported(
                     "parameters.reasoning_effort", f"expected a word, or {_MIN_BUDGET} or more"

@@ -1,11 +1,11 @@
 """Requests in Anthropic's Messages dialect."""
 
 from ....answers import ModelRequest
+from ....errors import CallError, Reason, Violation
 from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
-from ...wire.unsupported import no_conversation
 from .messages import write_messages
 from .parameters import write_parameters
 
@@ -21,7 +21,12 @@ def build_body(
     """
     system, turns = write_messages(request.messages)
     if not turns:
-        raise no_conversation()
+        expected = "expected one of a user, an assistant or a tool that is not empty"
+        raise CallError(
+            Reason.MESSAGES_MISSING,
+            f"messages: {expected}, as the provider answers no system message alone",
+            violations=(Violation("messages", expected),),
+        )
     parameters, dropped = write_parameters(request, quirks)
     body: dict[str, Json] = {"model": request.model, "messages": turns, **parameters}
     if system:

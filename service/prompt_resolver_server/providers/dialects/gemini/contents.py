@@ -1,7 +1,7 @@
 """Messages in Google's Gemini dialect.
 
-What its API has no place for is left out: names, how closely to look at an image, empty texts, and
-reasoning that it has not signed.
+What its API has no place for is left out: names, how closely to look at an image, and names of
+files, as is told; empty texts, and reasoning that it has not signed.
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,17 @@ def write_contents(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
     return system, [{"role": role, "parts": list[Json](parts)} for role, parts in turns]
 
 
+def find_left_out(messages: Sequence[Message]) -> tuple[str, ...]:
+    """Return the names of what the API has no place for, and an answer can do without."""
+    media = [part for each in messages for part in each.content if isinstance(part, Media)]
+    left_out = {
+        "name": any(message.name for message in messages if message.role != "tool"),
+        "detail": any(part.detail not in (None, "auto") for part in media),
+        "filename": any(part.filename for part in media),
+    }
+    return tuple(name for name, is_there in left_out.items() if is_there)
+
+
 def _write(message: Message, path: str, names: dict[str, str]) -> list[_Part]:
     """Return a message's parts. `names` has the tools that were called before, by their calls."""
     if message.role == "tool":
@@ -65,6 +76,8 @@ def _add(parts: list[_Part], part: Part, path: str, message: Message) -> None:
             raise unsupported(path, "expected text")
         case Media():
             parts.append(write_media(part, path))
+        case Reasoning() if message.role != "assistant":
+            raise unsupported(path, "expected text or media")
         case Reasoning(signature=bytes() as seal) if seal:
             _add_signature(parts, part.text, read_signature(seal, f"{path}.reasoning"))
 
@@ -102,12 +115,13 @@ def _function_response(message: Message, path: str, names: dict[str, str]) -> _P
     name = names.get(call_id) or message.name
     if not name:
         raise unsupported(f"{path}.tool_call_id", "expected the id of a call before it")
-    media: list[Json] = []
+    parts: list[_Part] = []
     for index, part in enumerate(message.content):
-        if isinstance(part, Media):
-            media.append(write_media(part, f"{path}.content[{index}]"))
-    response = {**_with_id(call_id), "name": name, "response": _read_result(message.text)}
-    return {"functionResponse": {**response, "parts": media} if media else response}
+        _add(parts, part, f"{path}.content[{index}]", message)
+    text = "".join(str(part["text"]) for part in parts if "text" in part)
+    response = {**_with_id(call_id), "name": name, "response": _read_result(text)}
+    media = [part for part in parts if "text" not in part]
+    return {"functionResponse": {**response, "parts": list[Json](media)} if media else response}
 
 
 def _with_id(call_id: str) -> dict[str, Json]:

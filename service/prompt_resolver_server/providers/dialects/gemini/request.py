@@ -7,13 +7,13 @@ from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
-from ...wire.unsupported import no_conversation
-from .contents import write_contents
+from ...wire.conversation import no_conversation
+from .contents import find_left_out, write_contents
 from .parameters import write_parameters
 
 
 def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body and the names of the parameters that it leaves out.
+    """Return the body and the names of what it leaves out.
 
     Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
     that the caller insists on and the dialect lacks, and for content that it cannot carry.
@@ -30,7 +30,7 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
         choice = _function_calling(request.tools, request.tool_choice)
         if choice is not None:
             body["toolConfig"] = {"functionCallingConfig": choice}
-    return encode_json(body), dropped
+    return encode_json(body), (*dropped, *find_left_out(request.messages))
 
 
 def _declaration(tool: Tool) -> Json:
