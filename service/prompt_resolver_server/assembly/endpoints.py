@@ -115,17 +115,18 @@ class Endpoints:
     ) -> ProviderSettings:
         """Return a provider's settings with what its customary variables say of its account.
 
-        What lets somebody in is for the provider's own address alone.
+        What lets somebody in goes to no other address than the provider's.
         """
+        environment = self._loaded.environment
         found: dict[str, object] = {}
         for name, variables in (row.account_variables if row is not None else {}).items():
-            value = self._loaded.environment.first(variables)
-            if getattr(settings, name) is not None or value is None:
+            value = environment.first(variables)
+            if value is None or getattr(settings, name) is not None:
                 continue
             if name not in CREDENTIALS:
                 found[name] = value
             elif at_known_address:
-                found[name] = self._loaded.environment.secret(variables)
+                found[name] = environment.secret(variables)
         return settings.model_copy(update=found)
 
     def _base_url(self, name: str, row: CatalogueRow | None, settings: ProviderSettings) -> str:

@@ -204,7 +204,7 @@ def test_form(form: ResponseFormat, wire: Fields | None) -> None:
         ("gemini-3-flash", "none", {"thinkingBudget": 0}),
         ("gemini-3-flash", "2048", {"includeThoughts": True, "thinkingBudget": 2048}),
         ("gemini-2.5-flash", "low", {"includeThoughts": True, "thinkingBudget": 1024}),
-        ("gemini-2.5-flash", "medium", {"includeThoughts": True, "thinkingBudget": 8192}),
+        ("models/gemini-2.5-flash", "medium", {"includeThoughts": True, "thinkingBudget": 8192}),
         ("gemini-2.5-flash", "high", {"includeThoughts": True, "thinkingBudget": 24576}),
         ("gemini-2.5-flash", "none", {"thinkingBudget": 0}),
         ("gemini-2.5-flash", "0", {"thinkingBudget": 0}),
@@ -218,14 +218,24 @@ def test_thinking(model: str, effort: str, thinking: Fields) -> None:
     assert told == {"thinkingConfig": thinking}
 
 
+def test_levels_of_later_models() -> None:
+    """A level that has no budget is none for a model that knows budgets alone."""
+    parameters = Parameters(reasoning_effort="xhigh")
+
+    assert build(parameters=parameters, model="gemini-2.5-pro")[1] == ("reasoning_effort",)
+    assert build(parameters=parameters, model="gemini-3-pro")[1] == ()
+
+
 def test_thinking_of_extra_parameters() -> None:
     """What extra parameters say of the same field is kept beside what ours says of it."""
     given: dict[str, Json] = {"thinkingConfig": {"includeThoughts": False, "thinkingLevel": "LOW"}}
 
     alone = configuration(Parameters(extra=given))
     both = configuration(Parameters(extra=given, reasoning_effort="high"))
+    budget = configuration(Parameters(extra=given, reasoning_effort="1024"))
 
     assert alone == given
+    assert budget == {"thinkingConfig": {"includeThoughts": False, "thinkingBudget": 1024}}
     assert both == {"thinkingConfig": {"includeThoughts": False, "thinkingLevel": "HIGH"}}
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 10.0
+"""How long a token's endpoint may be silent. Threads cannot be cancelled."""
 
 _Failure: TypeAlias = Callable[[], Exception]
 """What makes the error of a token that cannot be got: each call raises one of its own."""

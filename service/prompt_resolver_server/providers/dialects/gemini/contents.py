@@ -79,7 +79,7 @@ def _add(parts: list[_Part], part: Part, path: str, message: Message) -> None:
         case Reasoning() if message.role != "assistant":
             raise unsupported(path, "expected text or media")
         case Reasoning(signature=bytes() as seal) if seal:
-            _add_signature(parts, part.text, read_signature(seal, f"{path}.reasoning"))
+            _add_signature(parts, part.text, _read_signature(seal, f"{path}.reasoning"))
 
 
 def _add_signature(parts: list[_Part], thought: str, signature: str) -> None:
@@ -92,7 +92,7 @@ def _add_signature(parts: list[_Part], thought: str, signature: str) -> None:
         parts.append({"text": "", "thoughtSignature": signature})
 
 
-def read_signature(seal: bytes, path: str) -> str:
+def _read_signature(seal: bytes, path: str) -> str:
     """Return a signature as the API writes it. Raises PARAMETER_UNSUPPORTED."""
     try:
         return seal.decode()
@@ -105,7 +105,7 @@ def _function_call(call: ToolCall, path: str) -> _Part:
         "functionCall": {**_with_id(call.id), "name": call.name, "args": read_arguments(call, path)}
     }
     if call.signature:
-        wire["thoughtSignature"] = read_signature(call.signature, f"{path}.signature")
+        wire["thoughtSignature"] = _read_signature(call.signature, f"{path}.signature")
     return wire
 
 

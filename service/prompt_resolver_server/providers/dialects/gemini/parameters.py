@@ -31,6 +31,8 @@ _LEVELS = frozenset({"minimal", "low", "medium", "high", "xhigh"})
 _BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 """What Google's own translation of OpenAI's efforts makes of them for models without levels."""
 _WITHOUT_LEVELS = "gemini-2.5"
+_AMOUNTS = ("thinkingBudget", "thinkingLevel")
+"""How much to think is said by one of them alone."""
 _NO_THOUGHT: dict[str, Json] = {"thinkingBudget": 0}
 
 
@@ -67,7 +69,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     match name:
         case "reasoning_effort":
-            return _thinking(request) is None
+            return _how_much(request) is None
         case "parallel_tool_calls":
             # The model may always call several tools, and cannot be told otherwise.
             return request.parameters.parallel_tool_calls is False
@@ -85,13 +87,21 @@ def _write(name: str, request: ModelRequest, config: Mapping[str, Json]) -> dict
         case ResponseFormat() as form:
             return _response_form(form)
         case _ if name == "reasoning_effort":
-            thinking, given = _thinking(request) or {}, config.get("thinkingConfig")
-            # Whoever has the model think is told what it thought, unless that is given, too.
-            told: dict[str, Json] = {} if thinking == _NO_THOUGHT else {"includeThoughts": True}
-            given = given if isinstance(given, dict) else {}
-            return {"thinkingConfig": {**told, **given, **thinking}}
+            given = config.get("thinkingConfig")
+            return {"thinkingConfig": _thinking(_how_much(request) or {}, given)}
         case _:
             return {}
+
+
+def _thinking(how_much: dict[str, Json], given: Json) -> Json:
+    """Return how a model should think, of which extra parameters may say more.
+
+    Whoever has it think is told what it thought, unless that is given, too.
+    """
+    shown: dict[str, Json] = {} if how_much == _NO_THOUGHT else {"includeThoughts": True}
+    more = given if isinstance(given, dict) else {}
+    kept = {name: value for name, value in more.items() if name not in _AMOUNTS}
+    return {**shown, **kept, **how_much}
 
 
 def _response_form(form: ResponseFormat) -> dict[str, Json]:
@@ -104,12 +114,13 @@ def _response_form(form: ResponseFormat) -> dict[str, Json]:
             return {}
 
 
-def _thinking(request: ModelRequest) -> dict[str, Json] | None:
+def _how_much(request: ModelRequest) -> dict[str, Json] | None:
     """Return how much the model should think, or None where the API has no word for it."""
     effort = request.parameters.reasoning_effort or ""
+    has_levels = not request.model.removeprefix("models/").startswith(_WITHOUT_LEVELS)
     budget = 0 if effort == "none" else read_budget(effort)
-    if request.model.startswith(_WITHOUT_LEVELS):
-        budget = _BUDGETS.get(effort, budget)
+    if budget is None and not has_levels:
+        budget = _BUDGETS.get(effort)
     if budget is not None:
         return {"thinkingBudget": budget}
-    return {"thinkingLevel": effort.upper()} if effort in _LEVELS else None
+    return {"thinkingLevel": effort.upper()} if has_levels and effort in _LEVELS else None
