@@ -174,6 +174,14 @@ def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) ->
     assert error.violations[0].field == f"parameters.{name}"
 
 
+@pytest.mark.parametrize("parallel", [True, False])
+def test_parallel_calls_of_nothing(parallel: bool) -> None:
+    """Without tools it makes no difference how many of them may be called at once."""
+    insisting = frozenset({"parallel_tool_calls"})
+
+    assert build(parameters=Parameters(parallel_tool_calls=parallel), insisted=insisting) == build()
+
+
 def test_what_a_provider_differs_in() -> None:
     """A provider of the dialect may lack more of it."""
     parameters = Parameters(top_k=3, seed=1, extra={"speed": "fast"})

@@ -72,7 +72,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return _how_much(request) is None
         case "parallel_tool_calls":
             # The model may always call several tools, and cannot be told otherwise.
-            return request.parameters.parallel_tool_calls is False
+            return request.parameters.parallel_tool_calls is False and bool(request.tools)
         case _:
             return False
 
