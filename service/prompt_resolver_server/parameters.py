@@ -111,8 +111,9 @@ _MARKS = str.maketrans("", "", "-_. ")
 _TYPED_NAMES = frozenset(_fold(name) for name in TYPED_PARAMETERS)
 _OWN_NAMES = frozenset(
     {
-        *("bestof", "functioncall", "functions", "messages", "model", "n", "prompt", "stream"),
-        *("streamoptions", "system", "toolchoice", "tools"),
+        *("bestof", "candidatecount", "contents", "functioncall", "functions", "generationconfig"),
+        *("messages", "model", "n", "prompt", "stream", "streamoptions", "system"),
+        *("systeminstruction", "toolchoice", "toolconfig", "tools"),
     }
 )
 _ROUTING_NAMES = frozenset(

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -214,6 +215,31 @@ async def test_retry_after_a_date(provider: RemoteProvider, upstream: Upstream) 
     waited_s = (await failure_of(provider)).retry_after_s
     assert waited_s is not None
     assert 90 < waited_s <= 100
+
+
+@pytest.mark.parametrize(
+    ("body", "header", "expected"),
+    [
+        ({"error": {"details": [{"links": []}, {"retryDelay": "10.5s"}]}}, "", 10.5),
+        ([{"error": {"details": [{"retryDelay": "7s"}]}}], "", 7.0),
+        ({"error": {"details": [{"retryDelay": "7s"}]}}, "Retry-After: 2\r\n", 2.0),
+        ({"error": {"details": [1, {"retryDelay": 7}, {"retryDelay": "soon"}]}}, "", None),
+        ({"error": {"details": {"retryDelay": "7s"}}}, "", None),
+        ({"error": "retryDelay"}, "", None),
+        ([], "", None),
+    ],
+)
+async def test_retry_delay(
+    provider: RemoteProvider, upstream: Upstream, body: object, header: str, expected: float | None
+) -> None:
+    """The time that Google's APIs ask to wait is in the body; a header says more."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(json.dumps(body).encode(), status="429 X", headers=header)
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).retry_after_s == expected
 
 
 async def test_no_retry_after_used_up(provider: RemoteProvider, upstream: Upstream) -> None:

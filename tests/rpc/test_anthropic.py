@@ -20,7 +20,14 @@ from tests.support.anthropic import (
     anthropic_stream,
     anthropic_texts,
 )
-from tests.support.calls import VARIABLES, Streamed, collect, failure, status_of
+from tests.support.calls import (
+    VARIABLES,
+    Streamed,
+    collect,
+    failure,
+    put_together,
+    status_of,
+)
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Answer, Exchange, Upstream
@@ -188,33 +195,6 @@ async def test_same_message_either_way(service: RunningService, upstream: Upstre
     streamed = await collect(service.client, "think")
 
     assert put_together(streamed) == whole.message
-
-
-def put_together(streamed: Streamed) -> pb.Message:
-    """Join a stream's deltas as the contract says, in the plainest way."""
-    message = pb.Message(role=pb.ROLE_ASSISTANT)
-    ended = True
-    for event in streamed.events:
-        kind = event.WhichOneof("event")
-        if kind == "reasoning_delta":
-            thought = event.reasoning_delta
-            if ended or thought.HasField("redacted"):
-                message.content.add().reasoning.text = ""
-            whole = message.content[-1].reasoning
-            text = whole.text + thought.text
-            whole.MergeFrom(thought)
-            whole.text = text
-            ended = thought.HasField("signature") or thought.HasField("redacted")
-        elif kind == "text_delta":
-            if not message.content or message.content[-1].WhichOneof("part") != "text":
-                message.content.add().text = ""
-            message.content[-1].text += event.text_delta
-        elif kind == "tool_call_delta":
-            piece = event.tool_call_delta
-            if piece.index == len(message.tool_calls):
-                message.tool_calls.add(id=piece.id, name=piece.name)
-            message.tool_calls[piece.index].arguments_json += piece.arguments_json_delta
-    return message
 
 
 async def test_whose_key(service: RunningService, upstream: Upstream) -> None:

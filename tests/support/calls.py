@@ -56,3 +56,35 @@ def status_of(error: PromptResolverError | None) -> tuple[grpc.StatusCode, str]:
     """Return an error's status and reason."""
     assert error is not None
     return error.code, error.reason
+
+
+def put_together(streamed: Streamed) -> pb.Message:
+    """Join a stream's deltas as the contract says, in the plainest way."""
+    message = pb.Message(role=pb.ROLE_ASSISTANT)
+    open_thought = False
+    for event in streamed.events:
+        match event.WhichOneof("event"):
+            case "reasoning_delta":
+                thought = event.reasoning_delta
+                if not open_thought or thought.HasField("redacted"):
+                    message.content.add().reasoning.text = ""
+                whole = message.content[-1].reasoning
+                text = whole.text + thought.text
+                whole.MergeFrom(thought)
+                whole.text = text
+                ended = thought.HasField("signature") or thought.HasField("redacted")
+                open_thought = not ended
+            case "text_delta":
+                if not message.content or message.content[-1].WhichOneof("part") != "text":
+                    message.content.add().text = ""
+                message.content[-1].text += event.text_delta
+                open_thought = False
+            case "tool_call_delta":
+                piece = event.tool_call_delta
+                if piece.index == len(message.tool_calls):
+                    message.tool_calls.add(id=piece.id, name=piece.name)
+                call = message.tool_calls[piece.index]
+                call.arguments_json += piece.arguments_json_delta
+                if piece.HasField("signature"):
+                    call.signature = piece.signature
+    return message

@@ -85,7 +85,7 @@ class Endpoints:
         self, name: str, settings: ProviderSettings, hint: str, *, at_known_address: bool = True
     ) -> Endpoint:
         row = CATALOGUE.get(name)
-        settings = self._complete(row, settings)
+        settings = self._complete(row, settings, at_known_address=at_known_address)
         base_url = self._base_url(name, row, settings)
         key: Secret | None = settings.api_key
         if key is None and row is not None and at_known_address:
@@ -110,15 +110,24 @@ class Endpoints:
             quirks=_quirks(row, settings, base_url),
         )
 
-    def _complete(self, row: CatalogueRow | None, settings: ProviderSettings) -> ProviderSettings:
-        """Return a provider's settings with what its customary variables say of its account."""
-        variables = row.account_variables if row is not None else {}
-        found = {
-            name: self._loaded.environment.first(names)
-            for name, names in variables.items()
-            if getattr(settings, name) is None
-        }
-        return settings.model_copy(update={name: value for name, value in found.items() if value})
+    def _complete(
+        self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
+    ) -> ProviderSettings:
+        """Return a provider's settings with what its customary variables say of its account.
+
+        What lets somebody in goes to no other address than the provider's.
+        """
+        environment = self._loaded.environment
+        found: dict[str, object] = {}
+        for name, variables in (row.account_variables if row is not None else {}).items():
+            value = environment.first(variables)
+            if value is None or getattr(settings, name) is not None:
+                continue
+            if name not in CREDENTIALS:
+                found[name] = value
+            elif at_known_address:
+                found[name] = environment.secret(variables)
+        return settings.model_copy(update=found)
 
     def _base_url(self, name: str, row: CatalogueRow | None, settings: ProviderSettings) -> str:
         if settings.base_url is not None:
@@ -133,7 +142,10 @@ class Endpoints:
             if setting not in account:
                 variables = row.account_variables.get(setting, ())
                 raise IncompleteError(_needed(name, setting, variables))
-        return _BRACES.sub(lambda match: str(account[match[1]]), known)
+        url = _BRACES.sub(lambda match: str(account[match[1]]), known)
+        scheme, _, rest = url.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{row.hosts.get(host, host)}{slash}{path}"
 
     def _signer(
         self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool

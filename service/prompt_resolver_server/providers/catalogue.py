@@ -12,7 +12,8 @@ class CatalogueRow:
 
     `base_url` may have names in braces, which are settings of the account; `account_variables` has
     the variables in which each of those is looked up. Without a `base_url` there is no provider
-    until one is configured. `signer` is what lets requests in that have no key: one of `SIGNERS`.
+    until one is configured. `hosts` has those that do not follow the rule of `base_url`, by what
+    the rule makes. `signer` is what lets requests in that have no key: one of `SIGNERS`.
     `quirks` hold at `base_url` alone, or where that is None: behind another URL stands another
     server.
     """
@@ -23,6 +24,7 @@ class CatalogueRow:
     key_optional: bool = False
     base_url_variables: tuple[str, ...] = ()
     account_variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
     signer: str | None = None
     quirks: Quirks = Quirks()
 
@@ -50,5 +52,29 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
             "aws_region_name": ("AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION")
         },
         signer="aws",
+    ),
+    "gemini": CatalogueRow(
+        dialect="gemini",
+        base_url="https://generativelanguage.googleapis.com",
+        key_variables=("GOOGLE_API_KEY", "GEMINI_API_KEY"),
+        base_url_variables=("GEMINI_API_BASE", "GOOGLE_GEMINI_BASE_URL"),
+    ),
+    "vertex_ai": CatalogueRow(
+        dialect="vertex",
+        base_url=(
+            "https://{vertex_location}-aiplatform.googleapis.com"
+            "/v1beta1/projects/{vertex_project}/locations/{vertex_location}"
+        ),
+        hosts={
+            "global-aiplatform.googleapis.com": "aiplatform.googleapis.com",
+            "us-aiplatform.googleapis.com": "aiplatform.us.rep.googleapis.com",
+            "eu-aiplatform.googleapis.com": "aiplatform.eu.rep.googleapis.com",
+        },
+        account_variables={
+            "vertex_project": ("VERTEXAI_PROJECT", "VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+            "vertex_location": ("VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"),
+            "vertex_credentials": ("VERTEXAI_CREDENTIALS", "VERTEX_CREDENTIALS"),
+        },
+        signer="google",
     ),
 }

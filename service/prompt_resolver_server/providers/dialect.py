@@ -74,6 +74,14 @@ class StreamReader(Protocol):
         ...
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the answer is complete although more may follow, such as its usage.
+
+        If that does not come, an empty chunk has the reader tell how the answer ended.
+        """
+        ...
+
+    @property
     def chunks(self) -> int:
         """How many events have arrived."""
         ...

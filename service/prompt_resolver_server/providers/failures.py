@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..errors import Blame, Reason, Resource, UpstreamError
+from ..json_codec import JsonError, decode_json
 from .transport.transport import HttpResponse, TransportError
 
 _REASONS_BY_STATUS = {
@@ -120,6 +121,22 @@ def retry_after(
         return max(0.0, (moment - (now or _now)()).total_seconds())
     except (ValueError, OverflowError):
         return None
+
+
+def retry_delay(body: bytes) -> float | None:
+    """Return how many seconds a refusal's `google.rpc.RetryInfo` asks to wait, if it has one."""
+    try:
+        document = decode_json(body)
+    except JsonError:
+        return None
+    # Google's APIs have it in a list at times.
+    match document[:1] if isinstance(document, list) else [document]:
+        case [{"error": {"details": list() as details}}]:
+            delays = [each.get("retryDelay") for each in details if isinstance(each, dict)]
+        case _:
+            return None
+    seconds = (_number(each.removesuffix("s")) for each in delays if isinstance(each, str))
+    return next((each for each in seconds if each is not None), None)
 
 
 def _now() -> datetime:

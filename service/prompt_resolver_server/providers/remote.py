@@ -12,7 +12,7 @@ from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
-from .failures import Failures, retry_after
+from .failures import Failures, retry_after, retry_delay
 from .signer import Signer
 from .transport.transport import (
     Gathering,
@@ -125,19 +125,17 @@ class RemoteProvider:
                     answer = await self._read_whole(response)
                     return replace(answer, finish=_complete(answer.finish, request, wire))
                 while reader.finish is None:
-                    failed: TransportError | None = None
                     try:
                         chunk = await response.read_some(gathering if reader.chunks else None)
-                    except TransportError as error:
-                        # What is missing may be no more than what can follow a complete answer.
-                        chunk, failed = b"", error
+                    except TransportError:
+                        if not reader.is_complete:
+                            raise
+                        chunk = b""
                     received += len(chunk)
                     if received > MAX_STREAM_BYTES:
                         raise TransportError("too_large")
                     if deltas := reader.feed(chunk):
                         await emit(_with_model(deltas, request.model))
-                    if failed is not None and reader.finish is None:
-                        raise failed
                     if reader.failure is not None:
                         raise reader.failure
                     if not chunk and reader.finish is None:
@@ -192,6 +190,8 @@ class RemoteProvider:
             with suppress(TransportError, TimeoutError):
                 async with asyncio.timeout(_ERROR_S):
                     body = await read_body(response, _MAX_ERROR_BYTES)
+            if wait_s is None:
+                wait_s = retry_delay(body)
             reason = self._dialect.classify(response.status, body)
             raise failures.of_status(response.status, reason, retry_after_s=wait_s)
         if response.header("content-encoding") not in ("", "identity"):

@@ -14,7 +14,8 @@ class Signer(Protocol):
     async def sign(self, request: HttpRequest) -> HttpRequest:
         """Return the request with what lets it in.
 
-        Raises PROVIDER_KEY_MISSING where there is nothing to sign with, and `TransportError` where
-        a token cannot be got. Blocking work is done in a thread. Cancelling it ends the wait.
+        Raises PROVIDER_KEY_MISSING where there is nothing to sign with, `InBandError` where that is
+        refused, and `TransportError` where a token cannot be got. Blocking work is done in a
+        thread. Cancelling it ends the wait.
         """
         ...

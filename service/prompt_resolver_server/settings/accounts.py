@@ -31,12 +31,11 @@ class AccountSettings(BaseModel):
     aws_session_token: KeyText = None
     """The token that goes with a temporary access key."""
     vertex_project: _Segment | None = None
-    """The project of Google Cloud; unset: the one of the credentials."""
+    """The project of Google Cloud."""
     vertex_location: _Segment | None = None
-    """The region of Google Cloud, or `global`."""
+    """The region of Google Cloud, or `global`, `us` or `eu`."""
     vertex_credentials: KeyText = None
-    """The credentials as JSON, or `file:` and their path; unset: what Google's own libraries would
-    find."""
+    """The credentials as JSON, or their path; unset: what Google's own libraries would find."""
 
     @property
     def account(self) -> dict[str, object]:

@@ -87,3 +87,16 @@ def test_endless_event(piece: bytes) -> None:
     """A line, or an event, without an end is given up at a limit."""
     with pytest.raises(SseError):
         events_of(*[piece] * (MAX_EVENT_BYTES // 1000 + 2))
+
+
+def test_strays() -> None:
+    """Lines that are of no event are kept as they are, as far as they are few."""
+    parser = SseParser()
+    for line in (b"data: a", b"", b"{", b' "error": 1', b"}", b": c", b"id: 1", b"retry: 1", b""):
+        parser.feed(line + b"\n")
+    many = SseParser()
+    for _ in range(100):
+        many.feed(b"x" * 1024 + b"\n")
+
+    assert parser.strays == [b"{", b' "error": 1', b"}"]
+    assert b"".join(many.strays) == b"x" * 64 * 1024

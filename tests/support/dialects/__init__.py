@@ -2,9 +2,10 @@
 
 from tests.support.dialects.anthropic import ANTHROPIC
 from tests.support.dialects.bedrock import BEDROCK
+from tests.support.dialects.gemini import GEMINI, VERTEX
 from tests.support.dialects.openai import OPENAI
 from tests.support.dialects.subject import Recording, Subject
 
-SUBJECTS = (OPENAI, ANTHROPIC, BEDROCK)
+SUBJECTS = (OPENAI, ANTHROPIC, BEDROCK, GEMINI, VERTEX)
 
 __all__ = ["SUBJECTS", "Recording", "Subject"]

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from ..dialect import Dialect
 from .anthropic import AnthropicDialect
 from .bedrock import BedrockDialect
+from .gemini import GeminiDialect, VertexDialect
 from .openai import OpenAIDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAIDialect(),
     "anthropic": AnthropicDialect(),
     "bedrock": BedrockDialect(),
+    "gemini": GeminiDialect(),
+    "vertex": VertexDialect(),
 }
 
 __all__ = ["DIALECTS", "Dialect"]

@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping
 from ...settings.accounts import AccountSettings
 from ..signer import Signer
 from .aws import AwsSigner
+from .google import GoogleSigner
 
-SIGNERS: Mapping[str, Callable[[AccountSettings], Signer]] = {"aws": AwsSigner}
+SIGNERS: Mapping[str, Callable[[AccountSettings], Signer]] = {
+    "aws": AwsSigner,
+    "google": GoogleSigner,
+}
 """What makes the signer of an account, whose settings have been completed from the environment."""
 
 __all__ = ["SIGNERS", "Signer"]

@@ -2,6 +2,8 @@
 
 EVENT_STREAM = "text/event-stream"
 MAX_EVENT_BYTES = 1024 * 1024
+_MAX_STRAY_BYTES = 64 * 1024
+_OTHER_FIELDS = frozenset({b"", b"id", b"retry"})
 
 
 class SseError(Exception):
@@ -27,6 +29,9 @@ class SseParser:
         self._is_error = False
         self._after_return = False
         self._first_line = True
+        self.strays: list[bytes] = []
+        """Lines that are of no event, as far as they are few: some servers put failures there."""
+        self._stray_bytes = 0
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of the events that the chunk completes; an empty chunk ends the stream.
@@ -85,3 +90,7 @@ class SseParser:
                 raise SseError("an event of more than 1 MiB")
         elif name == b"event":
             self._is_error = value.strip() == b"error"
+        elif name not in _OTHER_FIELDS:
+            self._stray_bytes += len(line)
+            if self._stray_bytes <= _MAX_STRAY_BYTES:
+                self.strays.append(line)

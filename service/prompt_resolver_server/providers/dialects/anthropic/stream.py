@@ -55,6 +55,7 @@ class AnthropicStreamReader:
     """A `StreamReader`. The answer has ended with a stop reason and `message_stop`."""
 
     last_words = b"message_stop"
+    is_complete = False
 
     def __init__(self) -> None:
         self._events = SseParser()

@@ -52,6 +52,11 @@ class BedrockStreamReader:
         self.chunks = 0
         self.characters = 0
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the answer has stopped; see `StreamReader.is_complete`."""
+        return self._raw_reason is not None
+
     def feed(self, chunk: bytes) -> list[Delta]:
         """Return the deltas that the bytes complete; see `StreamReader.feed`."""
         if self.finish is not None or self.failure is not None:

@@ -65,6 +65,7 @@ class OpenAIStreamReader:
     """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before."""
 
     last_words = _DONE
+    is_complete = False
 
     def __init__(self) -> None:
         self._events = SseParser()
