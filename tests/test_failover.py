@@ -623,12 +623,13 @@ def failover(
             served=None,
         ),
         choice=ModelChoice(provider="fake", model="m", named_by="alias"),
+        began=0,
     )
 
     async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
 
-    metrics = Metrics(CollectorRegistry(), version="test")
+    metrics = Metrics(CollectorRegistry(), version="test").upstream
     aliases: Mapping[str, Alias] = {
         "a": alias,
         "b": Alias(name="b", deployments=(Deployment(row=1),)),

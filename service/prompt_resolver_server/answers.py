@@ -126,12 +126,14 @@ class Attempt(Value, frozen=True, kw_only=True):
 class Dispatch(Value, frozen=True, kw_only=True):
     """How an answer came about: the attempts, how long the serving one took, and what it answered.
 
-    `prompt` is not the one that was resolved first where that one's provider has failed.
+    `prompt` is not the one that was resolved first where that one's provider has failed. `waited_s`
+    is how long all attempts took, and the pauses between them.
     """
 
     prompt: ResolvedPrompt
     attempts: tuple[Attempt, ...]
     upstream_s: float
+    waited_s: float
 
 
 class Credentials(Value, frozen=True, kw_only=True):

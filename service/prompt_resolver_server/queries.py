@@ -38,7 +38,8 @@ class Query(Value, frozen=True, kw_only=True):
 class Resolution(Value, frozen=True, kw_only=True):
     """A resolved prompt, with the query that it answers and the model that was chosen for it.
 
-    `deployment` is the one of `alias` that serves, and `ref` what was asked of the stores.
+    `deployment` is the one of `alias` that serves, and `ref` what was asked of the stores. `began`
+    is when the query came, on the clock of `time.perf_counter`.
     """
 
     query: Query
@@ -47,3 +48,4 @@ class Resolution(Value, frozen=True, kw_only=True):
     ref: PromptRef
     prompt: ResolvedPrompt
     choice: ModelChoice
+    began: float

@@ -62,7 +62,7 @@ class Resolver:
             prepare=self._prepare,
             aliases=aliases,
             dispatcher=dispatcher,
-            metrics=metrics,
+            metrics=metrics.upstream,
             draw=draw,
         )
         self._catalogue = Catalogue(templates)
@@ -106,14 +106,23 @@ class Resolver:
 
     async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
         """Return the model's whole answer to a resolved prompt, and how it came about."""
-        return await self._failover.complete(resolution)
+        answer, dispatch = await self._failover.complete(resolution)
+        self._count_overhead("complete", resolution, dispatch)
+        return answer, dispatch
 
     async def stream(self, resolution: Resolution, deliver: Deliver) -> tuple[Finish, Dispatch]:
         """Deliver the model's answer to a resolved prompt as it arrives; return how it ended."""
-        return await self._failover.stream(resolution, deliver)
+        finish, dispatch = await self._failover.stream(resolution, deliver)
+        self._count_overhead("stream", resolution, dispatch)
+        return finish, dispatch
+
+    def _count_overhead(self, method: str, resolution: Resolution, dispatch: Dispatch) -> None:
+        seconds = time.perf_counter() - resolution.began - dispatch.waited_s
+        self._metrics.upstream.answered(method, seconds)
 
     async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         """Return the prompt as one of an alias' deployments serves it."""
+        began = time.perf_counter()
         explained = explaining() is not None
         if explained:
             tell_alias(alias, deployment)
@@ -158,6 +167,7 @@ class Resolver:
             ref=ref,
             prompt=prompt,
             choice=choice,
+            began=began,
         )
 
     def _find_alias(self, name: str) -> Alias:

@@ -56,7 +56,7 @@ PROMPT = ResolvedPrompt(
         reason="deployed",
     ),
 )
-DISPATCH = Dispatch(prompt=PROMPT, attempts=(), upstream_s=0)
+DISPATCH = Dispatch(prompt=PROMPT, attempts=(), upstream_s=0, waited_s=0)
 ALL = Usage(
     input_tokens=5,
     output_tokens=2,

@@ -89,7 +89,7 @@ async def build_resolver(
         dispatcher=Dispatcher(
             providers=providers,
             alias_providers=build_alias_providers(loaded, notation, aliases, factory),
-            metrics=metrics,
+            metrics=metrics.upstream,
         ),
         metrics=metrics,
         draw=random.random,

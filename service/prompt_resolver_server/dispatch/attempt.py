@@ -8,7 +8,7 @@ from typing import Self
 from ..alarms import Alarms
 from ..answers import Attempt, Dispatch, Usage
 from ..errors import Reason, ResolverError, ServerError
-from ..metrics import Metrics
+from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
 from .orders import Order, Target
@@ -18,14 +18,16 @@ class Account:
     """What happened so far to have one call answered.
 
     `delivered` tells whether the caller has seen something of an answer: there is no way back then.
+    `paused_s` is how long was waited between attempts.
     """
 
-    __slots__ = ("attempts", "delivered", "targets")
+    __slots__ = ("attempts", "delivered", "paused_s", "targets")
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
         self.targets: list[Target] = []
         self.delivered = False
+        self.paused_s = 0.0
 
     def close(self, prompt: ResolvedPrompt) -> Dispatch:
         """Return how an answer came about, whose prompt this is."""
@@ -33,6 +35,7 @@ class Account:
             prompt=prompt,
             attempts=tuple(self.attempts),
             upstream_s=self.attempts[-1].duration_s,
+            waited_s=self.paused_s + sum([each.duration_s for each in self.attempts]),
         )
 
 
@@ -48,7 +51,7 @@ class RunningAttempt:
         limit_s: float | None,
         account: Account,
         alarms: Alarms,
-        metrics: Metrics,
+        metrics: UpstreamMetrics,
     ) -> None:
         self._choice = order.choice
         self._target = order.target
@@ -68,7 +71,7 @@ class RunningAttempt:
         choice, metrics = self._choice, self._metrics
         if choice.named_by != "caller":
             metrics.know_model(choice.provider, choice.model)
-        metrics.upstream_started(choice.provider)
+        metrics.started(choice.provider)
         await self._timeout.__aenter__()
         ends = self._deadline
         if self._limit_s is not None:
@@ -122,22 +125,20 @@ class RunningAttempt:
             if self._limited:
                 self._limited = False
                 self._alarms.set(self._expire, self._deadline)
-            self._metrics.upstream_first_chunk(
+            self._metrics.first_chunk(
                 self._choice.provider, self._choice.model, time.perf_counter() - self._started
             )
 
     def succeed(self, usage: Usage | None) -> None:
         """Note that the provider has answered."""
-        provider, model = self._choice.provider, self._choice.model
         self._outcome = "ok"
         if usage is not None:
-            self._metrics.tokens_used(provider, model, "input", usage.input_tokens)
-            self._metrics.tokens_used(provider, model, "output", usage.output_tokens)
+            self._metrics.used(self._choice.provider, self._choice.model, usage)
 
     def _end(self) -> None:
         seconds = time.perf_counter() - self._started
         choice = self._choice
-        self._metrics.upstream_ended(choice.provider, choice.model, self._outcome, seconds)
+        self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         self._account.targets.append(self._target)
         self._account.attempts.append(
             Attempt(

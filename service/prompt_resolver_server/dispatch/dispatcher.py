@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from ..alarms import Alarms
 from ..answers import Answer, Delta, Emit, Finish
 from ..errors import Blame, CallError, Reason
-from ..metrics import Metrics
+from ..metrics import UpstreamMetrics
 from ..providers.provider import Provider
 from .attempt import Account, RunningAttempt
 from .notation import ModelChoice
@@ -25,7 +25,7 @@ class Dispatcher:
         *,
         providers: Mapping[str, Provider],
         alias_providers: Mapping[tuple[int, str], Provider],
-        metrics: Metrics,
+        metrics: UpstreamMetrics,
     ) -> None:
         self._targets = {name: Target(provider) for name, provider in providers.items()}
         self._alias_targets = {key: Target(each) for key, each in alias_providers.items()}
