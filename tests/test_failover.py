@@ -573,6 +573,8 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 class FailingProvider:
     """A `Provider` that fails each time, and counts how often."""
 
+    base_url = ""
+
     def __init__(self, retry_after_s: float | None = None) -> None:
         self.calls = 0
         self.called = asyncio.Event()

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from ..alarms import Alarms
-from ..answers import Attempt, Dispatch, Usage
+from ..answers import Attempt, Cost, Dispatch, Usage
 from ..errors import Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
@@ -18,16 +18,17 @@ class Account:
     """What happened so far to have one call answered.
 
     `delivered` tells whether the caller has seen something of an answer: there is no way back then.
-    `paused_s` is how long was waited between attempts.
+    `paused_s` is how long was waited between attempts, and `cost` what the answer cost.
     """
 
-    __slots__ = ("attempts", "delivered", "paused_s", "targets")
+    __slots__ = ("attempts", "cost", "delivered", "paused_s", "targets")
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
         self.targets: list[Target] = []
         self.delivered = False
         self.paused_s = 0.0
+        self.cost: Cost | None = None
 
     def close(self, prompt: ResolvedPrompt) -> Dispatch:
         """Return how an answer came about, whose prompt this is."""
@@ -36,6 +37,7 @@ class Account:
             attempts=tuple(self.attempts),
             upstream_s=self.attempts[-1].duration_s,
             waited_s=self.paused_s + sum([each.duration_s for each in self.attempts]),
+            cost=self.cost,
         )
 
 

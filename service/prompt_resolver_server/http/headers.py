@@ -95,6 +95,9 @@ def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
         "x-attempts": str(len(dispatch.attempts)),
         "x-upstream-duration-ms": f"{dispatch.upstream_s * 1000:.1f}",
     }
+    if dispatch.cost is not None:
+        headers["x-cost-usd"] = f"{dispatch.cost.usd:.12f}".rstrip("0").rstrip(".")
+        headers["x-cost-source"] = _value(dispatch.cost.source)
     if finish.dropped:
         headers["x-dropped-parameters"] = _value(", ".join(finish.dropped))
     return headers
