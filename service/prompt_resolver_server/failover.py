@@ -182,6 +182,8 @@ class Failover:
             terms=resolution.deployment.terms,
             caller_key=query.credentials.provider_keys.get(choice.provider.lower()),
             deadline=query.deadline,
+            served=resolution.prompt.served,
+            span=query.span,
         )
 
 

@@ -9,13 +9,14 @@ from .answers import Credentials
 from .dispatch.notation import ModelChoice
 from .parameters import NO_PARAMETERS, Json, Parameters
 from .prompts import Message, MessagePolicy, PromptRef, ResolvedPrompt, Tool, ToolChoice
+from .tracing import NO_SPAN, CallSpan
 from .values import Value
 
 
 class Query(Value, frozen=True, kw_only=True):
     """What a caller asks, whichever door it came through. The fields are those of the contract.
 
-    `deadline` is on the event loop's clock.
+    `deadline` is on the event loop's clock, and `span` that of the call.
     """
 
     shown = ("prompt", "alias")
@@ -33,6 +34,7 @@ class Query(Value, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     credentials: Credentials = field(default_factory=Credentials)
+    span: CallSpan = NO_SPAN
 
 
 class Resolution(Value, frozen=True, kw_only=True):

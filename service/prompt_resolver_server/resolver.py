@@ -102,23 +102,32 @@ class Resolver:
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
         alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
-        return await self._prepare(query, alias, pick(alias.deployments, self._draw))
+        resolution = await self._prepare(query, alias, pick(alias.deployments, self._draw))
+        if (served := resolution.prompt.served) is not None:
+            query.span.served(served)
+        return resolution
 
     async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
         """Return the model's whole answer to a resolved prompt, and how it came about."""
         answer, dispatch = await self._failover.complete(resolution)
-        self._count_overhead("complete", resolution, dispatch)
+        self._conclude("complete", resolution, dispatch)
         return answer, dispatch
 
     async def stream(self, resolution: Resolution, deliver: Deliver) -> tuple[Finish, Dispatch]:
         """Deliver the model's answer to a resolved prompt as it arrives; return how it ended."""
         finish, dispatch = await self._failover.stream(resolution, deliver)
-        self._count_overhead("stream", resolution, dispatch)
+        self._conclude("stream", resolution, dispatch)
         return finish, dispatch
 
-    def _count_overhead(self, method: str, resolution: Resolution, dispatch: Dispatch) -> None:
+    def _conclude(self, method: str, resolution: Resolution, dispatch: Dispatch) -> None:
+        """Count an answered call, and have its span tell what served it in the end."""
         seconds = time.perf_counter() - resolution.began - dispatch.waited_s
         self._metrics.upstream.answered(method, seconds)
+        span = resolution.query.span
+        if (served := dispatch.prompt.served) is not resolution.prompt.served and served:
+            span.served(served)
+        if dispatch.cost is not None:
+            span.charged(dispatch.cost)
 
     async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         """Return the prompt as one of an alias' deployments serves it."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from ..alarms import Alarms
-from ..answers import Attempt, Cost, Dispatch, Usage
+from ..answers import Attempt, Cost, Delta, Dispatch, Finish, Opened
 from ..errors import Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
@@ -44,7 +45,7 @@ class Account:
 class RunningAttempt:
     """The context of one call to a provider: ended in time, and accounted for.
 
-    `limit_s` is how long it may take to its end, or of a stream to its first event.
+    `limit_s` is how long it may take to its end, or of a `stream` to its first event.
     """
 
     def __init__(
@@ -54,7 +55,16 @@ class RunningAttempt:
         account: Account,
         alarms: Alarms,
         metrics: UpstreamMetrics,
+        *,
+        stream: bool,
     ) -> None:
+        self._span = order.span.attempt(
+            provider=order.choice.provider,
+            base_url=order.target.provider.base_url,
+            request=order.request,
+            served=order.served,
+            stream=stream,
+        )
         self._choice = order.choice
         self._target = order.target
         self._deadline = order.deadline
@@ -119,7 +129,7 @@ class RunningAttempt:
             metadata={"phase": "upstream", "attempts": "1"},
         )
 
-    def note_first_chunk(self) -> None:
+    def note_first_chunk(self, deltas: Sequence[Delta]) -> None:
         """Take the time of the stream's first event, which is the last that is waited for."""
         if not self._chunk_seen:
             self._chunk_seen = True
@@ -127,19 +137,22 @@ class RunningAttempt:
             if self._limited:
                 self._limited = False
                 self._alarms.set(self._expire, self._deadline)
-            self._metrics.first_chunk(
-                self._choice.provider, self._choice.model, time.perf_counter() - self._started
-            )
+            seconds = time.perf_counter() - self._started
+            self._metrics.first_chunk(self._choice.provider, self._choice.model, seconds)
+            first = deltas[0]
+            self._span.opened(first.id if isinstance(first, Opened) else "", seconds)
 
-    def succeed(self, usage: Usage | None) -> None:
-        """Note that the provider has answered."""
+    def succeed(self, finish: Finish, answer_id: str = "") -> None:
+        """Note that the provider has answered; the id of a stream has come with its first event."""
         self._outcome = "ok"
-        if usage is not None:
-            self._metrics.used(self._choice.provider, self._choice.model, usage)
+        self._span.answered(answer_id, finish)
+        if finish.usage is not None:
+            self._metrics.used(self._choice.provider, self._choice.model, finish.usage)
 
     def _end(self) -> None:
         seconds = time.perf_counter() - self._started
         choice = self._choice
+        self._span.end(self._outcome)
         self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         self._account.targets.append(self._target)
         self._account.attempts.append(

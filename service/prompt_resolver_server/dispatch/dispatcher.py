@@ -55,12 +55,12 @@ class Dispatcher:
         Raises what the provider raises, UPSTREAM_TIMEOUT, and DEADLINE.
         """
         limit_s = order.terms.timeout_s
-        async with RunningAttempt(order, limit_s, account, self._alarms, self._metrics) as attempt:
+        async with self._attempt(order, limit_s, account, stream=False) as attempt:
             self._prices.prepare(order.target.provider.base_url)
             answer = await order.target.provider.complete(
                 order.request, caller_key=order.caller_key
             )
-            attempt.succeed(answer.finish.usage)
+            attempt.succeed(answer.finish, answer.id)
         account.cost = await self._charge(order, answer.finish)
         return answer
 
@@ -70,19 +70,24 @@ class Dispatcher:
         Raises what `complete` raises.
         """
         limit_s = order.terms.stream_timeout_s or order.terms.timeout_s
-        async with RunningAttempt(order, limit_s, account, self._alarms, self._metrics) as attempt:
+        async with self._attempt(order, limit_s, account, stream=True) as attempt:
 
             async def emit_timed(deltas: Sequence[Delta]) -> None:
-                attempt.note_first_chunk()
+                attempt.note_first_chunk(deltas)
                 await emit(deltas)
 
             self._prices.prepare(order.target.provider.base_url)
             finish = await order.target.provider.stream(
                 order.request, emit_timed, caller_key=order.caller_key
             )
-            attempt.succeed(finish.usage)
+            attempt.succeed(finish)
         account.cost = await self._charge(order, finish)
         return finish
+
+    def _attempt(
+        self, order: Order, limit_s: float | None, account: Account, *, stream: bool
+    ) -> RunningAttempt:
+        return RunningAttempt(order, limit_s, account, self._alarms, self._metrics, stream=stream)
 
     async def _charge(self, order: Order, finish: Finish) -> Cost | None:
         """Return what an answer cost, as far as that is known, and count it."""

@@ -2,7 +2,9 @@
 
 from ..aliases import Terms
 from ..answers import ModelRequest
+from ..prompts import ServedTemplate
 from ..providers.provider import Provider
+from ..tracing import CallSpan
 from ..values import Value
 from .notation import ModelChoice
 from .retries import RetryBudget
@@ -19,7 +21,10 @@ class Target:
 
 
 class Order(Value, frozen=True, kw_only=True):
-    """One request to one provider. `deadline` is on the event loop's clock."""
+    """One request to one provider. `deadline` is on the event loop's clock.
+
+    `served` is the template that it was made of, and `span` that of the call.
+    """
 
     shown = ("choice",)
 
@@ -29,3 +34,5 @@ class Order(Value, frozen=True, kw_only=True):
     terms: Terms
     caller_key: str | None
     deadline: float
+    served: ServedTemplate | None
+    span: CallSpan

@@ -130,6 +130,7 @@ def _respond(document: Json) -> web.Response:
 
 def _log_labels(request: ChatRequest, resolution: Resolution, call: HttpCall) -> None:
     if request.labels:
+        request.query.span.labelled(request.labels)
         _log.info(
             "a completion begins",
             extra={

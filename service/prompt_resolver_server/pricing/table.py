@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import genai_prices
+from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from ..answers import Cost, Usage
@@ -24,6 +25,8 @@ class GenaiPrices:
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
+        # It is read now, in the thread that this is made in, rather than with the first answer.
+        data_snapshot.get_snapshot()
         self._source = f"genai-prices {genai_prices.__version__}"
         self._find = lru_cache(_MAX_MODELS)(_find)
         # A price lives as long as the table, so that it is known by its id.
