@@ -60,7 +60,7 @@ class RunningAttempt:
     ) -> None:
         self._span = order.span.attempt(
             provider=order.choice.provider,
-            base_url=order.target.provider.base_url,
+            base_url=order.target.base_url,
             request=order.request,
             served=order.served,
             stream=stream,

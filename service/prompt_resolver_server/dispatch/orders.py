@@ -13,10 +13,11 @@ from .retries import RetryBudget
 class Target:
     """A provider, with one key at one address, and the retries that it may get."""
 
-    __slots__ = ("budget", "provider")
+    __slots__ = ("base_url", "budget", "provider")
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
+        self.base_url = provider.base_url
         self.budget = RetryBudget()
 
 

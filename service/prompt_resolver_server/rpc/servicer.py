@@ -8,7 +8,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from ..answers import Delta
 from ..entry.caller import Caller
 from ..prompts import ResolvedPrompt
-from ..resolver import Query, Resolution, Resolver
+from ..resolver import Resolution, Resolver
 from .calls import Send
 from .decode import CompleteRequest, read_query
 from .encode import write_resolved
@@ -25,7 +25,9 @@ class PromptResolverServicer:
 
     async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
         """Return the rendered prompt."""
-        query = _read(request, caller)
+        query = read_query(
+            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
+        )
         return write_resolved((await self._resolver.resolve(query)).prompt)
 
     async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
@@ -48,7 +50,9 @@ class PromptResolverServicer:
         await send(write_finished(finish, dispatch))
 
     async def _resolve(self, request: CompleteRequest, caller: Caller) -> Resolution:
-        query = _read(request, caller)
+        query = read_query(
+            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
+        )
         resolution = await self._resolver.resolve(query)
         if request.metadata:
             caller.span.labelled(request.metadata)
@@ -62,9 +66,3 @@ class PromptResolverServicer:
                 },
             )
         return resolution
-
-
-def _read(request: pb.ResolveRequest | CompleteRequest, caller: Caller) -> Query:
-    return read_query(
-        request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
-    )
