@@ -251,7 +251,7 @@ def test_reasons(document: Document) -> None:
     reasons = {reason.value for reason in Reason}
     named = re.findall(r"`([A-Z]+_[A-Z_]+)`", document.text)
     others = re.compile(
-        r"(PROMPT_RESOLVER|HUMANLOOP|LANGFUSE|OPENAI|ANTHROPIC|LITELLM|STORE_STALE|STORE_READY|GRPC|FAILED)"
+        r"(PROMPT_RESOLVER|HUMANLOOP|LANGFUSE|OPENAI|ANTHROPIC|LITELLM|STORE_STALE|STORE_READY|GRPC|FAILED|OTEL)"
     )
 
     assert {name for name in named if not others.match(name)} <= reasons

@@ -573,6 +573,8 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 class FailingProvider:
     """A `Provider` that fails each time, and counts how often."""
 
+    base_url = ""
+
     def __init__(self, retry_after_s: float | None = None) -> None:
         self.calls = 0
         self.called = asyncio.Event()
@@ -623,12 +625,13 @@ def failover(
             served=None,
         ),
         choice=ModelChoice(provider="fake", model="m", named_by="alias"),
+        began=0,
     )
 
     async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
 
-    metrics = Metrics(CollectorRegistry(), version="test")
+    metrics = Metrics(CollectorRegistry(), version="test").upstream
     aliases: Mapping[str, Alias] = {
         "a": alias,
         "b": Alias(name="b", deployments=(Deployment(row=1),)),

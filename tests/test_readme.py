@@ -26,6 +26,7 @@ from prompt_resolver_server.settings.model import (
     RenderingSettings,
     ServerSettings,
     StoreSettings,
+    TracingSettings,
 )
 from prompt_resolver_server.templates.formats.files import parse_prompt_file
 from tests.support.completion import Scene, stock, store_environ
@@ -141,6 +142,7 @@ def test_settings_are_complete() -> None:
         *CacheSettings.model_fields,
         *RedisSettings.model_fields,
         *RenderingSettings.model_fields,
+        *TracingSettings.model_fields,
         *GeneralSettings.model_fields,
     ):
         assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from prompt_resolver_server.tallies import Distributions, Tallies
+from prompt_resolver_server.tallies import Distributions, Limit, Tallies, Tally
 
 _BOUNDS = (0.001, 0.5, 2.0)
 _LABELS = st.tuples(st.sampled_from(["a", 'b"\\\n']), st.sampled_from(["c", ""]))
@@ -58,3 +58,23 @@ def test_distributions(observed: list[tuple[tuple[str, str], float]]) -> None:
         its_histogram.labels(*labels).observe(value)
 
     assert samples(ours) == samples(theirs)
+
+
+def test_limit() -> None:
+    """A family that is full counts what comes later in one series, and how often it did."""
+    registry, overflows = CollectorRegistry(), Tally()
+    limit = Limit(2, "other", overflows)
+    counter = Tallies(CounterMetricFamily, "n", "N.", ("x", "y"), registry, limit=limit)
+    histogram = Distributions("h", "H.", ("x",), _BOUNDS, registry, limit=limit)
+
+    for name in ("a", "b", "c", "d", "a", "c"):
+        counter[name, "z"].value += 1
+        histogram[name,].observe(1)
+
+    assert dict(counter.items()) == {("a", "z"): 2, ("b", "z"): 1, ("other", "other"): 3}
+    assert [(labels, sum(counts)) for labels, counts in histogram.items()] == [
+        (("a",), 2),
+        (("b",), 1),
+        (("other",), 3),
+    ]
+    assert overflows.value == 6

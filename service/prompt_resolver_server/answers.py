@@ -34,7 +34,8 @@ class ModelRequest(Value, frozen=True, kw_only=True):
 class Usage(Value, frozen=True, kw_only=True):
     """How many tokens an answer used; None where the provider did not say.
 
-    Those of the input include what the provider read from its cache and what it wrote there.
+    Those of the input include what the provider read from its cache and what it wrote there, and
+    those of the output what the model reasoned.
     """
 
     shown = ("input_tokens", "output_tokens")
@@ -123,15 +124,28 @@ class Attempt(Value, frozen=True, kw_only=True):
     duration_s: float
 
 
+class Cost(Value, frozen=True, kw_only=True):
+    """What an answer cost in US dollars, and where its price comes from."""
+
+    shown = ("usd", "source")
+
+    usd: float
+    source: str
+
+
 class Dispatch(Value, frozen=True, kw_only=True):
     """How an answer came about: the attempts, how long the serving one took, and what it answered.
 
-    `prompt` is not the one that was resolved first where that one's provider has failed.
+    `prompt` is not the one that was resolved first where that one's provider has failed. `waited_s`
+    is how long all attempts took, and the pauses between them. `cost` is that of the answer alone,
+    and None where its price is not known.
     """
 
     prompt: ResolvedPrompt
     attempts: tuple[Attempt, ...]
     upstream_s: float
+    waited_s: float
+    cost: Cost | None = None
 
 
 class Credentials(Value, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, nullcontext
 from prometheus_client import CollectorRegistry
 
 from .assembly.engine import build_resolver
+from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
 from .metrics import Metrics
@@ -38,6 +39,8 @@ async def serve(
     stopping, running = _Stopping(), Running()
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
+        tracer = build_tracer(loaded, version)
+        stack.push_async_callback(tracer.aclose)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)
         prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
         stack.push_async_callback(prefetch.aclose)
@@ -49,6 +52,7 @@ async def serve(
             metrics=metrics,
             running=running,
             stack=stack,
+            tracer=tracer,
             logs_prompts=trace_requests,
         )
         with yielding_threads() if settings.yielding_threads else nullcontext():

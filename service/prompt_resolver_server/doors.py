@@ -27,6 +27,7 @@ from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_h
 from .settings import Loaded
 from .settings.address import Address, parse_address
 from .sockets import SocketFile
+from .tracing import NO_TRACER, Tracer
 from .watching.watches import Watches
 
 
@@ -61,6 +62,7 @@ class Doors:
         metrics: Metrics,
         running: Running,
         stack: AsyncExitStack,
+        tracer: Tracer = NO_TRACER,
         logs_prompts: bool = False,
     ) -> None:
         self._loaded = loaded
@@ -69,6 +71,7 @@ class Doors:
         self._prefetch = prefetch
         self._metrics = metrics
         self._running = running
+        self._tracer = tracer
         self._stack = stack
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
@@ -133,7 +136,8 @@ class Doors:
             ),
         )
         page = page_routes(
-            self._http_calls(Visitors(self._access).check),
+            # It asks every few seconds, which is no trace of anything.
+            self._http_calls(Visitors(self._access).check, NO_TRACER),
             resolver=self._resolver,
             metrics=self._metrics,
             gates=self._gates,
@@ -145,7 +149,8 @@ class Doors:
         if not settings.http_address:
             return None
         self._check_protection("http_address", parse_address(settings.http_address, unix=False))
-        calls, resolver = self._http_calls(keep_pages_out(self._access)), self._resolver
+        calls = self._http_calls(keep_pages_out(self._access), self._tracer)
+        resolver = self._resolver
         routes = [
             *chat_routes(calls, resolver),
             *humanloop_routes(calls, resolver.catalogue),
@@ -155,7 +160,7 @@ class Doors:
         self._http = HttpListener(routes, max_body_bytes=settings.max_message_bytes)
         return await self._open("http_address", self._http, settings.http_address)
 
-    def _http_calls(self, check: Check) -> HttpCalls:
+    def _http_calls(self, check: Check, tracer: Tracer) -> HttpCalls:
         return HttpCalls(
             access=self._access,
             check=check,
@@ -163,6 +168,7 @@ class Doors:
             deadlines=self._deadlines,
             running=self._running,
             metrics=self._metrics,
+            tracer=tracer,
         )
 
     def _grpc_calls(self, admit: Admit) -> Calls:
@@ -172,6 +178,7 @@ class Doors:
             deadlines=self._deadlines,
             running=self._running,
             metrics=self._metrics,
+            tracer=self._tracer,
         )
 
     async def _open(self, key: str, listener: HttpListener, text: str) -> Address:

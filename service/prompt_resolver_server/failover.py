@@ -15,7 +15,7 @@ from .dispatch.dispatcher import Dispatcher
 from .dispatch.orders import Order
 from .dispatch.route import Draw, Route, Step
 from .errors import CallError, Reason, ResolverError, ServerError, Violation
-from .metrics import Metrics
+from .metrics import UpstreamMetrics
 from .prompts import ResolvedPrompt
 from .queries import Query, Resolution
 
@@ -45,7 +45,7 @@ class Failover:
         prepare: Callable[[Query, Alias, Deployment], Awaitable[Resolution]],
         aliases: Mapping[str, Alias],
         dispatcher: Dispatcher,
-        metrics: Metrics,
+        metrics: UpstreamMetrics,
         draw: Draw,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -148,6 +148,7 @@ class Failover:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._sleep(wait_s)
+            account.paused_s += wait_s
         except TimeoutError:
             raise ServerError(
                 Reason.DEADLINE,
@@ -181,6 +182,8 @@ class Failover:
             terms=resolution.deployment.terms,
             caller_key=query.credentials.provider_keys.get(choice.provider.lower()),
             deadline=query.deadline,
+            served=resolution.prompt.served,
+            span=query.span,
         )
 
 

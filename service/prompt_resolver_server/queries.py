@@ -9,13 +9,14 @@ from .answers import Credentials
 from .dispatch.notation import ModelChoice
 from .parameters import NO_PARAMETERS, Json, Parameters
 from .prompts import Message, MessagePolicy, PromptRef, ResolvedPrompt, Tool, ToolChoice
+from .tracing import NO_SPAN, CallSpan
 from .values import Value
 
 
 class Query(Value, frozen=True, kw_only=True):
     """What a caller asks, whichever door it came through. The fields are those of the contract.
 
-    `deadline` is on the event loop's clock.
+    `deadline` is on the event loop's clock, and `span` that of the call.
     """
 
     shown = ("prompt", "alias")
@@ -33,12 +34,14 @@ class Query(Value, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     credentials: Credentials = field(default_factory=Credentials)
+    span: CallSpan = NO_SPAN
 
 
 class Resolution(Value, frozen=True, kw_only=True):
     """A resolved prompt, with the query that it answers and the model that was chosen for it.
 
-    `deployment` is the one of `alias` that serves, and `ref` what was asked of the stores.
+    `deployment` is the one of `alias` that serves, and `ref` what was asked of the stores. `began`
+    is when the query came, on the clock of `time.perf_counter`.
     """
 
     query: Query
@@ -47,3 +50,4 @@ class Resolution(Value, frozen=True, kw_only=True):
     ref: PromptRef
     prompt: ResolvedPrompt
     choice: ModelChoice
+    began: float

@@ -62,7 +62,7 @@ class Resolver:
             prepare=self._prepare,
             aliases=aliases,
             dispatcher=dispatcher,
-            metrics=metrics,
+            metrics=metrics.upstream,
             draw=draw,
         )
         self._catalogue = Catalogue(templates)
@@ -102,18 +102,36 @@ class Resolver:
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
         alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
-        return await self._prepare(query, alias, pick(alias.deployments, self._draw))
+        resolution = await self._prepare(query, alias, pick(alias.deployments, self._draw))
+        if (served := resolution.prompt.served) is not None:
+            query.span.served(served)
+        return resolution
 
     async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
         """Return the model's whole answer to a resolved prompt, and how it came about."""
-        return await self._failover.complete(resolution)
+        answer, dispatch = await self._failover.complete(resolution)
+        self._conclude("complete", resolution, dispatch)
+        return answer, dispatch
 
     async def stream(self, resolution: Resolution, deliver: Deliver) -> tuple[Finish, Dispatch]:
         """Deliver the model's answer to a resolved prompt as it arrives; return how it ended."""
-        return await self._failover.stream(resolution, deliver)
+        finish, dispatch = await self._failover.stream(resolution, deliver)
+        self._conclude("stream", resolution, dispatch)
+        return finish, dispatch
+
+    def _conclude(self, method: str, resolution: Resolution, dispatch: Dispatch) -> None:
+        """Count an answered call, and have its span tell what served it in the end."""
+        seconds = time.perf_counter() - resolution.began - dispatch.waited_s
+        self._metrics.upstream.answered(method, seconds)
+        span = resolution.query.span
+        if (served := dispatch.prompt.served) is not resolution.prompt.served and served:
+            span.served(served)
+        if dispatch.cost is not None:
+            span.charged(dispatch.cost)
 
     async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         """Return the prompt as one of an alias' deployments serves it."""
+        began = time.perf_counter()
         explained = explaining() is not None
         if explained:
             tell_alias(alias, deployment)
@@ -158,6 +176,7 @@ class Resolver:
             ref=ref,
             prompt=prompt,
             choice=choice,
+            began=began,
         )
 
     def _find_alias(self, name: str) -> Alias:

@@ -6,9 +6,9 @@ them in Prometheus' form, from whichever thread.
 """
 
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -18,6 +18,7 @@ from prometheus_client.utils import floatToGoString
 from typing_extensions import override
 
 Labels = tuple[str, ...]
+_T = TypeVar("_T")
 
 
 class Tally:
@@ -45,6 +46,32 @@ class Distribution:
         self.total += value
 
 
+class Limit(NamedTuple):
+    """How many series a family has: what comes later is one series, and counted.
+
+    All labels of that one have the value `others`.
+    """
+
+    series: int
+    others: str
+    overflows: Tally
+
+
+class _Series(dict[Labels, _T], Generic[_T]):
+    """The series of one family, each made when first asked for."""
+
+    def __init__(self, make: Callable[[], _T], limit: Limit | None) -> None:
+        super().__init__()
+        self._make = make
+        self._limit = limit
+
+    def __missing__(self, labels: Labels) -> _T:
+        if self._limit is not None and len(self) >= self._limit.series:
+            self._limit.overflows.value += 1
+            labels = (self._limit.others,) * len(labels)
+        return self.setdefault(labels, self._make())
+
+
 class Tallies(Collector):
     """The tallies of one counter or gauge by their labels' values, each made when first asked for.
 
@@ -58,10 +85,12 @@ class Tallies(Collector):
         documentation: str,
         labels: Labels,
         registry: CollectorRegistry,
+        *,
+        limit: Limit | None = None,
     ) -> None:
         self._family = family
         self._description = (name, documentation, labels)
-        self._tallies: defaultdict[Labels, Tally] = defaultdict(Tally)
+        self._tallies = _Series(Tally, limit)
         registry.register(self)
 
     def __getitem__(self, labels: Labels) -> Tally:
@@ -95,12 +124,12 @@ class Distributions(Collector):
         labels: Labels,
         bounds: Sequence[float],
         registry: CollectorRegistry,
+        *,
+        limit: Limit | None = None,
     ) -> None:
         self.bounds = bounds
         self._description = (name, documentation, labels)
-        self._distributions: defaultdict[Labels, Distribution] = defaultdict(
-            partial(Distribution, bounds)
-        )
+        self._distributions = _Series(partial(Distribution, bounds), limit)
         self._names = [*map(floatToGoString, bounds), "+Inf"]
         registry.register(self)
 

@@ -56,7 +56,7 @@ PROMPT = ResolvedPrompt(
         reason="deployed",
     ),
 )
-DISPATCH = Dispatch(prompt=PROMPT, attempts=(), upstream_s=0)
+DISPATCH = Dispatch(prompt=PROMPT, attempts=(), upstream_s=0, waited_s=0)
 ALL = Usage(
     input_tokens=5,
     output_tokens=2,
@@ -81,7 +81,7 @@ REASONS: Sequence[tuple[FinishReason, str]] = [
     ("refusal", "refused"),
     ("other", "pause"),
 ]
-OURS = ("provider", "prompt", "dropped_parameters", "created")
+OURS = ("provider", "prompt", "dropped_parameters", "cost", "created")
 
 
 def finish(reason: FinishReason = "stop", raw: str = "stop", usage: Usage | None = ALL) -> Finish:
@@ -132,7 +132,7 @@ def test_streams() -> None:
         ToolCallDelta(index=0, arguments_json="}"),
     ]
     theirs = DoorsChunkWriter("", with_usage=True)
-    events = theirs.deltas(deltas) + theirs.finish(finish())
+    events = theirs.deltas(deltas) + theirs.finish(finish(), None)
     expected = [json.loads(event[6:]) for event in events.decode().strip().split("\n\n")[:-1]]
 
     writer = ChunkWriter(with_usage=True)

@@ -126,9 +126,9 @@ def test_models_are_bounded() -> None:
     metrics = Metrics(CollectorRegistry(), version="test")
 
     for number in range(1000):
-        metrics.know_model("p", f"m{number}")
-        metrics.upstream_started("p")
-        metrics.upstream_ended("p", f"m{number}", "ok", 1)
+        metrics.upstream.know_model("p", f"m{number}")
+        metrics.upstream.started("p")
+        metrics.upstream.ended("p", f"m{number}", "ok", 1)
 
     name = "prompt_resolver_upstream_request_duration_seconds_count"
     labels = [

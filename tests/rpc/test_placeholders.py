@@ -75,7 +75,9 @@ def serving(template: Template, stack: AsyncExitStack) -> PromptResolverServicer
             notation=Notation(stores=sources, providers=providers),
             aliases={},
             terms=Terms(),
-            dispatcher=Dispatcher(providers=providers, alias_providers={}, metrics=metrics),
+            dispatcher=Dispatcher(
+                providers=providers, alias_providers={}, metrics=metrics.upstream
+            ),
             metrics=metrics,
             draw=lambda: 0.0,
         )

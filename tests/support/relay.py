@@ -24,14 +24,15 @@ class Relay:
         far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
         self._writers |= {writer, far_writer}
         try:
-            await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+            await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer))
         finally:
             writer.close()
             far_writer.close()
             self._writers -= {writer, far_writer}
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass on what comes until it ends, and end there too."""
     try:
         while data := await reader.read(65536):
             writer.write(data)

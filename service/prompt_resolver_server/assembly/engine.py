@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.notation import Notation
 from ..metrics import Metrics
+from ..pricing import build_prices
 from ..providers.transport.direct import DirectTransport
 from ..providers.transport.proxied import AiohttpTransport
 from ..providers.transport.routed import RoutedTransport
@@ -89,7 +90,8 @@ async def build_resolver(
         dispatcher=Dispatcher(
             providers=providers,
             alias_providers=build_alias_providers(loaded, notation, aliases, factory),
-            metrics=metrics,
+            metrics=metrics.upstream,
+            prices=build_prices(),
         ),
         metrics=metrics,
         draw=random.random,

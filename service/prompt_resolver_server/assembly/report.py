@@ -20,6 +20,7 @@ from .model_list import build_aliases, build_terms, find_owner
 from .providers import ECHO
 from .shared_cache import check_shared_cache
 from .stores import build_stores
+from .tracing import check_tracing
 
 
 class PromptReport(Value, frozen=True, kw_only=True):
@@ -97,6 +98,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     for source in stores.sources.values():
         await source.store.aclose()
     check_shared_cache(loaded)
+    check_tracing(loaded)
     endpoints = Endpoints(loaded)
     for name in endpoints.names:
         endpoints.dialect(name)

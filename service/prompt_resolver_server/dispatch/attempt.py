@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from ..alarms import Alarms
-from ..answers import Attempt, Dispatch, Usage
+from ..answers import Attempt, Cost, Delta, Dispatch, Finish, Opened
 from ..errors import Reason, ResolverError, ServerError
-from ..metrics import Metrics
+from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
 from .orders import Order, Target
@@ -18,14 +19,17 @@ class Account:
     """What happened so far to have one call answered.
 
     `delivered` tells whether the caller has seen something of an answer: there is no way back then.
+    `paused_s` is how long was waited between attempts, and `cost` what the answer cost.
     """
 
-    __slots__ = ("attempts", "delivered", "targets")
+    __slots__ = ("attempts", "cost", "delivered", "paused_s", "targets")
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
         self.targets: list[Target] = []
         self.delivered = False
+        self.paused_s = 0.0
+        self.cost: Cost | None = None
 
     def close(self, prompt: ResolvedPrompt) -> Dispatch:
         """Return how an answer came about, whose prompt this is."""
@@ -33,13 +37,15 @@ class Account:
             prompt=prompt,
             attempts=tuple(self.attempts),
             upstream_s=self.attempts[-1].duration_s,
+            waited_s=self.paused_s + sum([each.duration_s for each in self.attempts]),
+            cost=self.cost,
         )
 
 
 class RunningAttempt:
     """The context of one call to a provider: ended in time, and accounted for.
 
-    `limit_s` is how long it may take to its end, or of a stream to its first event.
+    `limit_s` is how long it may take to its end, or of a `stream` to its first event.
     """
 
     def __init__(
@@ -48,8 +54,17 @@ class RunningAttempt:
         limit_s: float | None,
         account: Account,
         alarms: Alarms,
-        metrics: Metrics,
+        metrics: UpstreamMetrics,
+        *,
+        stream: bool,
     ) -> None:
+        self._span = order.span.attempt(
+            provider=order.choice.provider,
+            base_url=order.target.base_url,
+            request=order.request,
+            served=order.served,
+            stream=stream,
+        )
         self._choice = order.choice
         self._target = order.target
         self._deadline = order.deadline
@@ -68,7 +83,7 @@ class RunningAttempt:
         choice, metrics = self._choice, self._metrics
         if choice.named_by != "caller":
             metrics.know_model(choice.provider, choice.model)
-        metrics.upstream_started(choice.provider)
+        metrics.started(choice.provider)
         await self._timeout.__aenter__()
         ends = self._deadline
         if self._limit_s is not None:
@@ -114,7 +129,7 @@ class RunningAttempt:
             metadata={"phase": "upstream", "attempts": "1"},
         )
 
-    def note_first_chunk(self) -> None:
+    def note_first_chunk(self, deltas: Sequence[Delta]) -> None:
         """Take the time of the stream's first event, which is the last that is waited for."""
         if not self._chunk_seen:
             self._chunk_seen = True
@@ -122,22 +137,23 @@ class RunningAttempt:
             if self._limited:
                 self._limited = False
                 self._alarms.set(self._expire, self._deadline)
-            self._metrics.upstream_first_chunk(
-                self._choice.provider, self._choice.model, time.perf_counter() - self._started
-            )
+            seconds = time.perf_counter() - self._started
+            self._metrics.first_chunk(self._choice.provider, self._choice.model, seconds)
+            first = deltas[0]
+            self._span.opened(first.id if isinstance(first, Opened) else "", seconds)
 
-    def succeed(self, usage: Usage | None) -> None:
-        """Note that the provider has answered."""
-        provider, model = self._choice.provider, self._choice.model
+    def succeed(self, finish: Finish, answer_id: str = "") -> None:
+        """Note that the provider has answered; the id of a stream has come with its first event."""
         self._outcome = "ok"
-        if usage is not None:
-            self._metrics.tokens_used(provider, model, "input", usage.input_tokens)
-            self._metrics.tokens_used(provider, model, "output", usage.output_tokens)
+        self._span.answered(answer_id, finish)
+        if finish.usage is not None:
+            self._metrics.used(self._choice.provider, self._choice.model, finish.usage)
 
     def _end(self) -> None:
         seconds = time.perf_counter() - self._started
         choice = self._choice
-        self._metrics.upstream_ended(choice.provider, choice.model, self._outcome, seconds)
+        self._span.end(self._outcome)
+        self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         self._account.targets.append(self._target)
         self._account.attempts.append(
             Attempt(

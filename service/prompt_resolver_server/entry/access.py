@@ -1,6 +1,7 @@
 """Who may call, and which keys a call brings along: what is read from a call's metadata."""
 
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
@@ -13,7 +14,9 @@ _AUTHORIZATION = "authorization"
 _STORE_KEY = "x-prompt-store-key"
 _PROVIDER_KEY_PREFIX = "x-provider-key-"
 _REQUEST_ID = "x-request-id"
+_TRACE_PARENT = "traceparent"
 _NO_CREDENTIALS = Credentials()
+_TRACE_PARENT_FORM = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 
 NO_CALLERS: Mapping[str, Secret] = MappingProxyType({})
 
@@ -109,6 +112,16 @@ def _check_key(name: str, value: str) -> str:
 
 def request_id(metadata: Metadata) -> str:
     """Return the id that the caller gave the call, for its log; empty if it gave none."""
+    return _first(metadata, _REQUEST_ID)
+
+
+def trace_id(metadata: Metadata) -> str:
+    """Return the id of the trace that the call is part of, for its log; empty for none."""
+    match = _TRACE_PARENT_FORM.fullmatch(_first(metadata, _TRACE_PARENT))
+    return match[1] if match else ""
+
+
+def _first(metadata: Metadata, wanted: str) -> str:
     return next(
-        (value for name, value in metadata if name == _REQUEST_ID and isinstance(value, str)), ""
+        (value for name, value in metadata if name == wanted and isinstance(value, str)), ""
     )

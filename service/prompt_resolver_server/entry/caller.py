@@ -3,14 +3,19 @@
 import math
 
 from ..answers import Credentials
+from ..tracing import NO_SPAN, CallSpan
 from ..values import Value
 
 
 class Caller(Value, frozen=True, kw_only=True):
-    """The one who calls: until when, on the event loop's clock, and with which keys of its own."""
+    """The one who calls: until when, on the event loop's clock, and with which keys of its own.
+
+    `span` is that of the call.
+    """
 
     deadline: float
     credentials: Credentials
+    span: CallSpan = NO_SPAN
 
 
 class Deadlines(Value, frozen=True, kw_only=True):

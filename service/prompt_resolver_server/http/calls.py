@@ -14,20 +14,20 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ..entry.access import Access
+from ..entry.access import Access, trace_id
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.running import Running
 from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
+from ..tracing import NO_SPAN, NO_TRACER, CallSpan, Tracer
 from .browsers import Check
 from .headers import (
     error_headers,
     read_deadline,
     read_metadata,
     read_request_id,
-    read_trace_id,
 )
 
 _log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ class HttpCall:
         self.request = request
         self.request_id = read_request_id(request.headers)
         self.caller_name = ""
+        self.reason = ""
+        self.span: CallSpan = NO_SPAN
         self.stream: web.StreamResponse | None = None
         self._gates = gates
         self._gate: Gate | None = None
@@ -132,6 +134,7 @@ class HttpCalls:
         deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._access = access
         self._check = check
@@ -139,6 +142,7 @@ class HttpCalls:
         self._deadlines = deadlines
         self._running = running
         self._metrics = metrics
+        self._tracer = tracer
         self._loop = asyncio.get_running_loop()
 
     def wrap(
@@ -156,6 +160,9 @@ class HttpCalls:
             assert task is not None
             call = HttpCall(request, self._gates)
             self._running.add(task)
+            call.span = self._tracer.begin_http(
+                request.method, _path_of(request), read_metadata(request.headers)
+            )
             status = 499
             try:
                 response = await self._serve(call, handle, key_header)
@@ -165,7 +172,9 @@ class HttpCalls:
             except BaseException as exception:
                 error = as_error(exception, draining=self._running.draining)
                 if error is None:
+                    call.reason = "cancelled"
                     raise
+                call.reason = error.reason.lower()
                 status = form.status(error)
                 self._log_failure(route, call, error, status)
                 response = await self._tell(call, error, form)
@@ -173,6 +182,7 @@ class HttpCalls:
                 call.leave()
                 self._running.remove(task)
                 metrics.end(status, time.perf_counter() - started)
+                call.span.end(status, call.reason)
             return response
 
         return handler
@@ -190,7 +200,8 @@ class HttpCalls:
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
             async with asyncio.timeout_at(deadline + _OVERTIME_S):
-                return await handle(call, Caller(deadline=deadline, credentials=credentials))
+                caller = Caller(deadline=deadline, credentials=credentials, span=call.span)
+                return await handle(call, caller)
         except TimeoutError:
             raise ServerError(
                 Reason.DEADLINE,
@@ -227,6 +238,7 @@ class HttpCalls:
         return call.stream
 
     def _log_failure(self, route: str, call: HttpCall, error: ResolverError, status: int) -> None:
+        metadata = [*read_metadata(call.request.headers)]
         _log.log(
             logging.INFO if status < 500 else logging.WARNING,
             "a call failed",
@@ -236,7 +248,13 @@ class HttpCalls:
                 "reason": str(error.reason),
                 "caller": call.caller_name,
                 "request_id": call.request_id,
-                "trace_id": read_trace_id(call.request.headers),
+                "trace_id": call.span.trace_id or trace_id(metadata),
                 "details": error.metadata,
             },
         )
+
+
+def _path_of(request: web.Request) -> str:
+    """Return the path of a request's route, in which what a caller chose has a name instead."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""

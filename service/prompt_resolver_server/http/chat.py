@@ -98,8 +98,8 @@ class ChatApi:
                 await call.begin_stream({**_EVENTS, **resolved_headers(prompt)})
             await call.send(writer.deltas(deltas))
 
-        finish, _ = await self._resolver.stream(resolution, deliver)
-        await call.send(writer.finish(finish))
+        finish, dispatch = await self._resolver.stream(resolution, deliver)
+        await call.send(writer.finish(finish, dispatch.cost))
         assert call.stream is not None
         return call.stream
 
@@ -130,6 +130,7 @@ def _respond(document: Json) -> web.Response:
 
 def _log_labels(request: ChatRequest, resolution: Resolution, call: HttpCall) -> None:
     if request.labels:
+        request.query.span.labelled(request.labels)
         _log.info(
             "a completion begins",
             extra={

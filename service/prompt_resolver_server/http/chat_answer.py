@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ..answers import (
     Answer,
+    Cost,
     Delta,
     Finish,
     Opened,
@@ -60,11 +61,16 @@ class ChunkWriter:
         """Return the chunks of some deltas, the first of which is `Opened`."""
         return b"".join([self._delta(delta) for delta in deltas])
 
-    def finish(self, finish: Finish) -> bytes:
-        """Return the chunks that end the answer."""
+    def finish(self, finish: Finish, cost: Cost | None) -> bytes:
+        """Return the chunks that end the answer.
+
+        Headers have gone by then, so the cost is among the usage, where OpenRouter has it as well.
+        """
         last = self._chunk({}, _finish_reason(finish))
         if self._with_usage:
             usage = _usage(finish.usage) if finish.usage is not None else None
+            if usage is not None and cost is not None:
+                usage["cost"] = cost.usd
             last += self._head + b'"choices":[],"usage":' + encode_json(usage) + b"}\n\n"
         return last + DONE
 
@@ -163,7 +169,7 @@ def _finish_reason(finish: Finish) -> str:
             return reason
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: Usage) -> dict[str, Json]:
     wire: dict[str, Json] = {}
     if usage.input_tokens is not None:
         wire["prompt_tokens"] = usage.input_tokens

@@ -81,6 +81,7 @@ def read_request(
         tools=read_tools(document.get("tools")),
         tool_choice=read_tool_choice(document.get("tool_choice")),
         credentials=caller.credentials,
+        span=caller.span,
     )
     options = document.get("stream_options")
     return ChatRequest(

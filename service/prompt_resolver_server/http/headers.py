@@ -16,7 +16,6 @@ from ..prompts import ResolvedPrompt, ServedTemplate
 from .status import may_try_again
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}
 
 # What a header's value may have in it as it is.
@@ -39,12 +38,6 @@ def read_metadata(
     for name, value in headers.items():
         lower = name.lower()
         yield ("authorization", f"Bearer {value}") if lower == key_header else (lower, value)
-
-
-def read_trace_id(headers: Mapping[str, str]) -> str:
-    """Return the id of the trace that the call is part of; empty if it is part of none."""
-    match = _TRACE_PARENT.fullmatch(headers.get("traceparent", ""))
-    return match[1] if match else ""
 
 
 def read_deadline(headers: Mapping[str, str]) -> float | None:
@@ -95,6 +88,9 @@ def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
         "x-attempts": str(len(dispatch.attempts)),
         "x-upstream-duration-ms": f"{dispatch.upstream_s * 1000:.1f}",
     }
+    if dispatch.cost is not None:
+        headers["x-cost-usd"] = f"{dispatch.cost.usd:.12f}".rstrip("0").rstrip(".")
+        headers["x-cost-source"] = _value(dispatch.cost.source)
     if finish.dropped:
         headers["x-dropped-parameters"] = _value(", ".join(finish.dropped))
     return headers

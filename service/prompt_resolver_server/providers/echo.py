@@ -14,6 +14,8 @@ class EchoProvider:
     It counts words as tokens. Every parameter is accepted and none has an effect.
     """
 
+    base_url = ""
+
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         text = _echo(request)

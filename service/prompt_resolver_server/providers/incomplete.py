@@ -7,6 +7,8 @@ from ..errors import CallError, Reason
 class IncompleteProvider:
     """A `Provider` that refuses every call with PROVIDER_UNKNOWN, and tells what it needs."""
 
+    base_url = ""
+
     def __init__(self, *, name: str, needs: str) -> None:
         self._name = name
         self._needs = needs

@@ -13,6 +13,11 @@ class Provider(Protocol):
     cancelling either ends the call to the provider at once.
     """
 
+    @property
+    def base_url(self) -> str:
+        """Where it is; empty for one that is nowhere."""
+        ...
+
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer. `caller_key` is used in place of the configured key."""
         ...

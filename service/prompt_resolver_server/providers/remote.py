@@ -66,6 +66,11 @@ class RemoteProvider:
         self._endpoint = endpoint
         self._transport = transport
 
+    @property
+    def base_url(self) -> str:
+        """Where it is; see `Provider.base_url`."""
+        return self._endpoint.base_url
+
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         if not self._endpoint.stream_completions:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..entry.access import Admit, request_id
+from ..entry.access import Admit, request_id, trace_id
 from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..errors import ResolverError
 from ..metrics import CallMetrics
+from ..tracing import NO_SPAN, CallSpan, Tracer
 from ..values import Value
 from .status import to_status
 
@@ -31,18 +32,25 @@ if TYPE_CHECKING:
 
 
 class Method(Value, frozen=True, kw_only=True):
-    """A method: its path, its metrics, its gate, and whether it may be called again."""
+    """A method: its path, its metrics, its gate, and whether it may be called again.
+
+    `tracer` begins the spans of its calls.
+    """
 
     path: str
     metrics: CallMetrics
     gate: Gate | None
     repeatable: bool
+    tracer: Tracer
 
 
 class Call:
     """One call that runs: let in, and counted by how it ended."""
 
-    __slots__ = ("_code", "_context", "_gate", "_method", "_name", "_started", "task")
+    __slots__ = (
+        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_span", "_started"),
+        "task",
+    )
 
     def __init__(self, method: Method, context: Context, task: asyncio.Task[Any]) -> None:
         self._started = time.perf_counter()
@@ -50,19 +58,25 @@ class Call:
         self._method = method
         self._context = context
         self._code = "OK"
+        self._reason = ""
+        self._span: CallSpan = NO_SPAN
         self._gate: Gate | None = None
         self._name = ""
 
     def admit(self, admit: Admit, deadlines: Deadlines, now: float) -> Caller:
         """Let the call in, and return who calls. Raises `CallError` and OVERLOADED."""
         context = self._context
-        credentials = admit(context.invocation_metadata() or ())
+        metadata = context.invocation_metadata() or ()
+        self._span = self._method.tracer.begin_rpc(self._method.path, metadata)
+        credentials = admit(metadata)
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
             gate.enter()
             self._gate = gate
         return Caller(
-            deadline=deadlines.end(now, context.time_remaining()), credentials=credentials
+            deadline=deadlines.end(now, context.time_remaining()),
+            credentials=credentials,
+            span=self._span,
         )
 
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
@@ -73,9 +87,11 @@ class Call:
             remaining_s = self._context.time_remaining()
             expired = remaining_s is not None and remaining_s <= 0
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
+            self._reason = "deadline" if expired else "cancelled"
             return
         status = to_status(error, repeatable=self._method.repeatable)
         self._code = status.code.name
+        self._reason = error.reason.lower()
         self._log_failure(error)
         try:
             # The end of a stream waits for what the caller has yet to read.
@@ -90,8 +106,10 @@ class Call:
         if self._gate is not None:
             self._gate.leave()
         self._method.metrics.end(self._code, time.perf_counter() - self._started)
+        self._span.end(self._code, self._reason)
 
     def _log_failure(self, error: ResolverError) -> None:
+        metadata = self._context.invocation_metadata() or ()
         _log.log(
             logging.INFO if self._code in _OF_THE_CALLER else logging.WARNING,
             "a call failed",
@@ -100,7 +118,8 @@ class Call:
                 "code": self._code,
                 "reason": str(error.reason),
                 "caller": self._name,
-                "request_id": request_id(self._context.invocation_metadata() or ()),
+                "request_id": request_id(metadata),
+                "trace_id": self._span.trace_id or trace_id(metadata),
                 "details": error.metadata,
             },
         )

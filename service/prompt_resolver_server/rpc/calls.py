@@ -20,6 +20,7 @@ from ..entry.caller import NO_DEADLINES, Caller, Deadlines
 from ..entry.running import Running
 from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
+from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method
 
 _Request = TypeVar("_Request", bound=Message)
@@ -93,6 +94,7 @@ class Calls:
         deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._admit = admit
         self._deadlines = deadlines
@@ -100,6 +102,7 @@ class Calls:
         self._gates = gates
         self._metrics = metrics
         self._running = running
+        self._tracer = tracer
 
     def unary(
         self,
@@ -113,9 +116,12 @@ class Calls:
     ) -> Handler:
         """Return the handler of a method with one response."""
         metrics = self._metrics.for_method(service, method, "UNARY")
-        gate = self._gates[call_class] if call_class else None
         known = Method(
-            path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=repeatable
+            path=f"{service}/{method}",
+            metrics=metrics,
+            gate=self._gates[call_class] if call_class else None,
+            repeatable=repeatable,
+            tracer=self._tracer,
         )
 
         async def handler(data: bytes, context: Context) -> bytes:
@@ -150,8 +156,13 @@ class Calls:
         told to stop.
         """
         metrics = self._metrics.for_method(service, method, "SERVER_STREAM")
-        gate = self._gates[call_class] if call_class else None
-        known = Method(path=f"{service}/{method}", metrics=metrics, gate=gate, repeatable=lasting)
+        known = Method(
+            path=f"{service}/{method}",
+            metrics=metrics,
+            gate=self._gates[call_class] if call_class else None,
+            repeatable=lasting,
+            tracer=self._tracer,
+        )
         deadlines = NO_DEADLINES if lasting else self._deadlines
 
         async def handler(data: bytes, context: Context) -> None:

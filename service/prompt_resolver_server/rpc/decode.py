@@ -26,6 +26,7 @@ from ..prompts import (
     ToolChoice,
 )
 from ..resolver import Query
+from ..tracing import NO_SPAN, CallSpan
 from .decode_parameters import read_parameters
 from .structs import read_plain
 
@@ -50,7 +51,11 @@ _MESSAGE_POLICIES: dict[pb.MessagePolicy.ValueType, MessagePolicy] = {
 
 
 def read_query(
-    request: pb.ResolveRequest | CompleteRequest, *, credentials: Credentials, deadline: float
+    request: pb.ResolveRequest | CompleteRequest,
+    *,
+    credentials: Credentials,
+    deadline: float,
+    span: CallSpan = NO_SPAN,
 ) -> Query:
     """Return what a request asks."""
     return Query(
@@ -71,6 +76,7 @@ def read_query(
         tools=() if isinstance(request, pb.ResolveRequest) else _tools(request.tools),
         tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
         credentials=credentials,
+        span=span,
     )
 
 

@@ -7,6 +7,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from ..answers import (
     Answer,
     Attempt,
+    Cost,
     Delta,
     Dispatch,
     Finish,
@@ -46,6 +47,7 @@ def write_completed(
         resolved=write_resolved(prompt) if include_resolved else None,
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
+        cost=_cost(dispatch.cost),
     )
     fill_message(response.message, answer.message)
     if prompt.served is not None:
@@ -91,6 +93,7 @@ def write_finished(finish: Finish, dispatch: Dispatch) -> pb.CompleteStreamRespo
         model=finish.model,
         dropped_parameters=finish.dropped,
         raw_finish_reason=finish.raw_reason,
+        cost=_cost(dispatch.cost),
     )
     for attempt in dispatch.attempts:
         _fill_attempt(finished.attempts.add(), attempt)
@@ -120,6 +123,10 @@ def _usage(usage: Usage | None) -> pb.Usage | None:
         cache_write_tokens=usage.cache_write_tokens,
         reasoning_tokens=usage.reasoning_tokens,
     )
+
+
+def _cost(cost: Cost | None) -> pb.Cost | None:
+    return pb.Cost(usd=cost.usd, source=cost.source) if cost is not None else None
 
 
 def _fill_attempt(wire: pb.Attempt, attempt: Attempt) -> None:

@@ -25,7 +25,9 @@ class PromptResolverServicer:
 
     async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
         """Return the rendered prompt."""
-        query = read_query(request, credentials=caller.credentials, deadline=caller.deadline)
+        query = read_query(
+            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
+        )
         return write_resolved((await self._resolver.resolve(query)).prompt)
 
     async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
@@ -48,9 +50,12 @@ class PromptResolverServicer:
         await send(write_finished(finish, dispatch))
 
     async def _resolve(self, request: CompleteRequest, caller: Caller) -> Resolution:
-        query = read_query(request, credentials=caller.credentials, deadline=caller.deadline)
+        query = read_query(
+            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
+        )
         resolution = await self._resolver.resolve(query)
         if request.metadata:
+            caller.span.labelled(request.metadata)
             _log.info(
                 "a completion begins",
                 extra={

@@ -180,6 +180,17 @@ class ProviderSettings(Block, AccountSettings):
     """How long an answer may pause."""
 
 
+class TracingSettings(Block):
+    """Where spans go. Needs the extra `otel`."""
+
+    otlp_endpoint: Url = None
+    """The collector, to whose `/v1/traces` spans are sent over HTTP; unset: as the variables
+    `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` say; else nothing is
+    traced."""
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Which part of the calls that come without a trace of their own is traced."""
+
+
 class CallerSettings(Block):
     """One of those who may call."""
 
@@ -197,6 +208,7 @@ class Settings(Block):
     """Where the prompts are, by name. Each kind of store has settings of its own."""
     cache: CacheSettings = CacheSettings()
     rendering: RenderingSettings = RenderingSettings()
+    tracing: TracingSettings = TracingSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
     prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()

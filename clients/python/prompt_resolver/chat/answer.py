@@ -18,6 +18,7 @@ from .records import (
     ChatCompletionChunk,
     Choice,
     ChunkChoice,
+    Cost,
     Delta,
     Function,
     Message,
@@ -57,6 +58,7 @@ def write_answer(answer: pb.CompleteResponse) -> ChatCompletion:
         provider=answer.provider,
         prompt=_prompt(answer.prompt) if answer.HasField("prompt") else None,
         dropped_parameters=list(answer.dropped_parameters),
+        cost=_cost(answer.cost) if answer.HasField("cost") else None,
     )
 
 
@@ -109,6 +111,8 @@ class ChunkWriter:
         reason = _finish_reason(finished.finish_reason, finished.raw_finish_reason)
         last = self._chunk(Delta(), reason)
         last.dropped_parameters = list(finished.dropped_parameters)
+        if finished.HasField("cost"):
+            last.cost = _cost(finished.cost)
         if not self._with_usage:
             return [last]
         usage = _usage(finished.usage) if finished.HasField("usage") else None
@@ -191,6 +195,10 @@ def _usage(usage: pb.Usage) -> Usage:
     if usage.HasField("reasoning_tokens"):
         wire.completion_tokens_details = Record(reasoning_tokens=usage.reasoning_tokens)
     return wire
+
+
+def _cost(cost: pb.Cost) -> Cost:
+    return Cost(usd=cost.usd, source=cost.source)
 
 
 def _prompt(info: pb.PromptInfo) -> ServedPrompt:

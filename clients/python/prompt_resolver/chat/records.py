@@ -126,6 +126,15 @@ class Usage(Record):
     cache_creation_input_tokens: int | None
 
 
+class Cost(Record):
+    """What an answer cost in US dollars, and where its price comes from."""
+
+    __slots__ = ()
+
+    usd: float
+    source: str
+
+
 class ServedPrompt(Record):
     """Which prompt was served, and how; `age` is in seconds, the words are the contract's."""
 
@@ -144,7 +153,7 @@ class ServedPrompt(Record):
 
 
 class ChatCompletion(Record):
-    """A whole answer. `model` is as the provider names it."""
+    """A whole answer. `model` is as the provider names it; `cost` is None where it is not known."""
 
     __slots__ = ()
 
@@ -157,10 +166,19 @@ class ChatCompletion(Record):
     provider: str
     prompt: ServedPrompt | None
     dropped_parameters: list[str]
+    cost: Cost | None
+
+    @property
+    def _hidden_params(self) -> dict[str, Any]:
+        """What users of LiteLLM look up: `response_cost` in US dollars, None if not known."""
+        return {"response_cost": self.cost.usd if self.cost is not None else None}
 
 
 class ChatCompletionChunk(Record):
-    """A part of a streamed answer. `choices` is empty in the one that tells the usage alone."""
+    """A part of a streamed answer. `choices` is empty in the one that tells the usage alone.
+
+    The one that tells why the answer ended tells the cost, too, if it is known.
+    """
 
     __slots__ = ()
 
@@ -173,6 +191,7 @@ class ChatCompletionChunk(Record):
     provider: str
     prompt: ServedPrompt | None
     dropped_parameters: list[str] | None
+    cost: Cost | None
 
 
 def _plain(value: object) -> object:

@@ -38,12 +38,12 @@ class Overview:
             "upstream": self._upstream(),
             "upstream_running": {
                 provider: int(count)
-                for (provider,), count in self._metrics.upstream_inflight.items()
+                for (provider,), count in self._metrics.upstream.inflight.items()
             },
-            "upstream_bounds_s": list(self._metrics.upstream_seconds.bounds),
+            "upstream_bounds_s": list(self._metrics.upstream.seconds.bounds),
             "tokens": [
                 {"provider": provider, "model": model, "direction": direction, "count": int(count)}
-                for (provider, model, direction), count in self._metrics.tokens.items()
+                for (provider, model, direction), count in self._metrics.upstream.tokens.items()
             ],
         }
 
@@ -67,11 +67,11 @@ class Overview:
         """Return how many calls ended in which way. The page's own are not worth telling."""
         calls: list[Json] = [
             {"door": "grpc", "method": method, "status": status, "count": int(count)}
-            for (_, _, method, status), count in self._metrics.calls_handled.items()
+            for (_, _, method, status), count in self._metrics.grpc.handled.items()
         ]
         calls += [
             {"door": "http", "method": route, "status": status, "count": int(count)}
-            for (route, status), count in self._metrics.http_requests.items()
+            for (route, status), count in self._metrics.http.requests.items()
             if not route.startswith("page.")
         ]
         return calls
@@ -81,7 +81,7 @@ class Overview:
 
         A bucket holds what took no longer than its bound, and longer than the one before.
         """
-        seconds = self._metrics.upstream_seconds
+        seconds = self._metrics.upstream.seconds
         answered: dict[tuple[str, str], list[Json]] = {}
         unanswered: Counter[tuple[str, str, str]] = Counter()
         for (provider, model, outcome), counts in seconds.items():

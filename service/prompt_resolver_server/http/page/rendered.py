@@ -50,6 +50,7 @@ def read_query(document: Mapping[str, Json], caller: Caller) -> Query:
         variables=as_mapping(variables, "variables") if variables is not None else {},
         deadline=caller.deadline,
         credentials=caller.credentials,
+        span=caller.span,
     )
 
 

@@ -1,0 +1,129 @@
+"""All metrics of one server: those of calls, of providers, and of prompts and their stores."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Gauge, Info
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from ..prompts import CacheResult
+from ..tallies import Tally
+from .calls import CallMetrics, CallType, GrpcFamilies, HttpFamilies, RouteMetrics
+from .families import Families
+from .upstream import UpstreamMetrics
+
+_FETCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_RENDER_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1)
+
+
+class Metrics:
+    """All metrics of one server, registered with `registry`."""
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        self.registry = registry
+        self.version = version
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info("prompt_resolver_build", "The running version.", registry=registry).info(
+            {"version": version}
+        )
+        families = Families(registry)
+        self.grpc = GrpcFamilies(families)
+        self.http = HttpFamilies(families)
+        self.upstream = UpstreamMetrics(families)
+        self.templates = families.counter(
+            "prompt_resolver_template_cache_requests",
+            "Templates served, by how the cache took part.",
+            ("store", "result"),
+        )
+        self._stale = families.counter(
+            "prompt_resolver_template_stale_served",
+            "Templates served past their time to live, as their store failed.",
+            ("store",),
+        )
+        self._fetches = families.histogram(
+            "prompt_resolver_template_fetch_duration_seconds",
+            "Time that a store took for a template.",
+            ("store", "outcome"),
+            _FETCH_BUCKETS,
+        )
+        self._state_entries = families.counter(
+            "prompt_resolver_state_entries",
+            "Copies of templates on disk that were read, written or removed, by what came of it.",
+            ("outcome",),
+        )
+        self._shared = families.counter(
+            "prompt_resolver_shared_cache_requests",
+            "What the shared cache was asked, by how that went.",
+            ("operation", "outcome"),
+        )
+        self._renderings = families.histogram(
+            "prompt_resolver_render_duration_seconds",
+            "Time that rendering a template took.",
+            (),
+            _RENDER_BUCKETS,
+        )[()]
+        self._shed = families.counter(
+            "prompt_resolver_calls_shed",
+            "Calls that were refused as too many ran.",
+            ("call_class",),
+        )
+        self._calls_running = Gauge(
+            "prompt_resolver_calls_inflight",
+            "Calls that run, as they count for the limits.",
+            ("call_class",),
+            registry=registry,
+        )
+        self._cache_entries = Gauge(
+            "prompt_resolver_template_cache_entries", "Templates that are held.", registry=registry
+        )
+        self._cache_bytes = Gauge(
+            "prompt_resolver_template_cache_bytes",
+            "About how much memory the held templates take.",
+            registry=registry,
+        )
+
+    def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
+        """Return the metrics of one gRPC method."""
+        return CallMetrics(self.grpc, service, method, call_type)
+
+    def for_route(self, route: str) -> RouteMetrics:
+        """Return the metrics of one route of the HTTP door."""
+        return RouteMetrics(self.http, route)
+
+    def watch_class(self, call_class: str, count: Callable[[], int]) -> Tally:
+        """Have the running calls of a class counted by this when the metrics are asked for.
+
+        Returns the tally of the class' refused calls.
+        """
+        self._calls_running.labels(call_class).set_function(count)
+        return self._shed[call_class,]
+
+    def template_served(self, store: str, result: CacheResult) -> None:
+        """Count a template that was served."""
+        self.templates[store, result].value += 1
+
+    def stale_served(self, store: str) -> None:
+        """Count a template that was served in place of what its store does not tell."""
+        self._stale[(store,)].value += 1
+
+    def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
+        """Count a fetch from a store, `ok` or failed."""
+        self._fetches[store, outcome].observe(seconds)
+
+    def shared_cache_asked(self, operation: str, outcome: str) -> None:
+        """Count what the shared cache was asked: answered by `ok` or `none`, or failed."""
+        self._shared[operation, outcome].value += 1
+
+    def cache_holds(self, entries: int, size: int) -> None:
+        """Note how many templates are held, and about how many bytes they take."""
+        self._cache_entries.set(entries)
+        self._cache_bytes.set(size)
+
+    def state_handled(self, outcome: str, count: int) -> None:
+        """Count copies on disk that were read, written or removed."""
+        self._state_entries[outcome,].value += count
+
+    def rendered(self, seconds: float) -> None:
+        """Count a rendered template."""
+        self._renderings.observe(seconds)

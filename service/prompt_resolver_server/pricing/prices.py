@@ -1,0 +1,114 @@
+"""What answers cost, as far as anybody knows: a price that is not known is none, and never zero."""
+
+import asyncio
+import importlib.util
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from ..answers import Cost, Finish, ModelRequest, Usage
+from ..logs import where
+
+_log = logging.getLogger(__name__)
+
+# The table is loaded in less than half a second, once.
+_PATIENCE_S = 2.0
+# An answer that was asked for in another way has another price, which the table may not have.
+_STANDARD_TERMS = {"service_tier": ("auto", "default", "standard_only"), "speed": ("standard",)}
+
+
+class PriceTable(Protocol):
+    """The prices of models, each at the address of the vendor whose price it is."""
+
+    def price(self, url: str, model: str, usage: Usage) -> Cost | None:
+        """Return what an answer cost that used so many tokens; None where that is not known."""
+        ...
+
+
+class Prices(Protocol):
+    """Tells what answers cost."""
+
+    def prepare(self, url: str) -> None:
+        """Expect an answer from this address: what is needed to price it is loaded meanwhile."""
+        ...
+
+    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
+        """Return what an answer from this address cost; None where that is not known."""
+        ...
+
+
+class _NoPrices:
+    """No price is known."""
+
+    def prepare(self, url: str) -> None:
+        """Expect nothing; see `Prices.prepare`."""
+
+    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
+        """Return None; see `Prices.find`."""
+        return None
+
+
+NO_PRICES: Prices = _NoPrices()
+
+
+class TablePrices:
+    """The prices of a table, which is loaded in a thread once it is first needed.
+
+    It is needed for addresses of vendors alone, which all have TLS.
+    """
+
+    def __init__(self, load: Callable[[], PriceTable]) -> None:
+        self._load = load
+        self._loading: asyncio.Future[PriceTable | None] | None = None
+
+    def prepare(self, url: str) -> None:
+        """Begin to load the table; see `Prices.prepare`."""
+        if self._loading is None and url.startswith("https://"):
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._try_to_load))
+
+    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
+        """Return what an answer cost, once the table is there; see `Prices.find`.
+
+        It is the price of the model that answered, by the provider's name for it, which tells more
+        than a deployment's or an alias'; else of the one that was asked for.
+        """
+        loading, usage = self._loading, finish.usage
+        if loading is None or usage is None or not _is_standard(request):
+            return None
+        if not loading.done():
+            await asyncio.wait({loading}, timeout=_PATIENCE_S)
+        table = loading.result() if loading.done() else None
+        if table is None:
+            return None
+        return table.price(url, finish.model, usage) or table.price(url, request.model, usage)
+
+    def _try_to_load(self) -> PriceTable | None:
+        try:
+            return self._load()
+        except Exception as exception:  # noqa: BLE001  # no answer fails for its price
+            _log.warning(
+                "the prices could not be loaded",
+                extra={"type": type(exception).__name__, "where": where(exception)},
+            )
+            return None
+
+
+def build_prices() -> Prices:
+    """Return the prices of the extra `prices`, or none where it is not installed."""
+    if importlib.util.find_spec("genai_prices") is None:
+        return NO_PRICES
+    return TablePrices(_load_table)
+
+
+def _load_table() -> PriceTable:
+    # It takes 0.2 s and 31 MB.
+    from .table import GenaiPrices  # noqa: PLC0415
+
+    return GenaiPrices()
+
+
+def _is_standard(request: ModelRequest) -> bool:
+    extra = request.parameters.extra
+    return not extra or all(
+        extra.get(name, terms[0]) in terms for name, terms in _STANDARD_TERMS.items()
+    )

@@ -1,0 +1,225 @@
+"""What an answer costs is told wherever the answer is, if it is known, and only then."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from prompt_resolver.chat.answer import ChunkWriter, write_answer
+from prompt_resolver_server.answers import Cost, Finish, ModelRequest, Usage
+from prompt_resolver_server.parameters import Json, Parameters
+from prompt_resolver_server.pricing.prices import NO_PRICES, PriceTable, TablePrices
+from tests.support.calls import VARIABLES
+from tests.support.http import HttpDoor
+from tests.support.service import RunningService, running_service
+from tests.support.vendor import Vendor, running_vendor
+
+CONFIG = """
+server: {{ca_file: {vendor.ca_file}}}
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers:
+  openai: {{api_key: key-of-openai}}
+  mine: {{dialect: openai, base_url: 'https://mine.example/v1'}}
+model_list:
+  - {{model_name: paid, litellm_params: {{model: openai/gpt-4o, prompt_id: greet}}}}
+  - {{model_name: mine, litellm_params: {{model: mine/gpt-4o, prompt_id: greet}}}}
+  - {{model_name: new, litellm_params: {{model: openai/of-tomorrow, prompt_id: greet}}}}
+"""
+# Five tokens of input and two of output, at 2.50 and 10 dollars for a million.
+USD = 0.0000325
+SOURCE = "genai-prices "
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A service, and whoever answers where it thinks that vendors are."""
+
+    service: RunningService
+    vendor: Vendor
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, prompts: Path) -> AsyncIterator[Scene]:
+    """A service whose vendors answer at their own addresses."""
+    async with running_vendor(tmp_path, "api.openai.com", "mine.example") as vendor:
+        config = CONFIG.format(vendor=vendor, prompts=prompts)
+        async with running_service(tmp_path, config, vendor.environ) as service:
+            yield Scene(service, vendor)
+
+
+async def test_whole_answer(scene: Scene) -> None:
+    """A whole answer tells its cost and where the price is from, the first one too."""
+    response = await scene.service.client.complete(alias="paid", variables=VARIABLES)
+
+    assert response.cost.usd == pytest.approx(USD)
+    assert response.cost.source.startswith(SOURCE)
+
+
+async def test_streamed_answer(scene: Scene) -> None:
+    """A streamed answer tells its cost at its end."""
+    stream = scene.service.client.complete_stream(alias="paid", variables=VARIABLES)
+    events = [event async for event in stream]
+
+    assert events[-1].finished.cost.usd == pytest.approx(USD)
+    assert events[-1].finished.cost.source.startswith(SOURCE)
+
+
+async def test_over_http(scene: Scene) -> None:
+    """Over HTTP the cost is in a header, and of a stream among the usage, if that is asked for."""
+    door = HttpDoor(scene.service.http_url)
+    whole = await door.chat(model="paid", prompt_variables=VARIABLES)
+    streamed = await door.chat(
+        model="paid",
+        prompt_variables=VARIABLES,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+
+    assert whole.headers["x-cost-usd"] == "0.0000325"
+    assert whole.headers["x-cost-source"].startswith(SOURCE)
+    usage = streamed.chunks[-1]["usage"]
+    assert isinstance(usage, dict)
+    assert usage["cost"] == pytest.approx(USD)
+
+
+async def test_in_python(scene: Scene) -> None:
+    """`completion` gives the cost as an attribute, and where users of LiteLLM look it up."""
+    client = scene.service.client
+    answer = write_answer(await client.complete(alias="paid", variables=VARIABLES))
+    writer = ChunkWriter(with_usage=False)
+    chunks = [
+        chunk
+        async for event in client.complete_stream(alias="paid", variables=VARIABLES)
+        for chunk in writer.write(event)
+    ]
+
+    assert answer.cost is not None
+    assert answer.cost.usd == pytest.approx(USD)
+    assert answer._hidden_params == {"response_cost": answer.cost.usd}
+    assert chunks[-1].cost == answer.cost
+
+
+@pytest.mark.parametrize("alias", ["mine", "new"])
+async def test_unknown_price(scene: Scene, alias: str) -> None:
+    """A vendor's model elsewhere has no price, not even zero; nor has one that is not listed."""
+    response = await scene.service.client.complete(alias=alias, variables=VARIABLES)
+    answered = await HttpDoor(scene.service.http_url).chat(model=alias, prompt_variables=VARIABLES)
+
+    assert response.usage.input_tokens == 5
+    assert not response.HasField("cost")
+    assert "x-cost-usd" not in answered.headers
+    answer = write_answer(response)
+    assert (answer.cost, answer._hidden_params) == (None, {"response_cost": None})
+    assert "prompt_resolver_cost_usd_total{" not in await scene.service.metrics()
+
+
+async def test_costs_are_counted(scene: Scene) -> None:
+    """The metrics tell what each model has cost so far."""
+    for _ in range(3):
+        await scene.service.client.complete(alias="paid", variables=VARIABLES)
+
+    counted = await scene.service.metric(
+        'prompt_resolver_cost_usd_total{model="gpt-4o",provider="openai"}'
+    )
+    assert counted == pytest.approx(3 * USD)
+
+
+URL = "https://api.openai.com/v1"
+COST = Cost(usd=1.0, source="a list")
+
+
+class List:
+    """A table with the price of one model."""
+
+    def price(self, url: str, model: str, usage: Usage) -> Cost | None:
+        return COST if model == "m" else None
+
+
+def request(model: str = "m", **extra: Json) -> ModelRequest:
+    return ModelRequest(model=model, messages=(), parameters=Parameters(extra=extra))
+
+
+def finish(model: str = "m") -> Finish:
+    return Finish(reason="stop", raw_reason="stop", model=model, usage=Usage())
+
+
+async def test_table_is_waited_for() -> None:
+    """An answer that comes before the table keeps its cost, and the loop goes on meanwhile."""
+    may_go_on = threading.Event()
+    threads: list[int] = []
+
+    def load() -> PriceTable:
+        threads.append(threading.get_ident())
+        assert may_go_on.wait(10)
+        return List()
+
+    prices = TablePrices(load)
+    prices.prepare(URL)
+    prices.prepare(URL)
+    finding = asyncio.ensure_future(prices.find(URL, request(), finish()))
+    await asyncio.sleep(0)
+    assert not finding.done()
+    may_go_on.set()
+
+    assert await finding == COST
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
+
+
+async def test_table_that_nobody_needs() -> None:
+    """Who asks no vendor does not pay for the table."""
+    loaded: list[str] = []
+
+    def load() -> PriceTable:
+        loaded.append("it")
+        return List()
+
+    prices = TablePrices(load)
+    for url in ("", "http://127.0.0.1:8080/v1"):
+        prices.prepare(url)
+        assert await prices.find(url, request(), finish()) is None
+    assert await NO_PRICES.find(URL, request(), finish()) is None
+
+    assert loaded == []
+
+
+async def test_table_that_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    """A broken table is told of once, and no answer has a price."""
+
+    def load() -> PriceTable:
+        raise ImportError("a text that nobody knows")
+
+    prices = TablePrices(load)
+    for _ in range(2):
+        prices.prepare(URL)
+        assert await prices.find(URL, request(), finish()) is None
+
+    assert [record.message for record in caplog.records] == ["the prices could not be loaded"]
+    assert "nobody knows" not in json.dumps([vars(each) for each in caplog.records], default=str)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "extra", "expected"),
+    [
+        ("m", "m", {}, COST),
+        ("a-deployment", "m", {}, COST),
+        ("m", "a-snapshot", {}, COST),
+        ("x", "y", {}, None),
+        ("m", "m", {"service_tier": "default"}, COST),
+        ("m", "m", {"service_tier": "flex"}, None),
+        ("m", "m", {"speed": "fast"}, None),
+        ("m", "m", {"other": 1}, COST),
+    ],
+)
+async def test_whose_price(
+    asked: str, answered: str, extra: dict[str, Json], expected: Cost | None
+) -> None:
+    """The price is that of the model that answered, else of the one asked for, on usual terms."""
+    prices = TablePrices(List)
+    prices.prepare(URL)
+
+    assert await prices.find(URL, request(asked, **extra), finish(answered)) == expected
