@@ -40,8 +40,7 @@ class Endpoint:
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs. `key_hint` tells where it is
     configured, or would be; it is empty where none is asked for. `signer` lets requests in that
-    carry no key. `drop_unsupported` has what the provider lacks left out, and told, even if the
-    caller set it.
+    carry no key. `drop_unsupported` has what the provider lacks left out, and told, whoever set it.
     """
 
     base_url: str

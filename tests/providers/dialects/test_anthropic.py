@@ -127,7 +127,7 @@ def test_parameters() -> None:
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
-    """The template's is dropped and told, the caller's own is refused."""
+    """What must be sent is refused, and anything else is dropped and told."""
     body, dropped = build(parameters=parameters)
     error = refusal(parameters=parameters, insisted=frozenset({name}))
 

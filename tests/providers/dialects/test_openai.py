@@ -133,7 +133,7 @@ def test_what_openai_itself_differs_in() -> None:
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
-    """The template's is dropped and told, the caller's own is refused."""
+    """What must be sent is refused, and anything else is dropped and told."""
     quirks = Quirks(lacks=frozenset({"top_k"}))
 
     body, dropped = build(parameters=parameters, quirks=quirks)

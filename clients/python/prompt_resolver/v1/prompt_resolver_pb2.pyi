@@ -593,8 +593,10 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parameters of the template that the provider lacks and that were therefore not sent. A parameter
-        that the request itself sets is not dropped but refused, unless the configuration says otherwise.
+        """Parameters that the provider lacks and that were therefore not sent, for one of these reasons: they
+        change nothing, such as a penalty of 0; the template or the alias set them for another provider,
+        from which the request or a fallback moved the call; or the configuration says so. Any other one is
+        refused, with PARAMETER_UNSUPPORTED.
         """
 
     def __init__(

@@ -1,7 +1,6 @@
 """Parameters in Anthropic's Messages dialect."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from ....answers import ModelRequest
 from ....errors import unsupported
@@ -29,6 +28,10 @@ def write_parameters(
     Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
+    budget = _read_budget(parameters.reasoning_effort or "")
+    if budget is not None and budget < _MIN_BUDGET:
+        expected = f"expected a word, or {_MIN_BUDGET} or more"
+        raise unsupported("parameters.reasoning_effort", expected)
     lacking = [
         name
         for name in (*parameters.names(), *parameters.extra)
@@ -104,13 +107,8 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
         case str() as effort if effort in _EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}
         case str() as effort:
-            budget = cast("int", _read_budget(effort))
-            if budget < _MIN_BUDGET:
-                raise unsupported(
-                    "parameters.reasoning_effort", f"expected a word, or {_MIN_BUDGET} or more"
-                )
             thinking = _mapping(wire, "thinking")
-            wire["thinking"] = {**thinking, "type": "enabled", "budget_tokens": budget}
+            wire["thinking"] = {**thinking, "type": "enabled", "budget_tokens": int(effort)}
 
 
 def _mapping(wire: Mapping[str, Json], name: str) -> dict[str, Json]:
