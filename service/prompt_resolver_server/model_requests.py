@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from .answers import ModelRequest
 from .errors import CallError, Reason, Violation
 from .parameters import Parameters
-from .prompts import ResolvedPrompt
+from .prompts import ResolvedPrompt, ToolChoice
 from .queries import Resolution
 
 
@@ -46,25 +46,29 @@ def _insisted(resolution: Resolution, *, moved: bool) -> frozenset[str]:
     if resolution.deployment.terms.drop_parameters:
         return frozenset()
     names: set[str] = set()
-    for parameters in _set_for_this_provider(resolution, moved=moved):
+    for parameters, choice in _set_for_this_provider(resolution, moved=moved):
         names.update(parameters.names(), parameters.extra)
+        if choice is not None:
+            names.add("tool_choice")
     return frozenset(names.difference(_neutral(resolution.prompt)))
 
 
-def _set_for_this_provider(resolution: Resolution, *, moved: bool) -> Iterator[Parameters]:
-    yield resolution.query.parameters
+def _set_for_this_provider(
+    resolution: Resolution, *, moved: bool
+) -> Iterator[tuple[Parameters, ToolChoice | None]]:
+    query, served = resolution.query, resolution.prompt.served
+    yield query.parameters, query.tool_choice
     if moved:
         return
-    served, meant_elsewhere = resolution.prompt.served, resolution.choice.meant_elsewhere
-    if served is not None and "template" not in meant_elsewhere:
-        yield served.template.parameters
-    if "alias" not in meant_elsewhere:
-        yield resolution.deployment.parameters
+    if served is not None and "template" not in resolution.choice.meant_elsewhere:
+        yield served.template.parameters, served.template.tool_choice
+    if "alias" not in resolution.choice.meant_elsewhere:
+        yield resolution.deployment.parameters, None
 
 
 def _neutral(prompt: ResolvedPrompt) -> Iterator[str]:
-    """Return the names of the parameters that leave an answer as it is without them."""
-    parameters = prompt.parameters
+    """Return the names of what leaves an answer as it is without it."""
+    parameters, choice = prompt.parameters, prompt.tool_choice
     if parameters.temperature == 1:
         yield "temperature"
     if parameters.top_p == 1:
@@ -77,3 +81,5 @@ def _neutral(prompt: ResolvedPrompt) -> Iterator[str]:
         yield "response_format"
     if parameters.parallel_tool_calls or not prompt.tools:
         yield "parallel_tool_calls"
+    if choice is not None and choice.mode == "auto":
+        yield "tool_choice"

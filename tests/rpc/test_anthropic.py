@@ -186,6 +186,24 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
     ]
 
 
+async def test_form_that_the_api_lacks(service: RunningService, upstream: Upstream) -> None:
+    """Some JSON object is what the model hands to a tool that it must call, and comes as text."""
+    call = {"type": "tool_use", "id": "toolu_1", "name": "final_answer", "input": {"a": 1}}
+    upstream.answer = stream_of(*anthropic_stream(call, stop="tool_use"))
+    form = pb.ResponseFormat(type=pb.ResponseFormat.TYPE_JSON_OBJECT)
+
+    response = await service.client.complete(
+        "greet", variables=VARIABLES, parameters=pb.ModelParameters(response_format=form)
+    )
+
+    assert [part.text for part in response.message.content] == ['{"a":1}']
+    assert response.finish_reason == pb.FINISH_REASON_STOP
+    assert response.raw_finish_reason == "tool_use"
+    assert "response_format" not in response.dropped_parameters
+    sent = upstream.exchanges[0].json
+    assert sent["tool_choice"] == {"type": "tool", "name": "final_answer"}
+
+
 async def test_same_message_either_way(service: RunningService, upstream: Upstream) -> None:
     """What a caller puts together from a stream is what a whole answer would have been."""
     blocks = (THINKING, REDACTED, THINKING, TEXT, CALL)

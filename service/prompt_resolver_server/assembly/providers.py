@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..providers.dialects import DIALECTS
+from ..providers.answer_tool import AnswerToolProvider
+from ..providers.dialects import DIALECTS, LACKING_FORMS
 from ..providers.echo import EchoProvider
 from ..providers.incomplete import IncompleteProvider
 from ..providers.provider import Provider
@@ -45,6 +46,8 @@ class ProviderFactory:
         return self._make(name, self._endpoints.dialect(name), endpoint)
 
     def _make(self, name: str, dialect: str, endpoint: Endpoint) -> Provider:
-        return RemoteProvider(
+        provider = RemoteProvider(
             name=name, dialect=DIALECTS[dialect], endpoint=endpoint, transport=self._transport
         )
+        lacking = endpoint.quirks.lacks_forms | LACKING_FORMS.get(dialect, frozenset())
+        return AnswerToolProvider(provider, lacking=lacking) if lacking else provider

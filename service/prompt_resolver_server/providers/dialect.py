@@ -17,6 +17,9 @@ class Quirks:
     """The name under which the wire carries `max_tokens`."""
     lacks: frozenset[str] = frozenset()
     """Parameters that the provider does not know."""
+    lacks_forms: frozenset[str] = frozenset()
+    """Forms of an answer that it does not know, `json_object` or `json_schema`, while it knows
+    tools: one of these takes such an answer."""
     api_version: str = ""
     """The version of the API, for dialects that name it with each request."""
 

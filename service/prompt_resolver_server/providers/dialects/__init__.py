@@ -19,4 +19,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "vertex": VertexDialect(),
 }
 
-__all__ = ["DIALECTS", "Dialect"]
+LACKING_FORMS: Mapping[str, frozenset[str]] = {"anthropic": frozenset({"json_object"})}
+"""The forms of an answer that a dialect has no words for, which `Quirks.lacks_forms` adds to."""
+
+__all__ = ["DIALECTS", "LACKING_FORMS", "Dialect"]

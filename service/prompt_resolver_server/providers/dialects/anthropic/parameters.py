@@ -63,11 +63,11 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return not request.tools
         # A model that thinks takes none that change how it samples.
         case "temperature":
-            return parameters.temperature != 1 and _thinks(parameters)
+            return parameters.temperature != 1 and thinks(parameters)
         case "top_p":
-            return (parameters.top_p or 0) < 0.95 and _thinks(parameters)
+            return (parameters.top_p or 0) < 0.95 and thinks(parameters)
         case "top_k":
-            return _thinks(parameters)
+            return thinks(parameters)
         case _:
             return False
 
@@ -79,7 +79,7 @@ def _redundant(request: ModelRequest) -> tuple[str, ...]:
     return ("top_p",) if both and "top_p" not in request.insisted else ()
 
 
-def _thinks(parameters: Parameters) -> bool:
+def thinks(parameters: Parameters) -> bool:
     """Tell whether the model is asked to think before it answers."""
     given = parameters.extra.get("thinking")
     asked = isinstance(given, dict) and given.get("type") in ("enabled", "adaptive")

@@ -18,7 +18,7 @@ def build_body(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return the body and the names of the parameters that it leaves out.
 
-    Raises PARAMETER_UNSUPPORTED for a parameter that the caller insists on and the provider lacks,
+    Raises PARAMETER_UNSUPPORTED for a parameter that must be sent and the provider lacks,
     and for content that the dialect cannot carry.
     """
     body: dict[str, Json] = {
