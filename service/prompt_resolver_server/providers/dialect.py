@@ -20,6 +20,12 @@ class Quirks:
     lacks_forms: frozenset[str] = frozenset()
     """Forms of an answer that it does not know, `json_object` or `json_schema`, while it knows
     tools: one of these takes such an answer."""
+    knows_developer: bool = False
+    """Whether there is a role for the developer, who elsewhere speaks as the system."""
+    media_of_user_alone: bool = False
+    """Whether only a user's messages may have images, sounds and documents in them."""
+    reasoning_field: str = ""
+    """The name under which the wire takes back what a model thought, where it wants that."""
     api_version: str = ""
     """The version of the API, for dialects that name it with each request."""
 

@@ -185,7 +185,7 @@ def test_tools() -> None:
     [
         (
             Message(role="developer", name="n", content=(Text("a"),)),
-            {"role": "developer", "name": "n", "content": "a"},
+            {"role": "system", "name": "n", "content": "a"},
         ),
         (
             Message(role="user", content=(Text("a"), Text("b"))),
@@ -228,9 +228,66 @@ def test_messages(message: Message, wire: dict[str, object]) -> None:
     assert body["messages"] == [wire]
 
 
+def test_developer() -> None:
+    """The developer speaks as the system, but to servers that are known to know the role."""
+    said = Message(role="developer", content=(Text("a"),))
+
+    elsewhere, _ = build(said)
+    at_openai, _ = build(said, quirks=CATALOGUE["openai"].quirks)
+
+    assert elsewhere["messages"] == [{"role": "system", "content": "a"}]
+    assert at_openai["messages"] == [{"role": "developer", "content": "a"}]
+
+
+def test_reasoning_that_is_wanted_back() -> None:
+    """Where a provider wants it, what its model thought goes back, with calls in any case."""
+    call = ToolCall(id="c", name="f", arguments_json="{}")
+    quirks = Quirks(reasoning_field="reasoning_content")
+
+    body, _ = build(
+        HI,
+        Message(role="assistant", content=(Reasoning(text="t"), Reasoning(text="u"), Text("a"))),
+        Message(role="assistant", content=(Text("b"),)),
+        Message(role="assistant", tool_calls=(call,)),
+        quirks=quirks,
+    )
+
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    thoughts = [message.get("reasoning_content") for message in messages]
+    assert thoughts == [None, "tu", None, ""]
+    assert [message["content"] for message in messages] == ["Hi", "a", "b", None]
+
+
+@pytest.mark.parametrize("role", ["system", "assistant", "tool"])
+def test_media_beside_the_users(role: str) -> None:
+    """OpenAI itself takes images in the user's messages alone, which some other servers do not."""
+    image = Media(kind="image", url="https://x.invalid/a.png")
+    said = Message(role=role, content=(Text("a"), image))  # type: ignore[arg-type]  # of the list
+
+    body, _ = build(said)
+    with pytest.raises(CallError) as caught:
+        build(said, quirks=CATALOGUE["openai"].quirks)
+
+    assert "image_url" in str(body)
+    assert caught.value.violations[0].field == "messages[0].content[1]"
+
+
 @pytest.mark.parametrize(
     ("part", "wire"),
     [
+        (
+            Media(kind="audio", url="data:audio/wav;base64,AAE="),
+            {"type": "input_audio", "input_audio": {"data": "AAE=", "format": "wav"}},
+        ),
+        (
+            Media(kind="file", url="data:application/pdf;base64,AA=="),
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}},
+        ),
+        (
+            Media(kind="image", url="data:image/png;base64,AAE="),
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE="}},
+        ),
         (
             Media(kind="image", url="https://x.invalid/a.png", detail="low"),
             {"type": "image_url", "image_url": {"url": "https://x.invalid/a.png", "detail": "low"}},

@@ -7,7 +7,7 @@ from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
 from ...wire.unsupported import check_insisted
-from .messages import write_messages
+from .messages import find_left_out, write_messages
 from .parameters import thinks, write_parameters
 
 
@@ -29,6 +29,7 @@ def build_body(
             violations=(Violation("messages", expected),),
         )
     parameters, dropped = write_parameters(request, quirks)
+    dropped += find_left_out(request.messages)
     body: dict[str, Json] = {"model": request.model, "messages": turns, **parameters}
     if system:
         body["system"] = system

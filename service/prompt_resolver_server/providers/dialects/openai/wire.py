@@ -98,5 +98,6 @@ def read_usage(usage: Mapping[str, Json] | None) -> Usage | None:
         input_tokens=read_count(usage, "prompt_tokens"),
         output_tokens=read_count(usage, "completion_tokens"),
         cache_read_tokens=read_count(prompt, "cached_tokens"),
+        cache_write_tokens=read_count(prompt, "cache_write_tokens"),
         reasoning_tokens=read_count(completion, "reasoning_tokens"),
     )
