@@ -31,6 +31,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
+from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
@@ -498,6 +499,51 @@ def test_streamed_reasoning_and_refusal() -> None:
     assert deltas[1:] == [ReasoningDelta(Reasoning(text="t")), RefusalDelta("no")]
     assert finish is not None
     assert finish.reason == "refusal"
+
+
+def test_content_in_chunks() -> None:
+    """Content that is a list of chunks is told by their kinds, whole and streamed."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "t"}]}
+    chunks = [thinking, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "a"}]
+
+    whole = DIALECT.parse(answer_with(content=chunks))
+    deltas, _ = feed(event(content=chunks), event(content="b"), END)
+
+    assert whole.message.content == (Reasoning(text="t"), Text("a"))
+    assert deltas[1:] == [ReasoningDelta(Reasoning(text="t")), TextDelta("a"), TextDelta("b")]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+ARGUMENTS = st.dictionaries(TEXTS, st.recursive(st.none() | st.floats() | TEXTS, st.lists))
+
+
+@given(
+    text=TEXTS,
+    thought=TEXTS,
+    calls=st.lists(st.tuples(TEXTS, TEXTS, ARGUMENTS.map(json.dumps)), max_size=3),
+)
+def test_sent_back(text: str, thought: str, calls: list[tuple[str, str, str]]) -> None:
+    """What a model said goes back to the letter, however odd it is."""
+    called = [
+        {"id": f"{i}{call_id}", "type": "function", "function": {"name": name, "arguments": said}}
+        for i, (call_id, name, said) in enumerate(calls)
+    ]
+    pieces = [{"index": i, **call} for i, call in enumerate(called)]
+    deltas, finish = feed(
+        event(reasoning_content=thought), event(content=text), event(tool_calls=pieces), END
+    )
+    assembler = Assembler()
+    assembler.add(deltas)
+    assert finish is not None
+
+    body, _ = build(
+        assembler.finish(finish).message, quirks=Quirks(reasoning_field="reasoning_content")
+    )
+
+    assert body["messages"] == [
+        {"role": "assistant", "content": text, "reasoning_content": thought}
+        | ({"tool_calls": called} if called else {})
+    ]
 
 
 def test_other_choices_are_ignored() -> None:

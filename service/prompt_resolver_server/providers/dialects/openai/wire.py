@@ -1,13 +1,14 @@
 """What whole answers and streams have in common in OpenAI's chat dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from ....answers import FinishReason, Usage
 from ....errors import Reason
 from ....parameters import Json
+from ....prompts import Reasoning, Text
 from ...dialect import InBandError, ProtocolError
-from ...wire.fields import read_count, read_mapping, read_object, read_text
+from ...wire.fields import read_count, read_items, read_mapping, read_object, read_text
 
 MAX_WORD = 64
 """How much is kept of a provider's own word for the end of an answer."""
@@ -75,6 +76,22 @@ def read_reasoning(message: Mapping[str, Json]) -> str:
     """Return the reasoning in a message or a delta."""
     # Two names for the same thing; servers that send both send the same text in both.
     return read_text(message, "reasoning_content") or read_text(message, "reasoning")
+
+
+def read_content(content: Json) -> Iterator[Text | Reasoning]:
+    """Return the content of a message or a delta: a text, or a list of chunks.
+
+    Chunks of unknown kinds are skipped: an API may add some. Raises `ProtocolError`.
+    """
+    whole: Json = [{"type": "text", "text": content}]
+    chunks = content if isinstance(content, list) else whole
+    for chunk in read_items({"content": chunks}, "content"):
+        text = read_text(chunk, "text")
+        if chunk.get("type") == "text" and text:
+            yield Text(text)
+        if chunk.get("type") == "thinking":
+            thoughts = read_items(chunk, "thinking")
+            yield Reasoning(text="".join(read_text(each, "text") for each in thoughts))
 
 
 def to_finish_reason(raw: str, *, called: bool, refused: bool) -> FinishReason:
