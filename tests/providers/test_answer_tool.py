@@ -5,28 +5,34 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
 
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.answers import Answer, Delta, ModelRequest, TextDelta, ToolCallDelta
 from prompt_resolver_server.errors import CallError, Reason
 from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.prompts import Message, Text, Tool, ToolChoice
 from prompt_resolver_server.providers.answer_tool import AnswerToolProvider
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import Dialect
+from prompt_resolver_server.providers.catalogue import CATALOGUE, CatalogueRow
+from prompt_resolver_server.providers.dialect import Dialect, Quirks
 from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts, Transport
 from tests.support.anthropic import answer_anthropic, anthropic_answer, anthropic_stream
+from tests.support.service import running_service
 from tests.support.upstream import Exchange, Upstream, openai_answer
 
 SCHEMA: dict[str, Json] = {"type": "object", "properties": {"a": {"type": "integer"}}}
 ANY: dict[str, Json] = {"type": "object", "additionalProperties": True}
 FIND = Tool(name="find", parameters={"type": "object"})
 ANSWER = "final_answer"
+LACKING = frozenset({"json_schema"})
 
 Call = tuple[str, str]
 """A tool's name, and the arguments."""
@@ -355,6 +361,34 @@ async def test_model_that_thinks_first(upstream: Upstream) -> None:
     assert answer.finish.dropped == ("tool_choice",)
     assert "tool_choice" not in upstream.exchanges[0].json
     await transport.aclose()
+
+
+async def test_row_that_lacks_a_form(
+    tmp_path: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider whose row says what it lacks is asked for that by the tool, and for no more."""
+    quirks = Quirks(lacks_forms=LACKING)
+    row = CatalogueRow(dialect="openai", base_url=None, key_optional=True, quirks=quirks)
+    monkeypatch.setitem(cast("dict[str, CatalogueRow]", CATALOGUE), "formless", row)
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])
+    config = f"""
+providers: {{formless: {{base_url: '{upstream.url}'}}}}
+model_list: [{{model_name: a, litellm_params: {{model: formless/m}}}}]
+"""
+    async with running_service(tmp_path, config) as service:
+        for kind in (pb.ResponseFormat.TYPE_JSON_OBJECT, pb.ResponseFormat.TYPE_JSON_SCHEMA):
+            form = pb.ResponseFormat(type=kind)
+            if kind == pb.ResponseFormat.TYPE_JSON_SCHEMA:
+                form.json_schema.name = "n"
+                form.json_schema.schema.update(SCHEMA)
+            parameters = pb.ModelParameters(response_format=form)
+            await service.client.complete(alias="a", messages=[said], parameters=parameters)
+
+    known, lacking = (exchange.json for exchange in upstream.exchanges)
+    assert known["response_format"] == {"type": "json_object"}
+    assert "tools" not in known
+    assert "response_format" not in lacking
+    assert lacking["tool_choice"] == WIRES["openai"].forced(ANSWER)
 
 
 async def _ignore(deltas: Sequence[Delta]) -> None:

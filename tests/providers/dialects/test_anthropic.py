@@ -181,6 +181,14 @@ def test_thinking() -> None:
     assert limited["max_tokens"] == 2049
 
 
+def test_no_thinking() -> None:
+    """Where no effort is wanted, the model is told not to think, and samples as it is told to."""
+    body, dropped = build(parameters=Parameters(reasoning_effort="none", temperature=0.5))
+
+    assert (body["thinking"], body["temperature"]) == ({"type": "disabled"}, 0.5)
+    assert (body["max_tokens"], dropped) == (4096, ())
+
+
 def test_thinking_of_extra_parameters() -> None:
     """What extra parameters say of the same field is kept beside what ours says of it."""
     shown: dict[str, Json] = {

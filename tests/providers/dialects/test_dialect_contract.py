@@ -165,7 +165,10 @@ def holds(document: object, arguments: str) -> bool:
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
 def test_sent_back(subject: Subject, recording: Recording) -> None:
-    """What a model said goes back to it in the next turn: what it signed, and what it called."""
+    """What a model said goes back to it in the next turn: what it called, and what it sealed.
+
+    What it sealed is text, so that doors that write JSON can carry it.
+    """
     message = read(subject, recording.portions)[0].message
     said = Message(role="user", content=(Text("Hi"),))
     results = [

@@ -13,6 +13,7 @@ DEFAULT_MAX_TOKENS = 4096
 
 _MIN_BUDGET = 1024
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+_NO_EFFORT = "none"
 _LACKS = frozenset({"seed", "presence_penalty", "frequency_penalty"})
 _SAME = frozenset({"temperature", "top_p", "top_k"})
 _MAX_DIGITS = 10
@@ -23,9 +24,9 @@ def write_parameters(
 ) -> tuple[dict[str, Json], tuple[str, ...]]:
     """Return the fields of the body, and the names of the parameters that they leave out.
 
-    A number as `reasoning_effort` is how many tokens the model may think; a word is the API's
-    effort. The name of a JSON Schema, and whether it is strict, have no place: the API keeps to it.
-    Raises PARAMETER_UNSUPPORTED.
+    A number as `reasoning_effort` is how many tokens the model may think, and `none` that it does
+    not; another word is the API's effort. The name of a JSON Schema, and whether it is strict, have
+    no place: the API keeps to it. Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
     budget = _read_budget(parameters.reasoning_effort or "")
@@ -58,7 +59,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
             effort = parameters.reasoning_effort or ""
-            return effort not in _EFFORTS and _read_budget(effort) is None
+            return effort not in (*_EFFORTS, _NO_EFFORT) and _read_budget(effort) is None
         case "parallel_tool_calls":
             return not request.tools
         # A model that thinks takes none that change how it samples.
@@ -106,6 +107,8 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
             wire["output_config"] = {**_mapping(wire, "output_config"), "format": form}
         case str() as effort if effort in _EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}
+        case str() as effort if effort == _NO_EFFORT:
+            wire["thinking"] = {"type": "disabled"}
         case str() as effort:
             thinking = _mapping(wire, "thinking")
             wire["thinking"] = {**thinking, "type": "enabled", "budget_tokens": int(effort)}
