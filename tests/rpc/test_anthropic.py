@@ -189,7 +189,8 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
 
 async def test_form_that_the_api_lacks(service: RunningService, upstream: Upstream) -> None:
     """Some JSON object is what the model hands to a tool that it must call, and comes as text."""
-    call: Fields = {"type": "tool_use", "id": "toolu_1", "name": "final_answer", "input": {"a": 1}}
+    call: Fields = {"type": "tool_use", "id": "toolu_1", "name": "final_answer"}
+    call["input"] = {"answer": {"a": 1}}
     upstream.answer = stream_of(*anthropic_stream(call, stop="tool_use"))
     form = pb.ResponseFormat(type=pb.ResponseFormat.TYPE_JSON_OBJECT)
 

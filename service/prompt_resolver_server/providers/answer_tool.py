@@ -1,6 +1,8 @@
 """Answers in a form that a provider does not know: its model hands them to a tool.
 
-The tool's arguments are the answer, whole and streamed, as if they had been its text.
+The tool's arguments are the answer, whole and streamed, as if they had been its text. Where nobody
+says which fields an answer has, or it is no object, it is the tool's one argument: a model leaves
+an object empty whose fields have no names.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,11 +15,16 @@ from ..parameters import JsonObject, ResponseFormat
 from ..prompts import Text, Tool, ToolChoice
 from ..values import Value
 from .provider import Provider
+from .wrapping import Unwrapper, wrap_schema
 
 _NAME = "final_answer"
 _DESCRIPTION = "Takes the final answer, which has the form of the arguments. Call it once."
 _FORM = "parameters.response_format"
-_ANY_OBJECT: JsonObject = {"type": "object", "additionalProperties": True}
+_ANY_OBJECT: JsonObject = {
+    "type": "object",
+    "additionalProperties": True,
+    "description": "The JSON object that is the whole answer.",
+}
 
 
 class AnswerToolProvider:
@@ -47,7 +54,7 @@ class AnswerToolProvider:
         offer = self._offer(request)
         if offer is None:
             return await self._provider.stream(request, emit, caller_key=caller_key)
-        reader = _AnswerReader(offer.tool)
+        reader = _AnswerReader(offer)
 
         async def emit_read(deltas: Sequence[Delta]) -> None:
             if read := reader.read(deltas):
@@ -68,10 +75,14 @@ class AnswerToolProvider:
 
 
 class _Offer(Value, frozen=True, kw_only=True):
-    """A request that offers the tool of this name, or none, and what is left out of it."""
+    """A request that offers the tool of this name, or none, and what is left out of it.
+
+    `wrapped` tells that the answer is the tool's one argument, and not its arguments.
+    """
 
     request: ModelRequest
     tool: str | None
+    wrapped: bool = False
     dropped: tuple[str, ...] = ()
 
 
@@ -87,26 +98,23 @@ def _make_offer(request: ModelRequest, form: ResponseFormat) -> _Offer:
     insisted = request.insisted
     if "response_format" in insisted:
         insisted = insisted - {"response_format"} | {"tool_choice"}
+    wrapped = form.json_schema is None or form.json_schema.schema.get("type", "object") != "object"
     offered = replace(
         request,
-        tools=(*request.tools, _tool(name, form)),
+        tools=(*request.tools, _tool(name, form, wrapped=wrapped)),
         tool_choice=ToolChoice(mode="required") if may_call else ToolChoice(tool_name=name),
         insisted=insisted,
     )
-    return _Offer(request=offered, tool=name)
+    return _Offer(request=offered, tool=name, wrapped=wrapped)
 
 
-def _tool(name: str, form: ResponseFormat) -> Tool:
-    if form.json_schema is None:
-        return Tool(name=name, description=_DESCRIPTION, parameters=_ANY_OBJECT)
-    schema = form.json_schema.schema
-    if schema.get("type", "object") != "object":
-        raise unsupported(_FORM, "expected the schema of an object, as a tool takes no other")
+def _tool(name: str, form: ResponseFormat, *, wrapped: bool) -> Tool:
+    schema = form.json_schema.schema if form.json_schema is not None else _ANY_OBJECT
     return Tool(
         name=name,
         description=_DESCRIPTION,
-        parameters={**schema, "type": "object"},
-        strict=form.json_schema.strict,
+        parameters=wrap_schema(schema) if wrapped else {**schema, "type": "object"},
+        strict=form.json_schema.strict if form.json_schema is not None else None,
     )
 
 
@@ -117,8 +125,9 @@ class _AnswerReader:
     tool's first call alone.
     """
 
-    def __init__(self, tool: str | None) -> None:
-        self._tool = tool
+    def __init__(self, offer: _Offer) -> None:
+        self._tool = offer.tool
+        self._unwrapper = Unwrapper() if offer.wrapped else None
         self._held: list[Delta] = []
         self._answers: list[int] = []
         self._calls: dict[int, int] = {}
@@ -140,9 +149,11 @@ class _AnswerReader:
 
     def end(self) -> list[Delta]:
         """Return what is left at the end of the answer."""
-        if self.answered:
-            return [TextDelta("{}")] if self._empty else []
-        return self._release()
+        if not self.answered:
+            return self._release()
+        rest = self._unwrapper.end() if self._unwrapper is not None else ""
+        rest = rest or ("{}" if self._empty else "")
+        return [TextDelta(rest)] if rest else []
 
     def _read(self, delta: Delta) -> list[Delta]:
         match delta:
@@ -163,10 +174,13 @@ class _AnswerReader:
         if delta.index not in self._answers:
             number = self._calls.setdefault(delta.index, len(self._calls))
             return [*self._release(), replace(delta, index=number)]
-        if delta.index != self._answers[0] or not delta.arguments_json:
+        if delta.index != self._answers[0]:
             return []
-        self._empty = False
-        return [TextDelta(delta.arguments_json)]
+        text = delta.arguments_json
+        if self._unwrapper is not None:
+            text = self._unwrapper.feed(text)
+        self._empty = self._empty and not text
+        return [TextDelta(text)] if text else []
 
     def _release(self) -> list[Delta]:
         held, self._held = self._held, []
@@ -180,12 +194,19 @@ def _read_answer(answer: Answer, offer: _Offer) -> Answer:
         beside = tuple(part for part in message.content if not isinstance(part, Text))
         message = replace(
             message,
-            content=(*beside, Text(answers[0].arguments_json or "{}")),
+            content=(*beside, Text(_read_text(answers[0].arguments_json, offer))),
             tool_calls=tuple(call for call in message.tool_calls if call.name != offer.tool),
         )
     called = bool(message.tool_calls)
     finish = _read_finish(answer.finish, offer, answered=bool(answers), called=called)
     return replace(answer, message=message, finish=finish)
+
+
+def _read_text(arguments: str, offer: _Offer) -> str:
+    if offer.wrapped:
+        unwrapper = Unwrapper()
+        arguments = unwrapper.feed(arguments) + unwrapper.end()
+    return arguments or "{}"
 
 
 def _read_finish(finish: Finish, offer: _Offer, *, answered: bool, called: bool) -> Finish:
