@@ -1,5 +1,6 @@
 """The provider `bedrock` over a real gRPC socket, with its API's stand-in on a real one."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -140,7 +141,7 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
     assert asked.finish_reason == pb.FINISH_REASON_TOOL_CALLS
     signed, sealed = (part.reasoning for part in asked.message.content[:2])
     assert (signed.text, signed.signature) == ("Hm, well.", SIGNATURE.encode())
-    assert (sealed.text, sealed.redacted) == ("", SEALED)
+    assert (sealed.text, sealed.redacted) == ("", b64encode(SEALED))
     assert asked.message.tool_calls[0].arguments_json == '{"a":[1,2]}'
     assert answered.message.content[0].text == "Hello"
     first, second = (exchange.json for exchange in upstream.exchanges)

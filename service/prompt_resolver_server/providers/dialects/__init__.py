@@ -19,7 +19,10 @@ DIALECTS: Mapping[str, Dialect] = {
     "vertex": VertexDialect(),
 }
 
-LACKING_FORMS: Mapping[str, frozenset[str]] = {"anthropic": frozenset({"json_object"})}
+LACKING_FORMS: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"json_object"}),
+    "bedrock": frozenset({"json_object"}),
+}
 """The forms of an answer that a dialect has no words for, which `Quirks.lacks_forms` adds to."""
 
 __all__ = ["DIALECTS", "LACKING_FORMS", "Dialect"]
