@@ -180,7 +180,7 @@ async def test_bearer_token(tmp_path: Path, upstream: Upstream) -> None:
     write_prompts(tmp_path)
     config = """
 stores: {local: {type: directory, path: prompts}}
-providers: {bedrock: {stream_completions: false}}
+providers: {bedrock: {stream_completions: false, drop_unsupported: true}}
 """
     variables = {
         "AWS_BEARER_TOKEN_BEDROCK": "key-of-bedrock",
@@ -200,7 +200,7 @@ async def test_no_credentials(tmp_path: Path, upstream: Upstream) -> None:
     write_prompts(tmp_path)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
-providers: {{bedrock: {{base_url: '{upstream.url}'}}}}
+providers: {{bedrock: {{base_url: '{upstream.url}', drop_unsupported: true}}}}
 """
     async with running_service(tmp_path, config, {"AWS_REGION": REGION}) as service:
         error = await failure(service.client.complete("greet", variables=VARIABLES))
