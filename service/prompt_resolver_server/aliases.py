@@ -18,7 +18,7 @@ class Terms(Value, frozen=True, kw_only=True):
 
     `retries` is how often a call that failed is tried again. `timeout_s` is how long one attempt
     may take: to its end, or for a stream to its first event, for which `stream_timeout_s` wins.
-    `drop_parameters` has parameters that a provider lacks left out even if the caller set them.
+    `drop_parameters` has parameters that a provider lacks left out, and told, whoever set them.
     """
 
     retries: int = 0

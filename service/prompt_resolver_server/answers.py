@@ -19,8 +19,8 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "refusa
 class ModelRequest(Value, frozen=True, kw_only=True):
     """What a model is asked.
 
-    `insisted` names the parameters that the caller's own request sets: a provider that lacks one of
-    them refuses the request, while it drops those that came from elsewhere and says so.
+    `insisted` names the parameters, and the `tool_choice`, that must be sent: a provider that lacks
+    one of them refuses the request, while it drops those that are not among them and says so.
     """
 
     model: str

@@ -9,13 +9,14 @@ from typing import TypeAlias, TypeVar
 from msgspec.structs import replace
 
 from .aliases import Alias, Deployment
-from .answers import Answer, Delta, Dispatch, Finish, ModelRequest
+from .answers import Answer, Delta, Dispatch, Finish
 from .dispatch.attempt import Account
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.orders import Order
 from .dispatch.route import Draw, Route, Step
-from .errors import CallError, Reason, ResolverError, ServerError, Violation
+from .errors import Reason, ResolverError, ServerError
 from .metrics import UpstreamMetrics
+from .model_requests import make_model_request
 from .prompts import ResolvedPrompt
 from .queries import Query, Resolution
 
@@ -77,7 +78,7 @@ class Failover:
 
         Raises the failure of the last one that was asked.
         """
-        resolution, order = first, self._order(first)
+        resolution, order = first, self._order(first, first)
         order.target.budget.deposit()
         account = Account()
         route = None
@@ -129,7 +130,7 @@ class Failover:
             else:
                 query = _for_fallback(first, step.alias, step.deployment)
                 resolution = await self._prepare(query, step.alias, step.deployment)
-            return resolution, self._order(resolution)
+            return resolution, self._order(resolution, first)
         except ResolverError as error:
             if error.reason is Reason.DEADLINE:
                 error.metadata["attempts"] = str(len(account.attempts))
@@ -172,9 +173,10 @@ class Failover:
             choice = failed.choice
             self._metrics.retried(choice.provider, choice.model, reason.lower())
 
-    def _order(self, resolution: Resolution) -> Order:
-        request = _model_request(resolution)
+    def _order(self, resolution: Resolution, first: Resolution) -> Order:
         query, choice = resolution.query, resolution.choice
+        moved = choice.provider != first.choice.provider
+        request = make_model_request(resolution, moved=moved)
         return Order(
             target=self._dispatcher.find(choice, resolution.deployment.row),
             choice=choice,
@@ -211,28 +213,3 @@ def _may_ask(step: Step, order: Order, account: Account) -> bool:
     if step.is_fallback or order.target not in account.targets:
         return True
     return order.target.budget.withdraw()
-
-
-def _model_request(resolution: Resolution) -> ModelRequest:
-    resolved, asked = resolution.prompt, resolution.query.parameters
-    may_drop = resolution.deployment.terms.drop_parameters
-    if not resolved.model:
-        raise CallError(
-            Reason.MODEL_MISSING,
-            "model: expected a model from the request, the alias or the template, got none",
-            violations=(Violation("model", "missing"),),
-        )
-    if not resolved.messages:
-        raise CallError(
-            Reason.MESSAGES_MISSING,
-            "messages: expected a message from the template or the request, got none",
-            violations=(Violation("messages", "missing"),),
-        )
-    return ModelRequest(
-        model=resolved.model,
-        messages=resolved.messages,
-        parameters=resolved.parameters,
-        tools=resolved.tools,
-        tool_choice=resolved.tool_choice,
-        insisted=frozenset(() if may_drop else (*asked.names(), *asked.extra)),
-    )

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -65,6 +66,7 @@ ALL = Usage(
     reasoning_tokens=4,
 )
 CALL = ToolCall(id="c", name="look", arguments_json='{"a": 1}')
+SIGNED = ToolCall(id="d", name="look", arguments_json="{}", signature=b"s")
 MESSAGES = {
     "text": (Text("Hel"), Text("lo")),
     "nothing": (),
@@ -94,7 +96,7 @@ def common(document: dict[str, object]) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("parts", MESSAGES.values(), ids=MESSAGES)
-@pytest.mark.parametrize("calls", [(), (CALL,)])
+@pytest.mark.parametrize("calls", [(), (CALL,), (CALL, SIGNED)])
 def test_messages(
     parts: tuple[Text | Refusal | Reasoning, ...], calls: tuple[ToolCall, ...]
 ) -> None:
@@ -129,7 +131,7 @@ def test_streams() -> None:
         TextDelta("Hello"),
         RefusalDelta("No"),
         ToolCallDelta(index=0, id="c", name="look", arguments_json="{"),
-        ToolCallDelta(index=0, arguments_json="}"),
+        ToolCallDelta(index=0, arguments_json="}", signature=b"s"),
     ]
     theirs = DoorsChunkWriter("", with_usage=True)
     events = theirs.deltas(deltas) + theirs.finish(finish(), None)
@@ -145,6 +147,20 @@ def test_streams() -> None:
     writer.end()
 
     assert list(map(common, chunks)) == list(map(common, expected))
+    blocks = [block for chunk in chunks for block in told(chunk, "thinking_blocks")]
+    assert blocks == [
+        {"index": 0, "type": "thinking", "thinking": "Hm", "signature": "s"},
+        {"index": 1, "type": "redacted_thinking", "data": "r"},
+    ]
+    signed = [
+        call.provider_specific_fields for chunk in chunks for call in told(chunk, "tool_calls")
+    ]
+    assert signed == [None, {"thought_signature": "s"}]
+
+
+def told(chunk: ChatCompletionChunk, name: str) -> Sequence[Any]:
+    """Return what a chunk adds to a list of the message's."""
+    return [each for choice in chunk.choices for each in choice.delta.get(name) or ()]
 
 
 def test_what_served_it() -> None:

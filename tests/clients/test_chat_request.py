@@ -44,9 +44,15 @@ parts = st.one_of(
     st.fixed_dictionaries(
         {
             "type": st.just("image_url"),
-            "image_url": st.fixed_dictionaries(
-                {"url": st.just("https://images.example/a.png")},
-                optional={"detail": st.sampled_from(["low", "high"])},
+            "image_url": st.one_of(
+                st.just("https://images.example/a.png"),
+                st.fixed_dictionaries(
+                    {"url": st.just("https://images.example/a.png")},
+                    optional={
+                        "detail": st.sampled_from(["low", "high"]),
+                        "format": st.just("image/png"),
+                    },
+                ),
             ),
         }
     ),
@@ -67,13 +73,23 @@ parts = st.one_of(
             ),
         }
     ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("file"),
+            "file": st.fixed_dictionaries(
+                {"file_id": st.just("https://files.example/a")},
+                optional={"filename": texts, "format": st.just("application/pdf")},
+            ),
+        }
+    ),
 )
 calls = st.fixed_dictionaries(
     {
         "id": texts,
         "type": st.just("function"),
         "function": st.fixed_dictionaries({"name": texts, "arguments": st.text("{}1", max_size=9)}),
-    }
+    },
+    optional={"provider_specific_fields": st.fixed_dictionaries({"thought_signature": texts})},
 )
 thoughts = st.one_of(
     st.fixed_dictionaries(
@@ -143,6 +159,21 @@ def test_thoughts_can_be_sent_back(blocks: list[dict[str, str]]) -> None:
     assert again == wire
 
 
+def test_where_a_signature_may_be() -> None:
+    """A call's signature stands beside its function or in it, as LiteLLM has it."""
+    fields: Json = {"thought_signature": "s"}
+    function: dict[str, Json] = {"name": "f", "arguments": "{}"}
+    calls: list[Json] = [
+        {"id": "a", "function": function, "provider_specific_fields": fields},
+        {"id": "b", "function": {**function, "provider_specific_fields": fields}},
+        {"id": "c", "function": function, "provider_specific_fields": None},
+    ]
+    said: list[Json] = [{"role": "assistant", "tool_calls": calls}]
+
+    for (message,) in (read("a", said).messages, read_at_the_door(said)):
+        assert [call.signature for call in message.tool_calls] == [b"s", b"s", None]
+
+
 def test_tools_mean_what_they_mean_at_the_door() -> None:
     """So do tools, and the choice of one."""
     tools: list[Json] = [
@@ -199,6 +230,11 @@ def test_parameters() -> None:
     assert read(stop="x").parameters.stop == ("x",)
     for kind in ("text", "json_object"):
         assert read(response_format={"type": kind}).parameters.response_format is not None
+    described = {"name": "n", "description": "A city", "schema": {"type": "object"}}
+    told = read(response_format={"type": "json_schema", "json_schema": described}).parameters
+    assert told.response_format is not None
+    assert told.response_format.json_schema is not None
+    assert told.response_format.json_schema.schema == {"description": "A city", "type": "object"}
 
 
 @pytest.mark.parametrize(
@@ -336,6 +372,25 @@ WRONG: list[tuple[Mapping[str, object], str]] = [
             ]
         },
         "input_audio.data: expected base64",
+    ),
+    (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "file", "file": {"file_id": SECRET}}]}
+            ]
+        },
+        "messages[0].content[0].file.file_id: expected file_data, or the URL",
+    ),
+    (
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "a", "detail": 1}}],
+                }
+            ]
+        },
+        "messages[0].content[0].image_url.detail: expected text, got int",
     ),
     (
         {"messages": [{"role": "assistant", "tool_calls": [{"id": "x"}]}]},

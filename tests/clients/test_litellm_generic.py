@@ -13,8 +13,8 @@ import pytest
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.prompts import Message, PromptRef, Text
+from prompt_resolver_server.providers.dialects.openai.messages import write_message
 from prompt_resolver_server.providers.dialects.openai.request import (
-    write_message,
     write_parameters,
     write_tool,
 )

@@ -367,6 +367,30 @@ async def test_parts_of_an_answer_that_are_not_carried(
     assert (served.status, len(upstream.exchanges)) == (200, 1)
 
 
+@pytest.mark.parametrize(
+    ("part", "reason", "field"),
+    [
+        ({"file": {"file_id": "file-1"}}, "PARAMETER_UNSUPPORTED", "file.file_id"),
+        ({"file": {"filename": "a"}}, "REQUEST_INVALID", "file.file_data"),
+        ({"image_url": {"url": "https://x.invalid/a", "detail": 1}}, "REQUEST_INVALID", "detail"),
+        ({"image_url": "ftp://x.invalid/a"}, "REQUEST_INVALID", "image_url.url"),
+    ],
+)
+async def test_parts_that_cannot_be_served(
+    door: HttpDoor, upstream: Upstream, part: dict[str, object], reason: str, field: str
+) -> None:
+    """What a part has that cannot be meant is told by its place, and nothing of it is left out."""
+    (kind,) = part
+    said = {"role": "user", "content": [{"type": kind, **part}]}
+
+    answer = await door.chat(model="plain", messages=[said])
+
+    assert (answer.status, answer.error["reason"]) == (400, reason)
+    assert str(answer.error["param"]).startswith("messages[0].content[0].")
+    assert str(answer.error["param"]).endswith(field)
+    assert upstream.exchanges == []
+
+
 @pytest.mark.parametrize("name", ["num_retries", "mock_response", "guardrails", "tags", "cache"])
 async def test_settings_of_litellms_in_a_request(
     door: HttpDoor, upstream: Upstream, name: str

@@ -4,7 +4,9 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.support.anthropic import CALL, REDACTED, SIGNATURE, THINKING, anthropic_answer
 from tests.support.anthropic import anthropic_stream as stream_of
@@ -88,6 +90,33 @@ async def test_thoughts_are_streamed(claude: HttpDoor, upstream: Upstream) -> No
     assert (text, signatures, sealed) == ("Hm, well.", [SIGNATURE], ["c2VhbGVk=="])
     assert json.loads(arguments) == CALL["input"]
     assert answered.events[-1] == "[DONE]"
+
+
+async def test_the_client_adds_up_thoughts(claude: HttpDoor, upstream: Upstream) -> None:
+    """What OpenAI's own client adds up of a stream goes back as what the model thought."""
+
+    async def answer(exchange: Exchange) -> None:
+        blocks = (THINKING, REDACTED, THINKING, CALL)
+        await exchange.begin_stream()
+        await exchange.send(b"".join(stream_of(*blocks, stop="tool_use")))
+        exchange.writer.close()
+
+    upstream.answer = answer
+    said: ChatCompletionMessageParam = {"role": "user", "content": "Find it"}
+    tool: ChatCompletionToolParam = {"type": "function", "function": {"name": "find"}}
+    async with (
+        openai.AsyncOpenAI(api_key="anything", base_url=claude.url, max_retries=0) as client,
+        client.chat.completions.stream(model="claude", messages=[said], tools=[tool]) as stream,
+    ):
+        message = (await stream.get_final_completion()).choices[0].message.to_dict()
+    found = {"role": "tool", "tool_call_id": "toolu_1", "content": "found"}
+    await claude.chat(model="claude", messages=[SAID, message, found], tools=[TOOL])
+
+    match upstream.exchanges[-1].json["messages"]:
+        case [_, {"role": "assistant", "content": list(blocks)}, _]:
+            assert blocks == [THINKING, REDACTED, THINKING, CALL]
+        case other:
+            raise AssertionError(other)
 
 
 async def test_a_refusal_is_no_success(claude: HttpDoor, upstream: Upstream) -> None:

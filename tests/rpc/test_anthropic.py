@@ -14,6 +14,7 @@ from tests.support.anthropic import (
     SIGNATURE,
     TEXT,
     THINKING,
+    Fields,
     answer_anthropic,
     anthropic_answer,
     anthropic_error,
@@ -48,7 +49,7 @@ async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningSe
     """The service with a stand-in for Anthropic, whose key is in the customary variable."""
     prompts = tmp_path / "prompts"
     header = {"model": "some-claude", "provider": "anthropic"}
-    write_prompt(prompts, "greet", BODY, **header, temperature=0.3, top_p=1.0, seed=7)
+    write_prompt(prompts, "greet", BODY, **header, temperature=0.3, top_p=1.0, presence_penalty=0)
     write_prompt(prompts, "think", BODY, **header, reasoning_effort=2048, max_tokens=-1)
     write_prompt(prompts, "small", BODY, **header, reasoning_effort=2048, max_tokens=2000)
     write_prompt(prompts, "other", BODY, model="gpt", provider="openai")
@@ -81,7 +82,7 @@ def stream_of(*events: bytes) -> Answer:
 
 
 async def test_complete(service: RunningService, upstream: Upstream) -> None:
-    """A prompt whose provider is Anthropic reaches it, and what it lacks is told."""
+    """A prompt whose provider is Anthropic reaches it, and what changes nothing is told."""
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message == pb.Message(
@@ -97,7 +98,7 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
     assert response.usage == pb.Usage(
         input_tokens=10, output_tokens=7, cache_read_tokens=3, cache_write_tokens=2
     )
-    assert list(response.dropped_parameters) == ["seed", "top_p"]
+    assert list(response.dropped_parameters) == ["presence_penalty", "top_p"]
     (exchange,) = upstream.exchanges
     assert exchange.path == "/v1/messages"
     assert exchange.headers["x-api-key"] == "key-of-anthropic"
@@ -184,6 +185,25 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
             ],
         },
     ]
+
+
+async def test_form_that_the_api_lacks(service: RunningService, upstream: Upstream) -> None:
+    """Some JSON object is what the model hands to a tool that it must call, and comes as text."""
+    call: Fields = {"type": "tool_use", "id": "toolu_1", "name": "final_answer"}
+    call["input"] = {"answer": {"a": 1}}
+    upstream.answer = stream_of(*anthropic_stream(call, stop="tool_use"))
+    form = pb.ResponseFormat(type=pb.ResponseFormat.TYPE_JSON_OBJECT)
+
+    response = await service.client.complete(
+        "greet", variables=VARIABLES, parameters=pb.ModelParameters(response_format=form)
+    )
+
+    assert [part.text for part in response.message.content] == ['{"a":1}']
+    assert response.finish_reason == pb.FINISH_REASON_STOP
+    assert response.raw_finish_reason == "tool_use"
+    assert "response_format" not in response.dropped_parameters
+    sent = upstream.exchanges[0].json
+    assert sent["tool_choice"] == {"type": "tool", "name": "final_answer"}
 
 
 async def test_same_message_either_way(service: RunningService, upstream: Upstream) -> None:

@@ -1,5 +1,6 @@
 """The provider `bedrock` over a real gRPC socket, with its API's stand-in on a real one."""
 
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -140,7 +141,7 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
     assert asked.finish_reason == pb.FINISH_REASON_TOOL_CALLS
     signed, sealed = (part.reasoning for part in asked.message.content[:2])
     assert (signed.text, signed.signature) == ("Hm, well.", SIGNATURE.encode())
-    assert (sealed.text, sealed.redacted) == ("", SEALED)
+    assert (sealed.text, sealed.redacted) == ("", b64encode(SEALED))
     assert asked.message.tool_calls[0].arguments_json == '{"a":[1,2]}'
     assert answered.message.content[0].text == "Hello"
     first, second = (exchange.json for exchange in upstream.exchanges)
@@ -179,7 +180,7 @@ async def test_bearer_token(tmp_path: Path, upstream: Upstream) -> None:
     write_prompts(tmp_path)
     config = """
 stores: {local: {type: directory, path: prompts}}
-providers: {bedrock: {stream_completions: false}}
+providers: {bedrock: {stream_completions: false, drop_unsupported: true}}
 """
     variables = {
         "AWS_BEARER_TOKEN_BEDROCK": "key-of-bedrock",
@@ -199,7 +200,7 @@ async def test_no_credentials(tmp_path: Path, upstream: Upstream) -> None:
     write_prompts(tmp_path)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
-providers: {{bedrock: {{base_url: '{upstream.url}'}}}}
+providers: {{bedrock: {{base_url: '{upstream.url}', drop_unsupported: true}}}}
 """
     async with running_service(tmp_path, config, {"AWS_REGION": REGION}) as service:
         error = await failure(service.client.complete("greet", variables=VARIABLES))

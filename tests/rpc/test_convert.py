@@ -253,7 +253,7 @@ async def test_all_messages(service: RunningService, upstream: Upstream) -> None
     assert list(response.resolved.messages)[2:] == messages
     sent = upstream.exchanges[0].json["messages"]
     assert isinstance(sent, list)
-    assert [message["role"] for message in sent[2:]] == ["developer", "user", "assistant", "tool"]
+    assert [message["role"] for message in sent[2:]] == ["system", "user", "assistant", "tool"]
     assert [part["type"] for part in sent[3]["content"]] == [
         *("text", "image_url", "image_url", "input_audio", "file")
     ]
@@ -339,8 +339,8 @@ async def test_streamed_answer(service: RunningService, upstream: Upstream) -> N
     assert not streamed.finished.HasField("usage")
 
 
-async def test_parameters_that_are_dropped(service: RunningService, upstream: Upstream) -> None:
-    """A parameter that cannot be sent is told where it comes from the template, else refused."""
+async def test_parameter_that_is_refused(service: RunningService, upstream: Upstream) -> None:
+    """A parameter that cannot be sent is refused by its name, and nothing is sent."""
     asked = pb.ModelParameters(reasoning_effort="1024")
 
     error = await failure(service.client.complete("greet", variables=VARIABLES, parameters=asked))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..providers.answer_tool import AnswerToolProvider
 from ..providers.dialects import DIALECTS
 from ..providers.echo import EchoProvider
 from ..providers.incomplete import IncompleteProvider
@@ -45,6 +46,9 @@ class ProviderFactory:
         return self._make(name, self._endpoints.dialect(name), endpoint)
 
     def _make(self, name: str, dialect: str, endpoint: Endpoint) -> Provider:
-        return RemoteProvider(
-            name=name, dialect=DIALECTS[dialect], endpoint=endpoint, transport=self._transport
+        spoken = DIALECTS[dialect]
+        provider = RemoteProvider(
+            name=name, dialect=spoken, endpoint=endpoint, transport=self._transport
         )
+        lacking = endpoint.quirks.lacks_forms | spoken.lacks_forms
+        return AnswerToolProvider(provider, lacking=lacking) if lacking else provider

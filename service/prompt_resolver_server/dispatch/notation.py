@@ -32,6 +32,10 @@ the only one that is spoken here."""
 NamedBy = Literal["caller", "alias", "template", "nobody"]
 
 
+Author = Literal["alias", "template"]
+"""Who sets a model and parameters beside the caller."""
+
+
 class ModelName(Value, frozen=True, kw_only=True):
     """A model string, taken apart; `prefix` stands before the model and is no store's name."""
 
@@ -46,6 +50,8 @@ class ModelChoice(Value, frozen=True, kw_only=True):
     """The model that was chosen, whose it is, and who named it. Empty if nobody named one.
 
     `passed_over` is the other model where the alias and the template name different ones.
+    `meant_elsewhere` are those of the two that were written for another provider: the one that they
+    name, or where they name none, the one that the other names.
     """
 
     shown = ("provider", "model", "named_by")
@@ -54,6 +60,7 @@ class ModelChoice(Value, frozen=True, kw_only=True):
     model: str = ""
     named_by: NamedBy = "nobody"
     passed_over: str = ""
+    meant_elsewhere: frozenset[Author] = frozenset()
 
 
 class Notation:
@@ -96,11 +103,14 @@ class Notation:
         caller names a provider that there is not; what an alias or a template names is judged when
         it is used.
         """
+        of_template = self._of_template(template)
         if requested is not None and requested.model is not None:
-            return self._of_request(requested, requested.model, template)
+            chosen = self._of_request(requested, requested.model, template)
+            return _compare(chosen, self.of_alias(deployment), of_template)
         if deployment.model is None:
-            return self._of_template(template)
-        candidates = [self.of_alias(deployment), self._of_template(template)]
+            return of_template
+        of_alias = self.of_alias(deployment)
+        candidates = [of_alias, of_template]
         if deployment.prefer_template_model:
             candidates.reverse()
         named = [choice for choice in candidates if choice.model]
@@ -109,7 +119,7 @@ class Notation:
         first, last = named[0], named[-1]
         if (first.provider, first.model) == (last.provider, last.model):
             return first
-        return replace(first, passed_over=last.model)
+        return _compare(replace(first, passed_over=last.model), of_alias, of_template)
 
     def _of_request(
         self, requested: ModelName, model: str, template: Template | None
@@ -164,3 +174,13 @@ class Notation:
 def _choice(provider: str, model: str, named_by: NamedBy) -> ModelChoice:
     model = model.removeprefix(_ROUTES.get(provider, ""))
     return ModelChoice(provider=provider, model=model, named_by=named_by)
+
+
+def _compare(chosen: ModelChoice, of_alias: ModelChoice, of_template: ModelChoice) -> ModelChoice:
+    """Return a choice that tells whose parameters were written for another provider."""
+    meant: Mapping[Author, str] = {
+        "alias": of_alias.provider or of_template.provider,
+        "template": of_template.provider or of_alias.provider,
+    }
+    elsewhere = frozenset(who for who, name in meant.items() if name not in ("", chosen.provider))
+    return replace(chosen, meant_elsewhere=elsewhere) if elsewhere else chosen

@@ -1,12 +1,14 @@
 """Answers in the form of OpenAI's chat API, whole and as the chunks of a stream.
 
 Beside OpenAI's own fields a message carries `reasoning_content` and `thinking_blocks`, as LiteLLM
-names what a model thought.
+names what a model thought, and a call what its provider signed.
 """
 
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from ..answers import (
     Answer,
@@ -56,6 +58,7 @@ class ChunkWriter:
         self._with_usage = with_usage
         self._created = int(time.time())
         self._head = b""
+        self._thoughts = _ThoughtWriter()
 
     def deltas(self, deltas: Sequence[Delta]) -> bytes:
         """Return the chunks of some deltas, the first of which is `Opened`."""
@@ -84,7 +87,7 @@ class ChunkWriter:
             case ToolCallDelta():
                 return self._chunk({"tool_calls": [_tool_call_delta(delta)]})
             case ReasoningDelta():
-                return self._chunk(write_thoughts([delta.reasoning]))
+                return self._chunk(self._thoughts.write(delta.reasoning))
             case RefusalDelta():
                 return self._chunk({"refusal": delta.text})
 
@@ -108,6 +111,30 @@ class ChunkWriter:
                 b"}]}\n\n",
             )
         )
+
+
+class _ThoughtWriter:
+    """Tells the thoughts of a stream: their text as it comes, and each block when it is whole.
+
+    Blocks have an index, by which OpenAI's own client adds up what it does not know.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._blocks = 0
+
+    def write(self, thought: Reasoning) -> dict[str, Json]:
+        """Return the fields of a delta."""
+        wire: dict[str, Json] = {}
+        if thought.text:
+            wire["reasoning_content"] = thought.text
+            self._texts.append(thought.text)
+        if thought.signature is not None or thought.redacted is not None:
+            block = write_thought(replace(thought, text="".join(self._texts)))
+            wire["thinking_blocks"] = [{"index": self._blocks, **block}]
+            self._texts.clear()
+            self._blocks += 1
+        return wire
 
 
 def _id(given: str) -> str:
@@ -135,7 +162,7 @@ def write_thoughts(thoughts: Sequence[Reasoning]) -> dict[str, Json]:
     return wire
 
 
-def write_thought(thought: Reasoning) -> Json:
+def write_thought(thought: Reasoning) -> dict[str, Json]:
     """Return a thought as a block that its provider takes back."""
     if thought.redacted is not None:
         return {"type": "redacted_thinking", "data": thought.redacted.decode("utf-8", "replace")}
@@ -145,7 +172,7 @@ def write_thought(thought: Reasoning) -> Json:
 
 def _tool_call(call: ToolCall) -> Json:
     function: Json = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
+    return {"id": call.id, "type": "function", "function": function} | _signed(call.signature)
 
 
 def _tool_call_delta(delta: ToolCallDelta) -> Json:
@@ -155,7 +182,14 @@ def _tool_call_delta(delta: ToolCallDelta) -> Json:
         wire |= {"id": delta.id, "type": "function"}
     if delta.name:
         function = {"name": delta.name, **function}
-    return {**wire, "function": function}
+    return {**wire, "function": function} | _signed(delta.signature)
+
+
+def _signed(signature: bytes | None) -> dict[str, Json]:
+    """Return the field of a call that has its signature, if it has one."""
+    if signature is None:
+        return {}
+    return {"provider_specific_fields": {"thought_signature": signature.decode("utf-8", "replace")}}
 
 
 def _finish_reason(finish: Finish) -> str:
@@ -177,10 +211,14 @@ def _usage(usage: Usage) -> dict[str, Json]:
         wire["completion_tokens"] = usage.output_tokens
     if usage.input_tokens is not None and usage.output_tokens is not None:
         wire["total_tokens"] = usage.input_tokens + usage.output_tokens
+    details: dict[str, Json] = {}
     if usage.cache_read_tokens is not None:
-        wire["prompt_tokens_details"] = {"cached_tokens": usage.cache_read_tokens}
+        details["cached_tokens"] = usage.cache_read_tokens
     if usage.cache_write_tokens is not None:
+        details["cache_write_tokens"] = usage.cache_write_tokens
         wire["cache_creation_input_tokens"] = usage.cache_write_tokens
+    if details:
+        wire["prompt_tokens_details"] = details
     if usage.reasoning_tokens is not None:
         wire["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     return wire

@@ -1,7 +1,9 @@
 """Messages and tools as OpenAI's chat API writes them, read into our values.
 
 Beside OpenAI's own fields an assistant's message may carry `reasoning_content` and
-`thinking_blocks`, as this door writes them, so that what a model thought can be sent back to it.
+`thinking_blocks`, and its calls a signature, as this door writes them, so that what a model thought
+can be sent back to it. As LiteLLM has it, images and files may tell their `format`, and a file may
+be behind a URL.
 """
 
 import base64
@@ -167,35 +169,50 @@ def _part(item: Mapping[str, Json], path: str) -> Part:
             return Text(text)
         case {"type": "refusal", "refusal": str(text)}:
             return Refusal(text)
-        case {"type": "image_url", "image_url": {"url": str(url), **rest}}:
-            if not url.startswith(("http://", "https://", "data:")):
-                raise invalid_request(
-                    f"{path}.image_url.url", "expected an http, https or data URL"
-                )
-            detail = rest.get("detail")
-            return Media(kind="image", url=url, detail=detail if isinstance(detail, str) else None)
+        case {"type": "image_url", "image_url": str(url)}:
+            return _image({"url": url}, f"{path}.image_url")
+        case {"type": "image_url", "image_url": dict(image)}:
+            return _image(image, f"{path}.image_url")
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
             if form not in _SOUNDS:
                 raise invalid_request(f"{path}.input_audio.format", "expected wav or mp3")
             sound = _decode(data, f"{path}.input_audio.data")
             return Media(kind="audio", data=sound, media_type=_SOUNDS[form])
-        case {"type": "file", "file": {"file_data": str(data), **rest}}:
-            name = rest.get("filename")
-            return _file(data, name if isinstance(name, str) else None, f"{path}.file.file_data")
+        case {"type": "file", "file": dict(file)}:
+            return _file(file, f"{path}.file.")
         case _:
             raise invalid_request(
                 path, "expected a part of type text, image_url, input_audio, file or refusal"
             )
 
 
-def _file(url: str, filename: str | None, path: str) -> Media:
-    head, comma, data = url.partition(",")
+def _image(image: Mapping[str, Json], path: str) -> Media:
+    url = read_text(image, "url", f"{path}.")
+    if url is None or not url.startswith(("http://", "https://", "data:")):
+        raise invalid_request(f"{path}.url", "expected an http, https or data URL")
+    return Media(
+        kind="image",
+        url=url,
+        media_type=read_text(image, "format", f"{path}.") or "",
+        detail=read_text(image, "detail", f"{path}."),
+    )
+
+
+def _file(file: Mapping[str, Json], path: str) -> Media:
+    filename = read_text(file, "filename", path)
+    media_type = read_text(file, "format", path) or ""
+    file_id = read_text(file, "file_id", path)
+    if file_id is not None:
+        if not file_id.startswith(("http://", "https://")):
+            raise unsupported(f"{path}file_id", "expected file_data, or the URL of a document")
+        return Media(kind="file", url=file_id, media_type=media_type, filename=filename)
+    head, comma, data = (read_text(file, "file_data", path) or "").partition(",")
     media_type = head.removeprefix("data:").removesuffix(";base64")
     if not (comma and head.startswith("data:") and head.endswith(";base64") and media_type):
-        raise invalid_request(path, "expected a data URL in base64")
+        raise invalid_request(f"{path}file_data", "expected a data URL in base64")
     return Media(
         kind="file",
-        data=_decode(data, path),
+        data=_decode(data, f"{path}file_data"),
         media_type=media_type,
         filename=filename,
     )
@@ -222,9 +239,20 @@ def _tool_call(item: Json, path: str) -> ToolCall:
         case {"id": str(call_id), "function": {"name": str(name), "arguments": str(arguments)}} if (
             call_id and name
         ):
-            return ToolCall(id=call_id, name=name, arguments_json=arguments)
+            signature = _signature(as_mapping(item, path), path)
+            return ToolCall(id=call_id, name=name, arguments_json=arguments, signature=signature)
         case _:
             raise invalid_request(path, "expected a call of a function: id, name and arguments")
+
+
+def _signature(call: Mapping[str, Json], path: str) -> bytes | None:
+    """Return what a provider signed a call with: LiteLLM has it in the call, or in its function."""
+    function = as_mapping(call["function"], f"{path}.function")
+    given = call.get("provider_specific_fields") or function.get("provider_specific_fields")
+    path = f"{path}.provider_specific_fields"
+    fields = as_mapping(given, path) if given else {}
+    signature = _read_said(fields, "thought_signature", f"{path}.")
+    return signature.encode() if signature else None
 
 
 def _tool(item: Json, path: str) -> Tool:

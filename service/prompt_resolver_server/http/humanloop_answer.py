@@ -15,7 +15,8 @@ from ..errors import Reason, TemplateError
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Tool
-from ..providers.dialects.openai.request import write_message, write_parameters
+from ..providers.dialects.openai.messages import write_message
+from ..providers.dialects.openai.request import write_parameters
 from ..rendering import find_variables
 from ..templates.listing import Environment, ListQuery, TemplatePage
 from .chat_answer import write_thought

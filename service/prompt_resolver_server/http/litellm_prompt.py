@@ -14,7 +14,8 @@ from ..errors import Reason, TemplateError
 from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Text
-from ..providers.dialects.openai.request import write_message, write_parameters, write_tool
+from ..providers.dialects.openai.messages import write_message
+from ..providers.dialects.openai.request import write_parameters, write_tool
 from ..rendering.languages import cut_default
 from ..rendering.substitution import Variable
 from ..rendering.variables import LANGUAGE, find_variables, texts_of

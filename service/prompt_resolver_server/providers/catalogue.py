@@ -35,7 +35,12 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
         base_url="https://api.openai.com/v1",
         key_variables=("OPENAI_API_KEY",),
         base_url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
-        quirks=Quirks(max_tokens_field="max_completion_tokens", lacks=frozenset({"top_k"})),
+        quirks=Quirks(
+            max_tokens_field="max_completion_tokens",
+            lacks=frozenset({"top_k"}),
+            knows_developer=True,
+            media_of_user_alone=True,
+        ),
     ),
     "anthropic": CatalogueRow(
         dialect="anthropic",

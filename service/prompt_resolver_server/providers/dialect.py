@@ -17,6 +17,15 @@ class Quirks:
     """The name under which the wire carries `max_tokens`."""
     lacks: frozenset[str] = frozenset()
     """Parameters that the provider does not know."""
+    lacks_forms: frozenset[str] = frozenset()
+    """Forms of an answer that it does not know, `json_object` or `json_schema`, while it knows
+    tools: one of these takes such an answer."""
+    knows_developer: bool = False
+    """Whether there is a role for the developer, who elsewhere speaks as the system."""
+    media_of_user_alone: bool = False
+    """Whether only a user's messages may have images, sounds and documents in them."""
+    reasoning_field: str = ""
+    """The name under which the wire takes back what a model thought, where it wants that."""
     api_version: str = ""
     """The version of the API, for dialects that name it with each request."""
 
@@ -98,6 +107,11 @@ class Dialect(Protocol):
     @property
     def stream_type(self) -> str:
         """The media type of a streamed answer, in lower case and without parameters."""
+        ...
+
+    @property
+    def lacks_forms(self) -> frozenset[str]:
+        """The forms of an answer that it has no words for; see `Quirks.lacks_forms`."""
         ...
 
     def headers(self, key: str | None) -> Mapping[str, str]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 from msgspec.structs import replace
@@ -13,6 +14,7 @@ from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after, retry_delay
+from .lenience import build_leniently
 from .signer import Signer
 from .transport.transport import (
     Gathering,
@@ -40,8 +42,7 @@ class Endpoint:
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs. `key_hint` tells where it is
     configured, or would be; it is empty where none is asked for. `signer` lets requests in that
-    carry no key. `drop_unsupported` has what the provider lacks left out, and told, even if the
-    caller set it.
+    carry no key. `drop_unsupported` has what the provider lacks left out, and told, whoever set it.
     """
 
     base_url: str
@@ -159,9 +160,10 @@ class RemoteProvider:
         )
 
     def _build(self, request: ModelRequest, *, stream: bool) -> WireRequest:
-        if self._endpoint.drop_unsupported and request.insisted:
-            request = replace(request, insisted=frozenset())
-        return self._dialect.build(request, stream=stream, quirks=self._endpoint.quirks)
+        build = partial(self._dialect.build, stream=stream, quirks=self._endpoint.quirks)
+        return (
+            build_leniently(request, build) if self._endpoint.drop_unsupported else build(request)
+        )
 
     async def _address(self, wire: WireRequest, caller_key: str | None) -> HttpRequest:
         key = caller_key if caller_key is not None else self._endpoint.find_key()

@@ -68,7 +68,7 @@ class AliasParams(_NullableBlock, AccountSettings):
     stream_timeout: Seconds | None = None
     """How long a stream may take to its first event."""
     drop_params: bool | None = None
-    """Whether parameters that the provider lacks are left out even if the caller set them."""
+    """Whether parameters that the provider lacks are left out, and told, whoever set them."""
 
     @property
     def environment(self) -> str | None:

@@ -171,7 +171,7 @@ class ProviderSettings(Block, AccountSettings):
     """Whether `Complete` has the provider stream as well. On, a caller that leaves stops the model:
     most servers notice that only when they write. Off, an answer costs less to read."""
     drop_unsupported: bool = False
-    """Whether parameters that it lacks are left out, and told, even if the caller set them."""
+    """Whether parameters and media that it lacks are left out, and told, whoever set them."""
     connect_timeout_s: Seconds = 5.0
     """How long to wait for a connection."""
     first_byte_timeout_s: Seconds = 300.0

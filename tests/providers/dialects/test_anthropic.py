@@ -127,7 +127,7 @@ def test_parameters() -> None:
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
-    """The template's is dropped and told, the caller's own is refused."""
+    """What must be sent is refused, and anything else is dropped and told."""
     body, dropped = build(parameters=parameters)
     error = refusal(parameters=parameters, insisted=frozenset({name}))
 
@@ -179,6 +179,14 @@ def test_thinking() -> None:
     assert (body["max_tokens"], body["temperature"], body["top_p"]) == (2048 + 4096, 1.0, 0.95)
     assert dropped == ()
     assert limited["max_tokens"] == 2049
+
+
+def test_no_thinking() -> None:
+    """Where no effort is wanted, the model is told not to think, and samples as it is told to."""
+    body, dropped = build(parameters=Parameters(reasoning_effort="none", temperature=0.5))
+
+    assert (body["thinking"], body["temperature"]) == ({"type": "disabled"}, 0.5)
+    assert (body["max_tokens"], dropped) == (4096, ())
 
 
 def test_thinking_of_extra_parameters() -> None:
@@ -328,6 +336,35 @@ def test_turns() -> None:
     ]
 
 
+def test_what_has_no_place() -> None:
+    """Names, and how closely to look at an image, are left out, and that is told."""
+    image = Media(kind="image", url="https://x.invalid/a.png", detail="low")
+    seen_as_ever = Media(kind="image", url="https://x.invalid/a.png", detail="auto")
+
+    _, named = build(say("user", Text("Hi"), name="Ada"))
+    _, close = build(say("user", image))
+    _, plain = build(say("user", seen_as_ever))
+
+    assert (named, close, plain) == (("name",), ("detail",), ())
+
+
+@pytest.mark.parametrize("choice", [ToolChoice(mode="required"), ToolChoice(tool_name="f")])
+@pytest.mark.parametrize(
+    "parameters",
+    [Parameters(reasoning_effort="2048"), Parameters(extra={"thinking": {"type": "adaptive"}})],
+)
+def test_tool_that_must_be_called_by_who_thinks(choice: ToolChoice, parameters: Parameters) -> None:
+    """A model that thinks chooses among its tools itself: anything else is refused, or told."""
+    asked = {"tools": (Tool(name="f"),), "tool_choice": choice, "parameters": parameters}
+
+    body, dropped = build(**asked)  # type: ignore[arg-type]  # any fields
+    error = refusal(**asked, insisted=frozenset({"tool_choice"}))
+
+    assert "tool_choice" not in body
+    assert dropped == ("tool_choice",)
+    assert error.violations[0].field == "tool_choice"
+
+
 def test_reasoning() -> None:
     """Reasoning goes back in its place, as it was signed; what nobody signed is left out."""
     body, _ = build(
@@ -397,10 +434,25 @@ def test_reasoning() -> None:
             Media(kind="file", url="https://x.invalid/a.pdf"),
             {"type": "document", "source": {"type": "url", "url": "https://x.invalid/a.pdf"}},
         ),
+        (
+            Media(kind="file", data="Größe".encode(), media_type="text/markdown", filename="a.md"),
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "Größe"},
+                "title": "a.md",
+            },
+        ),
+        (
+            Media(kind="file", url="data:text/plain,a%20b"),
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "a b"},
+            },
+        ),
     ],
 )
 def test_media(part: Part, wire: Fields) -> None:
-    """Images and PDFs are sent by their URL, or as what is in them."""
+    """Images and documents are sent by their URL, or as what is in them."""
     body, _ = build(say("user", Text("See:"), part))
 
     assert body["messages"] == [{"role": "user", "content": [text("See:"), wire]}]
@@ -414,7 +466,7 @@ def test_media(part: Part, wire: Fields) -> None:
             "messages[1].content[0]",
         ),
         (
-            say("user", Text("a"), Media(kind="file", data=b"x", media_type="text/html")),
+            say("user", Text("a"), Media(kind="file", data=b"x", media_type="application/zip")),
             "messages[1].content[1]",
         ),
         (
@@ -422,7 +474,19 @@ def test_media(part: Part, wire: Fields) -> None:
             "messages[1].content[0]",
         ),
         (
-            say("user", Media(kind="file", url="data:text/html,a")),
+            say("user", Media(kind="file", url="data:application/zip,a")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("user", Media(kind="file", data=b"\xff", media_type="text/plain")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("user", Media(kind="image", data=b"x", media_type="image/svg+xml")),
+            "messages[1].content[0]",
+        ),
+        (
+            say("assistant", Media(kind="image", url="https://x.invalid/a.png")),
             "messages[1].content[0]",
         ),
         (say("user", Media(kind="image", url="data:image/png")), "messages[1].content[0]"),

@@ -130,6 +130,35 @@ def test_answer_with_everything() -> None:
     ]
 
 
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+INPUTS = st.dictionaries(TEXTS, st.recursive(st.none() | NUMBERS | TEXTS, st.lists), max_size=3)
+SEALED = st.one_of(
+    st.builds(lambda t, s: {"type": "thinking", "thinking": t, "signature": s}, st.text(), TEXTS),
+    st.builds(lambda data: {"type": "redacted_thinking", "data": data}, TEXTS),
+)
+CALLS = st.builds(
+    lambda i, name, said: {"type": "tool_use", "id": i, "name": name, "input": said},
+    TEXTS,
+    TEXTS,
+    INPUTS,
+)
+
+
+@given(
+    thoughts=st.lists(SEALED, max_size=3), text=TEXTS, calls=st.lists(CALLS, min_size=1, max_size=3)
+)
+def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> None:
+    """What a model said goes back to the letter, however odd it is, whole or streamed."""
+    blocks: list[Fields] = [*thoughts, {"type": "text", "text": text}, *calls]
+
+    whole = DIALECT.parse(anthropic_answer(*blocks, stop="tool_use"))
+    streamed = assemble(*anthropic_stream(*blocks, stop="tool_use"))
+
+    assert send_back(whole.message) == blocks
+    assert send_back(streamed.message) == blocks
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [

@@ -64,6 +64,7 @@ REQUEST = ModelRequest(
                 Media(kind="image", data=b"\x00\x01", media_type="image/png"),
                 Media(kind="file", data=b"\x00", media_type=PDF, filename="a.pdf"),
                 Media(kind="file", url="https://x.invalid/b.pdf"),
+                Media(kind="file", data=b"Notes.", media_type="text/plain", filename="c.txt"),
             ),
         ),
         Message(
@@ -71,7 +72,11 @@ REQUEST = ModelRequest(
             content=(Reasoning(text="Hm.", signature=b"s"), Reasoning(redacted=b"r"), Text("So.")),
             tool_calls=(ToolCall(id="c", name="find", arguments_json='{"a": 1}'),),
         ),
-        Message(role="tool", tool_call_id="c", content=(Text("2"),)),
+        Message(
+            role="tool",
+            tool_call_id="c",
+            content=(Text("2"), Media(kind="image", url="https://x.invalid/d.png")),
+        ),
         Message(role="user", content=(Text("And?"),)),
     ),
     parameters=Parameters(
@@ -114,6 +119,11 @@ MESSAGES: list[MessageParam] = [
             DocumentBlockParam(
                 type="document", source={"type": "url", "url": "https://x.invalid/b.pdf"}
             ),
+            DocumentBlockParam(
+                type="document",
+                title="c.txt",
+                source={"type": "text", "media_type": "text/plain", "data": "Notes."},
+            ),
         ],
     },
     {
@@ -129,7 +139,12 @@ MESSAGES: list[MessageParam] = [
         "role": "user",
         "content": [
             ToolResultBlockParam(
-                type="tool_result", tool_use_id="c", content=[{"type": "text", "text": "2"}]
+                type="tool_result",
+                tool_use_id="c",
+                content=[
+                    {"type": "text", "text": "2"},
+                    {"type": "image", "source": {"type": "url", "url": "https://x.invalid/d.png"}},
+                ],
             ),
             TextBlockParam(type="text", text="And?"),
         ],

@@ -395,7 +395,7 @@ def test_reasoning() -> None:
     """Reasoning goes back as it came, with its signature or sealed; what is not signed does not."""
     thoughts = (
         Reasoning(text="Hm.", signature=b"s"),
-        Reasoning(redacted=b"\x00\xff"),
+        Reasoning(redacted=b"AP8="),
         Reasoning(text="Unsigned."),
     )
 

@@ -1,6 +1,7 @@
 """Bedrock's Converse dialect: what is made of what comes back."""
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 
 import pytest
@@ -84,7 +85,7 @@ def test_everything() -> None:
         role="assistant",
         content=(
             Reasoning(text="Hm, well.", signature=SIGNATURE.encode()),
-            Reasoning(redacted=SEALED),
+            Reasoning(redacted=b64encode(SEALED)),
             Text("Hellö 世界As it is written."),
         ),
         tool_calls=(

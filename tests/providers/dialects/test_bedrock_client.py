@@ -1,6 +1,7 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -103,7 +104,7 @@ REQUESTS = {
             role="assistant",
             content=(
                 Reasoning(text="Hm.", signature=b"s"),
-                Reasoning(redacted=b"\x00\xff"),
+                Reasoning(redacted=b"AP8="),
                 Text("So."),
             ),
         ),
@@ -209,7 +210,7 @@ def as_content(answer: Answer) -> list[Fields]:
             case Text():
                 blocks.append({"text": part.text})
             case Reasoning(redacted=bytes() as redacted):
-                blocks.append({"reasoningContent": {"redactedContent": redacted}})
+                blocks.append({"reasoningContent": {"redactedContent": b64decode(redacted)}})
             case Reasoning(signature=bytes() as signature):
                 text = {"text": part.text, "signature": signature.decode()}
                 blocks.append({"reasoningContent": {"reasoningText": text}})

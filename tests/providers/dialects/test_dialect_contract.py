@@ -1,6 +1,7 @@
 """What every dialect promises of what comes back, tested on every dialect."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from prompt_resolver_server.answers import (
     Answer,
     Delta,
+    ModelRequest,
     Opened,
     ReasoningDelta,
     RefusalDelta,
@@ -16,6 +18,8 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
 )
 from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.parameters import NO_PARAMETERS
+from prompt_resolver_server.prompts import Message, Reasoning, Text
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects import DIALECTS
@@ -141,6 +145,56 @@ def test_nothing_after_the_end(subject: Subject, recording: Recording) -> None:
     again = reader.feed(recording.body)
 
     assert (again, reader.finish, reader.failure) == ([], finish, None)
+
+
+def values_in(document: object) -> Iterator[object]:
+    """Return every value in a JSON document, at any level."""
+    yield document
+    if isinstance(document, dict):
+        document = list(document.values())
+    if isinstance(document, list):
+        for value in document:
+            yield from values_in(value)
+
+
+def holds(document: object, arguments: str) -> bool:
+    """Tell whether a JSON document has these arguments in it, as text or as what they say."""
+    said = json.loads(arguments or "{}")
+    return any(value in (arguments, said) for value in values_in(document))
+
+
+@pytest.mark.parametrize(("subject", "recording"), STREAMS)
+def test_sent_back(subject: Subject, recording: Recording) -> None:
+    """What a model said goes back to it in the next turn: what it called, and what it sealed.
+
+    What it sealed is text, so that doors that write JSON can carry it.
+    """
+    message = read(subject, recording.portions)[0].message
+    said = Message(role="user", content=(Text("Hi"),))
+    results = [
+        Message(role="tool", content=(Text(f"result {number}"),), tool_call_id=call.id)
+        for number, call in enumerate(message.tool_calls)
+    ]
+
+    for stream in (False, True):
+        request = ModelRequest(
+            model="m", messages=(said, message, *results, said), parameters=NO_PARAMETERS
+        )
+        wire = subject.dialect.build(request, stream=stream, quirks=subject.quirks)
+        body = json.loads(wire.body)
+        found = [value for value in values_in(body) if isinstance(value, str)]
+        for part in message.content:
+            match part:
+                case Text():
+                    assert part.text in found
+                case Reasoning():
+                    for sealed in (part.signature, part.redacted):
+                        assert sealed is None or sealed.decode() in found
+        for number, call in enumerate(message.tool_calls):
+            assert call.name in found
+            assert holds(body, call.arguments_json)
+            assert call.signature is None or call.signature.decode() in found
+            assert any(f"result {number}" in value for value in found)
 
 
 def test_streamed_as_whole(subject: Subject) -> None:

@@ -31,6 +31,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
+from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
@@ -133,7 +134,7 @@ def test_what_openai_itself_differs_in() -> None:
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
-    """The template's is dropped and told, the caller's own is refused."""
+    """What must be sent is refused, and anything else is dropped and told."""
     quirks = Quirks(lacks=frozenset({"top_k"}))
 
     body, dropped = build(parameters=parameters, quirks=quirks)
@@ -185,7 +186,7 @@ def test_tools() -> None:
     [
         (
             Message(role="developer", name="n", content=(Text("a"),)),
-            {"role": "developer", "name": "n", "content": "a"},
+            {"role": "system", "name": "n", "content": "a"},
         ),
         (
             Message(role="user", content=(Text("a"), Text("b"))),
@@ -228,9 +229,66 @@ def test_messages(message: Message, wire: dict[str, object]) -> None:
     assert body["messages"] == [wire]
 
 
+def test_developer() -> None:
+    """The developer speaks as the system, but to servers that are known to know the role."""
+    said = Message(role="developer", content=(Text("a"),))
+
+    elsewhere, _ = build(said)
+    at_openai, _ = build(said, quirks=CATALOGUE["openai"].quirks)
+
+    assert elsewhere["messages"] == [{"role": "system", "content": "a"}]
+    assert at_openai["messages"] == [{"role": "developer", "content": "a"}]
+
+
+def test_reasoning_that_is_wanted_back() -> None:
+    """Where a provider wants it, what its model thought goes back, with calls in any case."""
+    call = ToolCall(id="c", name="f", arguments_json="{}")
+    quirks = Quirks(reasoning_field="reasoning_content")
+
+    body, _ = build(
+        HI,
+        Message(role="assistant", content=(Reasoning(text="t"), Reasoning(text="u"), Text("a"))),
+        Message(role="assistant", content=(Text("b"),)),
+        Message(role="assistant", tool_calls=(call,)),
+        quirks=quirks,
+    )
+
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    thoughts = [message.get("reasoning_content") for message in messages]
+    assert thoughts == [None, "tu", None, ""]
+    assert [message["content"] for message in messages] == ["Hi", "a", "b", None]
+
+
+@pytest.mark.parametrize("role", ["system", "assistant", "tool"])
+def test_media_beside_the_users(role: str) -> None:
+    """OpenAI itself takes images in the user's messages alone, which some other servers do not."""
+    image = Media(kind="image", url="https://x.invalid/a.png")
+    said = Message(role=role, content=(Text("a"), image))  # type: ignore[arg-type]  # of the list
+
+    body, _ = build(said)
+    with pytest.raises(CallError) as caught:
+        build(said, quirks=CATALOGUE["openai"].quirks)
+
+    assert "image_url" in str(body)
+    assert caught.value.violations[0].field == "messages[0].content[1]"
+
+
 @pytest.mark.parametrize(
     ("part", "wire"),
     [
+        (
+            Media(kind="audio", url="data:audio/wav;base64,AAE="),
+            {"type": "input_audio", "input_audio": {"data": "AAE=", "format": "wav"}},
+        ),
+        (
+            Media(kind="file", url="data:application/pdf;base64,AA=="),
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}},
+        ),
+        (
+            Media(kind="image", url="data:image/png;base64,AAE="),
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAE="}},
+        ),
         (
             Media(kind="image", url="https://x.invalid/a.png", detail="low"),
             {"type": "image_url", "image_url": {"url": "https://x.invalid/a.png", "detail": "low"}},
@@ -441,6 +499,51 @@ def test_streamed_reasoning_and_refusal() -> None:
     assert deltas[1:] == [ReasoningDelta(Reasoning(text="t")), RefusalDelta("no")]
     assert finish is not None
     assert finish.reason == "refusal"
+
+
+def test_content_in_chunks() -> None:
+    """Content that is a list of chunks is told by their kinds, whole and streamed."""
+    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "t"}]}
+    chunks = [thinking, {"type": "reference", "reference_ids": [1]}, {"type": "text", "text": "a"}]
+
+    whole = DIALECT.parse(answer_with(content=chunks))
+    deltas, _ = feed(event(content=chunks), event(content="b"), END)
+
+    assert whole.message.content == (Reasoning(text="t"), Text("a"))
+    assert deltas[1:] == [ReasoningDelta(Reasoning(text="t")), TextDelta("a"), TextDelta("b")]
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+ARGUMENTS = st.dictionaries(TEXTS, st.recursive(st.none() | st.floats() | TEXTS, st.lists))
+
+
+@given(
+    text=TEXTS,
+    thought=TEXTS,
+    calls=st.lists(st.tuples(TEXTS, TEXTS, ARGUMENTS.map(json.dumps)), max_size=3),
+)
+def test_sent_back(text: str, thought: str, calls: list[tuple[str, str, str]]) -> None:
+    """What a model said goes back to the letter, however odd it is."""
+    called = [
+        {"id": f"{i}{call_id}", "type": "function", "function": {"name": name, "arguments": said}}
+        for i, (call_id, name, said) in enumerate(calls)
+    ]
+    pieces = [{"index": i, **call} for i, call in enumerate(called)]
+    deltas, finish = feed(
+        event(reasoning_content=thought), event(content=text), event(tool_calls=pieces), END
+    )
+    assembler = Assembler()
+    assembler.add(deltas)
+    assert finish is not None
+
+    body, _ = build(
+        assembler.finish(finish).message, quirks=Quirks(reasoning_field="reasoning_content")
+    )
+
+    assert body["messages"] == [
+        {"role": "assistant", "content": text, "reasoning_content": thought}
+        | ({"tool_calls": called} if called else {})
+    ]
 
 
 def test_other_choices_are_ignored() -> None:

@@ -1,7 +1,7 @@
 """The contract's answers in OpenAI's shape, whole and as the chunks of a stream.
 
 Beside OpenAI's own fields a message carries `reasoning_content` and `thinking_blocks`, as LiteLLM
-names what a model thought.
+names what a model thought, and a call what its provider signed.
 """
 
 import secrets
@@ -69,6 +69,7 @@ class ChunkWriter:
         self._with_usage = with_usage
         self._head: dict[str, Any] = {}
         self._finished = False
+        self._thoughts = _ThoughtWriter()
 
     def write(self, event: pb.CompleteStreamResponse) -> Sequence[ChatCompletionChunk]:
         """Return the chunks of an event; none for one that this version does not know."""
@@ -81,7 +82,7 @@ class ChunkWriter:
             case "refusal_delta":
                 return [self._chunk(Delta(refusal=event.refusal_delta))]
             case "reasoning_delta":
-                return [self._chunk(Delta(_thoughts([event.reasoning_delta])))]
+                return [self._chunk(Delta(self._thoughts.write(event.reasoning_delta)))]
             case "tool_call_delta":
                 return [self._chunk(Delta(tool_calls=[_tool_call_delta(event.tool_call_delta)]))]
             case "finished":
@@ -123,6 +124,30 @@ class ChunkWriter:
         return ChatCompletionChunk(self._head, choices=[choice])
 
 
+class _ThoughtWriter:
+    """Tells the thoughts of a stream: their text as it comes, and each block when it is whole.
+
+    Blocks have an index, by which OpenAI's own client adds up what it does not know.
+    """
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._blocks = 0
+
+    def write(self, thought: pb.Reasoning) -> dict[str, Any]:
+        """Return the fields of a delta."""
+        wire: dict[str, Any] = {}
+        if thought.text:
+            wire["reasoning_content"] = thought.text
+            self._texts.append(thought.text)
+        if thought.HasField("signature") or thought.HasField("redacted"):
+            block = _thinking_block(thought, "".join(self._texts))
+            wire["thinking_blocks"] = [Record(index=self._blocks, **block)]
+            self._texts.clear()
+            self._blocks += 1
+        return wire
+
+
 def _id(given: str) -> str:
     return given or f"chatcmpl-{secrets.token_hex(12)}"
 
@@ -138,6 +163,7 @@ def _message(message: pb.Message) -> Message:
                 id=call.id,
                 type="function",
                 function=Function(name=call.name, arguments=call.arguments_json),
+                **_signed(call),
             )
             for call in message.tool_calls
         ]
@@ -152,25 +178,35 @@ def _thoughts(thoughts: Sequence[pb.Reasoning]) -> dict[str, Any]:
     if text := "".join(thought.text for thought in thoughts):
         wire["reasoning_content"] = text
     if any(each.HasField("signature") or each.HasField("redacted") for each in thoughts):
-        wire["thinking_blocks"] = [_thinking_block(thought) for thought in thoughts]
+        wire["thinking_blocks"] = [_thinking_block(thought, thought.text) for thought in thoughts]
     return wire
 
 
-def _thinking_block(thought: pb.Reasoning) -> Record:
+def _thinking_block(thought: pb.Reasoning, text: str) -> Record:
     if thought.HasField("redacted"):
         data = thought.redacted.decode("utf-8", "replace")
         return Record(type="redacted_thinking", data=data)
     signature = thought.signature.decode("utf-8", "replace")
-    return Record(type="thinking", thinking=thought.text, signature=signature)
+    return Record(type="thinking", thinking=text, signature=signature)
 
 
 def _tool_call_delta(delta: pb.ToolCallDelta) -> ToolCall:
     function = Function(arguments=delta.arguments_json_delta)
     if delta.name:
         function = Function(name=delta.name, **function)
+    call = ToolCall(index=delta.index, **_signed(delta))
     if delta.id:
-        return ToolCall(index=delta.index, id=delta.id, type="function", function=function)
-    return ToolCall(index=delta.index, function=function)
+        call.update(id=delta.id, type="function")
+    call.function = function
+    return call
+
+
+def _signed(call: pb.ToolCall | pb.ToolCallDelta) -> dict[str, Any]:
+    """Return the field of a call that has its signature, if it has one."""
+    if not call.HasField("signature"):
+        return {}
+    signature = call.signature.decode("utf-8", "replace")
+    return {"provider_specific_fields": Record(thought_signature=signature)}
 
 
 def _finish_reason(reason: pb.FinishReason.ValueType, raw: str) -> str:
@@ -188,10 +224,14 @@ def _usage(usage: pb.Usage) -> Usage:
         wire.completion_tokens = usage.output_tokens
     if usage.HasField("input_tokens") and usage.HasField("output_tokens"):
         wire.total_tokens = usage.input_tokens + usage.output_tokens
+    details = Record()
     if usage.HasField("cache_read_tokens"):
-        wire.prompt_tokens_details = Record(cached_tokens=usage.cache_read_tokens)
+        details.cached_tokens = usage.cache_read_tokens
     if usage.HasField("cache_write_tokens"):
+        details.cache_write_tokens = usage.cache_write_tokens
         wire.cache_creation_input_tokens = usage.cache_write_tokens
+    if details:
+        wire.prompt_tokens_details = details
     if usage.HasField("reasoning_tokens"):
         wire.completion_tokens_details = Record(reasoning_tokens=usage.reasoning_tokens)
     return wire

@@ -1,7 +1,9 @@
 """Messages and tools as OpenAI's chat API writes them, read into the contract's.
 
 Beside OpenAI's own fields an assistant's message may carry `reasoning_content` and
-`thinking_blocks`, as answers do, so that what a model thought can be sent back to it.
+`thinking_blocks`, and its calls a signature, as answers do, so that what a model thought can be
+sent back to it. As LiteLLM has it, images and files may tell their `format`, and a file may be
+behind a URL.
 """
 
 import base64
@@ -130,27 +132,43 @@ def _part(item: Mapping[str, object], path: str) -> pb.ContentPart:
             return pb.ContentPart(text=text)
         case {"type": "refusal", "refusal": str(text)}:
             return pb.ContentPart(refusal=text)
-        case {"type": "image_url", "image_url": {"url": str(url)} as image}:
+        case {"type": "image_url", "image_url": str(url)}:
+            return pb.ContentPart(image=_image({"url": url}, f"{path}.image_url"))
+        case {"type": "image_url", "image_url": Mapping() as image}:
             path = f"{path}.image_url"
-            detail = read_text(as_mapping(image, path), "detail", f"{path}.")
-            return pb.ContentPart(image=pb.Media(url=url, detail=detail))
+            return pb.ContentPart(image=_image(as_mapping(image, path), path))
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(form)}}:
             if form not in _SOUNDS:
                 raise ValueError(f"{path}.input_audio.format: expected wav or mp3")
             sound = _decode(data, f"{path}.input_audio.data")
             return pb.ContentPart(audio=pb.Media(data=sound, media_type=_SOUNDS[form]))
-        case {"type": "file", "file": {"file_data": str(data)} as file}:
+        case {"type": "file", "file": Mapping() as file}:
             path = f"{path}.file"
-            filename = read_text(as_mapping(file, path), "filename", f"{path}.")
-            return pb.ContentPart(file=_file(data, filename, f"{path}.file_data"))
+            return pb.ContentPart(file=_file(as_mapping(file, path), f"{path}."))
         case _:
             raise ValueError(
                 f"{path}: expected a part of type text, image_url, input_audio, file or refusal"
             )
 
 
-def _file(url: str, filename: str | None, path: str) -> pb.Media:
-    head, comma, data = url.partition(",")
+def _image(image: Mapping[str, object], path: str) -> pb.Media:
+    return pb.Media(
+        url=as_text(image.get("url"), f"{path}.url"),
+        media_type=read_text(image, "format", f"{path}.") or "",
+        detail=read_text(image, "detail", f"{path}."),
+    )
+
+
+def _file(file: Mapping[str, object], path: str) -> pb.Media:
+    filename = read_text(file, "filename", path)
+    media_type = read_text(file, "format", path) or ""
+    file_id = read_text(file, "file_id", path)
+    if file_id is not None:
+        if not file_id.startswith(("http://", "https://")):
+            raise ValueError(f"{path}file_id: expected file_data, or the URL of a document")
+        return pb.Media(url=file_id, media_type=media_type, filename=filename)
+    head, comma, data = (read_text(file, "file_data", path) or "").partition(",")
+    path = f"{path}file_data"
     media_type = head.removeprefix("data:").removesuffix(";base64")
     if not (comma and head.startswith("data:") and head.endswith(";base64") and media_type):
         raise ValueError(f"{path}: expected a data URL in base64")
@@ -176,9 +194,24 @@ def _tool_calls(value: object, path: str) -> list[pb.ToolCall]:
 def _tool_call(item: object, path: str) -> pb.ToolCall:
     match item:
         case {"id": str(call_id), "function": {"name": str(name), "arguments": str(arguments)}}:
-            return pb.ToolCall(id=call_id, name=name, arguments_json=arguments)
+            return pb.ToolCall(
+                id=call_id,
+                name=name,
+                arguments_json=arguments,
+                signature=_signature(as_mapping(item, path), path),
+            )
         case _:
             raise ValueError(f"{path}: expected a call of a function: id, name and arguments")
+
+
+def _signature(call: Mapping[str, object], path: str) -> bytes | None:
+    """Return what a provider signed a call with: LiteLLM has it in the call, or in its function."""
+    function = as_mapping(call["function"], f"{path}.function")
+    given = call.get("provider_specific_fields") or function.get("provider_specific_fields")
+    path = f"{path}.provider_specific_fields"
+    fields = as_mapping(given, path) if given else {}
+    signature = _read_said(fields, "thought_signature", f"{path}.")
+    return signature.encode() if signature else None
 
 
 def _tool(tool: Mapping[str, object], path: str) -> pb.Tool:

@@ -10,6 +10,7 @@ from .fields import (
     read_flag,
     read_integer,
     read_number,
+    read_text,
     to_struct,
     unexpected,
 )
@@ -82,8 +83,12 @@ def _response_format(value: object) -> pb.ResponseFormat | None:
 
 def _json_schema(value: object, path: str) -> pb.ResponseFormat.JsonSchema:
     form = as_mapping(value, path)
+    schema = as_mapping(form.get("schema"), f"{path}.schema")
+    if (description := read_text(form, "description", f"{path}.")) is not None:
+        # A schema has a place for it of its own.
+        schema = {"description": description, **schema}
     return pb.ResponseFormat.JsonSchema(
         name=as_text(form.get("name"), f"{path}.name"),
-        schema=to_struct(as_mapping(form.get("schema"), f"{path}.schema"), f"{path}.schema"),
+        schema=to_struct(schema, f"{path}.schema"),
         strict=read_flag(form, "strict", f"{path}."),
     )

@@ -55,7 +55,10 @@ class Function(Record):
 
 
 class ToolCall(Record):
-    """A model's call of a tool; `index` is there in a stream alone."""
+    """A model's call of a tool; `index` is there in a stream alone.
+
+    `provider_specific_fields` have the `thought_signature` of a call that its provider signed.
+    """
 
     __slots__ = ()
 
@@ -63,6 +66,7 @@ class ToolCall(Record):
     type: str
     index: int
     function: Function
+    provider_specific_fields: Record | None
 
 
 class Message(Record):

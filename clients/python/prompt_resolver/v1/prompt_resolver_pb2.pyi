@@ -593,8 +593,11 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Parameters of the template that the provider lacks and that were therefore not sent. A parameter
-        that the request itself sets is not dropped but refused, unless the configuration says otherwise.
+        """What the provider lacks and was therefore not sent, for one of these reasons: it changes nothing,
+        such as a penalty of 0; the template or the alias set it for another provider, from which the
+        request or a fallback moved the call; an answer can do without it, such as the `name` of who speaks;
+        or the configuration says so. Anything else is refused, with PARAMETER_UNSUPPORTED. Parameters are
+        told by name, parts of messages by place.
         """
 
     def __init__(

@@ -17,6 +17,7 @@ class AnthropicDialect:
     """A `Dialect`: `POST {base_url}/v1/messages`, streamed as server-sent events."""
 
     stream_type = EVENT_STREAM
+    lacks_forms = frozenset({"json_object"})
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the version of the API, and the key; see `Dialect.headers`."""

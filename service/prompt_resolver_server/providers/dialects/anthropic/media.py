@@ -1,49 +1,52 @@
 """Images and documents in Anthropic's Messages dialect."""
 
 import base64
-from urllib.parse import unquote, unquote_to_bytes
+import binascii
 
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media
+from ...wire.media import Inline, read_inline
 
 _PDF = "application/pdf"
+_IMAGES = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
 
 
 def write_image(image: Media, path: str) -> dict[str, Json]:
-    """Return an image's block. Raises PARAMETER_UNSUPPORTED."""
-    return {"type": "image", "source": _source(image, image.media_type, path)}
+    """Return an image's block. Raises PARAMETER_UNSUPPORTED for a type that the API lacks."""
+    inline = read_inline(image, path)
+    if inline is not None and inline.media_type not in _IMAGES:
+        raise unsupported(path, f"expected one of {', '.join(sorted(_IMAGES))}")
+    return {"type": "image", "source": _source(image, inline)}
 
 
 def write_document(document: Media, path: str) -> dict[str, Json]:
-    """Return a PDF's block. Raises PARAMETER_UNSUPPORTED for other documents, too."""
-    source = _source(document, document.media_type or _PDF, path)
-    if source.get("media_type", document.media_type or _PDF) != _PDF:
-        raise unsupported(path, "expected a PDF")
+    """Return a document's block: of a PDF, or of a text that is not behind a URL.
+
+    Raises PARAMETER_UNSUPPORTED for others.
+    """
+    inline = read_inline(document, path, default_type=_PDF)
+    media_type = inline.media_type if inline is not None else document.media_type or _PDF
+    if media_type == _PDF:
+        source = _source(document, inline)
+    elif inline is not None and media_type.startswith("text/"):
+        source = {"type": "text", "media_type": "text/plain", "data": _read_text(inline, path)}
+    else:
+        raise unsupported(path, "expected a PDF, or a text as data")
     block: dict[str, Json] = {"type": "document", "source": source}
     if document.filename:
         block["title"] = document.filename
     return block
 
 
-def _source(media: Media, media_type: str, path: str) -> dict[str, Json]:
-    if media.data is not None:
-        return _base64(media_type, base64.b64encode(media.data).decode())
-    url = media.url or ""
-    if url[:5].lower() == "data:":
-        return _read_data_url(url, media_type, path)
-    return {"type": "url", "url": url}
+def _source(media: Media, inline: Inline | None) -> dict[str, Json]:
+    if inline is None:
+        return {"type": "url", "url": media.url or ""}
+    return {"type": "base64", "media_type": inline.media_type, "data": inline.data}
 
 
-def _read_data_url(url: str, media_type: str, path: str) -> dict[str, Json]:
-    head, comma, data = url[5:].partition(",")
-    own_type, *settings = head.split(";")
-    if not comma or not (own_type or media_type):
-        raise unsupported(path, "expected a data URL with a media type and data")
-    if "base64" in settings:
-        return _base64(own_type or media_type, unquote(data))
-    return _base64(own_type or media_type, base64.b64encode(unquote_to_bytes(data)).decode())
-
-
-def _base64(media_type: str, data: str) -> dict[str, Json]:
-    return {"type": "base64", "media_type": media_type, "data": data}
+def _read_text(inline: Inline, path: str) -> str:
+    try:
+        return base64.b64decode(inline.data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise unsupported(path, "expected a text in UTF-8") from None

@@ -1,7 +1,7 @@
 """Messages in Anthropic's Messages dialect.
 
-What its API has no place for is left out: names, how closely to look at an image, empty texts, and
-reasoning that it has not signed.
+What its API has no place for is left out: names, and how closely to look at an image, as is told;
+empty texts, and reasoning that it has not signed.
 """
 
 from collections.abc import Sequence
@@ -40,6 +40,19 @@ def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
     return system, [{"role": side, "content": list[Json](blocks)} for side, blocks in turns]
 
 
+def find_left_out(messages: Sequence[Message]) -> tuple[str, ...]:
+    """Return the names of what the API has no place for, and an answer can do without."""
+    left_out = {
+        "name": any(message.name for message in messages),
+        "detail": any(
+            isinstance(part, Media) and part.detail not in (None, "auto")
+            for message in messages
+            for part in message.content
+        ),
+    }
+    return tuple(name for name, is_there in left_out.items() if is_there)
+
+
 def _write(message: Message, path: str) -> list[_Block]:
     blocks = [
         block
@@ -65,12 +78,14 @@ def _part(part: Part, path: str, message: Message) -> _Block | None:
             raise unsupported(path, "expected text")
         case Reasoning():
             return _thought(part, path)
+        case Media() if message.role == "assistant":
+            raise unsupported(path, "expected text or reasoning")
         case Media(kind="image"):
             return write_image(part, path)
         case Media(kind="file"):
             return write_document(part, path)
         case Media():
-            raise unsupported(path, "expected text, an image or a PDF")
+            raise unsupported(path, "expected text, an image or a document")
 
 
 def _thought(thought: Reasoning, path: str) -> _Block | None:

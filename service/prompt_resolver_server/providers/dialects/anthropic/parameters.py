@@ -1,7 +1,6 @@
 """Parameters in Anthropic's Messages dialect."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from ....answers import ModelRequest
 from ....errors import unsupported
@@ -14,6 +13,7 @@ DEFAULT_MAX_TOKENS = 4096
 
 _MIN_BUDGET = 1024
 _EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
+_NO_EFFORT = "none"
 _LACKS = frozenset({"seed", "presence_penalty", "frequency_penalty"})
 _SAME = frozenset({"temperature", "top_p", "top_k"})
 _MAX_DIGITS = 10
@@ -24,11 +24,15 @@ def write_parameters(
 ) -> tuple[dict[str, Json], tuple[str, ...]]:
     """Return the fields of the body, and the names of the parameters that they leave out.
 
-    A number as `reasoning_effort` is how many tokens the model may think; a word is the API's
-    effort. The name of a JSON Schema, and whether it is strict, have no place: the API keeps to it.
-    Raises PARAMETER_UNSUPPORTED.
+    A number as `reasoning_effort` is how many tokens the model may think, and `none` that it does
+    not; another word is the API's effort. The name of a JSON Schema, and whether it is strict, have
+    no place: the API keeps to it. Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
+    budget = _read_budget(parameters.reasoning_effort or "")
+    if budget is not None and budget < _MIN_BUDGET:
+        expected = f"expected a word, or {_MIN_BUDGET} or more"
+        raise unsupported("parameters.reasoning_effort", expected)
     lacking = [
         name
         for name in (*parameters.names(), *parameters.extra)
@@ -55,16 +59,16 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
             effort = parameters.reasoning_effort or ""
-            return effort not in _EFFORTS and _read_budget(effort) is None
+            return effort not in (*_EFFORTS, _NO_EFFORT) and _read_budget(effort) is None
         case "parallel_tool_calls":
             return not request.tools
         # A model that thinks takes none that change how it samples.
         case "temperature":
-            return parameters.temperature != 1 and _thinks(parameters)
+            return parameters.temperature != 1 and thinks(parameters)
         case "top_p":
-            return (parameters.top_p or 0) < 0.95 and _thinks(parameters)
+            return (parameters.top_p or 0) < 0.95 and thinks(parameters)
         case "top_k":
-            return _thinks(parameters)
+            return thinks(parameters)
         case _:
             return False
 
@@ -76,7 +80,7 @@ def _redundant(request: ModelRequest) -> tuple[str, ...]:
     return ("top_p",) if both and "top_p" not in request.insisted else ()
 
 
-def _thinks(parameters: Parameters) -> bool:
+def thinks(parameters: Parameters) -> bool:
     """Tell whether the model is asked to think before it answers."""
     given = parameters.extra.get("thinking")
     asked = isinstance(given, dict) and given.get("type") in ("enabled", "adaptive")
@@ -103,14 +107,11 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
             wire["output_config"] = {**_mapping(wire, "output_config"), "format": form}
         case str() as effort if effort in _EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}
+        case str() as effort if effort == _NO_EFFORT:
+            wire["thinking"] = {"type": "disabled"}
         case str() as effort:
-            budget = cast("int", _read_budget(effort))
-            if budget < _MIN_BUDGET:
-                raise unsupported(
-                    "parameters.reasoning_effort", f"expected a word, or {_MIN_BUDGET} or more"
-                )
             thinking = _mapping(wire, "thinking")
-            wire["thinking"] = {**thinking, "type": "enabled", "budget_tokens": budget}
+            wire["thinking"] = {**thinking, "type": "enabled", "budget_tokens": int(effort)}
 
 
 def _mapping(wire: Mapping[str, Json], name: str) -> dict[str, Json]:

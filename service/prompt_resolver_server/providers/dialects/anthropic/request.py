@@ -6,8 +6,9 @@ from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
-from .messages import write_messages
-from .parameters import write_parameters
+from ...wire.unsupported import check_insisted
+from .messages import find_left_out, write_messages
+from .parameters import thinks, write_parameters
 
 
 def build_body(
@@ -15,9 +16,9 @@ def build_body(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return the body and the names of the parameters that it leaves out.
 
-    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
-    that the caller insists on and the dialect lacks, for numbers of tokens that contradict each
-    other, and for content that the dialect cannot carry.
+    Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for what must be
+    sent and the dialect lacks, for numbers of tokens that contradict each other, and for content
+    that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
     if not turns:
@@ -28,17 +29,31 @@ def build_body(
             violations=(Violation("messages", expected),),
         )
     parameters, dropped = write_parameters(request, quirks)
+    dropped += find_left_out(request.messages)
     body: dict[str, Json] = {"model": request.model, "messages": turns, **parameters}
     if system:
         body["system"] = system
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        choice = _tool_choice(request.tool_choice, request.parameters.parallel_tool_calls)
-        if choice is not None:
-            body["tool_choice"] = choice
+        dropped += _add_tools(body, request)
     if stream:
         body["stream"] = True
     return encode_json(body), dropped
+
+
+def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
+    """Add the tools, and the choice among them. Return what is left out of it."""
+    body["tools"] = [_tool(tool) for tool in request.tools]
+    choice = request.tool_choice
+    dropped: tuple[str, ...] = ()
+    if choice is not None and choice.mode not in ("auto", "none") and thinks(request.parameters):
+        # Nothing makes a model call a tool that thinks first.
+        dropped = ("tool_choice",)
+        check_insisted(dropped, request.insisted)
+        choice = None
+    wire = _tool_choice(choice, request.parameters.parallel_tool_calls)
+    if wire is not None:
+        body["tool_choice"] = wire
+    return dropped
 
 
 def _tool(tool: Tool) -> Json:

@@ -4,6 +4,7 @@ Blocks of other kinds are skipped: the API may add some. So are the calls of too
 itself, which are no business of the caller's.
 """
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -148,7 +149,8 @@ class BlockReader:
         if block.signature:
             told.append(ReasoningDelta(Reasoning(signature=block.signature.encode())))
         if block.redacted:
-            told.append(ReasoningDelta(Reasoning(redacted=block.redacted)))
+            # As the wire has it, which is text: whoever keeps it need not keep bytes.
+            told.append(ReasoningDelta(Reasoning(redacted=b64encode(block.redacted))))
         if block.number is not None and not block.has_arguments:
             told.append(ToolCallDelta(index=block.number, arguments_json="{}"))
         return told

@@ -17,6 +17,7 @@ class BedrockDialect:
     """A `Dialect`: `POST {base_url}/model/{model}/converse`, streamed as Amazon's event stream."""
 
     stream_type = EVENT_STREAM
+    lacks_forms = frozenset({"json_object"})
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the header that carries a key; see `Dialect.headers`."""

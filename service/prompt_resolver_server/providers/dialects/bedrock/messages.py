@@ -4,7 +4,6 @@ What its API has no place for is left out: names, and how closely to look at an 
 empty texts, and reasoning that no provider has signed.
 """
 
-import base64
 from collections.abc import Sequence
 
 from ....errors import unsupported
@@ -79,18 +78,19 @@ class _MessageWriter:
 
 def _thought(thought: Reasoning, path: str) -> _Block | None:
     if thought.redacted:
-        redacted = base64.b64encode(thought.redacted).decode()
-        return {"reasoningContent": {"redactedContent": redacted}}
+        return {"reasoningContent": {"redactedContent": _text(thought.redacted, path)}}
     if thought.signature:
-        try:
-            signature = thought.signature.decode()
-        except UnicodeDecodeError:
-            raise unsupported(
-                f"{path}.reasoning", "expected reasoning as the provider sent it"
-            ) from None
-        text: Json = {"text": thought.text, "signature": signature}
+        text: Json = {"text": thought.text, "signature": _text(thought.signature, path)}
         return {"reasoningContent": {"reasoningText": text}}
     return None
+
+
+def _text(sealed: bytes, path: str) -> str:
+    try:
+        return sealed.decode()
+    except UnicodeDecodeError:
+        expected = "expected reasoning as the provider sent it"
+        raise unsupported(f"{path}.reasoning", expected) from None
 
 
 def _tool_use(call: ToolCall, path: str) -> _Block:

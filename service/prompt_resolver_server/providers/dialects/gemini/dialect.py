@@ -24,6 +24,7 @@ class GeminiDialect:
     """
 
     stream_type = EVENT_STREAM
+    lacks_forms: frozenset[str] = frozenset()
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the header that carries a key; see `Dialect.headers`."""

@@ -15,6 +15,7 @@ class OpenAIDialect:
     """A `Dialect`: `POST {base_url}/chat/completions`, streamed as server-sent events."""
 
     stream_type = EVENT_STREAM
+    lacks_forms: frozenset[str] = frozenset()
 
     def headers(self, key: str | None) -> Mapping[str, str]:
         """Return the bearer header; see `Dialect.headers`."""

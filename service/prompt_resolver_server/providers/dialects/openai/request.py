@@ -1,16 +1,12 @@
 """Requests in OpenAI's chat dialect."""
 
-import base64
-
 from ....answers import ModelRequest
-from ....errors import unsupported
 from ....json_codec import encode_json
 from ....parameters import Json, Parameters, ResponseFormat
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, Tool, ToolChoice
+from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
 from ...wire.unsupported import check_insisted
-
-_AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+from .messages import write_message
 
 
 def build_body(
@@ -18,13 +14,13 @@ def build_body(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Return the body and the names of the parameters that it leaves out.
 
-    Raises PARAMETER_UNSUPPORTED for a parameter that the caller insists on and the provider lacks,
+    Raises PARAMETER_UNSUPPORTED for a parameter that must be sent and the provider lacks,
     and for content that the dialect cannot carry.
     """
     body: dict[str, Json] = {
         "model": request.model,
         "messages": [
-            write_message(message, f"messages[{index}]")
+            write_message(message, f"messages[{index}]", quirks)
             for index, message in enumerate(request.messages)
         ],
     }
@@ -105,70 +101,3 @@ def _tool_choice(choice: ToolChoice) -> Json:
     if choice.tool_name is not None:
         return {"type": "function", "function": {"name": choice.tool_name}}
     return choice.mode
-
-
-def write_message(message: Message, path: str) -> dict[str, Json]:
-    """Return a message without its reasoning; `path` is for errors.
-
-    Raises PARAMETER_UNSUPPORTED for content that the dialect cannot carry.
-    """
-    wire: dict[str, Json] = {"role": message.role, "content": _content(message, path)}
-    if message.name:
-        wire["name"] = message.name
-    if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments_json},
-            }
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        wire["tool_call_id"] = message.tool_call_id
-    return wire
-
-
-def _content(message: Message, path: str) -> Json:
-    """Write a message's content: as plain text where it is, which every server understands."""
-    # The dialect has no place for reasoning: it is for the providers that signed it.
-    parts = [part for part in message.content if not isinstance(part, Reasoning)]
-    if not parts:
-        return None if message.tool_calls else ""
-    if len(parts) == 1 and isinstance(parts[0], Text):
-        return parts[0].text
-    return [_part(part, f"{path}.content[{index}]") for index, part in enumerate(parts)]
-
-
-def _part(part: Part, path: str) -> Json:
-    match part:
-        case Text():
-            return {"type": "text", "text": part.text}
-        case Refusal():
-            return {"type": "refusal", "refusal": part.text}
-        case Media(kind="image"):
-            image: dict[str, Json] = {"url": _url(part)}
-            if part.detail:
-                image["detail"] = part.detail
-            return {"type": "image_url", "image_url": image}
-        case Media(kind="audio", data=bytes() as sound):
-            form = _AUDIO_FORMATS.get(part.media_type)
-            if form is None:
-                raise unsupported(path, "expected audio/wav or audio/mpeg")
-            return {
-                "type": "input_audio",
-                "input_audio": {"data": base64.b64encode(sound).decode(), "format": form},
-            }
-        case Media(kind="file", data=bytes()):
-            file: dict[str, Json] = {"file_data": _url(part)}
-            if part.filename:
-                file["filename"] = part.filename
-            return {"type": "file", "file": file}
-        case _:
-            raise unsupported(path, "expected sounds and documents as data, not as URLs")
-
-
-def _url(media: Media) -> str:
-    if media.data is None:
-        return media.url or ""
-    return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"

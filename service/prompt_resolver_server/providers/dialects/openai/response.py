@@ -6,12 +6,13 @@ from ....answers import Answer, Finish
 from ....errors import Reason
 from ....json_codec import JsonError, decode_json
 from ....parameters import Json
-from ....prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....prompts import Message, Part, Reasoning, Refusal, ToolCall
 from ...dialect import ProtocolError
 from ...wire.fields import read_items, read_mapping, read_text
 from .wire import (
     MAX_WORD,
     find_reason,
+    read_content,
     read_document,
     read_reasoning,
     read_usage,
@@ -62,8 +63,7 @@ def _parts(message: Mapping[str, Json], refusal: str) -> tuple[Part, ...]:
     parts: list[Part] = []
     if thought := read_reasoning(message):
         parts.append(Reasoning(text=thought))
-    if text := read_text(message, "content"):
-        parts.append(Text(text))
+    parts += read_content(message.get("content"))
     if refusal:
         parts.append(Refusal(refusal))
     return tuple(parts)

@@ -14,7 +14,7 @@ from ....answers import (
     Usage,
 )
 from ....json_codec import JsonError, JsonReader
-from ....prompts import Reasoning
+from ....prompts import Reasoning, Text
 from ...dialect import InBandError, ProtocolError
 from ...wire.coalescing import coalesce
 from ...wire.sse import ErrorEvent, SseError, SseParser
@@ -23,6 +23,7 @@ from .wire import (
     MAX_WORD,
     raise_error,
     raise_reported,
+    read_content,
     read_document,
     read_usage,
     to_finish_reason,
@@ -32,7 +33,7 @@ from .wire import (
 class _Delta(msgspec.Struct):
     """What an event adds to the message. Two of the names are for the same thing."""
 
-    content: str | None = None
+    content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -135,16 +136,26 @@ class OpenAIStreamReader:
 
     def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
-            self.characters += len(thought)
-            deltas.append(ReasoningDelta(Reasoning(text=thought)))
-        if text := delta.content:
-            self.characters += len(text)
-            deltas.append(TextDelta(text))
+            self._take_thought(thought, deltas)
+        if isinstance(delta.content, list):
+            for part in read_content(delta.content):
+                take = self._take_text if isinstance(part, Text) else self._take_thought
+                take(part.text, deltas)
+        elif delta.content:
+            self._take_text(delta.content, deltas)
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
         pieces = delta.tool_calls or ()
         deltas += [told for piece in pieces if (told := self._calls.take(piece))]
+
+    def _take_text(self, text: str, deltas: list[Delta]) -> None:
+        self.characters += len(text)
+        deltas.append(TextDelta(text))
+
+    def _take_thought(self, text: str, deltas: list[Delta]) -> None:
+        self.characters += len(text)
+        deltas.append(ReasoningDelta(Reasoning(text=text)))
 
 
 def _read(document: bytes) -> _Event:

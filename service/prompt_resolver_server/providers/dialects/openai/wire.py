@@ -1,13 +1,14 @@
 """What whole answers and streams have in common in OpenAI's chat dialect."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from ....answers import FinishReason, Usage
 from ....errors import Reason
 from ....parameters import Json
+from ....prompts import Reasoning, Text
 from ...dialect import InBandError, ProtocolError
-from ...wire.fields import read_count, read_mapping, read_object, read_text
+from ...wire.fields import read_count, read_items, read_mapping, read_object, read_text
 
 MAX_WORD = 64
 """How much is kept of a provider's own word for the end of an answer."""
@@ -77,6 +78,22 @@ def read_reasoning(message: Mapping[str, Json]) -> str:
     return read_text(message, "reasoning_content") or read_text(message, "reasoning")
 
 
+def read_content(content: Json) -> Iterator[Text | Reasoning]:
+    """Return the content of a message or a delta: a text, or a list of chunks.
+
+    Chunks of unknown kinds are skipped: an API may add some. Raises `ProtocolError`.
+    """
+    whole: Json = [{"type": "text", "text": content}]
+    chunks = content if isinstance(content, list) else whole
+    for chunk in read_items({"content": chunks}, "content"):
+        text = read_text(chunk, "text")
+        if chunk.get("type") == "text" and text:
+            yield Text(text)
+        if chunk.get("type") == "thinking":
+            thoughts = read_items(chunk, "thinking")
+            yield Reasoning(text="".join(read_text(each, "text") for each in thoughts))
+
+
 def to_finish_reason(raw: str, *, called: bool, refused: bool) -> FinishReason:
     """Return our word for the end of an answer. Raises `ProtocolError` for one that is an error."""
     if raw == "error":
@@ -98,5 +115,6 @@ def read_usage(usage: Mapping[str, Json] | None) -> Usage | None:
         input_tokens=read_count(usage, "prompt_tokens"),
         output_tokens=read_count(usage, "completion_tokens"),
         cache_read_tokens=read_count(prompt, "cached_tokens"),
+        cache_write_tokens=read_count(prompt, "cache_write_tokens"),
         reasoning_tokens=read_count(completion, "reasoning_tokens"),
     )

@@ -1,0 +1,107 @@
+"""Messages in OpenAI's chat dialect."""
+
+from ....errors import unsupported
+from ....parameters import Json
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ...dialect import Quirks
+from ...wire.media import read_inline
+
+_AUDIO_FORMATS = {
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+    "audio/vnd.wave": "wav",
+    "audio/wav": "wav",
+    "audio/wave": "wav",
+    "audio/x-wav": "wav",
+}
+
+
+_AS_OPENAI = Quirks(knows_developer=True)
+
+
+def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> dict[str, Json]:
+    """Return a message, without its reasoning unless the provider wants that back.
+
+    `path` is for errors. Raises PARAMETER_UNSUPPORTED for content that the wire cannot carry.
+    """
+    role = message.role
+    if role == "developer" and not quirks.knows_developer:
+        role = "system"
+    wire: dict[str, Json] = {"role": role, "content": _content(message, path, quirks)}
+    if message.name:
+        wire["name"] = message.name
+    if message.tool_calls:
+        wire["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+    if message.tool_call_id is not None:
+        wire["tool_call_id"] = message.tool_call_id
+    if quirks.reasoning_field and role == "assistant":
+        thoughts = [part.text for part in message.content if isinstance(part, Reasoning)]
+        # Those who want it back want it with every call of a tool, empty as it may be.
+        if thoughts or message.tool_calls:
+            wire[quirks.reasoning_field] = "".join(thoughts)
+    return wire
+
+
+def _tool_call(call: ToolCall) -> Json:
+    function: Json = {"name": call.name, "arguments": call.arguments_json}
+    return {"id": call.id, "type": "function", "function": function}
+
+
+def _content(message: Message, path: str, quirks: Quirks) -> Json:
+    """Write a message's content: as plain text where it is, which every server understands."""
+    parts = [
+        (part, f"{path}.content[{index}]")
+        for index, part in enumerate(message.content)
+        if not isinstance(part, Reasoning)
+    ]
+    if not parts:
+        return None if message.tool_calls else ""
+    if len(parts) == 1 and isinstance(parts[0][0], Text):
+        return parts[0][0].text
+    if quirks.media_of_user_alone and message.role != "user":
+        for part, place in parts:
+            if isinstance(part, Media):
+                raise unsupported(place, "expected text, unless in a message of the user's")
+    return [_part(part, place) for part, place in parts]
+
+
+def _part(part: Part, path: str) -> Json:
+    match part:
+        case Text():
+            return {"type": "text", "text": part.text}
+        case Refusal():
+            return {"type": "refusal", "refusal": part.text}
+        case Media(kind="image"):
+            return _image(part, path)
+        case Media(kind="audio"):
+            return _audio(part, path)
+        case Media(kind="file"):
+            return _file(part, path)
+        case _:
+            raise unsupported(path, "expected text, an image, a sound or a document")
+
+
+def _image(image: Media, path: str) -> Json:
+    inline = read_inline(image, path) if image.data is not None else None
+    wire: dict[str, Json] = {"url": inline.url if inline is not None else image.url}
+    if image.detail:
+        wire["detail"] = image.detail
+    return {"type": "image_url", "image_url": wire}
+
+
+def _audio(sound: Media, path: str) -> Json:
+    inline = read_inline(sound, path)
+    form = _AUDIO_FORMATS.get(inline.media_type) if inline is not None else None
+    if inline is None or form is None:
+        raise unsupported(path, "expected audio/wav or audio/mpeg, as data")
+    return {"type": "input_audio", "input_audio": {"data": inline.data, "format": form}}
+
+
+def _file(document: Media, path: str) -> Json:
+    inline = read_inline(document, path)
+    if inline is None:
+        raise unsupported(path, "expected a document as data, not as a URL")
+    wire: dict[str, Json] = {"file_data": inline.url}
+    if document.filename:
+        wire["filename"] = document.filename
+    return {"type": "file", "file": wire}
