@@ -15,7 +15,6 @@ from prompt_resolver_server.answers import (
     TextDelta,
     ToolCallDelta,
 )
-from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects import DIALECTS
@@ -124,7 +123,7 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
             assert len(b"".join(recording.portions[:place])) >= recording.ends_at
             continue
         assert isinstance(reader.failure, InBandError), place
-        assert reader.failure.reason is Reason.UPSTREAM_OVERLOADED
+        assert reader.failure.reason is subject.in_band_reason
         assert whole.startswith(told(deltas))
 
 
