@@ -6,6 +6,7 @@ another provider's reasoning is no text.
 
 import base64
 from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 from ....errors import unsupported
 from ....parameters import Json
@@ -70,5 +71,5 @@ def _media(media: Media, path: str) -> str:
         return base64.b64encode(media.data).decode()
     head, comma, data = (media.url or "").partition(",")
     if comma and head[:5].lower() == "data:" and head.endswith(";base64"):
-        return data
+        return unquote(data)
     raise unsupported(path, "expected an image or a sound as data, not as a URL")
