@@ -123,7 +123,7 @@ def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:
     assert dropped == (lacking,)
     assert set(body) == {"model", "messages", "stream", "tools"}
     fields = refusal(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
-    assert fields == [f"parameters.{lacking}"]
+    assert fields == ["tool_choice" if lacking == "tool_choice" else f"parameters.{lacking}"]
 
 
 def test_what_a_server_lacks() -> None:
@@ -178,6 +178,14 @@ def test_empty_messages() -> None:
     assert "content" not in written(say("assistant", tool_calls=(FOUND,)))[0]
 
 
+def test_what_an_answer_can_do_without() -> None:
+    """Names have no place, and that is told."""
+    body, dropped = build(say("user", Text("a"), name="Ada"))
+
+    assert dropped == ("name",)
+    assert body["messages"] == [{"role": "user", "content": "a"}]
+
+
 def test_reasoning_goes_back() -> None:
     """What a model thought is content, or its plan where it calls tools."""
     thoughts = (Reasoning(text="a", signature=b"s"), Reasoning(redacted=b"r"), Text("t"))
@@ -194,18 +202,19 @@ def test_reasoning_goes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "media"),
+    ("role", "part"),
     [
         ("system", IMAGE),
         ("assistant", IMAGE),
         ("tool", IMAGE),
+        ("user", Reasoning(text="a")),
         ("user", Media(kind="audio", data=b"a", media_type="audio/wav")),
         ("user", Media(kind="file", data=b"a", media_type="application/pdf")),
     ],
 )
-def test_media_that_it_lacks(role: str, media: Media) -> None:
+def test_content_that_it_lacks(role: str, part: Part) -> None:
     """What the API does not take there is refused by its place."""
-    assert refusal(HI, say(role, Text("a"), media)) == ["messages[1].content[1]"]
+    assert refusal(HI, say(role, Text("a"), part)) == ["messages[1].content[1]"]
 
 
 @pytest.mark.parametrize(

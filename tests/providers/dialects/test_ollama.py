@@ -107,11 +107,11 @@ def test_extra_parameters() -> None:
 
 
 @pytest.mark.parametrize("options", [None, 3, "text", []])
-def test_options_that_are_none(options: object) -> None:
-    """Options that are no mapping make no request that the server could not read."""
-    body, _ = build(parameters=Parameters(seed=1, extra={"options": options}))  # type: ignore[dict-item]  # any value
+def test_options_that_are_none(options: Json) -> None:
+    """Options that are no mapping are refused, as nothing could be made of them."""
+    fields = refusal(HI, parameters=Parameters(seed=1, extra={"options": options}))
 
-    assert body["options"] == {"seed": 1}
+    assert fields == ["parameters.extra.options"]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:
     assert dropped == (lacking,)
     assert set(body) == {"model", "messages", "stream", "tools"}
     fields = refusal(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
-    assert fields == [f"parameters.{lacking}"]
+    assert fields == ["tool_choice" if lacking == "tool_choice" else f"parameters.{lacking}"]
 
 
 def test_what_a_server_lacks() -> None:
@@ -252,7 +252,6 @@ def test_media(media: Media, data: str) -> None:
     "media",
     [
         Media(kind="image", url="https://x.invalid/a.png"),
-        Media(kind="image", url="data:text/plain,a"),
         Media(kind="image", url="data:image/png;base64"),
         Media(kind="file", data=b"a", media_type="application/pdf"),
     ],
@@ -273,6 +272,16 @@ def test_reasoning_goes_back() -> None:
     )
 
     assert written(message) == [{"role": "assistant", "content": "t", "thinking": "ab"}]
+
+
+def test_what_an_answer_can_do_without() -> None:
+    """Names, and how closely to look, have no place, and that is told."""
+    image = Media(kind="image", data=b"a", media_type="image/png", detail="low")
+
+    body, dropped = build(say("user", Text("a"), image, name="Ada"))
+
+    assert dropped == ("name", "detail")
+    assert body["messages"] == [{"role": "user", "content": "a", "images": ["YQ=="]}]
 
 
 def test_calls_without_ids() -> None:

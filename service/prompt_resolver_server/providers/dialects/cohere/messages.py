@@ -1,14 +1,13 @@
 """Messages in Cohere's chat dialect.
 
-What its API has no place for is left out: names, and what of another provider's reasoning is no
-text.
+What its API has no place for is left out: names, as is told, and what of another provider's
+reasoning is no text.
 """
-
-import base64
 
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
+from ...wire.media import read_inline
 
 
 def write_message(message: Message, path: str) -> dict[str, Json]:
@@ -18,9 +17,8 @@ def write_message(message: Message, path: str) -> dict[str, Json]:
     knows; the models that send it as content think either. Raises PARAMETER_UNSUPPORTED.
     """
     wire: dict[str, Json] = {"role": "system" if message.role == "developer" else message.role}
-    plan = "".join(
-        part.text for part in message.content if isinstance(part, Reasoning) and message.tool_calls
-    )
+    thoughts = (part.text for part in message.content if isinstance(part, Reasoning))
+    plan = "".join(thoughts) if message.tool_calls else ""
     blocks = [
         block
         for index, part in enumerate(message.content)
@@ -50,12 +48,13 @@ def _block(part: Part, message: Message, path: str) -> dict[str, Json] | None:
     match part:
         case Text() | Refusal():
             return {"type": "text", "text": part.text}
-        case Reasoning():
+        case Reasoning() if message.role == "assistant":
             if message.tool_calls or not part.text:
                 return None
             return {"type": "thinking", "thinking": part.text}
         case Media(kind="image") if message.role == "user":
-            image: dict[str, Json] = {"url": _url(part)}
+            inline = read_inline(part, path) if part.data is not None else None
+            image: dict[str, Json] = {"url": inline.url if inline is not None else part.url}
             if part.detail:
                 image["detail"] = part.detail
             return {"type": "image_url", "image_url": image}
@@ -63,9 +62,3 @@ def _block(part: Part, message: Message, path: str) -> dict[str, Json] | None:
             raise unsupported(path, "expected text or an image")
         case _:
             raise unsupported(path, "expected text")
-
-
-def _url(media: Media) -> str:
-    if media.data is None:
-        return media.url or ""
-    return f"data:{media.media_type};base64,{base64.b64encode(media.data).decode()}"

@@ -51,7 +51,8 @@ def build_body(
         choice = request.tool_choice
         if choice is not None and choice.mode in ("required", "none"):
             body["tool_choice"] = choice.mode.upper()
-    return encode_json(body), lacking
+    left_out = ("name",) if any(message.name for message in request.messages) else ()
+    return encode_json(body), (*lacking, *left_out)
 
 
 def _lacking(request: ModelRequest, quirks: Quirks) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class OllamaDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self) -> StreamReader:
+    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return OllamaStreamReader()
 

@@ -1,17 +1,16 @@
 """Messages in Ollama's chat dialect.
 
-What its API has no place for is left out: names, how closely to look at an image, and what of
-another provider's reasoning is no text.
+What its API has no place for is left out: names, and how closely to look at an image, as is told;
+and what of another provider's reasoning is no text.
 """
 
-import base64
 from collections.abc import Mapping, Sequence
-from urllib.parse import unquote
 
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, Message, Reasoning, Refusal, Text
 from ...wire.arguments import read_arguments
+from ...wire.media import read_inline
 
 
 def write_messages(messages: Sequence[Message]) -> list[Json]:
@@ -22,6 +21,19 @@ def write_messages(messages: Sequence[Message]) -> list[Json]:
         called |= {call.id: call.name for call in message.tool_calls}
         wire.append(_message(message, called, f"messages[{index}]"))
     return wire
+
+
+def find_left_out(messages: Sequence[Message]) -> tuple[str, ...]:
+    """Return the names of what the API has no place for, and an answer can do without."""
+    left_out = {
+        "name": any(message.name for message in messages if message.role != "tool"),
+        "detail": any(
+            isinstance(part, Media) and part.detail not in (None, "auto")
+            for message in messages
+            for part in message.content
+        ),
+    }
+    return tuple(name for name, is_there in left_out.items() if is_there)
 
 
 def _message(message: Message, called: Mapping[str, str], path: str) -> dict[str, Json]:
@@ -67,9 +79,7 @@ def _media(media: Media, path: str) -> str:
     """Return an image or a sound, which the server tells apart by their first bytes."""
     if media.kind == "file":
         raise unsupported(path, "expected text, an image or a sound")
-    if media.data is not None:
-        return base64.b64encode(media.data).decode()
-    head, comma, data = (media.url or "").partition(",")
-    if comma and head[:5].lower() == "data:" and head.endswith(";base64"):
-        return unquote(data)
-    raise unsupported(path, "expected an image or a sound as data, not as a URL")
+    inline = read_inline(media, path, default_type="application/octet-stream")
+    if inline is None:
+        raise unsupported(path, "expected an image or a sound as data, not as a URL")
+    return inline.data

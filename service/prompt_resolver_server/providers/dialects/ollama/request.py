@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from ....answers import ModelRequest
+from ....errors import unsupported
 from ....json_codec import encode_json
 from ....parameters import Json, ResponseFormat
 from ....prompts import Tool
 from ...dialect import Quirks
 from ...wire.unsupported import check_insisted
-from .messages import write_messages
+from .messages import find_left_out, write_messages
 
 _FIELDS = frozenset(
     {"format", "keep_alive", "logprobs", "options", "shift", "think", "top_logprobs", "truncate"}
@@ -50,7 +51,7 @@ def build_body(
     # There is no tool choice. What must not be called need not be known.
     if request.tools and (request.tool_choice is None or request.tool_choice.mode != "none"):
         body["tools"] = [_tool(tool) for tool in request.tools]
-    return encode_json(body), lacking
+    return encode_json(body), (*lacking, *find_left_out(request.messages))
 
 
 def _lacking(request: ModelRequest, quirks: Quirks) -> tuple[str, ...]:
@@ -73,9 +74,10 @@ def _parameters(request: ModelRequest, lacking: tuple[str, ...]) -> dict[str, Js
     parameters = request.parameters
     extra = {name: value for name, value in parameters.extra.items() if name not in lacking}
     fields = {name: value for name, value in extra.items() if name in _FIELDS}
-    given = fields.get("options")
-    options: dict[str, Json] = dict(given) if isinstance(given, dict) else {}
-    options |= {name: value for name, value in extra.items() if name not in _FIELDS}
+    given = fields.get("options", {})
+    if not isinstance(given, dict):
+        raise unsupported("parameters.extra.options", "expected a mapping")
+    options = given | {name: value for name, value in extra.items() if name not in _FIELDS}
     for name in parameters.names():
         match getattr(parameters, name):
             case _ if name in lacking:
