@@ -151,6 +151,30 @@ def test_streamed_as_whole(subject: Subject) -> None:
     assert streamed.finish == whole.finish
 
 
+def test_unknown_end(subject: Subject) -> None:
+    """An end for a reason that is not known is another one, in the provider's word, within bounds.
+
+    A stream whose framing tells that it was changed is no answer.
+    """
+    known = subject.dialect.parse(subject.whole("Hello")).finish.raw_reason
+    novel = "a_novel_reason" * 10
+    reader = subject.dialect.read_stream()
+
+    finish = subject.dialect.parse(replace_word(subject.whole("Hello"), known, novel)).finish
+    for portion in subject.streamed(("Hel", "lo")):
+        reader.feed(replace_word(portion, known, novel))
+    reader.feed(b"")
+
+    assert finish.reason == "other"
+    assert novel.startswith(finish.raw_reason)
+    assert 0 < len(finish.raw_reason) < len(novel)
+    assert reader.finish == finish or isinstance(reader.failure, ProtocolError)
+
+
+def replace_word(document: bytes, word: str, other: str) -> bytes:
+    return document.replace(f'"{word}"'.encode(), f'"{other}"'.encode())
+
+
 @pytest.mark.parametrize(
     "body",
     [b"", b"null", b"[]", b"{}", b'"text"', b"<html></html>", b"\xff\xfe{}", b'{"a":' * 100_000],
