@@ -140,7 +140,7 @@ def test_efforts(effort: str, think: object) -> None:
         ({"parameters": Parameters(parallel_tool_calls=False)}, "parallel_tool_calls"),
         ({"tool_choice": ToolChoice(mode="required")}, "tool_choice"),
         ({"tool_choice": ToolChoice(tool_name="find")}, "tool_choice"),
-        ({"tools": (Tool(name="find", strict=True),)}, "tools.strict"),
+        ({"tools": (Tool(name="find", strict=True),)}, "strict"),
     ],
 )
 def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:

@@ -234,7 +234,7 @@ def test_strict_tool(subject: Subject) -> None:
 
     wire = build(subject, ask(tools=(tool,)))
 
-    assert says(subject, wire, ask()) or wire.dropped == ("tools.strict",)
+    assert says(subject, wire, ask()) or wire.dropped == ("strict",)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def _lacking(request: ModelRequest, quirks: Quirks) -> tuple[str, ...]:
         if choice is not None and choice.mode not in ("auto", "none"):
             lacking.append("tool_choice")
         if any(tool.strict for tool in request.tools):
-            lacking.append("tools.strict")
+            lacking.append("strict")
     return tuple(dict.fromkeys(lacking))
 
 
