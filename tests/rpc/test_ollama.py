@@ -27,13 +27,16 @@ def upstream(upstream: Upstream) -> Upstream:
 @pytest.fixture
 async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningService]:
     """The service with a stand-in for Ollama, whose address is in the customary variable."""
-    header = {"model": "some-model", "provider": "ollama", "reasoning_effort": "2048"}
+    header = {"model": "some-model", "provider": "ollama"}
     write_prompt(tmp_path / "prompts", "greet", BODY, **header, temperature=0.3)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 model_list:
   - model_name: chat
-    litellm_params: {{model: ollama_chat/other-model, api_base: '{upstream.url}/api/chat'}}
+    litellm_params:
+      model: ollama_chat/other-model
+      api_base: {upstream.url}/api/chat
+      drop_params: true
 """
     variables = {"OLLAMA_API_BASE": upstream.url}
     async with running_service(tmp_path, config, variables) as running:
@@ -52,7 +55,7 @@ def lines_of(*lines: bytes) -> Answer:
 
 
 async def test_complete(service: RunningService, upstream: Upstream) -> None:
-    """A prompt whose model is Ollama's reaches it without a key, and what it lacks is told."""
+    """A prompt whose provider is Ollama reaches it without a key."""
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message == pb.Message(
@@ -61,7 +64,6 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
     assert (response.provider, response.model) == ("ollama", "served-model")
     assert response.finish_reason == pb.FINISH_REASON_STOP
     assert response.usage == pb.Usage(input_tokens=10, output_tokens=7)
-    assert list(response.dropped_parameters) == ["reasoning_effort"]
     (exchange,) = upstream.exchanges
     assert exchange.path == "/api/chat"
     assert "authorization" not in exchange.headers
@@ -88,10 +90,12 @@ async def test_stream(service: RunningService) -> None:
 
 
 async def test_alias(service: RunningService, upstream: Upstream) -> None:
-    """An alias as LiteLLM's users write it, whole address and all, is the same provider."""
+    """An alias as LiteLLM's users write it, whole address and all, drops what it is told to."""
     said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])
-    response = await service.client.complete(alias="chat", messages=[said])
+    parameters = pb.ModelParameters(reasoning_effort="2048")
+    response = await service.client.complete(alias="chat", messages=[said], parameters=parameters)
 
+    assert list(response.dropped_parameters) == ["reasoning_effort"]
     (exchange,) = upstream.exchanges
     assert response.provider == "ollama_chat"
     assert (exchange.path, exchange.json["model"]) == ("/api/chat", "other-model")

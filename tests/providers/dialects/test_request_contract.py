@@ -206,6 +206,7 @@ def conversation(role: Role, part: Part) -> tuple[ModelRequest, int]:
     call_id = CALL.id if role == "tool" else None
     content = (Text("Before."), part, Text("After."))
     message = Message(role=role, content=content, tool_call_id=call_id)
+    messages: tuple[Message, ...]
     match role:
         case "tool":
             messages = (HI, CALLING, message, HI)
