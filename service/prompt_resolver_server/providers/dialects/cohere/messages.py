@@ -13,8 +13,8 @@ from ...wire.media import read_inline
 def write_message(message: Message, path: str) -> dict[str, Json]:
     """Return a message; `path` is for errors.
 
-    What a model thought before it called tools goes back as its plan for them, which every model
-    knows; the models that send it as content think either. Raises PARAMETER_UNSUPPORTED.
+    What a model thought before it called tools goes back as its plan for them, whichever way it
+    came: a plan is in the API for every model, and thinking for some. Raises PARAMETER_UNSUPPORTED.
     """
     wire: dict[str, Json] = {"role": "system" if message.role == "developer" else message.role}
     thoughts = (part.text for part in message.content if isinstance(part, Reasoning))

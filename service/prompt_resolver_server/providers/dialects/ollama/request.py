@@ -48,7 +48,7 @@ def build_body(
         # Where it is missing, the server streams.
         "stream": stream,
     }
-    # There is no tool choice. What must not be called need not be known.
+    # There is no tool choice: what must not be called is not told of.
     if request.tools and (request.tool_choice is None or request.tool_choice.mode != "none"):
         body["tools"] = [_tool(tool) for tool in request.tools]
     return encode_json(body), (*lacking, *find_left_out(request.messages))
