@@ -86,10 +86,30 @@ async def test_streamed_answer(provider: Provider) -> None:
     deltas, reason = await stream(provider, REQUEST)
 
     assert isinstance(deltas[0], Opened)
+    assert deltas[0].model
     assert all(isinstance(delta, TextDelta) and delta.text for delta in deltas[1:])
     text = "".join(delta.text for delta in deltas[1:] if isinstance(delta, TextDelta))
     assert text == " Hello  there,\nyou "
     assert reason == "stop"
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: str(subject.name))
+async def test_whole_address(upstream: Upstream, subject: Subject) -> None:
+    """A base URL that is the whole address is the same as one that is its beginning."""
+    upstream.answer = subject.answer
+    transport = DirectTransport(tls=ssl.create_default_context())
+    for stream_completions in (True, False):
+        short = provider_of(subject, upstream, transport, stream_completions=stream_completions)
+        await short.complete(REQUEST, caller_key=None)
+    base_url, paths = upstream.url, [exchange.path for exchange in upstream.exchanges]
+
+    for path, stream_completions in zip(paths, (True, False), strict=True):
+        upstream.url = base_url.removesuffix("/v1") + path
+        long = provider_of(subject, upstream, transport, stream_completions=stream_completions)
+        await long.complete(REQUEST, caller_key=None)
+    await transport.aclose()
+
+    assert [exchange.path for exchange in upstream.exchanges] == paths * 2
 
 
 async def test_caller_that_fails(provider: Provider) -> None:

@@ -82,4 +82,23 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
         },
         signer="google",
     ),
+    **dict.fromkeys(
+        ("cohere", "cohere_chat"),
+        CatalogueRow(
+            dialect="cohere",
+            base_url="https://api.cohere.com",
+            key_variables=("COHERE_API_KEY", "CO_API_KEY"),
+            base_url_variables=("COHERE_API_BASE", "CO_API_URL"),
+        ),
+    ),
+    **dict.fromkeys(
+        ("ollama", "ollama_chat"),
+        CatalogueRow(
+            dialect="ollama",
+            base_url="http://localhost:11434",
+            key_variables=("OLLAMA_API_KEY",),
+            key_optional=True,
+            base_url_variables=("OLLAMA_API_BASE",),
+        ),
+    ),
 }

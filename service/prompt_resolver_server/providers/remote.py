@@ -173,8 +173,10 @@ class RemoteProvider:
                 f"provider {self._name!r} needs a key and there is none",
                 metadata={"provider": self._name},
             )
+        # Some are used to give the whole address as the base URL.
+        base_url = self._endpoint.base_url.rstrip("/").removesuffix(wire.path)
         request = HttpRequest(
-            url=self._endpoint.base_url.rstrip("/") + wire.path,
+            url=base_url + wire.path,
             headers=self._dialect.headers(key),
             body=wire.body,
             timeouts=self._endpoint.timeouts,

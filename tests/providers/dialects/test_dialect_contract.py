@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompt_resolver_server.answers import (
@@ -17,7 +17,6 @@ from prompt_resolver_server.answers import (
     TextDelta,
     ToolCallDelta,
 )
-from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Reasoning, Text
 from prompt_resolver_server.providers.assembler import Assembler
@@ -103,6 +102,7 @@ def test_cut_at_every_byte(subject: Subject, recording: Recording) -> None:
 
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_portions(subject: Subject, recording: Recording, data: st.DataObject) -> None:
     """However a stream is cut into portions, it is the same answer."""
@@ -128,7 +128,7 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
             assert len(b"".join(recording.portions[:place])) >= recording.ends_at
             continue
         assert isinstance(reader.failure, InBandError), place
-        assert reader.failure.reason is Reason.UPSTREAM_OVERLOADED
+        assert reader.failure.reason is subject.in_band_reason
         assert whole.startswith(told(deltas))
 
 
@@ -204,6 +204,30 @@ def test_streamed_as_whole(subject: Subject) -> None:
 
     assert streamed.message == whole.message
     assert streamed.finish == whole.finish
+
+
+def test_unknown_end(subject: Subject) -> None:
+    """An end for a reason that is not known is another one, in the provider's word, within bounds.
+
+    A stream whose framing tells that it was changed is no answer.
+    """
+    known = subject.dialect.parse(subject.whole("Hello")).finish.raw_reason
+    novel = "a_novel_reason" * 10
+    reader = subject.dialect.read_stream()
+
+    finish = subject.dialect.parse(replace_word(subject.whole("Hello"), known, novel)).finish
+    for portion in subject.streamed(("Hel", "lo")):
+        reader.feed(replace_word(portion, known, novel))
+    reader.feed(b"")
+
+    assert finish.reason == "other"
+    assert novel.startswith(finish.raw_reason)
+    assert 0 < len(finish.raw_reason) < len(novel)
+    assert reader.finish == finish or isinstance(reader.failure, ProtocolError)
+
+
+def replace_word(document: bytes, word: str, other: str) -> bytes:
+    return document.replace(f'"{word}"'.encode(), f'"{other}"'.encode())
 
 
 @pytest.mark.parametrize(

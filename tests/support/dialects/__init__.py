@@ -2,10 +2,12 @@
 
 from tests.support.dialects.anthropic import ANTHROPIC
 from tests.support.dialects.bedrock import BEDROCK
+from tests.support.dialects.cohere import COHERE
 from tests.support.dialects.gemini import GEMINI, VERTEX
+from tests.support.dialects.ollama import OLLAMA
 from tests.support.dialects.openai import OPENAI
 from tests.support.dialects.subject import Recording, Subject
 
-SUBJECTS = (OPENAI, ANTHROPIC, BEDROCK, GEMINI, VERTEX)
+SUBJECTS = (OPENAI, ANTHROPIC, BEDROCK, GEMINI, VERTEX, COHERE, OLLAMA)
 
 __all__ = ["SUBJECTS", "Recording", "Subject"]

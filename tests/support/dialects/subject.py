@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.providers.dialect import Dialect, Quirks
 from tests.support.upstream import Exchange
 
@@ -43,8 +44,9 @@ class Subject:
     whole: Callable[[str], bytes]
     streamed: Callable[[Sequence[str]], Sequence[bytes]]
     in_band_error: bytes
-    """What a stream has in it where the provider is overloaded."""
+    """What a stream has in it where the provider fails, for the reason `in_band_reason`."""
     recordings: Sequence[Recording]
+    in_band_reason: Reason = Reason.UPSTREAM_OVERLOADED
     is_stream: Callable[[Exchange], bool] = lambda exchange: bool(exchange.json.get("stream"))
     quirks: Quirks = NO_QUIRKS
     says_nothing: bool = True

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from ..dialect import Dialect
 from .anthropic import AnthropicDialect
 from .bedrock import BedrockDialect
+from .cohere import CohereDialect
 from .gemini import GeminiDialect, VertexDialect
+from .ollama import OllamaDialect
 from .openai import OpenAIDialect
 
 DIALECTS: Mapping[str, Dialect] = {
@@ -17,6 +19,8 @@ DIALECTS: Mapping[str, Dialect] = {
     "bedrock": BedrockDialect(),
     "gemini": GeminiDialect(),
     "vertex": VertexDialect(),
+    "cohere": CohereDialect(),
+    "ollama": OllamaDialect(),
 }
 
 __all__ = ["DIALECTS", "Dialect"]

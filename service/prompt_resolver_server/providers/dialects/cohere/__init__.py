@@ -1,0 +1,5 @@
+"""Cohere's chat dialect, version 2."""
+
+from .dialect import CohereDialect
+
+__all__ = ["CohereDialect"]

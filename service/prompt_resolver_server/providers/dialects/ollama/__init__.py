@@ -1,0 +1,5 @@
+"""Ollama's chat dialect."""
+
+from .dialect import OllamaDialect
+
+__all__ = ["OllamaDialect"]

@@ -1,0 +1,39 @@
+"""Ollama's chat dialect, of its servers and its cloud."""
+
+from collections.abc import Mapping
+
+from ....answers import Answer, ModelRequest
+from ....errors import Reason
+from ...dialect import Quirks, StreamReader, WireRequest
+from ...wire.ndjson import NDJSON
+from .answer import OllamaStreamReader, parse_answer
+from .failure import classify_error
+from .request import build_body
+
+
+class OllamaDialect:
+    """A `Dialect`: `POST {base_url}/api/chat`, streamed as a line of JSON for each event."""
+
+    stream_type = NDJSON
+    lacks_forms: frozenset[str] = frozenset()
+
+    def headers(self, key: str | None) -> Mapping[str, str]:
+        """Return the bearer header, which the cloud asks for; see `Dialect.headers`."""
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
+        """Return the request; see `Dialect.build`."""
+        body, dropped = build_body(request, stream=stream, quirks=quirks)
+        return WireRequest(path="/api/chat", body=body, dropped=dropped)
+
+    def parse(self, body: bytes) -> Answer:
+        """Return the answer; see `Dialect.parse`."""
+        return parse_answer(body)
+
+    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+        """Return a reader; see `Dialect.read_stream`."""
+        return OllamaStreamReader()
+
+    def classify(self, status: int, body: bytes) -> Reason | None:
+        """Return the reason in an error's body; see `Dialect.classify`."""
+        return classify_error(body)
