@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..providers.catalogue import CATALOGUE, CatalogueRow
 from ..providers.dialect import Quirks
@@ -151,6 +152,9 @@ class Endpoints:
         self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
     ) -> Signer | None:
         """Return what lets requests in that have no key: elsewhere, by its own account alone."""
+        if row is None:
+            # A provider of somebody's own lets in as the one does whose dialect it speaks.
+            row, at_known_address = CATALOGUE.get(settings.dialect or ""), False
         if row is None or row.signer is None:
             return None
         if not at_known_address and not any(getattr(settings, name) for name in CREDENTIALS):
@@ -175,4 +179,4 @@ def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str)
 def _is_at(known: str, base_url: str) -> bool:
     """Tell whether a URL is the one that is known, whatever stands in its braces."""
     parts = (re.escape(part) for part in _BRACES.split(known)[::2])
-    return re.fullmatch("[^/]+".join(parts), base_url) is not None
+    return re.fullmatch("[^/]+".join(parts), base_url.rstrip("/")) is not None

@@ -1,22 +1,29 @@
 """What every dialect does: pure functions between our values and one wire format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import field
 
 from ..answers import Answer, Delta, Finish, ModelRequest
 from ..errors import Reason
 from ..values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quirks:
+class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a provider differs from its dialect."""
 
-    max_tokens_field: str = "max_tokens"
-    """The name under which the wire carries `max_tokens`."""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that the wire carries under another name, by ours."""
     lacks: frozenset[str] = frozenset()
-    """Parameters that the provider does not know."""
+    """What the provider does not know: parameters, and parts of the dialect that have a name there,
+    such as `stream_options`, `json_schema` among the forms of an answer and the role `developer`."""
+    one_text: bool = False
+    """Whether a message's content is a text, and never a list of parts."""
+    model_prefix: str = ""
+    """What stands before the name of a model that has no slash."""
+    key_headers: tuple[str, ...] = ()
+    """Headers that carry the key, too, beside the dialect's own."""
     api_version: str = ""
     """The version of the API, for dialects that name it with each request."""
 

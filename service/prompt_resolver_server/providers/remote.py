@@ -1,7 +1,7 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -173,7 +173,7 @@ class RemoteProvider:
             )
         request = HttpRequest(
             url=self._endpoint.base_url.rstrip("/") + wire.path,
-            headers=self._dialect.headers(key),
+            headers=self._headers(key),
             body=wire.body,
             timeouts=self._endpoint.timeouts,
         )
@@ -185,6 +185,11 @@ class RemoteProvider:
         except CallError as error:
             error.metadata.setdefault("provider", self._name)
             raise
+
+    def _headers(self, key: str | None) -> Mapping[str, str]:
+        headers = self._dialect.headers(key)
+        also = self._endpoint.quirks.key_headers
+        return {**headers, **dict.fromkeys(also, key)} if key and also else headers
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
         """Raise for a response that reports a failure."""

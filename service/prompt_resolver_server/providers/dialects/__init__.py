@@ -9,7 +9,7 @@ from ..dialect import Dialect
 from .anthropic import AnthropicDialect
 from .bedrock import BedrockDialect
 from .gemini import GeminiDialect, VertexDialect
-from .openai import OpenAIDialect
+from .openai import AzureDialect, OpenAIDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAIDialect(),
@@ -17,6 +17,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "bedrock": BedrockDialect(),
     "gemini": GeminiDialect(),
     "vertex": VertexDialect(),
+    "azure": AzureDialect(),
 }
 
 __all__ = ["DIALECTS", "Dialect"]

@@ -22,9 +22,9 @@ def build_body(
     and for content that the dialect cannot carry.
     """
     body: dict[str, Json] = {
-        "model": request.model,
+        "model": _model(request.model, quirks),
         "messages": [
-            write_message(message, f"messages[{index}]")
+            write_message(message, f"messages[{index}]", quirks)
             for index, message in enumerate(request.messages)
         ],
     }
@@ -35,28 +35,45 @@ def build_body(
     dropped = _add_parameters(body, request, quirks)
     if stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
+        if "stream_options" not in quirks.lacks:
+            body["stream_options"] = {"include_usage": True}
     return encode_json(body), dropped
+
+
+def _model(model: str, quirks: Quirks) -> str:
+    return model if "/" in model else quirks.model_prefix + model
 
 
 def _add_parameters(
     body: dict[str, Json], request: ModelRequest, quirks: Quirks
 ) -> tuple[str, ...]:
     wire = write_parameters(request.parameters)
-    lacking = [name for name in wire if name in quirks.lacks or _has_no_word(name, request)]
+    lacking = [name for name in wire if _is_lacking(name, request, quirks)]
     check_insisted(lacking, request.insisted)
     for name, value in wire.items():
         if name not in lacking:
-            body[quirks.max_tokens_field if name == "max_tokens" else name] = value
+            body[quirks.renames.get(name, name)] = value
     return tuple(lacking)
 
 
-def _has_no_word(name: str, request: ModelRequest) -> bool:
-    """Tell whether the dialect cannot express what the request means by a parameter."""
+def _is_lacking(name: str, request: ModelRequest, quirks: Quirks) -> bool:
+    """Tell whether the wire cannot express what the request means by a parameter."""
+    parameters = request.parameters
+    if name in quirks.lacks:
+        return True
+    renames = quirks.renames
+    if name in parameters.extra:
+        # Of two that have one name on the wire, the one with a field of its own counts.
+        taken = {renames.get(typed, typed) for typed in parameters.names()}
+        return renames.get(name, name) in taken
     match name:
         case "reasoning_effort":
             # A number is a budget of thinking tokens; the dialect knows words alone.
-            return (request.parameters.reasoning_effort or "").lstrip("-").isdigit()
+            return (parameters.reasoning_effort or "").lstrip("-").isdigit()
+        case "response_format":
+            form = parameters.response_format
+            has_schema = form is not None and form.json_schema is not None
+            return has_schema and "json_schema" in quirks.lacks
         case "parallel_tool_calls":
             return not request.tools
         case _:
@@ -107,12 +124,15 @@ def _tool_choice(choice: ToolChoice) -> Json:
     return choice.mode
 
 
-def write_message(message: Message, path: str) -> dict[str, Json]:
+def write_message(message: Message, path: str, quirks: Quirks = Quirks()) -> dict[str, Json]:
     """Return a message without its reasoning; `path` is for errors.
 
-    Raises PARAMETER_UNSUPPORTED for content that the dialect cannot carry.
+    Raises PARAMETER_UNSUPPORTED for content that the wire cannot carry.
     """
-    wire: dict[str, Json] = {"role": message.role, "content": _content(message, path)}
+    role = message.role
+    if role == "developer" and "developer" in quirks.lacks:
+        role = "system"
+    wire: dict[str, Json] = {"role": role, "content": _content(message, path, quirks)}
     if message.name:
         wire["name"] = message.name
     if message.tool_calls:
@@ -129,7 +149,7 @@ def write_message(message: Message, path: str) -> dict[str, Json]:
     return wire
 
 
-def _content(message: Message, path: str) -> Json:
+def _content(message: Message, path: str, quirks: Quirks) -> Json:
     """Write a message's content: as plain text where it is, which every server understands."""
     # The dialect has no place for reasoning: it is for the providers that signed it.
     parts = [part for part in message.content if not isinstance(part, Reasoning)]
@@ -137,6 +157,10 @@ def _content(message: Message, path: str) -> Json:
         return None if message.tool_calls else ""
     if len(parts) == 1 and isinstance(parts[0], Text):
         return parts[0].text
+    if quirks.one_text:
+        if not all(isinstance(part, Text) for part in parts):
+            raise unsupported(f"{path}.content", "expected text alone")
+        return message.text
     return [_part(part, f"{path}.content[{index}]") for index, part in enumerate(parts)]
 
 

@@ -116,7 +116,8 @@ class OpenAIStreamReader:
     def _take(self, event: _Event, deltas: list[Delta]) -> None:
         if event.error:
             raise_reported(event.error)
-        if self._opened is None:
+        # What comes before an answer has begun, such as the verdict on a prompt, names no model.
+        if self._opened is None and (event.id or event.choices):
             self._model = event.model or ""
             self._opened = Opened(id=event.id or "", model=self._model)
             deltas.append(self._opened)
