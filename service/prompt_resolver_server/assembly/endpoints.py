@@ -23,10 +23,12 @@ _BRACES = re.compile(r"\{(\w+)\}")
 class IncompleteError(Exception):
     """A provider that is known, and cannot be called as its configuration is."""
 
-    def __init__(self, needs: str) -> None:
-        super().__init__(needs)
-        self.needs = needs
-        """What would have to be set."""
+    def __init__(self, provider: str, setting: str, variables: Sequence[str]) -> None:
+        super().__init__(provider, setting)
+        self.setting = setting
+        """What is not set: one of `ProviderSettings`."""
+        self.needs = " or ".join((f"providers.{provider}.{setting}", *variables))
+        """Where it could be."""
 
 
 class Endpoints:
@@ -137,12 +139,12 @@ class Endpoints:
             raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
         known = self._loaded.environment.first(row.base_url_variables) or row.base_url
         if known is None:
-            raise IncompleteError(_needed(name, "base_url", row.base_url_variables))
+            raise IncompleteError(name, "base_url", row.base_url_variables)
         account = settings.account
         for setting in _BRACES.findall(known):
             if setting not in account:
                 variables = row.account_variables.get(setting, ())
-                raise IncompleteError(_needed(name, setting, variables))
+                raise IncompleteError(name, setting, variables)
         url = _BRACES.sub(lambda match: str(account[match[1]]), known)
         scheme, _, rest = url.partition("://")
         host, slash, path = rest.partition("/")
@@ -160,10 +162,6 @@ class Endpoints:
         if not at_known_address and not any(getattr(settings, name) for name in CREDENTIALS):
             return None
         return SIGNERS[row.signer](settings)
-
-
-def _needed(provider: str, setting: str, variables: Sequence[str]) -> str:
-    return " or ".join((f"providers.{provider}.{setting}", *variables))
 
 
 def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> Quirks:

@@ -16,8 +16,9 @@ class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     renames: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the wire carries under another name, by ours."""
     lacks: frozenset[str] = frozenset()
-    """What the provider does not know: parameters, and parts of the dialect that have a name there,
-    such as `stream_options`, `json_schema` among the forms of an answer and the role `developer`."""
+    """What the provider does not know: parameters, and by their names on the wire other parts of
+    the dialect. OpenAI's: `[DONE]`, `stream_options`, the role `developer`, and `json_schema` as an
+    answer's form."""
     one_text: bool = False
     """Whether a message's content is a text, and never a list of parts."""
     model_prefix: str = ""
@@ -119,7 +120,7 @@ class Dialect(Protocol):
         """Return the whole answer. Raises `ProtocolError` and `InBandError`."""
         ...
 
-    def read_stream(self) -> StreamReader:
+    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
         """Return a reader for one streamed answer."""
         ...
 

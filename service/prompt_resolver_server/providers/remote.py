@@ -118,7 +118,7 @@ class RemoteProvider:
         """
         wire = self._build(request, stream=True)
         failures = self._failures(request, caller_key)
-        reader = self._dialect.read_stream()
+        reader = self._dialect.read_stream(self._endpoint.quirks)
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0

@@ -62,12 +62,16 @@ _DONE = b"[DONE]"
 
 
 class OpenAIStreamReader:
-    """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before."""
+    """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before.
+
+    Where the provider says no `[DONE]`, the end of the stream after a finish reason will do.
+    """
 
     last_words = _DONE
     is_complete = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, says_done: bool = True) -> None:
+        self._says_done = says_done
         self._events = SseParser()
         self._opened: Opened | None = None
         self._raw_reason: str | None = None
@@ -94,6 +98,8 @@ class OpenAIStreamReader:
                     raise_error(event)
                 self.chunks += 1
                 self._take(_read(event), deltas)
+            if not (chunk or self._says_done or self.finish) and self._raw_reason is not None:
+                self._end()
         except (SseError, JsonError) as error:
             self.failure = ProtocolError(str(error))
         except (ProtocolError, InBandError) as error:
