@@ -1,11 +1,12 @@
 """The dialects as the contract suites know them: a new one is a module here, and a line below."""
 
 from tests.support.dialects.anthropic import ANTHROPIC
+from tests.support.dialects.azure import AZURE
 from tests.support.dialects.bedrock import BEDROCK
 from tests.support.dialects.gemini import GEMINI, VERTEX
-from tests.support.dialects.openai import OPENAI
+from tests.support.dialects.openai import OPENAI, WITHOUT_DONE
 from tests.support.dialects.subject import Recording, Subject
 
-SUBJECTS = (OPENAI, ANTHROPIC, BEDROCK, GEMINI, VERTEX)
+SUBJECTS = (OPENAI, WITHOUT_DONE, ANTHROPIC, AZURE, BEDROCK, GEMINI, VERTEX)
 
 __all__ = ["SUBJECTS", "Recording", "Subject"]
