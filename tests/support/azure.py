@@ -34,16 +34,16 @@ def azure_events(*texts: str, verdicts_apart: bool = False) -> list[bytes]:
         document = {**base, "model": "served-model", "system_fingerprint": "fp", **fields}
         return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
 
-    def choice(delta: dict[str, str] | None, reason: str | None = None, **more: object) -> object:
+    def choice(delta: dict[str, str] | None, **more: object) -> object:
         given = {} if delta is None else {"delta": delta}
-        return [{"index": 0, **given, "finish_reason": reason, "logprobs": None, **more}]
+        return [{"index": 0, **given, "finish_reason": None, "logprobs": None, **more}]
 
     nameless: dict[str, object] = {"id": "", "model": "", "object": "", "created": 0}
-    verdict = {} if verdicts_apart else {"content_filter_results": SAFE}
+    verdict: dict[str, object] = {} if verdicts_apart else {"content_filter_results": SAFE}
     events = [event(**nameless, choices=[], prompt_filter_results=PROMPT_VERDICT)]
     events.append(event(choices=choice({"role": "assistant", "content": ""}, **verdict)))
     events += [event(choices=choice({"content": text}, **verdict)) for text in texts]
-    events.append(event(choices=choice({}, "stop")))
+    events.append(event(choices=choice({}, finish_reason="stop")))
     if verdicts_apart:
         offsets = {"check_offset": 0, "start_offset": 0, "end_offset": 5}
         apart = choice(None, content_filter_results=SAFE, content_filter_offsets=offsets)

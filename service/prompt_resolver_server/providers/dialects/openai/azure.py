@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from ....answers import ModelRequest
+from ....errors import unsupported
 from ...dialect import Quirks, WireRequest
 from .dialect import OpenAIDialect
 from .request import build_body
@@ -53,5 +54,8 @@ class AzureDialect(OpenAIDialect):
 def _path(deployment: str, version: str) -> str:
     if version in _WITHOUT_VERSIONS:
         return "/openai/v1/chat/completions"
+    if deployment in (".", ".."):
+        # Nothing in a URL keeps these from being taken for a way to somewhere else.
+        raise unsupported("model", "expected the name of a deployment")
     query = urlencode({"api-version": version})
     return f"/openai/deployments/{quote(deployment, safe='')}/chat/completions?{query}"
