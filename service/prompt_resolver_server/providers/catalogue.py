@@ -57,7 +57,11 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
         base_url="https://api.openai.com/v1",
         key_variables=("OPENAI_API_KEY",),
         base_url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
-        quirks=Quirks(renames={"max_tokens": "max_completion_tokens"}, lacks=frozenset({"top_k"})),
+        quirks=Quirks(
+            renames={"max_tokens": "max_completion_tokens"},
+            lacks=frozenset({"top_k"}),
+            knows_developer=True,
+        ),
     ),
     "anthropic": CatalogueRow(
         dialect="anthropic",
@@ -108,6 +112,6 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
             "azure_ad_token": ("AZURE_AD_TOKEN",),
         },
         signer="azure",
-        quirks=Quirks(lacks=frozenset({"top_k"})),
+        quirks=Quirks(lacks=frozenset({"top_k"}), knows_developer=True),
     ),
 }

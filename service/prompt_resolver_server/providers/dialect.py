@@ -17,8 +17,11 @@ class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Parameters that the wire carries under another name, by ours."""
     lacks: frozenset[str] = frozenset()
     """What the provider does not know: parameters, and by their names on the wire other parts of
-    the dialect. OpenAI's: `[DONE]`, `stream_options`, the role `developer`, and `json_schema` as an
-    answer's form."""
+    the dialect, which in OpenAI's are `stream_options` and `[DONE]`."""
+    lacks_forms: frozenset[str] = frozenset()
+    """Forms of an answer that it does not know, `json_object` or `json_schema`."""
+    knows_developer: bool = False
+    """Whether there is a role for the developer, who elsewhere speaks as the system."""
     one_text: bool = False
     """Whether a message's content is a text, and never a list of parts."""
     model_prefix: str = ""

@@ -158,7 +158,7 @@ def test_two_parameters_with_one_name(renames: dict[str, str], field: str) -> No
 
 def test_provider_without_parts_of_the_dialect() -> None:
     """What a provider refuses of the dialect is not sent: usage, a role, schemas of answers."""
-    quirks = Quirks(lacks=frozenset({"stream_options", "developer", "json_schema"}))
+    quirks = Quirks(lacks=frozenset({"stream_options"}), lacks_forms=frozenset({"json_schema"}))
     schema = ResponseFormat(
         type="json_schema", json_schema=JsonSchema(name="n", schema={"type": "object"})
     )
@@ -310,7 +310,7 @@ def test_tools() -> None:
 )
 def test_messages(message: Message, wire: dict[str, object]) -> None:
     """Messages are sent in their roles, as plain text where they are no more than that."""
-    body, _ = build(message)
+    body, _ = build(message, quirks=Quirks(knows_developer=True))
 
     assert body["messages"] == [wire]
 

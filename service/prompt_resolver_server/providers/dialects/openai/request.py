@@ -11,6 +11,7 @@ from ...dialect import Quirks
 from ...wire.unsupported import check_insisted
 
 _AUDIO_FORMATS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
+_AS_OPENAI = Quirks(knows_developer=True)
 
 
 def build_body(
@@ -72,8 +73,7 @@ def _is_lacking(name: str, request: ModelRequest, quirks: Quirks) -> bool:
             return (parameters.reasoning_effort or "").lstrip("-").isdigit()
         case "response_format":
             form = parameters.response_format
-            has_schema = form is not None and form.json_schema is not None
-            return has_schema and "json_schema" in quirks.lacks
+            return form is not None and form.type in quirks.lacks_forms
         case "parallel_tool_calls":
             return not request.tools
         case _:
@@ -124,13 +124,13 @@ def _tool_choice(choice: ToolChoice) -> Json:
     return choice.mode
 
 
-def write_message(message: Message, path: str, quirks: Quirks = Quirks()) -> dict[str, Json]:
+def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> dict[str, Json]:
     """Return a message without its reasoning; `path` is for errors.
 
     Raises PARAMETER_UNSUPPORTED for content that the wire cannot carry.
     """
     role = message.role
-    if role == "developer" and "developer" in quirks.lacks:
+    if role == "developer" and not quirks.knows_developer:
         role = "system"
     wire: dict[str, Json] = {"role": role, "content": _content(message, path, quirks)}
     if message.name:
