@@ -155,13 +155,14 @@ async def test_without_what_it_needs(tmp_path: Path) -> None:
         error = await failure(service.client.complete(alias="a1", messages=SAID))
     report = await check(tmp_path, config)
 
+    azure = "providers.azure.base_url or AZURE_API_BASE or AZURE_OPENAI_ENDPOINT"
     assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "PROVIDER_UNKNOWN")
     assert "expected providers.cloudflare.account_id or CLOUDFLARE_ACCOUNT_ID" in error.message
     assert [fault.partition("litellm_params: ")[2] for fault in report.faults] == [
-        "expected api_base, or providers.hosted_vllm.base_url or HOSTED_VLLM_API_BASE",
+        "expected api_base, or a URL in providers.hosted_vllm.base_url or HOSTED_VLLM_API_BASE",
         "expected account_id, or providers.cloudflare.account_id or CLOUDFLARE_ACCOUNT_ID",
-        "expected api_base, or providers.azure.base_url or AZURE_API_BASE or AZURE_OPENAI_ENDPOINT",
-        "expected api_base, or providers.custom_openai.base_url",
+        f"expected api_base, or a URL in {azure}",
+        "expected api_base, or a URL in providers.custom_openai.base_url",
     ]
 
 

@@ -212,11 +212,11 @@ def test_names_of_variables(name: str, variables: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "needs"),
     [
-        ("hosted_vllm", "providers.hosted_vllm.base_url or HOSTED_VLLM_API_BASE"),
-        ("custom_openai", "providers.custom_openai.base_url"),
+        ("hosted_vllm", "a URL in providers.hosted_vllm.base_url or HOSTED_VLLM_API_BASE"),
+        ("custom_openai", "a URL in providers.custom_openai.base_url"),
         ("cloudflare", "providers.cloudflare.account_id or CLOUDFLARE_ACCOUNT_ID"),
         ("snowflake", "providers.snowflake.account_id or SNOWFLAKE_ACCOUNT_ID"),
-        ("azure", "providers.azure.base_url or AZURE_API_BASE or AZURE_OPENAI_ENDPOINT"),
+        ("azure", "a URL in providers.azure.base_url or AZURE_API_BASE or AZURE_OPENAI_ENDPOINT"),
     ],
 )
 async def test_what_is_missing(name: str, needs: str, tmp_path: Path) -> None:
@@ -226,6 +226,19 @@ async def test_what_is_missing(name: str, needs: str, tmp_path: Path) -> None:
 
     assert caught.value.reason is Reason.PROVIDER_UNKNOWN
     assert caught.value.message.endswith(f"expected {needs}")
+
+
+@pytest.mark.parametrize("value", ["api.groq.com/v1", "http://", "https:///v1", "https://a b"])
+async def test_variable_that_is_no_url(value: str, tmp_path: Path) -> None:
+    """A variable with something else in it is told by its name, and not by what is in it."""
+    environ = {"GROQ_API_KEY": "key-of-groq", "GROQ_API_BASE": value}
+
+    with pytest.raises(CallError) as caught:
+        await request_of(tmp_path, "groq", ask(), environ=environ)
+
+    assert caught.value.reason is Reason.PROVIDER_UNKNOWN
+    assert caught.value.message.endswith("a URL in providers.groq.base_url or GROQ_API_BASE")
+    assert value not in caught.value.message
 
 
 async def test_quirks_stay_at_home(tmp_path: Path) -> None:

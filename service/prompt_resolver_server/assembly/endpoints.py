@@ -17,6 +17,7 @@ from ..settings.litellm import AliasParams
 from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
 
+_URL = re.compile(r"https?://[^\s/]\S*")
 _BRACES = re.compile(r"\{(\w+)\}")
 
 
@@ -27,8 +28,9 @@ class IncompleteError(Exception):
         super().__init__(provider, setting)
         self.setting = setting
         """What is not set: one of `ProviderSettings`."""
-        self.needs = " or ".join((f"providers.{provider}.{setting}", *variables))
-        """Where it could be."""
+        places = " or ".join((f"providers.{provider}.{setting}", *variables))
+        self.needs = f"a URL in {places}" if setting == "base_url" else places
+        """What it would be, and where."""
 
 
 class Endpoints:
@@ -138,7 +140,7 @@ class Endpoints:
         if row is None:
             raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
         known = self._loaded.environment.first(row.base_url_variables) or row.base_url
-        if known is None:
+        if known is None or not _URL.fullmatch(known):
             raise IncompleteError(name, "base_url", row.base_url_variables)
         account = settings.account
         for setting in _BRACES.findall(known):
