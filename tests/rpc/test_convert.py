@@ -253,7 +253,7 @@ async def test_all_messages(service: RunningService, upstream: Upstream) -> None
     assert list(response.resolved.messages)[2:] == messages
     sent = upstream.exchanges[0].json["messages"]
     assert isinstance(sent, list)
-    assert [message["role"] for message in sent[2:]] == ["developer", "user", "assistant", "tool"]
+    assert [message["role"] for message in sent[2:]] == ["system", "user", "assistant", "tool"]
     assert [part["type"] for part in sent[3]["content"]] == [
         *("text", "image_url", "image_url", "input_audio", "file")
     ]

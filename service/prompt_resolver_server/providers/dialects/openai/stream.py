@@ -122,8 +122,8 @@ class OpenAIStreamReader:
     def _take(self, event: _Event, deltas: list[Delta]) -> None:
         if event.error:
             raise_reported(event.error)
-        # What comes before an answer has begun, such as the verdict on a prompt, names no model.
-        if self._opened is None and (event.id or event.choices):
+        # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
+        if self._opened is None and (event.id != "" or event.choices):
             self._model = event.model or ""
             self._opened = Opened(id=event.id or "", model=self._model)
             deltas.append(self._opened)
