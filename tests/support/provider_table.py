@@ -16,6 +16,7 @@ PROOFS = {
     **dict.fromkeys(RUN_BY_OTHERS, "server: llama.cpp"),
     "anthropic": "client; server: llama.cpp",
     "azure": "client",
+    "bedrock": "client",
     "openai": "client; server: llama.cpp",
 }
 """How a row was proven where it is by more than its dialect."""
