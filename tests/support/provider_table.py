@@ -17,7 +17,9 @@ PROOFS = {
     "anthropic": "client; server: llama.cpp",
     "azure": "client",
     "bedrock": "client",
+    "gemini": "client",
     "openai": "client; server: llama.cpp",
+    "vertex_ai": "client",
 }
 """How a row was proven where it is by more than its dialect."""
 

@@ -68,7 +68,6 @@ class OpenAIStreamReader:
     """
 
     last_words = _DONE
-    is_complete = False
 
     def __init__(self, *, says_done: bool = True) -> None:
         self._says_done = says_done
@@ -84,6 +83,11 @@ class OpenAIStreamReader:
         self.chunks = 0
         self.characters = 0
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a finish reason and no `[DONE]` to come; see `StreamReader`."""
+        return not self._says_done and self._raw_reason is not None
+
     def feed(self, chunk: bytes) -> list[Delta]:
         """Return the deltas that the bytes complete; see `StreamReader.feed`."""
         if self.finish is not None or self.failure is not None:
@@ -98,7 +102,7 @@ class OpenAIStreamReader:
                     raise_error(event)
                 self.chunks += 1
                 self._take(_read(event), deltas)
-            if not (chunk or self._says_done or self.finish) and self._raw_reason is not None:
+            if not chunk and self.finish is None and self.is_complete:
                 self._end()
         except (SseError, JsonError) as error:
             self.failure = ProtocolError(str(error))
