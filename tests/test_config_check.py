@@ -125,6 +125,7 @@ def test_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "host": "api.openai.com",
         "source": "model_list.0.litellm_params.api_key",
         "is_there": True,
+        "otherwise": None,
     }
     assert document["aliases"][0]["fallbacks"]["general"] == ["mine", "echoed"]
     assert document["without_effect"] == ["router_settings.redis_host"]

@@ -25,6 +25,8 @@ from prompt_resolver_server.assembly.report import build_report
 from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.lint import command as lint
 from prompt_resolver_server.lint.findings import CODES
+from prompt_resolver_server.providers.catalogue import CATALOGUE
+from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.pull import command as pull
 from prompt_resolver_server.rendering.languages import LANGUAGES
 from prompt_resolver_server.templates.chain import ChainSettings
@@ -32,9 +34,11 @@ from prompt_resolver_server.templates.directory.records import read_deployments,
 from prompt_resolver_server.templates.kinds import KINDS
 from tests.support.documents import ROOT, Document, read_documents
 from tests.support.humanloop import KEY, running_humanloop
+from tests.support.provider_table import write_table
 from tests.support.service import run_cli, service_process
 
 STORES = Document(ROOT / "docs" / "stores.md").text
+PROVIDERS = Document(ROOT / "docs" / "providers.md").text
 LANGUAGES_PAGE = Document(ROOT / "docs" / "languages.md")
 COMMANDS = Document(ROOT / "docs" / "commands.md")
 OUTAGE = ROOT / "examples" / "outage" / "config.yaml"
@@ -230,6 +234,13 @@ def test_stores_are_complete() -> None:
     assert {*ChainSettings.model_fields} == {"type", "stores"}
 
 
+def test_providers_are_complete() -> None:
+    """Every provider that is known is in the table, as the data has it, and every dialect."""
+    assert write_table() in PROVIDERS, "python -m tests.support.provider_table prints the table"
+    (line,) = (each for each in PROVIDERS.splitlines() if each.startswith("| `dialect` |"))
+    assert all(f"`{name}`" in line for name in DIALECTS)
+
+
 def test_languages_are_complete() -> None:
     """Every language that is served is in the languages' table."""
     header = next(line for line in LANGUAGES_PAGE.text.splitlines() if line.startswith("| | "))
@@ -250,8 +261,18 @@ def test_reasons(document: Document) -> None:
     """Every reason that is named is one of the contract's."""
     reasons = {reason.value for reason in Reason}
     named = re.findall(r"`([A-Z]+_[A-Z_]+)`", document.text)
+    variables = {
+        variable
+        for row in CATALOGUE.values()
+        for variables in (
+            row.key_variables,
+            row.base_url_variables,
+            *row.account_variables.values(),
+        )
+        for variable in variables
+    }
     others = re.compile(
         r"(PROMPT_RESOLVER|HUMANLOOP|LANGFUSE|OPENAI|ANTHROPIC|LITELLM|STORE_STALE|STORE_READY|GRPC|FAILED|OTEL)"
     )
 
-    assert {name for name in named if not others.match(name)} <= reasons
+    assert {name for name in named if not others.match(name)} <= reasons | variables

@@ -574,6 +574,7 @@ class FailingProvider:
     """A `Provider` that fails each time, and counts how often."""
 
     base_url = ""
+    vendor_url = ""
 
     def __init__(self, retry_after_s: float | None = None) -> None:
         self.calls = 0

@@ -12,6 +12,7 @@ import pytest
 
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import build_report
+from prompt_resolver_server.settings.accounts import ACCOUNT
 from prompt_resolver_server.settings.litellm import (
     AliasParams,
     GeneralSettings,
@@ -36,6 +37,7 @@ from tests.support.upstream import Upstream
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PROVIDERS = (ROOT / "docs" / "providers.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
@@ -136,7 +138,8 @@ def test_settings_are_complete() -> None:
         assert re.search(rf"^\| `server\.[^|]*\b{name}`", README, re.MULTILINE), name
         assert field.description is None
     for name in ProviderSettings.model_fields:
-        assert name.removesuffix("timeout_s") in README, name
+        assert f"`{name}`" in PROVIDERS, name
+        assert name.removesuffix("timeout_s") in README or name in ACCOUNT, name
     for name in (
         *StoreSettings.model_fields,
         *CacheSettings.model_fields,
@@ -151,7 +154,7 @@ def test_settings_are_complete() -> None:
 
 def test_settings_of_litellm_are_complete() -> None:
     """Every setting of LiteLLM's that has an effect is in the table of those."""
-    table = (ROOT / "docs" / "from-litellm.md").read_text()
+    table = (ROOT / "docs" / "from-litellm.md").read_text() + PROVIDERS
     for block in (AliasParams, RouterSettings, LitellmSettings):
         for name in block.model_fields:
             assert f"`{name}`" in table or f".{name}`" in table, name

@@ -19,6 +19,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import failure, status_of
 from tests.support.model import busy_slots
 from tests.support.prompts import write_prompt
+from tests.support.provider_table import RUN_BY_OTHERS
 from tests.support.service import RunningService, running_service
 
 pytestmark = [pytest.mark.llm, pytest.mark.timeout(300)]
@@ -48,11 +49,18 @@ async def service(tmp_path: Path, model_url: str) -> AsyncIterator[RunningServic
     }
     form = {"type": "json_schema", "json_schema": {"name": "out", "schema": schema}}
     write_prompt(prompts, "extract", body, temperature=0.0, response_format=form, max_tokens=60)
+    rows = json.dumps(
+        [
+            {"model_name": name, "litellm_params": {"model": f"{name}/m", "api_base": model_url}}
+            for name in RUN_BY_OTHERS
+        ]
+    )
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 providers:
   fake: {{dialect: openai, base_url: '{model_url}'}}
   messages: {{dialect: anthropic, base_url: '{model_url.removesuffix("/v1")}'}}
+model_list: {rows}
 """
     async with running_service(tmp_path, config) as running:
         yield running
@@ -73,6 +81,19 @@ async def test_answers(service: RunningService, model: str) -> None:
     assert 20 < answer.usage.input_tokens < 60
     assert 0 < answer.usage.output_tokens <= 24
     assert answer.upstream_duration.ToTimedelta().total_seconds() > 0
+
+
+@pytest.mark.parametrize("name", RUN_BY_OTHERS)
+async def test_known_servers(service: RunningService, name: str) -> None:
+    """A server of one's own is known by its name, and asked at a row's address without a key."""
+    answer = await service.client.complete("ask", variables=QUESTION, alias=name)
+    call = service.client.complete_stream("ask", variables=QUESTION, alias=name)
+    events = [event async for event in call]
+
+    assert "Paris" in answer.message.content[0].text
+    assert answer.provider == name
+    assert "".join(event.text_delta for event in events) == answer.message.content[0].text
+    assert events[-1].finished.usage == answer.usage
 
 
 @in_both_dialects

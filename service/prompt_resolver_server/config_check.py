@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +15,12 @@ from .assembly.configuration import load_configuration
 from .assembly.engine import build_tls
 from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
 from .settings import ConfigError
+
+_NOT_SET: Mapping[str | None, str] = {
+    None: "not set",
+    "account": "not set; else the credentials of its account",
+    "nothing": "not set, nor needed",
+}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -123,7 +129,9 @@ def _key(row: RowReport) -> str:
     to = f"to {key.provider} at {key.host}"
     if not key.source:
         return f"none, {to}"
-    return f"{key.source}{'' if key.is_there else ' (not set)'}, {to}"
+    if key.is_there:
+        return f"{key.source}, {to}"
+    return f"{key.source} ({_NOT_SET[key.otherwise]}), {to}"
 
 
 def _terms(terms: Terms) -> str:

@@ -118,7 +118,8 @@ _OWN_NAMES = frozenset(
 )
 _ROUTING_NAMES = frozenset(
     {
-        *("accesstoken", "auth", "authorization", "client", "credentials", "customllmprovider"),
+        *("accesstoken", "auth", "authorization", "client", "clientid", "credentials"),
+        *("customllmprovider", "tenantid"),
         *("defaultquery", "deploymentid", "endpoint", "extrabody", "extraquery", "fallbacks"),
         *("headers", "host", "key", "litellmparams", "maxretries", "models", "organization"),
         *("project", "provider", "proxy", "route", "timeout", "token", "userconfig"),
@@ -127,7 +128,7 @@ _ROUTING_NAMES = frozenset(
 _ROUTING_PREFIXES = ("api", "aws", "azure", "vertex", "http", "xapi")
 _ROUTING_SUFFIXES = (
     *("accesskey", "apibase", "apikey", "credentialname", "credentials", "headers", "host"),
-    *("proxy", "publickey", "secretkey", "url"),
+    *("password", "proxy", "publickey", "secret", "secretkey", "url"),
 )
 
 

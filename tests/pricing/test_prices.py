@@ -16,6 +16,7 @@ from prompt_resolver_server.pricing.prices import NO_PRICES, PriceTable, TablePr
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.service import RunningService, running_service
+from tests.support.upstream import Upstream
 from tests.support.vendor import Vendor, running_vendor
 
 CONFIG = """
@@ -28,6 +29,14 @@ model_list:
   - {{model_name: paid, litellm_params: {{model: openai/gpt-4o, prompt_id: greet}}}}
   - {{model_name: mine, litellm_params: {{model: mine/gpt-4o, prompt_id: greet}}}}
   - {{model_name: new, litellm_params: {{model: openai/of-tomorrow, prompt_id: greet}}}}
+"""
+ELSEWHERE = """
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers:
+  openai: {{api_key: key-of-openai, base_url: {url}}}
+model_list:
+  - model_name: row
+    litellm_params: {{model: openai/gpt-4o, prompt_id: greet, api_base: {url}}}
 """
 # Five tokens of input and two of output, at 2.50 and 10 dollars for a million.
 USD = 0.0000325
@@ -105,7 +114,7 @@ async def test_in_python(scene: Scene) -> None:
 
 @pytest.mark.parametrize("alias", ["mine", "new"])
 async def test_unknown_price(scene: Scene, alias: str) -> None:
-    """A vendor's model elsewhere has no price, not even zero; nor has one that is not listed."""
+    """Another vendor's model of that name has no price, not even zero; nor has an unlisted one."""
     response = await scene.service.client.complete(alias=alias, variables=VARIABLES)
     answered = await HttpDoor(scene.service.http_url).chat(model=alias, prompt_variables=VARIABLES)
 
@@ -115,6 +124,16 @@ async def test_unknown_price(scene: Scene, alias: str) -> None:
     answer = write_answer(response)
     assert (answer.cost, answer._hidden_params) == (None, {"response_cost": None})
     assert "prompt_resolver_cost_usd_total{" not in await scene.service.metrics()
+
+
+async def test_another_way_to_a_vendor(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """A vendor's price holds where its provider is reached by way of another address, too."""
+    config = ELSEWHERE.format(url=upstream.url, prompts=prompts)
+    async with running_service(tmp_path, config) as service:
+        moved = await service.client.complete("greet", model="openai/gpt-4o", variables=VARIABLES)
+        of_row = await service.client.complete(alias="row", variables=VARIABLES)
+
+    assert moved.cost.usd == of_row.cost.usd == pytest.approx(USD)
 
 
 async def test_costs_are_counted(scene: Scene) -> None:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..providers.catalogue import CATALOGUE, CatalogueRow
 from ..providers.dialect import Quirks
@@ -16,16 +17,20 @@ from ..settings.litellm import AliasParams
 from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
 
+_URL = re.compile(r"https?://[^\s/]\S*")
 _BRACES = re.compile(r"\{(\w+)\}")
 
 
 class IncompleteError(Exception):
     """A provider that is known, and cannot be called as its configuration is."""
 
-    def __init__(self, needs: str) -> None:
-        super().__init__(needs)
-        self.needs = needs
-        """What would have to be set."""
+    def __init__(self, provider: str, setting: str, variables: Sequence[str]) -> None:
+        super().__init__(provider, setting)
+        self.setting = setting
+        """What is not set: one of `ProviderSettings`."""
+        places = " or ".join((f"providers.{provider}.{setting}", *variables))
+        self.needs = f"a URL in {places}" if setting == "base_url" else places
+        """What it would be, and where."""
 
 
 class Endpoints:
@@ -96,6 +101,7 @@ class Endpoints:
         )
         return Endpoint(
             base_url=base_url,
+            vendor_url=_vendor_url(row, settings, base_url),
             timeouts=Timeouts(
                 connect_s=settings.connect_timeout_s,
                 first_byte_s=settings.first_byte_timeout_s,
@@ -135,13 +141,13 @@ class Endpoints:
         if row is None:
             raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
         known = self._loaded.environment.first(row.base_url_variables) or row.base_url
-        if known is None:
-            raise IncompleteError(_needed(name, "base_url", row.base_url_variables))
+        if known is None or not _URL.fullmatch(known):
+            raise IncompleteError(name, "base_url", row.base_url_variables)
         account = settings.account
         for setting in _BRACES.findall(known):
             if setting not in account:
                 variables = row.account_variables.get(setting, ())
-                raise IncompleteError(_needed(name, setting, variables))
+                raise IncompleteError(name, setting, variables)
         url = _BRACES.sub(lambda match: str(account[match[1]]), known)
         scheme, _, rest = url.partition("://")
         host, slash, path = rest.partition("/")
@@ -151,6 +157,9 @@ class Endpoints:
         self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
     ) -> Signer | None:
         """Return what lets requests in that have no key: elsewhere, by its own account alone."""
+        if row is None:
+            # A provider of somebody's own lets in as the one does whose dialect it speaks.
+            row, at_known_address = CATALOGUE.get(settings.dialect or ""), False
         if row is None or row.signer is None:
             return None
         if not at_known_address and not any(getattr(settings, name) for name in CREDENTIALS):
@@ -158,8 +167,12 @@ class Endpoints:
         return SIGNERS[row.signer](settings)
 
 
-def _needed(provider: str, setting: str, variables: Sequence[str]) -> str:
-    return " or ".join((f"providers.{provider}.{setting}", *variables))
+def _vendor_url(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> str:
+    """Return where a provider's vendor is, though it may be reached by way of another address."""
+    if row is None or row.base_url is None:
+        return base_url
+    account = settings.account
+    return _BRACES.sub(lambda match: str(account.get(match[1], match[0])), row.base_url)
 
 
 def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> Quirks:
@@ -175,4 +188,4 @@ def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str)
 def _is_at(known: str, base_url: str) -> bool:
     """Tell whether a URL is the one that is known, whatever stands in its braces."""
     parts = (re.escape(part) for part in _BRACES.split(known)[::2])
-    return re.fullmatch("[^/]+".join(parts), base_url) is not None
+    return re.fullmatch("[^/]+".join(parts), base_url.rstrip("/")) is not None

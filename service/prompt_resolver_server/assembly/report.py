@@ -7,6 +7,7 @@ it.
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Literal
 from urllib.parse import urlsplit
 
 from ..aliases import Alias, Deployment, Fallbacks, Terms
@@ -36,13 +37,15 @@ class KeyReport(Value, frozen=True, kw_only=True):
     """Which provider is called, at which host, and where the key for it is configured.
 
     `source` is a path in the file or a variable, and empty where no key is sent. `is_there` tells
-    whether there is one now.
+    whether there is one now. Where there is none, `otherwise` lets calls in: an account, or nothing
+    at all; and where that is None, no call can be made.
     """
 
     provider: str
     host: str
     source: str = ""
     is_there: bool = False
+    otherwise: Literal["account", "nothing"] | None = None
 
 
 class RowReport(Value, frozen=True, kw_only=True):
@@ -190,13 +193,15 @@ class _Reporter:
         try:
             endpoint = self._endpoint(deployment, owner)
         except IncompleteError as error:
-            self._tell(deployment, f"expected {error.needs}")
+            own = "api_base" if error.setting == "base_url" else error.setting
+            self._tell(deployment, f"expected {own}, or {error.needs}")
             return None
         return KeyReport(
             provider=owner,
             host=urlsplit(endpoint.base_url).netloc.rpartition("@")[2],
             source=endpoint.key_hint,
             is_there=bool(endpoint.find_key()),
+            otherwise=_otherwise(endpoint),
         )
 
     def _endpoint(self, deployment: Deployment, owner: str) -> Endpoint:
@@ -227,3 +232,9 @@ class _Reporter:
     def _tell(self, deployment: Deployment, problem: str) -> None:
         place = ("model_list", deployment.row, "litellm_params")
         self.faults.append(self._loaded.source.at(place, problem))
+
+
+def _otherwise(endpoint: Endpoint) -> Literal["account", "nothing"] | None:
+    if endpoint.key_required:
+        return None
+    return "nothing" if endpoint.signer is None else "account"

@@ -56,7 +56,7 @@ class Dispatcher:
         """
         limit_s = order.terms.timeout_s
         async with self._attempt(order, limit_s, account, stream=False) as attempt:
-            self._prices.prepare(order.target.base_url)
+            self._prices.prepare(order.target.vendor_url)
             answer = await order.target.provider.complete(
                 order.request, caller_key=order.caller_key
             )
@@ -76,7 +76,7 @@ class Dispatcher:
                 attempt.note_first_chunk(deltas)
                 await emit(deltas)
 
-            self._prices.prepare(order.target.base_url)
+            self._prices.prepare(order.target.vendor_url)
             finish = await order.target.provider.stream(
                 order.request, emit_timed, caller_key=order.caller_key
             )
@@ -91,7 +91,7 @@ class Dispatcher:
 
     async def _charge(self, order: Order, finish: Finish) -> Cost | None:
         """Return what an answer cost, as far as that is known, and count it."""
-        cost = await self._prices.find(order.target.base_url, order.request, finish)
+        cost = await self._prices.find(order.target.vendor_url, order.request, finish)
         if cost is not None:
             self._metrics.charged(order.choice.provider, order.choice.model, cost.usd)
         return cost

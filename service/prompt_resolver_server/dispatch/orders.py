@@ -13,11 +13,12 @@ from .retries import RetryBudget
 class Target:
     """A provider, with one key at one address, and the retries that it may get."""
 
-    __slots__ = ("base_url", "budget", "provider")
+    __slots__ = ("base_url", "budget", "provider", "vendor_url")
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.base_url = provider.base_url
+        self.vendor_url = provider.vendor_url
         self.budget = RetryBudget()
 
 

@@ -43,6 +43,11 @@ class AnswerToolProvider:
         """Where it is; see `Provider.base_url`."""
         return self._provider.base_url
 
+    @property
+    def vendor_url(self) -> str:
+        """Where its vendor is; see `Provider.vendor_url`."""
+        return self._provider.vendor_url
+
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         offer = self._offer(request)

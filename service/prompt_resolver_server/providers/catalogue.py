@@ -1,13 +1,20 @@
-"""The providers that are known without being configured, as data."""
+"""The providers that are known without being configured, as data.
+
+Those that speak OpenAI's dialect and need no code are rows of `openai_compatible.json`.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from pathlib import Path
 
+import msgspec
+from msgspec import field
+from msgspec.structs import replace
+
+from ..values import Value
 from .dialect import Quirks
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueRow:
+class CatalogueRow(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One provider: its dialect, where it is, and the variables that hold its key and its base URL.
 
     `base_url` may have names in braces, which are settings of the account; `account_variables` has
@@ -18,8 +25,8 @@ class CatalogueRow:
     server.
     """
 
-    dialect: str
-    base_url: str | None
+    dialect: str = "openai"
+    base_url: str | None = None
     key_variables: tuple[str, ...] = ()
     key_optional: bool = False
     base_url_variables: tuple[str, ...] = ()
@@ -29,14 +36,29 @@ class CatalogueRow:
     quirks: Quirks = Quirks()
 
 
+def _read_openai_compatible() -> Mapping[str, CatalogueRow]:
+    document = Path(__file__).with_name("openai_compatible.json").read_bytes()
+    rows = msgspec.json.decode(document, type=dict[str, CatalogueRow])
+    return {name: _with_base_url_variable(row) for name, row in rows.items()}
+
+
+def _with_base_url_variable(row: CatalogueRow) -> CatalogueRow:
+    """Return a row that names no variable of its base URL with the one that LiteLLM would read."""
+    prefix, is_regular, _ = (*row.key_variables, "")[0].partition("_API_KEY")
+    if row.base_url_variables or not is_regular:
+        return row
+    return replace(row, base_url_variables=(f"{prefix}_API_BASE",))
+
+
 CATALOGUE: Mapping[str, CatalogueRow] = {
+    **_read_openai_compatible(),
     "openai": CatalogueRow(
         dialect="openai",
         base_url="https://api.openai.com/v1",
         key_variables=("OPENAI_API_KEY",),
         base_url_variables=("OPENAI_BASE_URL", "OPENAI_API_BASE"),
         quirks=Quirks(
-            max_tokens_field="max_completion_tokens",
+            renames={"max_tokens": "max_completion_tokens"},
             lacks=frozenset({"top_k"}),
             knows_developer=True,
             media_of_user_alone=True,
@@ -100,5 +122,16 @@ CATALOGUE: Mapping[str, CatalogueRow] = {
             key_optional=True,
             base_url_variables=("OLLAMA_API_BASE",),
         ),
+    ),
+    "azure": CatalogueRow(
+        dialect="azure",
+        key_variables=("AZURE_OPENAI_API_KEY", "AZURE_API_KEY"),
+        base_url_variables=("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"),
+        account_variables={
+            "api_version": ("AZURE_API_VERSION",),
+            "azure_ad_token": ("AZURE_AD_TOKEN",),
+        },
+        signer="azure",
+        quirks=Quirks(lacks=frozenset({"top_k"}), knows_developer=True, media_of_user_alone=True),
     ),
 }

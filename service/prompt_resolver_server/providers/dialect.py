@@ -1,22 +1,23 @@
 """What every dialect does: pure functions between our values and one wire format."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import field
 
 from ..answers import Answer, Delta, Finish, ModelRequest
 from ..errors import Reason
 from ..values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quirks:
+class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a provider differs from its dialect."""
 
-    max_tokens_field: str = "max_tokens"
-    """The name under which the wire carries `max_tokens`."""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that the wire carries under another name, by ours."""
     lacks: frozenset[str] = frozenset()
-    """Parameters that the provider does not know."""
+    """What the provider does not know: parameters, and by their names on the wire other parts of
+    the dialect, which in OpenAI's are `stream_options` and `[DONE]`."""
     lacks_forms: frozenset[str] = frozenset()
     """Forms of an answer that it does not know, `json_object` or `json_schema`, while it knows
     tools: one of these takes such an answer."""
@@ -26,6 +27,12 @@ class Quirks:
     """Whether only a user's messages may have images, sounds and documents in them."""
     reasoning_field: str = ""
     """The name under which the wire takes back what a model thought, where it wants that."""
+    one_text: bool = False
+    """Whether a message's content is a text, and never a list of parts."""
+    model_prefix: str = ""
+    """What stands before the name of a model that has no slash."""
+    key_headers: tuple[str, ...] = ()
+    """Headers that carry the key, too, beside the dialect's own."""
     api_version: str = ""
     """The version of the API, for dialects that name it with each request."""
 
@@ -126,7 +133,7 @@ class Dialect(Protocol):
         """Return the whole answer. Raises `ProtocolError` and `InBandError`."""
         ...
 
-    def read_stream(self) -> StreamReader:
+    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
         """Return a reader for one streamed answer."""
         ...
 

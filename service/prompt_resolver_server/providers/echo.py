@@ -15,6 +15,7 @@ class EchoProvider:
     """
 
     base_url = ""
+    vendor_url = ""
 
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""

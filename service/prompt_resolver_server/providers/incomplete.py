@@ -8,6 +8,7 @@ class IncompleteProvider:
     """A `Provider` that refuses every call with PROVIDER_UNKNOWN, and tells what it needs."""
 
     base_url = ""
+    vendor_url = ""
 
     def __init__(self, *, name: str, needs: str) -> None:
         self._name = name

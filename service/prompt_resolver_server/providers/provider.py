@@ -18,6 +18,11 @@ class Provider(Protocol):
         """Where it is; empty for one that is nowhere."""
         ...
 
+    @property
+    def vendor_url(self) -> str:
+        """Where the vendor is whose prices hold; empty for none."""
+        ...
+
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer. `caller_key` is used in place of the configured key."""
         ...

@@ -1,7 +1,7 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,6 +39,8 @@ _WHOLE = "application/json"
 class Endpoint:
     """Where a provider is, and how to get in.
 
+    `vendor_url` is where its vendor is, which may be reached by way of another address.
+
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs. `key_hint` tells where it is
     configured, or would be; it is empty where none is asked for. `signer` lets requests in that
@@ -46,6 +48,7 @@ class Endpoint:
     """
 
     base_url: str
+    vendor_url: str = ""
     timeouts: Timeouts
     find_key: Callable[[], str | None] = field(repr=False)
     key_required: bool
@@ -71,6 +74,11 @@ class RemoteProvider:
     def base_url(self) -> str:
         """Where it is; see `Provider.base_url`."""
         return self._endpoint.base_url
+
+    @property
+    def vendor_url(self) -> str:
+        """Where its vendor is; see `Provider.vendor_url`."""
+        return self._endpoint.vendor_url
 
     async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
@@ -119,7 +127,7 @@ class RemoteProvider:
         """
         wire = self._build(request, stream=True)
         failures = self._failures(request, caller_key)
-        reader = self._dialect.read_stream()
+        reader = self._dialect.read_stream(self._endpoint.quirks)
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0
@@ -177,7 +185,7 @@ class RemoteProvider:
         base_url = self._endpoint.base_url.rstrip("/").removesuffix(wire.path)
         request = HttpRequest(
             url=base_url + wire.path,
-            headers=self._dialect.headers(key),
+            headers=self._headers(key),
             body=wire.body,
             timeouts=self._endpoint.timeouts,
         )
@@ -189,6 +197,11 @@ class RemoteProvider:
         except CallError as error:
             error.metadata.setdefault("provider", self._name)
             raise
+
+    def _headers(self, key: str | None) -> Mapping[str, str]:
+        headers = self._dialect.headers(key)
+        also = self._endpoint.quirks.key_headers
+        return {**headers, **dict.fromkeys(also, key)} if key and also else headers
 
     async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
         """Raise for a response that reports a failure."""

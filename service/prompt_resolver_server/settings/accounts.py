@@ -22,6 +22,8 @@ class AccountSettings(BaseModel):
     """The version of the API, for providers that have several."""
     account_id: _Segment | None = None
     """The account, for providers whose URL names it."""
+    azure_ad_token: KeyText = None
+    """A token of Microsoft Entra, in place of a key."""
     aws_region_name: _Segment | None = None
     """The region of AWS."""
     aws_access_key_id: KeyText = None
@@ -47,6 +49,7 @@ ACCOUNT = tuple(AccountSettings.model_fields)
 """The names of these settings."""
 
 CREDENTIALS = (
+    "azure_ad_token",
     *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
     "vertex_credentials",
 )

@@ -40,7 +40,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 def read(subject: Subject, portions: Sequence[bytes]) -> tuple[Answer, list[Delta]]:
     """Return the answer of a whole stream, and its deltas."""
-    reader, deltas = subject.dialect.read_stream(), list[Delta]()
+    reader, deltas = subject.dialect.read_stream(subject.quirks), list[Delta]()
     for portion in portions:
         deltas += reader.feed(portion)
     if reader.finish is None:
@@ -90,12 +90,12 @@ def test_cut_at_every_byte(subject: Subject, recording: Recording) -> None:
     whole = told(read(subject, recording.portions)[1])
 
     for offset in range(recording.ends_at):
-        reader = subject.dialect.read_stream()
+        reader = subject.dialect.read_stream(subject.quirks)
         deltas = reader.feed(recording.body[:offset]) if offset else []
         deltas += reader.feed(b"")
         assert reader.finish is None, offset
         assert whole.startswith(told(deltas)), offset
-    reader = subject.dialect.read_stream()
+    reader = subject.dialect.read_stream(subject.quirks)
     reader.feed(recording.body[: recording.ends_at])
     reader.feed(b"")
     assert reader.finish is not None
@@ -119,7 +119,7 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
     whole = told(read(subject, recording.portions)[1])
 
     for place in range(len(recording.portions)):
-        reader, deltas = subject.dialect.read_stream(), list[Delta]()
+        reader, deltas = subject.dialect.read_stream(subject.quirks), list[Delta]()
         portions = [*recording.portions[:place], subject.in_band_error]
         for portion in [*portions, *recording.portions[place:]]:
             deltas += reader.feed(portion)
@@ -135,12 +135,13 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
 def test_nothing_after_the_end(subject: Subject, recording: Recording) -> None:
     """What comes after the end of an answer is no part of it."""
-    reader = subject.dialect.read_stream()
-    for portion in recording.portions:
+    reader = subject.dialect.read_stream(subject.quirks)
+    for portion in [*recording.portions, b""]:
         reader.feed(portion)
     if reader.finish is None:
         reader.feed(b"")
     finish = reader.finish
+    assert finish is not None
 
     again = reader.feed(recording.body)
 
@@ -254,7 +255,7 @@ def test_half_an_answer(subject: Subject) -> None:
 @pytest.mark.parametrize("filler", [b"a", b"data: a", b"\x00", b'{"a":"'])
 def test_endless(subject: Subject, filler: bytes) -> None:
     """An event without an end is a failure, before it takes much memory."""
-    reader = subject.dialect.read_stream()
+    reader = subject.dialect.read_stream(subject.quirks)
 
     reader.feed(filler)
     for _ in range(32):
@@ -266,7 +267,7 @@ def test_endless(subject: Subject, filler: bytes) -> None:
 @given(body=st.binary(max_size=300))
 def test_anything(subject: Subject, body: bytes) -> None:
     """Whatever comes, it is an answer or a failure, and never another error."""
-    reader = subject.dialect.read_stream()
+    reader = subject.dialect.read_stream(subject.quirks)
 
     reader.feed(body or b"x")
     reader.feed(b"")

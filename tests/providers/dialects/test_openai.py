@@ -125,6 +125,93 @@ def test_what_openai_itself_differs_in() -> None:
     assert dropped == ("top_k",)
 
 
+def test_renamed_parameters() -> None:
+    """A parameter that has another name at the provider goes by that one, and is told by ours."""
+    quirks = Quirks(renames={"seed": "random_seed", "top_k": "k"}, lacks=frozenset({"top_k"}))
+
+    body, dropped = build(parameters=Parameters(seed=7, top_k=3), quirks=quirks)
+
+    assert {"seed", "top_k", "k"} & body.keys() == set()
+    assert (body["random_seed"], dropped) == (7, ("top_k",))
+
+
+@pytest.mark.parametrize(
+    ("renames", "field"),
+    [
+        ({"max_tokens": "max_completion_tokens"}, "max_completion_tokens"),
+        ({"max_completion_tokens": "max_tokens"}, "max_tokens"),
+    ],
+)
+def test_two_parameters_with_one_name(renames: dict[str, str], field: str) -> None:
+    """Where two parameters have one name on the wire, the typed one counts; the other is told."""
+    quirks = Quirks(renames=renames)
+    extra = {"max_completion_tokens": 20}
+
+    both, told = build(parameters=Parameters(max_tokens=10, extra=extra), quirks=quirks)
+    one, nothing = build(parameters=Parameters(extra=extra), quirks=quirks)
+
+    assert both[field] == 10
+    assert told == ("max_completion_tokens",)
+    assert one[field] == 20
+    assert nothing == ()
+    assert len(both) == len(one) == 3
+
+
+def test_provider_without_parts_of_the_dialect() -> None:
+    """What a provider refuses of the dialect is not sent: usage, a role, schemas of answers."""
+    quirks = Quirks(lacks=frozenset({"stream_options"}), lacks_forms=frozenset({"json_schema"}))
+    schema = ResponseFormat(
+        type="json_schema", json_schema=JsonSchema(name="n", schema={"type": "object"})
+    )
+    messages = (Message(role="developer", content=(Text("a"),)), HI)
+
+    body, dropped = build(
+        *messages, parameters=Parameters(response_format=schema), quirks=quirks, stream=True
+    )
+    plain, nothing = build(
+        parameters=Parameters(response_format=ResponseFormat(type="json_object")), quirks=quirks
+    )
+    with pytest.raises(CallError) as caught:
+        build(
+            parameters=Parameters(response_format=schema),
+            quirks=quirks,
+            insisted=frozenset({"response_format"}),
+        )
+
+    assert body == {
+        "model": "m",
+        "messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "Hi"}],
+        "stream": True,
+    }
+    assert dropped == ("response_format",)
+    assert (plain["response_format"], nothing) == ({"type": "json_object"}, ())
+    assert caught.value.violations[0].field == "parameters.response_format"
+
+
+def test_provider_of_one_text() -> None:
+    """A provider that takes no parts gets their text, and nothing that is none."""
+    quirks = Quirks(one_text=True)
+    image = Media(kind="image", url="https://x.invalid/a.png")
+
+    body, _ = build(Message(role="user", content=(Text("a"), Text("b"))), quirks=quirks)
+    with pytest.raises(CallError) as caught:
+        build(Message(role="user", content=(Text("a"), image)), quirks=quirks)
+
+    assert body["messages"] == [{"role": "user", "content": "ab"}]
+    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
+    assert caught.value.violations[0].field == "messages[0].content"
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"), [("m", "accounts/a/models/m"), ("accounts/b/models/m",) * 2, ("m#b/c",) * 2]
+)
+def test_short_names_of_models(model: str, sent: str) -> None:
+    """The short name of a model is made whole, and one that is whole stays."""
+    quirks = Quirks(model_prefix="accounts/a/models/")
+
+    assert build(model=model, quirks=quirks)[0]["model"] == sent
+
+
 @pytest.mark.parametrize(
     ("parameters", "name"),
     [
@@ -224,7 +311,7 @@ def test_tools() -> None:
 )
 def test_messages(message: Message, wire: dict[str, object]) -> None:
     """Messages are sent in their roles, as plain text where they are no more than that."""
-    body, _ = build(message)
+    body, _ = build(message, quirks=Quirks(knows_developer=True))
 
     assert body["messages"] == [wire]
 

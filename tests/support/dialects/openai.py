@@ -1,5 +1,8 @@
 """OpenAI's dialect for the contract suites."""
 
+from dataclasses import replace
+
+from prompt_resolver_server.providers.dialect import Quirks
 from prompt_resolver_server.providers.dialects.openai import OpenAIDialect
 from tests.support.dialects.subject import Subject, as_json, record
 from tests.support.upstream import Exchange, openai_answer, openai_events
@@ -51,3 +54,17 @@ OPENAI = Subject(
         record("crlf", [part.replace(b"\n", b"\r\n") for part in _EVERYTHING]),
     ),
 )
+
+_USAGE = openai_events()[-2]
+
+WITHOUT_DONE = replace(
+    OPENAI,
+    name="openai without [DONE]",
+    quirks=Quirks(lacks=frozenset({"[DONE]"})),
+    streamed=lambda pieces: openai_events(*pieces)[:-1],
+    recordings=(
+        record("text", openai_events("Hel", "lo", usage=False)[:-1], rest=[_USAGE]),
+        record("everything", _EVERYTHING[:-2], rest=_EVERYTHING[-2:-1]),
+    ),
+)
+"""Where what ends an answer is a finish reason and the end of the stream."""

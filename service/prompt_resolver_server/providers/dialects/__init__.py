@@ -11,7 +11,7 @@ from .bedrock import BedrockDialect
 from .cohere import CohereDialect
 from .gemini import GeminiDialect, VertexDialect
 from .ollama import OllamaDialect
-from .openai import OpenAIDialect
+from .openai import AzureDialect, OpenAIDialect
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": OpenAIDialect(),
@@ -21,6 +21,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "vertex": VertexDialect(),
     "cohere": CohereDialect(),
     "ollama": OllamaDialect(),
+    "azure": AzureDialect(),
 }
 
 __all__ = ["DIALECTS", "Dialect"]

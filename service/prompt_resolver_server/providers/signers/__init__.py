@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from ...settings.accounts import AccountSettings
 from ..signer import Signer
 from .aws import AwsSigner
+from .azure import AzureTokenSigner
 from .google import GoogleSigner
 
 SIGNERS: Mapping[str, Callable[[AccountSettings], Signer]] = {
     "aws": AwsSigner,
+    "azure": AzureTokenSigner,
     "google": GoogleSigner,
 }
 """What makes the signer of an account, whose settings have been completed from the environment."""

@@ -30,9 +30,9 @@ class OpenAIDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self) -> StreamReader:
+    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
-        return OpenAIStreamReader()
+        return OpenAIStreamReader(says_done="[DONE]" not in quirks.lacks)
 
     def classify(self, status: int, body: bytes) -> Reason | None:
         """Return the reason in an error's body; see `Dialect.classify`."""

@@ -58,6 +58,11 @@ def _content(message: Message, path: str, quirks: Quirks) -> Json:
         return None if message.tool_calls else ""
     if len(parts) == 1 and isinstance(parts[0][0], Text):
         return parts[0][0].text
+    if quirks.one_text:
+        for part, place in parts:
+            if not isinstance(part, Text):
+                raise unsupported(place, "expected text alone")
+        return message.text
     if quirks.media_of_user_alone and message.role != "user":
         for part, place in parts:
             if isinstance(part, Media):

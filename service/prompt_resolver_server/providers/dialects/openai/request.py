@@ -18,7 +18,7 @@ def build_body(
     and for content that the dialect cannot carry.
     """
     body: dict[str, Json] = {
-        "model": request.model,
+        "model": _model(request.model, quirks),
         "messages": [
             write_message(message, f"messages[{index}]", quirks)
             for index, message in enumerate(request.messages)
@@ -31,28 +31,44 @@ def build_body(
     dropped = _add_parameters(body, request, quirks)
     if stream:
         body["stream"] = True
-        body["stream_options"] = {"include_usage": True}
+        if "stream_options" not in quirks.lacks:
+            body["stream_options"] = {"include_usage": True}
     return encode_json(body), dropped
+
+
+def _model(model: str, quirks: Quirks) -> str:
+    return model if "/" in model else quirks.model_prefix + model
 
 
 def _add_parameters(
     body: dict[str, Json], request: ModelRequest, quirks: Quirks
 ) -> tuple[str, ...]:
     wire = write_parameters(request.parameters)
-    lacking = [name for name in wire if name in quirks.lacks or _has_no_word(name, request)]
+    lacking = [name for name in wire if _is_lacking(name, request, quirks)]
     check_insisted(lacking, request.insisted)
     for name, value in wire.items():
         if name not in lacking:
-            body[quirks.max_tokens_field if name == "max_tokens" else name] = value
+            body[quirks.renames.get(name, name)] = value
     return tuple(lacking)
 
 
-def _has_no_word(name: str, request: ModelRequest) -> bool:
-    """Tell whether the dialect cannot express what the request means by a parameter."""
+def _is_lacking(name: str, request: ModelRequest, quirks: Quirks) -> bool:
+    """Tell whether the wire cannot express what the request means by a parameter."""
+    parameters = request.parameters
+    if name in quirks.lacks:
+        return True
+    renames = quirks.renames
+    if name in parameters.extra:
+        # Of two that have one name on the wire, the one with a field of its own counts.
+        taken = {renames.get(typed, typed) for typed in parameters.names()}
+        return renames.get(name, name) in taken
     match name:
         case "reasoning_effort":
             # A number is a budget of thinking tokens; the dialect knows words alone.
-            return (request.parameters.reasoning_effort or "").lstrip("-").isdigit()
+            return (parameters.reasoning_effort or "").lstrip("-").isdigit()
+        case "response_format":
+            form = parameters.response_format
+            return form is not None and form.type in quirks.lacks_forms
         case "parallel_tool_calls":
             return not request.tools
         case _:

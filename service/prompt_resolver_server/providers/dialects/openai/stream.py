@@ -63,12 +63,15 @@ _DONE = b"[DONE]"
 
 
 class OpenAIStreamReader:
-    """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before."""
+    """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before.
+
+    Where the provider says no `[DONE]`, the end of the stream after a finish reason will do.
+    """
 
     last_words = _DONE
-    is_complete = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, says_done: bool = True) -> None:
+        self._says_done = says_done
         self._events = SseParser()
         self._opened: Opened | None = None
         self._raw_reason: str | None = None
@@ -80,6 +83,11 @@ class OpenAIStreamReader:
         self.failure: ProtocolError | InBandError | None = None
         self.chunks = 0
         self.characters = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a finish reason and no `[DONE]` to come; see `StreamReader`."""
+        return not self._says_done and self._raw_reason is not None
 
     def feed(self, chunk: bytes) -> list[Delta]:
         """Return the deltas that the bytes complete; see `StreamReader.feed`."""
@@ -95,6 +103,8 @@ class OpenAIStreamReader:
                     raise_error(event)
                 self.chunks += 1
                 self._take(_read(event), deltas)
+            if not chunk and self.finish is None and self.is_complete:
+                self._end()
         except (SseError, JsonError) as error:
             self.failure = ProtocolError(str(error))
         except (ProtocolError, InBandError) as error:
@@ -117,7 +127,8 @@ class OpenAIStreamReader:
     def _take(self, event: _Event, deltas: list[Delta]) -> None:
         if event.error:
             raise_reported(event.error)
-        if self._opened is None:
+        # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
+        if self._opened is None and (event.id != "" or event.choices):
             self._model = event.model or ""
             self._opened = Opened(id=event.id or "", model=self._model)
             deltas.append(self._opened)

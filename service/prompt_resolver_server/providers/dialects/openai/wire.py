@@ -30,6 +30,7 @@ _REASONS_BY_CODE: Mapping[str, Reason] = {
     "insufficient_quota": Reason.UPSTREAM_QUOTA,
     "billing_hard_limit_reached": Reason.UPSTREAM_QUOTA,
     "model_not_found": Reason.MODEL_NOT_FOUND,
+    "DeploymentNotFound": Reason.MODEL_NOT_FOUND,
     "rate_limit_exceeded": Reason.UPSTREAM_RATE_LIMITED,
     "rate_limit_error": Reason.UPSTREAM_RATE_LIMITED,
     "overloaded_error": Reason.UPSTREAM_OVERLOADED,
@@ -65,11 +66,17 @@ def raise_error(document: bytes) -> NoReturn:
 def raise_reported(error: Json) -> NoReturn:
     """Raise what the `error` of a JSON object reports."""
     if isinstance(error, dict):
-        reason, code = find_reason(error), error.get("code")
-        status = code if isinstance(code, int) and 400 <= code <= 599 else None
+        reason, status = find_reason(error), _read_status(error.get("code"))
         if reason is not None or status is not None:
             raise InBandError(reason, status)
     raise ProtocolError("an error that is not known in place of an answer")
+
+
+def _read_status(code: Json) -> int | None:
+    """Return an HTTP status that stands as an error's code: as a number, or as text."""
+    if isinstance(code, str) and len(code) == 3 and code.isdecimal():
+        code = int(code)
+    return code if isinstance(code, int) and 400 <= code <= 599 else None
 
 
 def read_reasoning(message: Mapping[str, Json]) -> str:

@@ -1,0 +1,19 @@
+"""Azure's way with OpenAI's dialect, for the contract suites."""
+
+from prompt_resolver_server.providers.dialects.openai import AzureDialect
+from tests.support.azure import azure_answer, azure_events
+from tests.support.dialects.openai import OPENAI
+from tests.support.dialects.subject import Subject, record
+
+AZURE = Subject(
+    name="azure",
+    dialect=AzureDialect(),
+    said=OPENAI.said,
+    whole=azure_answer,
+    streamed=lambda pieces: azure_events(*pieces),
+    in_band_error=OPENAI.in_band_error,
+    recordings=(
+        record("text", azure_events("Hel", "lö")),
+        record("verdicts apart", azure_events("Hel", "lo", verdicts_apart=True)),
+    ),
+)
