@@ -5,8 +5,7 @@ import contextlib
 import json
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -25,6 +24,7 @@ from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
 from prompt_resolver_server.providers.wire.event_stream import EVENT_STREAM
 from tests.support.bedrock import answer_bedrock, bedrock_texts
+from tests.support.unreachable import listener_with_full_queue
 from tests.support.upstream import (
     Exchange,
     Upstream,
@@ -276,29 +276,9 @@ async def test_host_that_cannot_be(transport: AnyTransport, host: str) -> None:
     assert (await failure_of(provider)).reason in ("UPSTREAM_UNAVAILABLE", "UPSTREAM_PROTOCOL")
 
 
-@contextmanager
-def socket_with_full_queue() -> Iterator[int]:
-    """Listen, accept nothing, and take the queue's places; yield the port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        taken = []
-        for _ in range(4):
-            waiting = socket.socket()
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-            taken.append(waiting)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            for waiting in taken:
-                waiting.close()
-
-
 async def test_connection_that_is_never_made(transport: AnyTransport) -> None:
     """A connection that is not made in time is a timeout, told as one."""
-    # A listener whose queue is full takes no further connection.
-    with socket_with_full_queue() as port:
+    with listener_with_full_queue() as port:
         timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
         provider = provider_at(f"http://127.0.0.1:{port}/v1", transport, timeouts=timeouts)
 
