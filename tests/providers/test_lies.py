@@ -1,6 +1,5 @@
 """What a provider sends instead of an answer is told for what it is, whichever way it is sent."""
 
-
 import pytest
 
 from tests.providers.test_remote import (

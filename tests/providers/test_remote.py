@@ -512,6 +512,22 @@ async def test_provider_that_does_not_stream(provider: RemoteProvider, upstream:
     assert (await failure_of(provider, stream=True)).reason == "UPSTREAM_PROTOCOL"
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects(provider: RemoteProvider, upstream: Upstream, status: int) -> None:
+    """A redirect is not followed, and nobody else is told the key."""
+    async with running_upstream() as other:
+
+        async def answer(exchange: Exchange) -> None:
+            header = f"Location: {other.url}/chat/completions\r\n"
+            await exchange.send_response(b"", status=f"{status} X", headers=header)
+
+        upstream.answer = answer
+
+        for stream in (False, True):
+            assert (await failure_of(provider, stream=stream)).reason == "UPSTREAM_PROTOCOL"
+        assert (len(upstream.exchanges), other.connections) == (2, 0)
+
+
 async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream) -> None:
     """What one answer sets does not travel with the next request."""
 

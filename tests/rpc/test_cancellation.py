@@ -21,6 +21,7 @@ from tests.support.unreachable import (
     listener_with_full_queue,
     silent_server,
     sockets_that_connect,
+    until,
 )
 from tests.support.upstream import Upstream, openai_answer, openai_events
 from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
@@ -178,15 +179,6 @@ def start_call(stub: "pb_grpc.PromptResolverAsyncStub", method: str, model: str)
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, which is looked at in each turn of the event loop."""
-    async with asyncio.timeout(5):
-        while True:
-            if holds():
-                return
-            await asyncio.sleep(0)
 
 
 async def test_caller_stops_reading_and_leaves(

@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
@@ -75,3 +75,12 @@ async def silent_server() -> AsyncIterator[SilentServer]:
     async with await asyncio.start_server(silent.connect, "127.0.0.1", 0) as server:
         silent.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         yield silent
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, which is looked at in each turn of the event loop."""
+    async with asyncio.timeout(5):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0)
