@@ -85,6 +85,32 @@ async def test_name_that_is_not_found_in_time() -> None:
     await transport.aclose()
 
 
+async def test_callers_that_leave_a_look_up(cancels: int) -> None:
+    """Who leaves while a name is looked up leaves nothing: the look-up is everybody's, and one."""
+    asked = 0
+    found = asyncio.Event()
+
+    async def look_up(host: str, _port: int) -> Addresses:
+        nonlocal asked
+        asked += 1
+        await found.wait()
+        raise OSError
+
+    before = asyncio.all_tasks()
+    transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
+    for _ in range(cancels):
+        call = asyncio.create_task(post(transport, "http://slow.test/"))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    (looking,) = asyncio.all_tasks() - before
+    assert asked == 1
+    found.set()
+    await asyncio.gather(looking, return_exceptions=True)
+    await transport.aclose()
+
+
 async def test_address_where_nobody_is(upstream: Upstream) -> None:
     """A host that has several addresses is reached by any of them."""
     port = int(upstream.url.removesuffix("/v1").rpartition(":")[2])
