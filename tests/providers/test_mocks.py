@@ -45,17 +45,16 @@ class Row:
 
     dialect: str
     path: str
-    options: str = ""
 
     def provider(self, mock: HttpDoor) -> str:
         return (
             f"{{dialect: {self.dialect}, base_url: '{mock.url}{self.path}', api_key: key-of-mock,"
-            f" idle_timeout_s: 0.5, first_byte_timeout_s: 0.5{self.options}}}"
+            f" idle_timeout_s: 0.5, first_byte_timeout_s: 0.5}}"
         )
 
 
 OF_LLMOCK = [Row("openai", "/v1"), Row("anthropic", "/anthropic")]
-OF_AIMOCK = [Row("openai", "/v1"), Row("anthropic", "")]
+OF_AIMOCK = [Row("openai", "/v1"), Row("anthropic", ""), Row("bedrock", "")]
 
 with_llmock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_LLMOCK])
 with_aimock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_AIMOCK])
@@ -212,7 +211,6 @@ async def test_tool_calls_of_llmock(
         (401, (StatusCode.FAILED_PRECONDITION, "UPSTREAM_AUTH")),
         (403, (StatusCode.FAILED_PRECONDITION, "UPSTREAM_AUTH")),
         (404, (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")),
-        (413, (StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")),
         (429, (StatusCode.RESOURCE_EXHAUSTED, "UPSTREAM_RATE_LIMITED")),
         (500, (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")),
         (502, (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")),

@@ -26,7 +26,7 @@ from tests.support.upstream import Exchange, Upstream, openai_events, running_up
 
 __all__ = ["make_transport", "transport"]
 
-SOON = Timeouts(connect_s=0.3, first_byte_s=0.3, idle_s=0.3)
+SOON = Timeouts(connect_s=0.2, first_byte_s=0.2, idle_s=0.2)
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 
@@ -101,7 +101,7 @@ async def test_drip(
             closed.set()
 
     upstream.answer = answer
-    provider = provider_at(upstream.url, transport, timeouts=SOON)
+    provider = provider_at(upstream.url, transport)
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
