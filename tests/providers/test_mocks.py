@@ -53,8 +53,8 @@ class Row:
         )
 
 
-OF_LLMOCK = [Row("openai", "/v1"), Row("anthropic", "/anthropic")]
-OF_AIMOCK = [Row("openai", "/v1"), Row("anthropic", ""), Row("bedrock", "")]
+OF_LLMOCK = [Row("openai", "/v1"), Row("anthropic", "/anthropic"), Row("gemini", "/gemini")]
+OF_AIMOCK = [Row("openai", "/v1"), Row("anthropic", ""), Row("bedrock", ""), Row("gemini", "")]
 
 with_llmock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_LLMOCK])
 with_aimock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_AIMOCK])
