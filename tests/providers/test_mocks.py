@@ -53,8 +53,20 @@ class Row:
         )
 
 
-OF_LLMOCK = [Row("openai", "/v1"), Row("anthropic", "/anthropic"), Row("gemini", "/gemini")]
-OF_AIMOCK = [Row("openai", "/v1"), Row("anthropic", ""), Row("bedrock", ""), Row("gemini", "")]
+OF_LLMOCK = [
+    Row("openai", "/v1"),
+    Row("anthropic", "/anthropic"),
+    Row("gemini", "/gemini"),
+    Row("cohere", "/cohere"),
+]
+OF_AIMOCK = [
+    Row("openai", "/v1"),
+    Row("anthropic", ""),
+    Row("gemini", ""),
+    Row("cohere", ""),
+    Row("ollama", ""),
+    Row("bedrock", ""),
+]
 
 with_llmock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_LLMOCK])
 with_aimock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_AIMOCK])
