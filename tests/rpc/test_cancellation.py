@@ -1,6 +1,7 @@
 """A caller that leaves takes the call to the provider with it."""
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -112,7 +113,11 @@ providers:
                 grpc.aio.insecure_channel(service.address) as channel,
             ):
                 stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+                # As the service's own process does: what is there is not looked through again.
+                gc.collect()
+                gc.freeze()
                 yield Scene(service, upstream, silent, stub)
+                gc.unfreeze()
 
 
 PHASES: dict[str, tuple[str, Callable[[Scene], Phase]]] = {
