@@ -66,6 +66,7 @@ OF_AIMOCK = [
     Row("cohere", ""),
     Row("ollama", ""),
     Row("bedrock", ""),
+    Row("azure", ""),
 ]
 
 with_llmock = pytest.mark.parametrize("dialect", [row.dialect for row in OF_LLMOCK])
