@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak-s", type=float, default=20.0, help="about how many seconds the soak takes"
     )
+    parser.addoption(
+        "--cancels", type=int, default=100, help="how often callers leave, at each point of a call"
+    )
     parser.addoption("--seed", type=int, default=1, help="which way the endurance test goes")
     parser.addoption(
         "--restarts", type=int, default=2, help="how often the service is killed and started again"
@@ -30,8 +33,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give the soak the time that it was told to take."""
+    """Give those tests the time that were told to take it."""
     for item in items:
+        if "cancels" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(120 + config.getoption("--cancels") / 5))
         if item.name in ("test_soak", "test_endurance"):
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--soak-s")))
 
@@ -44,6 +49,13 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 @pytest.fixture(scope="session")
 def require_all(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--require-all"))
+
+
+@pytest.fixture(scope="session")
+def cancels(request: pytest.FixtureRequest) -> int:
+    """How often callers leave, at each point of a call."""
+    times: int = request.config.getoption("--cancels")
+    return times
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from google.protobuf import struct_pb2
 from grpc import StatusCode
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from tests.support.calls import failure, status_of
-from tests.support.model import busy_slots
+from tests.support.calls import collect, failure, status_of
+from tests.support.model import busy_slots, running_model
 from tests.support.prompts import write_prompt
 from tests.support.provider_table import RUN_BY_OTHERS
 from tests.support.service import RunningService, running_service
@@ -60,6 +60,8 @@ stores: {{local: {{type: directory, path: prompts}}}}
 providers:
   fake: {{dialect: openai, base_url: '{model_url}'}}
   messages: {{dialect: anthropic, base_url: '{model_url.removesuffix("/v1")}'}}
+  astray: {{dialect: openai, base_url: '{model_url}/nowhere'}}
+  far-astray: {{dialect: anthropic, base_url: '{model_url}/nowhere'}}
 model_list: {rows}
 """
     async with running_service(tmp_path, config) as running:
@@ -148,6 +150,94 @@ async def test_json_schema(service: RunningService) -> None:
     assert set(document) == {"city", "count"}
     assert isinstance(document["city"], str)
     assert isinstance(document["count"], int)
+
+
+async def test_json_schema_in_a_stream(service: RunningService) -> None:
+    """A schema holds for a streamed answer as well, which is the same."""
+    question = {"question": "I have 3 tickets to Rome."}
+    whole = await service.client.complete("extract", variables=question)
+    streamed = await collect(service.client, "extract", variables=question)
+
+    assert streamed.error is None
+    assert streamed.text == whole.message.content[0].text
+    assert streamed.finished.usage == whole.usage
+
+
+async def test_json_object(service: RunningService) -> None:
+    """An answer that is to be JSON begins as such."""
+    form = pb.ResponseFormat(type=pb.ResponseFormat.TYPE_JSON_OBJECT)
+
+    answer = await service.client.complete(
+        "ask", variables=QUESTION, parameters=pb.ModelParameters(response_format=form)
+    )
+
+    assert answer.message.content[0].text.lstrip().startswith("{")
+
+
+@in_both_dialects
+async def test_tools(service: RunningService, model: str) -> None:
+    """The server takes tools and their schemas, though its small model makes no use of them."""
+    tool = pb.Tool(name="look_up", description="Tells the weather of a city.")
+    tool.parameters.update({"type": "object", "properties": {"city": {"type": "string"}}})
+    required = pb.ToolChoice(mode=pb.ToolChoice.MODE_REQUIRED)
+
+    answer = await service.client.complete(
+        "ask", variables=QUESTION, model=model, tools=[tool], tool_choice=required
+    )
+    streamed = await collect(
+        service.client, "ask", variables=QUESTION, model=model, tools=[tool], tool_choice=required
+    )
+
+    assert answer.message.content[0].text == streamed.text != ""
+
+
+@pytest.mark.parametrize("model", ["astray/m", "far-astray/m"])
+async def test_address_that_is_wrong(service: RunningService, model: str) -> None:
+    """A path that the server does not know is told as a model that is not there."""
+    error = await failure(service.client.complete("ask", variables=QUESTION, model=model))
+
+    assert status_of(error) == (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
+
+
+async def test_server_that_fails(service: RunningService) -> None:
+    """What the server fails at, such as an image that its model cannot see, is a failure."""
+    image = pb.Media(data=b"nonsense", media_type="image/png")
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(image=image)])
+
+    call = service.client.complete("ask", variables=QUESTION, messages=[said])
+
+    assert status_of(await failure(call)) == (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+
+
+@in_both_dialects
+async def test_keys(tmp_path: Path, model_url: str, model: str) -> None:
+    """The server's own word on a key is told to whom it concerns."""
+    del model_url  # It tells that there is a model.
+    write_prompt(tmp_path / "prompts", "ask", "<user>\n{{question}}\n</user>", max_tokens=2)
+    with running_model("key-of-model") as url:
+        config = f"""
+stores: {{local: {{type: directory, path: prompts}}}}
+providers:
+  fake: {{dialect: openai, base_url: '{url}', api_key: another-key}}
+  messages: {{dialect: anthropic, base_url: '{url.removesuffix("/v1")}', api_key: another-key}}
+"""
+        async with running_service(tmp_path, config) as service:
+            name = f"x-provider-key-{model.partition('/')[0]}"
+            told = []
+            for credentials in ({}, {name: "no-key"}):
+                call = service.client.complete(
+                    "ask", variables=QUESTION, model=model, credentials=credentials
+                )
+                told.append(status_of(await failure(call)))
+            answer = await service.client.complete(
+                "ask", variables=QUESTION, model=model, credentials={name: "key-of-model"}
+            )
+
+    assert told == [
+        (StatusCode.FAILED_PRECONDITION, "UPSTREAM_AUTH"),
+        (StatusCode.UNAUTHENTICATED, "UPSTREAM_AUTH_CALLER_KEY"),
+    ]
+    assert answer.usage.output_tokens == 2
 
 
 @in_both_dialects

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+import pytest
 from google.protobuf import struct_pb2
 
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError, ResolveOptions
@@ -20,6 +21,7 @@ from tests.support.anthropic import (
     frame_error,
 )
 from tests.support.http import HttpAnswer, HttpDoor
+from tests.support.lies import lies
 from tests.support.operator import ADMIN_DOOR
 from tests.support.prompts import write_prompt
 from tests.support.service import service_process
@@ -91,6 +93,7 @@ ANSWERS: list[Answer] = [
     stream(*anthropic_texts(canary("delta"))[:4], frame_begin(0, {"type": canary("block")})),
     hang_up,
     nonsense,
+    *(answer for answer, _ in lies(canary("lie").encode()).values()),
 ]
 
 CONFIG = """
@@ -102,6 +105,8 @@ providers:
   text: {{dialect: openai, base_url: '{url}', api_key: {text}}}
   messages: {{dialect: anthropic, base_url: '{url}', api_key: {text}}}
   gone: {{dialect: openai, base_url: 'http://127.0.0.1:1', api_key: {text}}}
+  astray: {{dialect: openai, base_url: 'http://nowhere.invalid', api_key: {text}}}
+  malformed: {{dialect: openai, base_url: 'http://{text}..invalid', api_key: {text}}}
 model_list:
   - model_name: alias
     litellm_params:
@@ -110,7 +115,8 @@ general_settings: {{master_key: os.environ/MASTER_KEY}}
 """
 
 
-async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
+@pytest.mark.parametrize("by_proxy", [False, True], ids=["directly", "by a proxy"])
+async def test_nothing_is_told(tmp_path: Path, upstream: Upstream, by_proxy: bool) -> None:
     """However calls fail, and however talkative the log, no secret and no content is told."""
     (tmp_path / "key").write_text(canary("file"))
     prompts = tmp_path / "prompts"
@@ -124,10 +130,16 @@ async def test_nothing_is_told(tmp_path: Path, upstream: Upstream) -> None:
     config = tmp_path / "c.yaml"
     config.write_text(
         CONFIG.format(
-            url=upstream.url, folder=tmp_path, text=canary("config"), value=canary("alias")
+            url="http://provider.invalid/v1" if by_proxy else upstream.url,
+            folder=tmp_path,
+            text=canary("config"),
+            value=canary("alias"),
         )
     )
     environ = {"PROVIDER_KEY": canary("env"), "MASTER_KEY": canary("master")}
+    if by_proxy:
+        host = upstream.url.removeprefix("http://").removesuffix("/v1")
+        environ["HTTP_PROXY"] = f"http://{canary('user')}:{canary('password')}@{host}"
     told: list[str] = []
     with service_process("--config", str(config), environ=environ) as service:
         async with AsyncPromptResolverClient(service.address, token=canary("master")) as client:
@@ -166,6 +178,9 @@ async def fail_in_every_way(
         await tell(told, drain(client, variables, model="messages/m"))
         await tell(told, client.complete(alias="alias"))
         await tell(told, client.complete("greet", variables=variables, credentials=credentials))
+    for model in ("astray/m", "malformed/m"):
+        await tell(told, client.complete("greet", variables=variables, model=model))
+        await tell(told, drain(client, variables, model=model))
     said = pb.Message(
         role=pb.ROLE_ASSISTANT,
         tool_calls=[pb.ToolCall(id="c", name="f", arguments_json=canary("arguments"))],

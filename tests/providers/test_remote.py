@@ -3,10 +3,8 @@
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -25,6 +23,7 @@ from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
 from prompt_resolver_server.providers.wire.event_stream import EVENT_STREAM
 from tests.support.bedrock import answer_bedrock, bedrock_texts
+from tests.support.unreachable import listener_with_full_queue
 from tests.support.upstream import (
     Exchange,
     Upstream,
@@ -128,7 +127,9 @@ async def failure_of(
         (503, b"", "UPSTREAM_UNAVAILABLE"),
         (503, b'{"error": {"type": "overloaded_error"}}', "UPSTREAM_OVERLOADED"),
         (504, b"", "UPSTREAM_TIMEOUT"),
+        (504, b'{"error": {"type": "server_error"}}', "UPSTREAM_TIMEOUT"),
         (529, b"", "UPSTREAM_OVERLOADED"),
+        (529, b'{"error": {"type": "server_error"}}', "UPSTREAM_OVERLOADED"),
         (201, b"", "UPSTREAM_PROTOCOL"),
         (204, b"", "UPSTREAM_PROTOCOL"),
         (301, b"", "UPSTREAM_PROTOCOL"),
@@ -276,29 +277,9 @@ async def test_host_that_cannot_be(transport: AnyTransport, host: str) -> None:
     assert (await failure_of(provider)).reason in ("UPSTREAM_UNAVAILABLE", "UPSTREAM_PROTOCOL")
 
 
-@contextmanager
-def socket_with_full_queue() -> Iterator[int]:
-    """Listen, accept nothing, and take the queue's places; yield the port."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        taken = []
-        for _ in range(4):
-            waiting = socket.socket()
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-            taken.append(waiting)
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            for waiting in taken:
-                waiting.close()
-
-
 async def test_connection_that_is_never_made(transport: AnyTransport) -> None:
     """A connection that is not made in time is a timeout, told as one."""
-    # A listener whose queue is full takes no further connection.
-    with socket_with_full_queue() as port:
+    with listener_with_full_queue() as port:
         timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
         provider = provider_at(f"http://127.0.0.1:{port}/v1", transport, timeouts=timeouts)
 
@@ -528,6 +509,22 @@ async def test_provider_that_does_not_stream(provider: RemoteProvider, upstream:
 
     assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
     assert (await failure_of(provider, stream=True)).reason == "UPSTREAM_PROTOCOL"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects(provider: RemoteProvider, upstream: Upstream, status: int) -> None:
+    """A redirect is not followed, and nobody else is told the key."""
+    async with running_upstream() as other:
+
+        async def answer(exchange: Exchange) -> None:
+            header = f"Location: {other.url}/chat/completions\r\n"
+            await exchange.send_response(b"", status=f"{status} X", headers=header)
+
+        upstream.answer = answer
+
+        for stream in (False, True):
+            assert (await failure_of(provider, stream=stream)).reason == "UPSTREAM_PROTOCOL"
+        assert (len(upstream.exchanges), other.connections) == (2, 0)
 
 
 async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream) -> None:

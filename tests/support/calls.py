@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import grpc
 import pytest
+from typing_extensions import Unpack
 
-from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
+from prompt_resolver import AsyncPromptResolverClient, CompleteOptions, PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 VARIABLES = {"language": "French", "name": "Ada"}
@@ -34,11 +35,16 @@ class Streamed:
         return self.events[-1].finished
 
 
-async def collect(client: AsyncPromptResolverClient, prompt_id: str = "greet") -> Streamed:
+async def collect(
+    client: AsyncPromptResolverClient,
+    prompt_id: str = "greet",
+    **options: Unpack[CompleteOptions],
+) -> Streamed:
     """Stream the answer to a prompt to its end, whatever the end is."""
     streamed = Streamed()
+    full: CompleteOptions = {"variables": VARIABLES, **options}
     try:
-        async for event in client.complete_stream(prompt_id, variables=VARIABLES):
+        async for event in client.complete_stream(prompt_id, **full):
             streamed.events.append(event)
     except PromptResolverError as error:
         streamed.error = error

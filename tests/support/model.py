@@ -12,10 +12,11 @@ SERVER = Path(__file__).parents[2] / "examples" / "demo" / "model_server.py"
 
 
 @contextmanager
-def running_model() -> Iterator[str]:
-    """Serve the model as a process of its own, and yield its base URL."""
+def running_model(*keys: str) -> Iterator[str]:
+    """Serve the model as a process of its own, to those with a key, and yield its base URL."""
+    command = [sys.executable, str(SERVER), "0", *keys]
     with subprocess.Popen(
-        [sys.executable, str(SERVER)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
         try:

@@ -29,6 +29,9 @@ from .transport.transport import (
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
+# A text has few of what parts its items: a body of nothing else takes ten times its size in memory.
+_MAX_MARKS = 1_000_000
+_MARKS = (b",", b"{", b"[")
 _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
@@ -222,7 +225,10 @@ class RemoteProvider:
     async def _read_whole(self, response: HttpResponse) -> Answer:
         if _media_type(response) != _WHOLE:
             raise ProtocolError(f"expected {_WHOLE}")
-        return self._dialect.parse(await read_body(response, MAX_BODY_BYTES))
+        body = await read_body(response, MAX_BODY_BYTES)
+        if sum(body.count(mark) for mark in _MARKS) > _MAX_MARKS:
+            raise TransportError("too_large")
+        return self._dialect.parse(body)
 
 
 def _complete(finish: Finish, request: ModelRequest, wire: WireRequest) -> Finish:

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator
@@ -17,7 +19,7 @@ from prompt_resolver_server.providers.transport.transport import (
     TransportError,
     read_body,
 )
-from tests.support.upstream import Exchange, Upstream, answer_openai
+from tests.support.upstream import Answer, Exchange, Upstream, answer_openai
 
 TIMEOUTS = Timeouts(connect_s=5, first_byte_s=5, idle_s=5)
 PATIENT = Gathering(up_to_s=60, unless=b"END")
@@ -190,6 +192,9 @@ async def test_interim_responses(
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\na",
         b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300,
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 300,
+        b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 150,
         b"hello\r\n\r\n",
     ],
 )
@@ -231,7 +236,7 @@ async def test_response_that_nobody_asked_for(
 @pytest.mark.parametrize(
     "endless",
     [
-        b"0\r\n" + b"X: y\r\n" * 20_000,
+        b"0\r\n" + b"X: y\r\n" * 300,
         b"0\r\nX: " + b"y" * 100_000,
         b"2;x=" + b"y" * 100_000,
         b"0" * 100_000,
@@ -292,6 +297,66 @@ async def test_connection_that_is_to_be_closed(
             assert await response.read_some() == b""
 
     assert upstream.connections == 3
+
+
+async def close_unseen(exchange: Exchange) -> None:
+    """Close a connection from its server's side."""
+    number = os.dup(exchange.writer.get_extra_info("socket").fileno())
+    with socket.socket(fileno=number) as same:
+        same.shutdown(socket.SHUT_RDWR)
+
+
+async def talk_unseen(exchange: Exchange) -> None:
+    """Send what nobody asked for."""
+    exchange.writer.write(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("meanwhile", [close_unseen, talk_unseen])
+async def test_connection_that_has_just_ended(
+    transport: DirectTransport, upstream: Upstream, meanwhile: Answer
+) -> None:
+    """A request does not go where nobody listens any more, even if the loop is yet to notice.
+
+    It could not be sent again, as nobody could tell whether it had been read.
+    """
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}")
+
+    upstream.answer = answer
+    for _ in range(3):
+        async with transport.post(request(upstream)) as response:
+            assert await read_body(response, 10) == b"{}"
+        await meanwhile(upstream.exchanges[-1])
+
+    assert len(upstream.exchanges) == upstream.connections == 3
+
+
+@pytest.mark.parametrize(
+    ("told", "connections"),
+    [
+        ("timeout=5, max=100", 1),
+        ("max=100, timeout=60", 1),
+        ("max=100", 1),
+        ("timeout=soon", 1),
+        ("timeout=1", 3),
+        ("Timeout = 0", 3),
+    ],
+)
+async def test_server_that_says_how_long_it_waits(
+    transport: DirectTransport, upstream: Upstream, told: str, connections: int
+) -> None:
+    """A connection that its server may be about to close is not used again."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}", headers=f"Keep-Alive: {told}\r\n")
+
+    upstream.answer = answer
+    for _ in range(3):
+        async with transport.post(request(upstream)) as response:
+            assert await read_body(response, 10) == b"{}"
+
+    assert upstream.connections == connections
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

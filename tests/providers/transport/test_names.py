@@ -16,6 +16,7 @@ from prompt_resolver_server.providers.transport.transport import (
     TransportError,
     read_body,
 )
+from tests.support.unreachable import listener_with_full_queue
 from tests.support.upstream import Upstream, running_upstream
 
 
@@ -84,6 +85,32 @@ async def test_name_that_is_not_found_in_time() -> None:
     await transport.aclose()
 
 
+async def test_callers_that_leave_a_look_up(cancels: int) -> None:
+    """Who leaves while a name is looked up leaves nothing: the look-up is everybody's, and one."""
+    asked = 0
+    found = asyncio.Event()
+
+    async def look_up(host: str, _port: int) -> Addresses:
+        nonlocal asked
+        asked += 1
+        await found.wait()
+        raise OSError
+
+    before = asyncio.all_tasks()
+    transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
+    for _ in range(cancels):
+        call = asyncio.create_task(post(transport, "http://slow.test/"))
+        await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    (looking,) = asyncio.all_tasks() - before
+    assert asked == 1
+    found.set()
+    await asyncio.gather(looking, return_exceptions=True)
+    await transport.aclose()
+
+
 async def test_address_where_nobody_is(upstream: Upstream) -> None:
     """A host that has several addresses is reached by any of them."""
     port = int(upstream.url.removesuffix("/v1").rpartition(":")[2])
@@ -94,6 +121,53 @@ async def test_address_where_nobody_is(upstream: Upstream) -> None:
     transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
     assert await post(transport, "http://several.test/") == 200
     await transport.aclose()
+
+
+async def test_address_that_does_not_answer(upstream: Upstream) -> None:
+    """An address whose packets go nowhere holds nobody up."""
+    port = int(upstream.url.removesuffix("/v1").rpartition(":")[2])
+    with listener_with_full_queue() as silent:
+
+        async def look_up(host: str, _port: int) -> Addresses:
+            return addresses(("127.0.0.1", silent), ("127.0.0.1", port))
+
+        transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
+        assert await post(transport, "http://several.test/", connect_s=2) == 200
+        await transport.aclose()
+
+
+async def test_host_that_moves(upstream: Upstream) -> None:
+    """A host that moves is found where it is now, even if it still answers where it was."""
+    async with running_upstream() as other:
+        ports = [int(each.url.removesuffix("/v1").rpartition(":")[2]) for each in (upstream, other)]
+
+        async def look_up(host: str, _port: int) -> Addresses:
+            return addresses(("127.0.0.1", ports[0]))
+
+        transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up, renew_s=0)
+        assert await post(transport, "http://moving.test/") == 200
+        ports.reverse()
+        assert await post(transport, "http://moving.test/") == 200
+        await transport.aclose()
+
+        assert (len(upstream.exchanges), len(other.exchanges)) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [OSError, UnicodeError, ValueError])
+async def test_look_up_that_fails(error: type[Exception]) -> None:
+    """Whatever a look-up fails with, or if it finds nothing, the host cannot be reached."""
+
+    async def look_up(host: str, _port: int) -> Addresses:
+        if error is ValueError:
+            return []
+        raise error
+
+    transport = DirectTransport(tls=ssl.create_default_context(), look_up=look_up)
+    with pytest.raises(TransportError) as caught:
+        await post(transport, "http://nowhere.test/")
+    await transport.aclose()
+
+    assert caught.value.kind == "unreachable"
 
 
 async def test_name_that_ends_in_a_dot() -> None:

@@ -1,7 +1,6 @@
 """One connection of HTTP/1.1: a request goes out, and its response comes in as it is asked for.
 
-The response is taken apart by llhttp. What its reader has yet to take is bounded: beyond that, the
-server is held back.
+What the response's reader has yet to take is bounded: beyond that, the server is held back.
 """
 
 import asyncio
@@ -10,16 +9,14 @@ from asyncio import Future
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from typing import cast
 
-import httptools
 from typing_extensions import override
 
 from ...alarms import Alarms
+from .incoming import Incoming
 from .transport import Gathering, Phase, TransportError
 
-_MAX_BARE_BYTES = 64 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
 _LARGE_BYTES = 64 * 1024
 
@@ -37,7 +34,8 @@ class Connection(asyncio.Protocol):
         self._waiter: Future[None] | None = None
         self._calling: bytes | None = None
         self._lost = False
-        self._response = _Incoming()
+        self._response = Incoming()
+        self.made_at = loop.time()
 
     @property
     def is_open(self) -> bool:
@@ -60,6 +58,20 @@ class Connection(asyncio.Protocol):
             and transport.get_write_buffer_size() == 0
         )
 
+    def is_quiet(self) -> bool:
+        """Tell whether nothing has come that the event loop has yet to find, such as the end.
+
+        A request on a connection that has ended would be lost, and may not be sent again: nobody
+        could tell whether it had been read.
+        """
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
     @property
     def status(self) -> int:
         """The response's status."""
@@ -78,7 +90,7 @@ class Connection(asyncio.Protocol):
     async def exchange(self, request: bytes, timeout_s: float) -> None:
         """Send a request, and wait for the head of its response. Raises `TransportError`."""
         assert self._transport is not None
-        response = self._response = _Incoming()
+        response = self._response = Incoming()
         if len(request) <= _LARGE_BYTES:
             self._transport.write(request)
         else:
@@ -193,102 +205,3 @@ class Connection(asyncio.Protocol):
 def _expire(waiter: Future[None]) -> None:
     if not waiter.done():
         waiter.set_exception(TimeoutError())
-
-
-class _Incoming:
-    """One response, as it comes in."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.body: list[bytes] = []
-        self.size = 0
-        """How much of the body waits for its reader."""
-        self.bare_bytes = 0
-        """How much has come since the last part of the body, or since the head."""
-        self.begun = False
-        self.ended = False
-        self.failed = False
-        self.paused = False
-        self.keep_alive = False
-        self._coding = ""
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        # There are servers that end a line, or fill a chunk's size up, in ways of their own.
-        self._parser.set_dangerous_leniencies(
-            lenient_headers=True,
-            lenient_optional_cr_before_lf=True,
-            lenient_spaces_after_chunk_size=True,
-        )
-
-    @property
-    def is_framed(self) -> bool:
-        """Whether the response itself tells where it ends, rather than the connection's end."""
-        return self._coding == "chunked" or (not self._coding and "content-length" in self.headers)
-
-    def take(self) -> bytes:
-        """Return what waits of the body."""
-        data = b"".join(self.body)
-        self.body.clear()
-        self.size = 0
-        return data
-
-    def feed(self, data: bytes) -> None:
-        """Take the next bytes."""
-        parser = self._parser
-        if parser is None:
-            # Nobody asked for more: what comes next could be taken for another's response.
-            self.keep_alive = False
-            return
-        before = self.begun, self.size
-        try:
-            parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.failed = True
-        if self.ended or self.failed:
-            # It holds this object, and would stay until both are found by chance.
-            self._parser = None
-        if (self.begun, self.size) != before:
-            self.bare_bytes = 0
-            return
-        # Heads, trailers and what else goes with chunks could be without an end.
-        self.bare_bytes += len(data)
-        if self.bare_bytes > _MAX_BARE_BYTES:
-            self.failed = True
-
-    def on_message_begin(self) -> None:
-        """Begin a response; one that follows another was not asked for."""
-        if self.ended:
-            self.keep_alive = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, which a trailer is not."""
-        if self.begun:
-            return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self.headers.setdefault(key, text)
-        if key == "transfer-encoding":
-            self._coding = text.rpartition(",")[2].strip().lower()
-
-    def on_headers_complete(self) -> None:
-        """Begin the body, unless it is an interim response that ends here."""
-        parser = self._parser
-        if self.begun or parser is None:
-            return
-        status = parser.get_status_code()
-        if status < HTTPStatus.OK:
-            self.headers.clear()
-            self._coding = ""
-            return
-        self.status = status
-        self.keep_alive = parser.should_keep_alive()
-        self.begun = True
-
-    def on_body(self, data: bytes) -> None:
-        """Take a part of the body."""
-        if self.begun and not self.ended:
-            self.body.append(data)
-            self.size += len(data)
-
-    def on_message_complete(self) -> None:
-        """End the response, unless it was an interim one."""
-        self.ended = self.begun

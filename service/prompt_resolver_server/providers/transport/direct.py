@@ -1,6 +1,7 @@
 """The transport without proxies: connections of HTTP/1.1, kept for the next request."""
 
 import asyncio
+import math
 import re
 import ssl
 from collections.abc import Mapping
@@ -16,9 +17,13 @@ from .names import LookUp, Names, look_up
 from .transport import CONTENT_TYPE, USER_AGENT, Gathering, HttpRequest, TransportError
 
 _KEEPALIVE_S = 15.0
+_RENEW_S = 60.0
+# What a server would close while a request is on its way is not used for one.
+_MARGIN_S = 1.0
 _NEXT_ADDRESS_S = 0.25
 _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
+_KEPT_FOR = re.compile(r"\btimeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -38,10 +43,17 @@ class _Idle(NamedTuple):
 
 
 class DirectTransport:
-    """A `Transport`. Made inside of a running event loop, and used in that loop alone."""
+    """A `Transport`. Made inside of a running event loop, and used in that loop alone.
 
-    def __init__(self, *, tls: ssl.SSLContext, look_up: LookUp = look_up) -> None:
+    `renew_s` is the age at which a connection takes no further request: names are looked up for new
+    connections alone, and a provider may move.
+    """
+
+    def __init__(
+        self, *, tls: ssl.SSLContext, look_up: LookUp = look_up, renew_s: float = _RENEW_S
+    ) -> None:
         self._tls = tls
+        self._renew_s = renew_s
         self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
         self._alarms = Alarms(self._loop)
@@ -77,10 +89,11 @@ class DirectTransport:
         idle = self._idle.get(target)
         while idle:
             each = idle.pop()
-            if each.connection.is_reusable and each.until > self._loop.time():
-                connection = each.connection
+            connection = each.connection
+            in_time = each.until > self._loop.time()
+            if in_time and connection.is_reusable and connection.is_quiet():
                 break
-            each.connection.abort()
+            connection.abort()
         else:
             connection = await self._connect(target, connect_s)
         if self._closed:
@@ -103,7 +116,14 @@ class DirectTransport:
             connection.abort()
 
     def _keep(self, target: _Target, connection: Connection) -> None:
-        until = self._loop.time() + _KEEPALIVE_S
+        now = self._loop.time()
+        until = min(
+            now + min(_KEEPALIVE_S, _kept_for_s(connection) - _MARGIN_S),
+            connection.made_at + self._renew_s,
+        )
+        if until <= now:
+            connection.abort()
+            return
         self._idle.setdefault(target, []).append(_Idle(connection, until))
         if self._sweep is None:
             self._sweep = self._loop.call_later(_KEEPALIVE_S, self._sweep_out)
@@ -139,8 +159,8 @@ class DirectTransport:
             raise TransportError("timeout", phase="connect") from None
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise TransportError("tls") from error
-        except (OSError, UnicodeError) as error:
-            # The latter is for a name that none can be.
+        except (OSError, ValueError) as error:
+            # The latter is for a name that none can be, or that has no address.
             raise TransportError("unreachable") from error
         return connection
 
@@ -203,6 +223,12 @@ class _Exchange:
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body; see `HttpResponse.read_some`."""
         return await self._open.read_some(self._idle_s, gathering)
+
+
+def _kept_for_s(connection: Connection) -> float:
+    """Return how long a server says that it keeps a connection that is not in use."""
+    told = _KEPT_FOR.search(connection.headers.get("keep-alive", ""))
+    return float(told[1]) if told else math.inf
 
 
 @lru_cache(maxsize=1024)
