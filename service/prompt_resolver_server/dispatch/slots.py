@@ -10,8 +10,8 @@ class Slots:
 
     def __init__(self, *, count: int, max_wait_s: float) -> None:
         self.count = count
+        self.max_wait_s = max_wait_s
         self._free = count
-        self._max_wait_s = max_wait_s
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self, deadline: float) -> None:
@@ -26,7 +26,7 @@ class Slots:
         turn = loop.create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout_at(min(deadline, loop.time() + self._max_wait_s)):
+            async with asyncio.timeout_at(min(deadline, loop.time() + self.max_wait_s)):
                 await turn
         except BaseException:
             if turn.cancelled():
