@@ -1,112 +1,36 @@
 """A provider that fails is asked again, or another one is, before the caller has seen anything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from random import Random
 
 import aiohttp
 import pytest
 from grpc import StatusCode
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server import answers
 from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
 from prompt_resolver_server.answers import Emit, Finish, ModelRequest
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
+from prompt_resolver_server.dispatch.orders import Limits
+from prompt_resolver_server.dispatch.route import Draw
 from prompt_resolver_server.errors import Reason, ServerError, UpstreamError
 from prompt_resolver_server.failover import Failover
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, PromptRef, ResolvedPrompt, Text
+from prompt_resolver_server.providers.provider import do_nothing
 from prompt_resolver_server.queries import Query, Resolution
-from tests.support.calls import VARIABLES, Streamed, failure, status_of
+from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.candidates import ALWAYS, failing, outcomes, rows, running_scene
 from tests.support.humanloop import KEY, running_humanloop, send
 from tests.support.prompts import write_prompt
-from tests.support.service import RunningService, running_service
-from tests.support.upstream import (
-    Answer,
-    Exchange,
-    Upstream,
-    answer_openai,
-    openai_events,
-    running_upstream,
-)
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A service whose providers `one` and `two` fail as a test says."""
-
-    service: RunningService
-    one: Upstream
-    two: Upstream
-
-    async def stream(self, alias: str) -> Streamed:
-        """Stream an alias' answer to its end, whatever the end is."""
-        streamed = Streamed()
-        try:
-            async for event in self.service.client.complete_stream(
-                "greet", alias=alias, variables=VARIABLES
-            ):
-                streamed.events.append(event)
-        except PromptResolverError as error:
-            streamed.error = error
-        return streamed
-
-
-@asynccontextmanager
-async def running_scene(
-    folder: Path, prompts: Path, config: str, *, stores: str = ""
-) -> AsyncIterator[Scene]:
-    """Serve a configuration in which `one` and `two` have keys of those names."""
-    async with AsyncExitStack() as stack:
-        one, two = [await stack.enter_async_context(running_upstream()) for _ in range(2)]
-        whole = f"""
-stores:
-  local: {{type: directory, path: {prompts}}}{stores}
-providers:
-  one: {{dialect: openai, base_url: '{one.url}', api_key: key-of-one}}
-  two: {{dialect: openai, base_url: '{two.url}', api_key: key-of-two}}
-{config}
-"""
-        yield Scene(await stack.enter_async_context(running_service(folder, whole)), one, two)
-
-
-def rows(*params: str) -> str:
-    """Return a `model_list` of aliases `a`, `b` and so on, with these parameters."""
-    listed = [
-        f"  - {{model_name: {name}, litellm_params: {{{each}}}}}"
-        for name, each in zip("abcdef", params, strict=False)
-    ]
-    return "\n".join(["model_list:", *listed])
-
-
-def failing(times: int, status: str = "503 Service Unavailable", headers: str = "") -> Answer:
-    """Return what answers the first requests with an error, and then as it should."""
-    left = times
-
-    async def answer(exchange: Exchange) -> None:
-        nonlocal left
-        if left:
-            left -= 1
-            await exchange.send_response(b"{}", status=status, headers=headers)
-        else:
-            await answer_openai(exchange)
-
-    return answer
-
-
-ALWAYS = 1000
-
-
-def outcomes(attempts: Sequence[pb.Attempt]) -> list[tuple[str, str, str]]:
-    return [(each.provider, each.model, each.outcome) for each in attempts]
-
+from tests.support.upstream import Exchange, answer_openai, openai_events
 
 RETRYING = rows("model: one/m, num_retries: 2")
 FALLING_BACK = rows("model: one/m", "model: two/n, temperature: 0.7") + (
@@ -207,7 +131,7 @@ async def test_budget(tmp_path: Path, prompts: Path) -> None:
     """A provider that always fails gets few requests more than there are calls."""
     config = rows("model: one/m, num_retries: 1")
     calls = 60
-    async with running_scene(tmp_path, prompts, config) as scene:
+    async with running_scene(tmp_path, prompts, config, settings=", breaker: false") as scene:
         scene.one.answer = failing(ALWAYS)
         await asyncio.gather(
             *(
@@ -571,19 +495,30 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 
 
 class FailingProvider:
-    """A `Provider` that fails each time, and counts how often."""
+    """A `Provider` that fails until it is told to answer, and counts its calls."""
 
     base_url = ""
     vendor_url = ""
 
     def __init__(self, retry_after_s: float | None = None) -> None:
         self.calls = 0
+        self.is_down = True
         self.called = asyncio.Event()
         self._retry_after_s = retry_after_s
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> answers.Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> answers.Answer:
         self.calls += 1
         self.called.set()
+        if not self.is_down:
+            message = Message(role="assistant", content=())
+            finish = Finish(reason="stop", raw_reason="stop", model="m")
+            return answers.Answer(id="1", message=message, finish=finish)
         raise UpstreamError(
             Reason.UPSTREAM_UNAVAILABLE, "failed", retry_after_s=self._retry_after_s
         )
@@ -598,8 +533,11 @@ def failover(
     *,
     time_left_s: float,
     retries: int = 100,
-    draw: float = 1.0,
+    draw: Draw = lambda: 1.0,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    fallbacks: tuple[str, ...] = ("b",),
+    metrics: Metrics | None = None,
+    breaker: bool = False,
 ) -> tuple[Failover, Resolution]:
     """Return a failover, and what it is to answer. Its fallback's prompt never comes.
 
@@ -608,7 +546,7 @@ def failover(
     alias = Alias(
         name="a",
         deployments=(Deployment(terms=Terms(retries=retries)),),
-        fallbacks=Fallbacks(general=("b",)),
+        fallbacks=Fallbacks(general=fallbacks),
     )
     ref = PromptRef(id="p")
     resolution = Resolution(
@@ -632,7 +570,7 @@ def failover(
     async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
 
-    metrics = Metrics(CollectorRegistry(), version="test").upstream
+    metrics = metrics or Metrics(CollectorRegistry(), version="test")
     aliases: Mapping[str, Alias] = {
         "a": alias,
         "b": Alias(name="b", deployments=(Deployment(row=1),)),
@@ -640,9 +578,14 @@ def failover(
     made = Failover(
         prepare=prepare,
         aliases=aliases,
-        dispatcher=Dispatcher(providers={"fake": provider}, alias_providers={}, metrics=metrics),
-        metrics=metrics,
-        draw=lambda: draw,
+        dispatcher=Dispatcher(
+            providers={"fake": provider},
+            alias_providers={},
+            metrics=metrics.upstream,
+            limits={"fake": Limits(breaker=breaker)},
+        ),
+        metrics=metrics.upstream,
+        draw=draw,
         sleep=sleep,
     )
     return made, resolution
@@ -683,7 +626,9 @@ async def test_provider_is_not_asked_before_its_time() -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    made, resolution = failover(provider, time_left_s=3600, retries=2, draw=0.0, sleep=sleep)
+    made, resolution = failover(
+        provider, time_left_s=3600, retries=2, draw=lambda: 0.0, sleep=sleep
+    )
 
     with pytest.raises(ServerError):
         await made.complete(resolution)
@@ -700,3 +645,102 @@ async def test_deadline_while_a_fallback_is_resolved() -> None:
         await made.complete(resolution)
 
     assert caught.value.metadata == {"phase": "fetch", "attempts": "1"}
+
+
+async def test_callers_that_were_limited_together() -> None:
+    """On top of a provider's time comes a part of a tenth of it, so that not all come back then."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    provider = FailingProvider(retry_after_s=60)
+    made, resolution = failover(provider, time_left_s=3600, retries=1, sleep=sleep, fallbacks=())
+    with pytest.raises(UpstreamError):
+        await made.complete(resolution)
+
+    assert [round(seconds) for seconds in slept] == [66]
+
+
+async def test_pause_leaves_time_for_the_answer() -> None:
+    """Where a provider's time ends shortly before the deadline, less comes on top of it."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    provider = FailingProvider(retry_after_s=60)
+    made, resolution = failover(provider, time_left_s=62, retries=1, sleep=sleep, fallbacks=())
+    with pytest.raises(UpstreamError):
+        await made.complete(resolution)
+
+    assert [round(seconds) for seconds in slept] == [61]
+
+
+async def test_no_pause_before_a_provider_that_is_left_alone() -> None:
+    """A call is not kept waiting for a provider that would not be asked then."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    provider = FailingProvider()
+    made, resolution = failover(
+        provider,
+        time_left_s=3600,
+        retries=50,
+        draw=lambda: 0.05,
+        sleep=sleep,
+        fallbacks=(),
+        breaker=True,
+    )
+    with pytest.raises(UpstreamError) as caught:
+        await made.complete(resolution)
+
+    assert (provider.calls, len(slept)) == (10, 9)
+    assert caught.value.metadata == {"attempts": "10"}
+
+
+async def test_burst_of_failures() -> None:
+    """While a provider fails every call it gets a fifth more of them; then all is as it was."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    provider, calls = FailingProvider(), 5000
+    metrics = Metrics(CollectorRegistry(), version="test")
+    made, resolution = failover(
+        provider,
+        time_left_s=3600,
+        retries=2,
+        draw=Random(5).random,
+        sleep=sleep,
+        fallbacks=(),
+        metrics=metrics,
+    )
+    for _ in range(calls):
+        with pytest.raises(UpstreamError):
+            await made.complete(resolution)
+    asked = provider.calls
+    left_out = metrics.registry.get_sample_value(
+        "prompt_resolver_upstream_retry_budget_exhausted_total", {"provider": "fake"}
+    )
+    provider.is_down = False
+    for _ in range(50):
+        await made.complete(resolution)
+    provider.is_down, provider.calls = True, 0
+    with pytest.raises(UpstreamError):
+        await made.complete(resolution)
+
+    assert calls + calls // 5 <= asked <= calls + calls // 5 + 10
+    assert left_out
+    assert provider.calls == 3
+    assert chi_squared([seconds for seconds in slept if seconds < 0.25], 0.25, bins=10) < 27.9
+
+
+def chi_squared(values: Sequence[float], bound: float, *, bins: int) -> float:
+    """Tell how unevenly values are spread; of even ones, one in a thousand is above 27.9 of 10."""
+    counts = Counter(int(value / bound * bins) for value in values)
+    even = len(values) / bins
+    return sum((counts[each] - even) ** 2 / even for each in range(bins))

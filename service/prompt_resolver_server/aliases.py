@@ -12,6 +12,9 @@ from .parameters import NO_PARAMETERS, Json, Parameters
 from .prompts import PromptRef
 from .values import Value
 
+NO_ROW = -1
+"""The row of the deployment that stands for a call without an alias, whose model may be any."""
+
 
 class Terms(Value, frozen=True, kw_only=True):
     """How providers are called.
@@ -70,6 +73,9 @@ class Fallbacks(Value, frozen=True, kw_only=True):
                 return self.content_policy or self.general
             case _:
                 return self.general
+
+
+NO_FALLBACKS = Fallbacks()
 
 
 class Alias(Value, frozen=True, kw_only=True):

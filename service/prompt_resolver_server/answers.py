@@ -114,14 +114,17 @@ Awaiting it is what holds a provider back while the caller reads slowly."""
 
 
 class Attempt(Value, frozen=True, kw_only=True):
-    """One call to a provider; `outcome` is `ok` or the failure's reason in lower case."""
+    """One call to a provider; `outcome` is `ok` or the failure's reason in lower case.
+
+    One that was not made has no duration: `breaker_open`, `queue_full` or `cooldown`.
+    """
 
     shown = ("provider", "model", "outcome")
 
     provider: str
     model: str
     outcome: str
-    duration_s: float
+    duration_s: float | None
 
 
 class Cost(Value, frozen=True, kw_only=True):

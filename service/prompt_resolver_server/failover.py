@@ -4,17 +4,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
 from .aliases import Alias, Deployment
 from .answers import Answer, Delta, Dispatch, Finish
+from .dispatch.admission import RefusedError
 from .dispatch.attempt import Account
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.orders import Order
-from .dispatch.route import Draw, Route, Step
-from .errors import Reason, ResolverError, ServerError
+from .dispatch.route import Draw, Route, Step, count_others
+from .errors import CallError, Reason, ResolverError, ServerError
 from .metrics import UpstreamMetrics
 from .model_requests import make_model_request
 from .prompts import ResolvedPrompt
@@ -30,6 +31,28 @@ Deliver: TypeAlias = Callable[[ResolvedPrompt, Sequence[Delta]], Awaitable[None]
 It is not the prompt that was resolved first where that one's provider has failed."""
 
 _Ask: TypeAlias = Callable[[Order, ResolvedPrompt, Account], Awaitable[_T]]
+
+
+class _Candidate(NamedTuple):
+    """A prompt as one of an alias' deployments serves it, and what its provider is asked."""
+
+    resolution: Resolution
+    order: Order
+
+
+class _Call:
+    """One call on its way through its candidates.
+
+    `failure` is what the caller is told if none of those that are left answers.
+    """
+
+    __slots__ = ("account", "failure", "first", "route")
+
+    def __init__(self, first: Resolution) -> None:
+        self.first = first
+        self.account = Account()
+        self.route: Route | None = None
+        self.failure: ResolverError | None = None
 
 
 class Failover:
@@ -53,6 +76,7 @@ class Failover:
         self._prepare = prepare
         self._aliases = aliases
         self._dispatcher = dispatcher
+        self._cooldowns = dispatcher.cooldowns
         self._metrics = metrics
         self._draw = draw
         self._sleep = sleep
@@ -76,64 +100,106 @@ class Failover:
     async def _answer(self, first: Resolution, ask: _Ask[_T]) -> tuple[_T, Dispatch]:
         """Have one candidate after the other asked until one answers, or none is left.
 
-        Raises the failure of the last one that was asked.
+        Raises the failure of the last one that was asked. Why one could not be asked is told only
+        where none was.
         """
-        resolution, order = first, self._order(first, first)
-        order.target.budget.deposit()
-        account = Account()
-        route = None
-        while True:
-            try:
-                answer = await ask(order, resolution.prompt, account)
-            except ResolverError as error:
-                if len(account.attempts) > 1:
-                    error.metadata["attempts"] = str(len(account.attempts))
-                if account.delivered:
-                    raise
-                route = route or self._begin_route(first)
-                following = await self._go_on(route, first, resolution, error, account)
-                if following is None:
-                    raise
-                resolution, order = following
-            else:
-                return answer, account.close(resolution.prompt)
+        call = _Call(first)
+        others = count_others(first.alias, first.deployment)
+        candidate = _Candidate(first, self._order(first, first, others))
+        candidate.order.target.budget.deposit()
+        if self._cooldowns.holds(first.deployment.row):
+            candidate = await self._detour(call, candidate)
+        try:
+            while True:
+                resolution, order = candidate
+                try:
+                    answer = await ask(order, resolution.prompt, call.account)
+                except (ResolverError, RefusedError) as caught:
+                    candidate = await self._go_on(call, candidate, caught)
+                else:
+                    return answer, call.account.close(resolution.prompt)
+        finally:
+            # It remembers this frame, and the one would keep the other.
+            call.failure = None
 
     async def _go_on(
-        self,
-        route: Route,
-        first: Resolution,
-        failed: Resolution,
-        error: ResolverError,
-        account: Account,
-    ) -> tuple[Resolution, Order] | None:
-        """Return the next candidate once it is its turn, or None if there is none."""
-        deadline = first.query.deadline
-        step = route.next(error)
+        self, call: _Call, failed: _Candidate, caught: ResolverError | RefusedError
+    ) -> _Candidate:
+        """Return the next candidate once it is its turn. Raises the failure if there is none."""
+        account = call.account
+        if isinstance(caught, RefusedError):
+            error, asked = caught.error, False
+            self._pass_over(call, failed, caught.outcome)
+        else:
+            error, asked = caught, not isinstance(caught, CallError)
+            self._put_aside(failed, error)
+        if asked or call.failure is None:
+            call.failure = error
+        if account.asked > 1 or error.reason is Reason.DEADLINE:
+            call.failure.metadata["attempts"] = str(account.asked)
+        following = None
+        if not account.delivered:
+            route = call.route = call.route or self._begin_route(call.first)
+            reason = call.failure.reason
+            # One that could not be asked changes nothing about why the call goes on.
+            step = route.next(error) if call.failure is caught else route.skip(reason)
+            following = await self._find_ready(call, step, failed, reason)
+        if following is None:
+            raise call.failure from call.failure.__cause__
+        return following
+
+    async def _detour(self, call: _Call, put_aside: _Candidate) -> _Candidate:
+        """Return who answers in place of an alias whose rows are all put aside.
+
+        That is a fallback, if there is one that can be asked; else it is asked all the same.
+        """
+        route = call.route = self._begin_route(call.first)
+        if put_aside.order.caller_key is None and (step := route.detour()) is not None:
+            reason = Reason.UPSTREAM_RATE_LIMITED
+            instead = await self._find_ready(call, step, put_aside, reason)
+            if instead is not None:
+                self._pass_over(call, put_aside, "cooldown")
+                return instead
+        call.route = None
+        return put_aside
+
+    async def _find_ready(
+        self, call: _Call, step: Step | None, failed: _Candidate, reason: Reason
+    ) -> _Candidate | None:
+        """Return the first candidate from a step on that may be asked, once it is its turn."""
+        deadline, route = call.first.query.deadline, call.route
+        assert route is not None
         while step is not None:
-            ready = await self._try_to_prepare(step, first, failed, account)
-            if ready is not None and step.until < deadline and _may_ask(step, ready[1], account):
-                await self._pause(step, deadline, account)
-                self._count(step, failed, error.reason)
+            ready = await self._try_to_prepare(call, step, failed)
+            if (
+                ready is not None
+                and step.until < deadline
+                and self._may_ask(step, ready.order, call.account)
+            ):
+                await self._pause(step, deadline, call.account)
+                self._count(step, failed, reason)
                 return ready
-            step = route.skip(error.reason)
+            step = route.skip(reason)
         return None
 
     async def _try_to_prepare(
-        self, step: Step, first: Resolution, failed: Resolution, account: Account
-    ) -> tuple[Resolution, Order] | None:
+        self, call: _Call, step: Step, failed: _Candidate
+    ) -> _Candidate | None:
         """Return a candidate's own prompt and order, or None where it cannot be asked at all."""
+        first, route = call.first, call.route
+        assert route is not None
         try:
-            if step.deployment is failed.deployment:
-                resolution = failed
+            if step.deployment is failed.resolution.deployment:
+                resolution = failed.resolution
             elif step.alias is first.alias:
                 resolution = await self._prepare(first.query, step.alias, step.deployment)
             else:
                 query = _for_fallback(first, step.alias, step.deployment)
                 resolution = await self._prepare(query, step.alias, step.deployment)
-            return resolution, self._order(resolution, first)
+            return _Candidate(resolution, self._order(resolution, first, route.others))
         except ResolverError as error:
             if error.reason is Reason.DEADLINE:
-                error.metadata["attempts"] = str(len(account.attempts))
+                error.metadata["attempts"] = str(call.account.asked)
                 raise
             _log.warning(
                 "a candidate could not be asked",
@@ -141,9 +207,28 @@ class Failover:
             )
             return None
 
+    def _may_ask(self, step: Step, order: Order, account: Account) -> bool:
+        """Tell whether one more request will do: what failed is asked again within its budget.
+
+        It is not waited for if it will be left alone thereafter.
+        """
+        target = order.target
+        if step.is_fallback or target not in account.targets:
+            return True
+        if target.breaker is not None and target.breaker.wait_s() > step.pause_s:
+            return False
+        if target.budget.withdraw():
+            return True
+        self._metrics.retry_budget_exhausted(order.choice.provider)
+        return False
+
     async def _pause(self, step: Step, deadline: float, account: Account) -> None:
         """Wait until it is a candidate's turn. Raises DEADLINE."""
-        wait_s = max(step.pause_s, step.until - asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        wait_s = step.pause_s
+        if step.until > now:
+            # The provider's own time comes first. Half of what is left then is for the answer.
+            wait_s = step.until - now + min(step.pause_s, (deadline - step.until) / 2)
         if wait_s <= 0:
             return
         try:
@@ -154,7 +239,7 @@ class Failover:
             raise ServerError(
                 Reason.DEADLINE,
                 "the deadline passed while the provider was to be asked again",
-                metadata={"phase": "retry", "attempts": str(len(account.attempts))},
+                metadata={"phase": "retry", "attempts": str(account.asked)},
             ) from None
 
     def _begin_route(self, first: Resolution) -> Route:
@@ -162,18 +247,31 @@ class Failover:
             first.alias,
             first.deployment,
             aliases=self._aliases,
+            cooldowns=self._cooldowns,
             draw=self._draw,
             clock=asyncio.get_running_loop().time,
         )
 
-    def _count(self, step: Step, failed: Resolution, reason: Reason) -> None:
+    def _put_aside(self, failed: _Candidate, error: ResolverError) -> None:
+        """Put a row aside that is limited: for a key of its own, and a model that it stands for."""
+        order = failed.order
+        if order.caller_key is None and order.choice.named_by != "caller":
+            self._cooldowns.note(failed.resolution.deployment.row, error)
+
+    def _pass_over(self, call: _Call, candidate: _Candidate, outcome: str) -> None:
+        choice = candidate.order.choice
+        call.account.pass_over(choice, outcome)
+        self._metrics.passed_over(choice.provider, choice.model, outcome)
+
+    def _count(self, step: Step, failed: _Candidate, reason: Reason) -> None:
         if step.is_fallback:
-            self._metrics.fell_back(failed.alias.name, step.alias.name, reason.lower())
+            alias = failed.resolution.alias.name
+            self._metrics.fell_back(alias, step.alias.name, reason.lower())
         else:
-            choice = failed.choice
+            choice = failed.order.choice
             self._metrics.retried(choice.provider, choice.model, reason.lower())
 
-    def _order(self, resolution: Resolution, first: Resolution) -> Order:
+    def _order(self, resolution: Resolution, first: Resolution, others: int) -> Order:
         query, choice = resolution.query, resolution.choice
         moved = choice.provider != first.choice.provider
         request = make_model_request(resolution, moved=moved)
@@ -186,6 +284,7 @@ class Failover:
             deadline=query.deadline,
             served=resolution.prompt.served,
             span=query.span,
+            others=others,
         )
 
 
@@ -206,10 +305,3 @@ def _for_fallback(first: Resolution, alias: Alias, deployment: Deployment) -> Qu
         prompt=replace(first.ref, store=served.store) if served is not None else first.ref,
         variables={**first.deployment.variables, **query.variables},
     )
-
-
-def _may_ask(step: Step, order: Order, account: Account) -> bool:
-    """Tell whether one more request will do: what has failed is asked again within its budget."""
-    if step.is_fallback or order.target not in account.targets:
-        return True
-    return order.target.budget.withdraw()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from .aliases import Alias, Deployment, Terms
+from .aliases import NO_FALLBACKS, NO_ROW, Alias, Deployment, Fallbacks, Terms
 from .answers import Answer, Dispatch, Finish
 from .catalogue import Catalogue
 from .dispatch.dispatcher import Dispatcher
@@ -35,8 +35,9 @@ _log = logging.getLogger(__name__)
 class Resolver:
     """Resolves prompts and has them answered.
 
-    `terms` are those of calls that name no alias. `draw` decides which of an alias' deployments
-    serves, and how long to wait before a retry.
+    `terms` are those of calls that name no alias, and `fallbacks` the aliases that answer in their
+    place. `draw` decides which of an alias' deployments serves, and how long to wait before a
+    retry.
     """
 
     def __init__(
@@ -50,12 +51,16 @@ class Resolver:
         dispatcher: Dispatcher,
         metrics: Metrics,
         draw: Draw,
+        fallbacks: Fallbacks = NO_FALLBACKS,
     ) -> None:
         self._templates = templates
         self._renderer = renderer
         self._notation = notation
         self._aliases = aliases
-        self._no_alias = Alias(name="", deployments=(Deployment(row=-1, terms=terms),))
+        self._no_alias = Alias(
+            name="", deployments=(Deployment(row=NO_ROW, terms=terms),), fallbacks=fallbacks
+        )
+        self._cooldowns = dispatcher.cooldowns
         self._metrics = metrics
         self._draw = draw
         self._failover = Failover(
@@ -102,7 +107,8 @@ class Resolver:
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
         alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
-        resolution = await self._prepare(query, alias, pick(alias.deployments, self._draw))
+        deployments = self._cooldowns.free(alias.deployments)
+        resolution = await self._prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
             query.span.served(served)
         return resolution

@@ -1,5 +1,8 @@
 """Which failures are worth another attempt, how soon, and how many."""
 
+from collections import Counter
+from random import Random
+
 import pytest
 
 from prompt_resolver_server.dispatch.retries import Remedy, RetryBudget, find_remedy, pause_s
@@ -55,6 +58,25 @@ def test_pauses() -> None:
     ]
     assert pause_s(3, lambda: 0.0) == 0
     assert pause_s(3, lambda: 0.5) == 1
+
+
+def test_pauses_after_a_time_that_was_asked_for() -> None:
+    """What comes on top of a provider's own time grows with it."""
+    assert pause_s(0, lambda: 1.0, after_s=1) == 0.25
+    assert pause_s(0, lambda: 1.0, after_s=60) == 6
+    assert pause_s(0, lambda: 0.0, after_s=60) == 0
+
+
+def test_retries_are_spread() -> None:
+    """Calls that failed together come back evenly spread, whatever the random numbers are."""
+    draw, calls, bins = Random(11).random, 4000, 20
+    counts = Counter(int(pause_s(2, draw) * bins) for _ in range(calls))
+
+    even = calls / bins
+    chi_squared = sum((counts[each] - even) ** 2 / even for each in range(bins))
+
+    # One in a thousand of even spreads is less even than this.
+    assert chi_squared < 43.8
 
 
 def test_budget_bounds_the_load() -> None:

@@ -1,11 +1,13 @@
 """The order in which a call's candidates are tried."""
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
 
 from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
-from prompt_resolver_server.dispatch.route import Route, Step, pick
+from prompt_resolver_server.dispatch.cooldowns import Cooldowns
+from prompt_resolver_server.dispatch.route import Route, Step, count_others, pick
 from prompt_resolver_server.errors import Reason, ServerError, UpstreamError
 
 DOWN = UpstreamError(Reason.UPSTREAM_UNAVAILABLE, "down")
@@ -20,12 +22,22 @@ def rows(*weights: float, retries: int = 0, first: int = 0) -> tuple[Deployment,
     )
 
 
-def route(alias: Alias, *others: Alias, clock: float = 0.0) -> Route:
-    """Begin at the first of an alias' rows; every choice falls on the first that may be chosen."""
+def route(
+    alias: Alias, *others: Alias, clock: float = 0.0, limited: Mapping[int, float] | None = None
+) -> Route:
+    """Begin at the first of an alias' rows; every choice falls on the first that may be chosen.
+
+    `limited` are the rows that are put aside, each for so many seconds.
+    """
+    cooldowns = Cooldowns(lambda: clock)
+    for row, seconds in (limited or {}).items():
+        error = UpstreamError(Reason.UPSTREAM_RATE_LIMITED, "limited", retry_after_s=seconds)
+        cooldowns.note(row, error)
     return Route(
         alias,
         alias.deployments[0],
         aliases={each.name: each for each in (alias, *others)},
+        cooldowns=cooldowns,
         draw=lambda: 0.0,
         clock=lambda: clock,
     )
@@ -179,3 +191,87 @@ def test_candidate_that_is_skipped() -> None:
     assert place(way.skip(QUOTA.reason)) == ("a", 2)
     assert place(way.skip(QUOTA.reason)) == ("b", 5)
     assert way.skip(QUOTA.reason) is None
+
+
+def test_candidate_that_is_not_asked_takes_no_retry() -> None:
+    """In place of a row that is not asked the others come at once, without any retries."""
+    alias = Alias(name="a", deployments=rows(1, 1, 1), fallbacks=Fallbacks(general=("b",)))
+    way = route(alias, Alias(name="b", deployments=rows(1, first=5)))
+
+    steps = [way.skip(DOWN.reason) for _ in range(4)]
+
+    assert [place(step) for step in steps] == [("a", 1), ("a", 2), ("b", 5), None]
+    assert not any(step.pause_s or step.until for step in steps if step)
+
+
+def test_rows_that_are_put_aside() -> None:
+    """A retry goes to a row that is not put aside, be it one that has been tried before."""
+    alias = Alias(name="a", deployments=rows(1, 1, 1, retries=5))
+    way = route(alias, limited={1: 30, 2: 20})
+
+    assert [place(way.next(DOWN)) for _ in range(2)] == [("a", 0), ("a", 0)]
+
+
+def test_all_rows_are_put_aside() -> None:
+    """Where all rows are put aside, the one whose time is over first is tried."""
+    alias = Alias(name="a", deployments=rows(1, 1, 1, retries=5))
+
+    assert place(route(alias, limited={0: 10, 1: 30, 2: 20}).next(DOWN)) == ("a", 2)
+
+
+def test_fallbacks_row_that_is_put_aside() -> None:
+    """Of a fallback's rows one is asked that is not put aside."""
+    alias = Alias(name="a", deployments=rows(1), fallbacks=Fallbacks(general=("b",)))
+    way = route(alias, Alias(name="b", deployments=rows(1, 1, first=5)), limited={5: 30})
+
+    assert place(way.next(DOWN)) == ("b", 6)
+
+
+def test_detour() -> None:
+    """What answers in place of an alias that is put aside is the first fallback that is not."""
+    alias = Alias(name="a", deployments=rows(1), fallbacks=Fallbacks(general=("b", "c", "d")))
+    others = [Alias(name=name, deployments=rows(1, first=row)) for row, name in enumerate("bcd", 5)]
+    limited = {0: 30.0, 5: 30.0}
+
+    way = route(alias, *others, limited=limited)
+    assert [place(way.detour()), place(way.next(DOWN)), way.next(DOWN)] == [
+        ("c", 6),
+        ("d", 7),
+        None,
+    ]
+    assert route(alias, *others, limited={**limited, 6: 30, 7: 30}).detour() is None
+
+
+def test_others() -> None:
+    """How many candidates are left: rows as far as retries go, and fallbacks."""
+    alias = Alias(
+        name="a", deployments=rows(1, 1, 1, retries=1), fallbacks=Fallbacks(general=("b", "c"))
+    )
+    others = [Alias(name=name, deployments=rows(1, first=5)) for name in "bc"]
+    way = route(alias, *others)
+
+    left = [count_others(alias, alias.deployments[0]), way.others]
+    while way.next(DOWN) is not None:
+        left.append(way.others)
+
+    assert left == [3, 3, 2, 1, 0]
+    assert count_others(Alias(name="d", deployments=rows(1, retries=9)), alias.deployments[0]) == 0
+
+
+def test_time_that_a_provider_asks_for_is_never_the_same() -> None:
+    """A tenth of the time that a provider asks for, at the most, comes on top of it."""
+    limited = UpstreamError(Reason.UPSTREAM_RATE_LIMITED, "slow down", retry_after_s=30)
+    alias = Alias(name="a", deployments=rows(1, retries=2))
+    way = Route(
+        alias,
+        alias.deployments[0],
+        aliases={},
+        cooldowns=Cooldowns(lambda: 100.0),
+        draw=lambda: 1.0,
+        clock=lambda: 100.0,
+    )
+
+    step = way.next(limited)
+
+    assert step is not None
+    assert (step.until, step.pause_s) == (130, 3)

@@ -142,7 +142,7 @@ def test_models_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    "suffix", ["_total", "_seconds", "_info", "_inflight", "_entries", "_bytes"]
+    "suffix", ["_total", "_seconds", "_info", "_inflight", "_entries", "_bytes", "_state"]
 )
 async def test_names(service: RunningService, suffix: str) -> None:
     """Our metrics have our prefix, and their units at their end."""
@@ -150,6 +150,9 @@ async def test_names(service: RunningService, suffix: str) -> None:
 
     names = re.findall(r"^# TYPE (\S+) \S+$", page, re.MULTILINE)
     ours = [name for name in names if name.startswith("prompt_resolver_")]
-    endings = ("_total", "_seconds", "_info", "_inflight", "_entries", "_bytes", "_created")
+    endings = (
+        *("_total", "_seconds", "_info", "_inflight", "_entries", "_bytes", "_state"),
+        "_created",
+    )
     assert all(name.endswith(endings) for name in ours)
     assert any(name.endswith(suffix) for name in ours)

@@ -49,7 +49,7 @@ class Row:
     def provider(self, mock: HttpDoor) -> str:
         return (
             f"{{dialect: {self.dialect}, base_url: '{mock.url}{self.path}', api_key: key-of-mock,"
-            f" idle_timeout_s: 0.5, first_byte_timeout_s: 0.5}}"
+            f" breaker: false, idle_timeout_s: 0.5, first_byte_timeout_s: 0.5}}"
         )
 
 

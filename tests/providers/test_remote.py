@@ -180,7 +180,13 @@ async def test_callers_key_that_is_refused(
         ("retry-after-ms: 1500\r\nRetry-After: 9\r\n", 1.5),
         ("Retry-After: soon\r\n", None),
         ("Retry-After: -1\r\n", None),
-        ("Retry-After: 1e9\r\n", None),
+        ("Retry-After: 1e9\r\n", 1e6),
+        ("Retry-After: inf\r\n", 1e6),
+        ("Retry-After: Fri, 31 Dec 9999 23:59:59 GMT\r\n", 1e6),
+        ("retry-after-ms: 1e99\r\n", 1e6),
+        ("retry-after-ms: soon\r\nRetry-After: 9\r\n", 9.0),
+        ("retry-after-ms: -5\r\nRetry-After: 9\r\n", 9.0),
+        ("retry-after-ms: \r\nRetry-After: 9\r\n", 9.0),
         ("Retry-After: Thu, 01 Jan 2026 00:00:00 +99999999999999999999\r\n", None),
         ("Retry-After: nan\r\n", None),
         ("Retry-After: \r\n", None),
@@ -282,6 +288,24 @@ async def test_connection_that_is_never_made(transport: AnyTransport) -> None:
     with listener_with_full_queue() as port:
         timeouts = Timeouts(connect_s=0.2, first_byte_s=5, idle_s=5)
         provider = provider_at(f"http://127.0.0.1:{port}/v1", transport, timeouts=timeouts)
+
+        error = await failure_of(provider)
+
+    assert (error.reason, error.metadata["phase"]) == ("UPSTREAM_TIMEOUT", "connect")
+
+
+async def test_tls_that_stalls(transport: AnyTransport) -> None:
+    """A server that accepts a connection and never shakes hands is a timeout of the connection."""
+
+    async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(65536):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(stall, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        timeouts = Timeouts(connect_s=0.2, first_byte_s=30, idle_s=30)
+        provider = provider_at(f"https://127.0.0.1:{port}/v1", transport, timeouts=timeouts)
 
         error = await failure_of(provider)
 

@@ -21,8 +21,14 @@ from ..templates.cache.cache import TemplateCache
 from ..templates.cache.ledger import CacheLimits
 from ..templates.chain import Chains
 from .endpoints import Endpoints
-from .model_list import build_alias_providers, build_aliases, build_terms, list_unserved
-from .providers import ProviderFactory
+from .model_list import (
+    build_alias_providers,
+    build_aliases,
+    build_default_fallbacks,
+    build_terms,
+    list_unserved,
+)
+from .providers import ProviderFactory, build_limits
 from .shared_cache import build_shared_cache
 from .state import keep_copies, open_state
 from .stores import build_stores
@@ -87,9 +93,11 @@ async def build_resolver(
         notation=notation,
         aliases=aliases,
         terms=build_terms(loaded.settings),
+        fallbacks=build_default_fallbacks(loaded, aliases),
         dispatcher=Dispatcher(
             providers=providers,
             alias_providers=build_alias_providers(loaded, notation, aliases, factory),
+            limits=build_limits(loaded.settings),
             metrics=metrics.upstream,
             prices=build_prices(),
         ),

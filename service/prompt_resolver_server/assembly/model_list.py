@@ -19,6 +19,7 @@ from .providers import ProviderFactory
 _MAX_TOKENS = "max_tokens"
 _MAX_COMPLETION_TOKENS = "max_completion_tokens"
 _EVERY_ALIAS = "*"
+_NO_ALIAS = ""
 
 
 def build_terms(settings: Settings) -> Terms:
@@ -52,6 +53,11 @@ def build_aliases(loaded: Loaded, notation: Notation) -> Mapping[str, Alias]:
         name: Alias(name=name, deployments=tuple(rows), fallbacks=fallbacks.of_alias(name))
         for name, rows in deployments.items()
     }
+
+
+def build_default_fallbacks(loaded: Loaded, aliases: Mapping[str, Alias]) -> Fallbacks:
+    """Return the fallbacks of calls that name no alias: those of every alias."""
+    return _FallbackSettings(loaded, aliases).of_alias(_NO_ALIAS)
 
 
 def build_alias_providers(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ..dispatch.orders import Limits
 from ..providers.answer_tool import AnswerToolProvider
 from ..providers.dialects import DIALECTS
 from ..providers.echo import EchoProvider
@@ -9,10 +10,23 @@ from ..providers.incomplete import IncompleteProvider
 from ..providers.provider import Provider
 from ..providers.remote import Endpoint, RemoteProvider
 from ..providers.transport.transport import Transport
+from ..settings import Settings
 from ..settings.litellm import AliasParams
 from .endpoints import Endpoints, IncompleteError
 
 ECHO = "echo"
+
+
+def build_limits(settings: Settings) -> Mapping[str, Limits]:
+    """Return how much each provider is asked that is configured."""
+    return {
+        name: Limits(
+            breaker=each.breaker,
+            max_concurrency=each.max_concurrency,
+            max_queue_s=each.max_queue_s,
+        )
+        for name, each in settings.providers.items()
+    }
 
 
 class ProviderFactory:

@@ -1,4 +1,4 @@
-"""One attempt to have a call answered: ended in time, and accounted for."""
+"""One attempt to have a call answered: let in, ended in time, and accounted for."""
 
 import asyncio
 import time
@@ -12,21 +12,43 @@ from ..errors import Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
+from .admission import leave, let_in
+from .breaker import Verdict, judge
+from .notation import ModelChoice
 from .orders import Order, Target
+
+_LEAST_SHARE_S = 5.0
+"""Less than what a model may take to its first word is no chance."""
+
+
+def share_s(left_s: float, others: int) -> float:
+    """Return how long one of several candidates may take to begin, of the time that is left."""
+    return max(_LEAST_SHARE_S, left_s / (1 + others))
 
 
 class Account:
     """What happened so far to have one call answered.
 
-    `delivered` tells whether the caller has seen something of an answer: there is no way back then.
-    `paused_s` is how long was waited between attempts, and `cost` what the answer cost.
+    `asked` is how many calls were made to providers. `delivered` tells whether the caller has seen
+    something of an answer: there is no way back then. `paused_s` is how long attempts waited for
+    their turn, and `cost` what the answer cost.
     """
 
-    __slots__ = ("attempts", "cost", "delivered", "paused_s", "targets")
+    __slots__ = (
+        "asked",
+        "attempts",
+        "cost",
+        "delivered",
+        "paused_s",
+        "targets",
+        "upstream_s",
+    )
 
     def __init__(self) -> None:
         self.attempts: list[Attempt] = []
         self.targets: list[Target] = []
+        self.asked = 0
+        self.upstream_s = 0.0
         self.delivered = False
         self.paused_s = 0.0
         self.cost: Cost | None = None
@@ -36,16 +58,26 @@ class Account:
         return Dispatch(
             prompt=prompt,
             attempts=tuple(self.attempts),
-            upstream_s=self.attempts[-1].duration_s,
-            waited_s=self.paused_s + sum([each.duration_s for each in self.attempts]),
+            upstream_s=self.upstream_s,
+            waited_s=self.paused_s + sum([each.duration_s or 0.0 for each in self.attempts]),
             cost=self.cost,
+        )
+
+    def pass_over(self, choice: ModelChoice, outcome: str) -> None:
+        """Note a candidate that was not asked, and why."""
+        self.attempts.append(
+            Attempt(provider=choice.provider, model=choice.model, outcome=outcome, duration_s=None)
         )
 
 
 class RunningAttempt:
-    """The context of one call to a provider: ended in time, and accounted for.
+    """The context of one call to a provider: let in, ended in time, and accounted for.
 
-    `limit_s` is how long it may take to its end, or of a `stream` to its first event.
+    `limit_s` is how long it may take to its end, or of a `stream` to its first event. Where it is
+    None and there are other candidates, the first sign of an answer must come within this one's
+    share of the time that is left.
+
+    Entering it raises `RefusedError` for what the provider is not asked at all, and DEADLINE.
     """
 
     def __init__(
@@ -58,13 +90,8 @@ class RunningAttempt:
         *,
         stream: bool,
     ) -> None:
-        self._span = order.span.attempt(
-            provider=order.choice.provider,
-            base_url=order.target.base_url,
-            request=order.request,
-            served=order.served,
-            stream=stream,
-        )
+        self._order = order
+        self._stream = stream
         self._choice = order.choice
         self._target = order.target
         self._deadline = order.deadline
@@ -76,20 +103,43 @@ class RunningAttempt:
         # Without a time: an alarm is cheaper than its timer.
         self._timeout = asyncio.timeout(None)
         self._outcome = Reason.INTERNAL.lower()
-        self._started = time.perf_counter()
-        self._chunk_seen = False
+        self._verdict = Verdict.UNKNOWN
+        self._is_probe = False
+        self._era = 0
+        self._begun = False
+        self._started = 0.0
 
     async def __aenter__(self) -> Self:
         choice, metrics = self._choice, self._metrics
+        breaker = self._target.breaker
+        if self._target.slots is not None or (breaker is not None and breaker.is_open):
+            came = time.perf_counter()
+            try:
+                self._is_probe = await let_in(self._order)
+            finally:
+                self._account.paused_s += time.perf_counter() - came
+        if breaker is not None:
+            self._era = breaker.era
         if choice.named_by != "caller":
             metrics.know_model(choice.provider, choice.model)
         metrics.started(choice.provider)
+        self._span = self._order.span.attempt(
+            provider=choice.provider,
+            base_url=self._target.base_url,
+            request=self._order.request,
+            served=self._order.served,
+            stream=self._stream,
+        )
+        self._started = time.perf_counter()
         await self._timeout.__aenter__()
         ends = self._deadline
-        if self._limit_s is not None:
-            limit = asyncio.get_running_loop().time() + self._limit_s
-            self._limited = limit < ends
-            ends = min(limit, ends)
+        if self._limit_s is not None or self._order.others:
+            now = asyncio.get_running_loop().time()
+            limit_s = self._limit_s
+            if limit_s is None:
+                limit_s = share_s(ends - now, self._order.others)
+            self._limited = now + limit_s < ends
+            ends = min(now + limit_s, ends)
         self._alarms.set(self._expire, ends)
         return self
 
@@ -105,6 +155,9 @@ class RunningAttempt:
         except TimeoutError:
             error = self._late()
             self._outcome = error.reason.lower()
+            # Whose caller is in a hurry has not failed; who is slow by its own terms has.
+            if self._limited and self._limit_s is not None:
+                self._verdict = Verdict.FAILED
             raise error from None
         else:
             match exception:
@@ -112,6 +165,7 @@ class RunningAttempt:
                     self._outcome = "cancelled"
                 case ResolverError():
                     self._outcome = exception.reason.lower()
+                    self._verdict = judge(exception)
         finally:
             self._end()
 
@@ -129,14 +183,25 @@ class RunningAttempt:
             metadata={"phase": "upstream", "attempts": "1"},
         )
 
+    def note_begun(self) -> None:
+        """Take the first sign of an answer: the provider is there, and has the whole time left."""
+        if self._begun:
+            return
+        self._begun = True
+        if self._limited and (self._stream or self._limit_s is None):
+            self._limited = False
+            self._alarms.set(self._expire, self._deadline)
+        breaker = self._target.breaker
+        if self._is_probe and breaker is not None:
+            self._is_probe = False
+            breaker.note_probe(Verdict.ANSWERED, "ok")
+            self._era = breaker.era
+
     def note_first_chunk(self, deltas: Sequence[Delta]) -> None:
         """Take the time of the stream's first event, which is the last that is waited for."""
-        if not self._chunk_seen:
-            self._chunk_seen = True
+        if not self._begun:
+            self.note_begun()
             self._account.delivered = True
-            if self._limited:
-                self._limited = False
-                self._alarms.set(self._expire, self._deadline)
             seconds = time.perf_counter() - self._started
             self._metrics.first_chunk(self._choice.provider, self._choice.model, seconds)
             first = deltas[0]
@@ -145,17 +210,21 @@ class RunningAttempt:
     def succeed(self, finish: Finish, answer_id: str = "") -> None:
         """Note that the provider has answered; the id of a stream has come with its first event."""
         self._outcome = "ok"
+        self._verdict = Verdict.ANSWERED
         self._span.answered(answer_id, finish)
         if finish.usage is not None:
             self._metrics.used(self._choice.provider, self._choice.model, finish.usage)
 
     def _end(self) -> None:
         seconds = time.perf_counter() - self._started
-        choice = self._choice
+        choice, account = self._choice, self._account
+        leave(self._target, self._verdict, self._outcome, era=self._era, is_probe=self._is_probe)
         self._span.end(self._outcome)
         self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
-        self._account.targets.append(self._target)
-        self._account.attempts.append(
+        account.asked += 1
+        account.upstream_s = seconds
+        account.targets.append(self._target)
+        account.attempts.append(
             Attempt(
                 provider=choice.provider,
                 model=choice.model,

@@ -1,7 +1,9 @@
 """Has a provider answer: finds it, bounds it by the caller's deadline, and keeps the account."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ..alarms import Alarms
 from ..answers import Answer, Cost, Delta, Emit, Finish
@@ -10,15 +12,22 @@ from ..metrics import UpstreamMetrics
 from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
 from .attempt import Account, RunningAttempt
+from .breaker import Breaker
+from .cooldowns import Cooldowns
 from .notation import ModelChoice
-from .orders import Order, Target
+from .orders import Limits, Order, Target
+from .slots import Slots
+
+_NO_LIMITS = Limits()
 
 
 class Dispatcher:
     """Calls providers. Made inside of a running event loop.
 
     `alias_providers` are the providers that a deployment has a key or an address of its own for, by
-    its row and the provider's name.
+    its row and the provider's name. `limits` are those of the providers that have other than the
+    usual ones, by name. `clock` is monotonic, and unset the event loop's; `draw` returns numbers
+    from 0 to 1.
     """
 
     def __init__(
@@ -28,12 +37,42 @@ class Dispatcher:
         alias_providers: Mapping[tuple[int, str], Provider],
         metrics: UpstreamMetrics,
         prices: Prices = NO_PRICES,
+        limits: Mapping[str, Limits] | None = None,
+        clock: Callable[[], float] | None = None,
+        draw: Callable[[], float] = random.random,
     ) -> None:
-        self._targets = {name: Target(provider) for name, provider in providers.items()}
-        self._alias_targets = {key: Target(each) for key, each in alias_providers.items()}
+        loop = asyncio.get_running_loop()
         self._metrics = metrics
         self._prices = prices
-        self._alarms = Alarms(asyncio.get_running_loop())
+        self._limits = limits or {}
+        self._clock = clock or loop.time
+        self._draw = draw
+        self._slots: dict[str, Slots] = {}
+        self._by_name: dict[str, list[Target]] = {}
+        self._targets = {name: self._target(name, each) for name, each in providers.items()}
+        self._alias_targets = {
+            (row, name): self._target(name, each) for (row, name), each in alias_providers.items()
+        }
+        self._alarms = Alarms(loop)
+        self.cooldowns = Cooldowns(self._clock)
+        """The rows that are put aside."""
+
+    def _target(self, name: str, provider: Provider) -> Target:
+        limits = self._limits.get(name, _NO_LIMITS)
+        breaker = None
+        if limits.breaker:
+            tell = partial(self._tell_breakers, name)
+            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=tell)
+        if limits.max_concurrency is not None and name not in self._slots:
+            self._slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
+        target = Target(provider, breaker=breaker, slots=self._slots.get(name))
+        self._by_name.setdefault(name, []).append(target)
+        return target
+
+    def _tell_breakers(self, name: str) -> None:
+        """Tell the worst state of a provider's breakers."""
+        breakers = [each.breaker for each in self._by_name[name]]
+        self._metrics.breaker_changed(name, max(each.state for each in breakers if each))
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""
@@ -52,13 +91,13 @@ class Dispatcher:
     async def complete(self, order: Order, account: Account) -> Answer:
         """Return the provider's answer.
 
-        Raises what the provider raises, UPSTREAM_TIMEOUT, and DEADLINE.
+        Raises what the provider raises, UPSTREAM_TIMEOUT, DEADLINE, and `RefusedError`.
         """
         limit_s = order.terms.timeout_s
         async with self._attempt(order, limit_s, account, stream=False) as attempt:
             self._prices.prepare(order.target.vendor_url)
             answer = await order.target.provider.complete(
-                order.request, caller_key=order.caller_key
+                order.request, caller_key=order.caller_key, begun=attempt.note_begun
             )
             attempt.succeed(answer.finish, answer.id)
         account.cost = await self._charge(order, answer.finish)

@@ -60,13 +60,15 @@ def find_remedy(error: ResolverError) -> Remedy:
     return Remedy.OTHER_ALIAS if reason in _OF_THE_MODEL else Remedy.NOWHERE
 
 
-def pause_s(retry: int, draw: Callable[[], float]) -> float:
+def pause_s(retry: int, draw: Callable[[], float], *, after_s: float = 0.0) -> float:
     """Return how long to wait before a retry, the first of which is 0.
 
-    `draw` returns numbers from 0 to 1. Any part of the longest pause is as likely as any other, so
-    that calls that failed together do not come back together.
+    It is added to the time that a provider asked for, `after_s`, of which it may be a tenth. `draw`
+    returns numbers from 0 to 1. Any part of the longest pause is as likely as any other, so that
+    calls that failed together do not come back together.
     """
-    return draw() * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(retry, 16))
+    longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(retry, 16))
+    return draw() * max(longest_s, after_s / 10)
 
 
 class RetryBudget:

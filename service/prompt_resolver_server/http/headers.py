@@ -85,7 +85,7 @@ def served_headers(served: ServedTemplate) -> dict[str, str]:
 def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
     """Return the headers that tell how an answer came about."""
     headers = {
-        "x-attempts": str(len(dispatch.attempts)),
+        "x-attempts": str(sum(each.duration_s is not None for each in dispatch.attempts)),
         "x-upstream-duration-ms": f"{dispatch.upstream_s * 1000:.1f}",
     }
     if dispatch.cost is not None:

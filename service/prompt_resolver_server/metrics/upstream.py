@@ -43,6 +43,21 @@ class UpstreamMetrics:
             "Streams of a provider that ended before their answer was complete.",
             ("provider",),
         )
+        self._attempts = families.counter(
+            "prompt_resolver_upstream_attempts",
+            "Candidates that were asked or passed over, by what came of it, and why.",
+            ("provider", "model", "outcome", "reason"),
+        )
+        self._budget_exhausted = families.counter(
+            "prompt_resolver_upstream_retry_budget_exhausted",
+            "Retries that were left out, as there had been too many.",
+            ("provider",),
+        )
+        self._breakers = families.gauge(
+            "prompt_resolver_upstream_breaker_state",
+            "The worst of a provider's breakers: 0 closed, 1 half-open, 2 open.",
+            ("provider",),
+        )
         self._retries = families.counter(
             "prompt_resolver_upstream_retries",
             "Failed requests to a provider that were tried again, by why they failed.",
@@ -83,8 +98,24 @@ class UpstreamMetrics:
         self.inflight[provider,].value -= 1
         label = self._models.label(provider, model)
         self.seconds[provider, label, outcome].observe(seconds)
+        kind = outcome if outcome in ("ok", "cancelled") else "failed"
+        reason = outcome if kind == "failed" else ""
+        self._attempts[provider, label, kind, reason].value += 1
         if outcome == _TRUNCATED:
             self._truncated[provider,].value += 1
+
+    def passed_over(self, provider: str, model: str, reason: str) -> None:
+        """Count a candidate that was not asked."""
+        label = self._models.label(provider, model)
+        self._attempts[provider, label, "passed_over", reason].value += 1
+
+    def breaker_changed(self, provider: str, state: int) -> None:
+        """Note how a provider's breakers stand: 0 closed, 1 half-open, 2 open."""
+        self._breakers[provider,].value = state
+
+    def retry_budget_exhausted(self, provider: str) -> None:
+        """Count a retry that was left out, as a provider had had too many."""
+        self._budget_exhausted[provider,].value += 1
 
     def retried(self, provider: str, model: str, reason: str) -> None:
         """Count a failed request that is tried again."""

@@ -5,7 +5,7 @@ says which fields an answer has, or it is no object, it is the tool's one argume
 an object empty whose fields have no names.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -14,7 +14,7 @@ from ..errors import CallError, unsupported
 from ..parameters import JsonObject, ResponseFormat
 from ..prompts import Text, Tool, ToolChoice
 from ..values import Value
-from .provider import Provider
+from .provider import Provider, do_nothing
 from .wrapping import Unwrapper, wrap_schema
 
 _NAME = "final_answer"
@@ -48,13 +48,21 @@ class AnswerToolProvider:
         """Where its vendor is; see `Provider.vendor_url`."""
         return self._provider.vendor_url
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         offer = self._offer(request)
         if offer is None:
-            return await self._provider.complete(request, caller_key=caller_key)
+            return await self._provider.complete(request, caller_key=caller_key, begun=begun)
         try:
-            answer = await self._provider.complete(offer.request, caller_key=caller_key)
+            answer = await self._provider.complete(
+                offer.request, caller_key=caller_key, begun=begun
+            )
         except CallError as error:
             raise _in_terms_of_the_form(error) from error
         return _read_answer(answer, offer)

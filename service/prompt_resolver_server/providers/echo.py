@@ -1,9 +1,11 @@
 """The `echo` provider: answers without a network, with what was said to it."""
 
 import re
+from collections.abc import Callable
 
 from ..answers import Answer, Emit, Finish, ModelRequest, Opened, TextDelta, Usage
 from ..prompts import Message, Text
+from .provider import do_nothing
 
 _ID = "echo"
 
@@ -17,7 +19,13 @@ class EchoProvider:
     base_url = ""
     vendor_url = ""
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         text = _echo(request)
         return Answer(

@@ -1,7 +1,6 @@
 """What went wrong at a provider: the one place where its failures become our errors."""
 
 import email.utils
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -38,6 +37,9 @@ _TEXTS = {
     Reason.UPSTREAM_PROTOCOL: "answered something that is not its protocol",
     Reason.UPSTREAM_TRUNCATED: "ended its stream before its answer was complete",
 }
+
+_LONGEST_S = 1e6
+"""Beyond any call's time, which is all that counts."""
 
 _WITH_RETRY_AFTER = frozenset(
     {Reason.UPSTREAM_RATE_LIMITED, Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_OVERLOADED}
@@ -109,18 +111,18 @@ def retry_after(
     response: HttpResponse, *, now: Callable[[], datetime] | None = None
 ) -> float | None:
     """Return how many seconds the provider asks to wait; None if it says nothing usable."""
-    if milliseconds := response.header("retry-after-ms"):
-        seconds = _number(milliseconds)
-        return None if seconds is None else seconds / 1000
+    milliseconds = _number(response.header("retry-after-ms"))
+    if milliseconds is not None:
+        return min(_LONGEST_S, milliseconds / 1000)
     value = response.header("retry-after")
     seconds = _number(value)
-    if seconds is not None or not value:
-        return seconds
+    if seconds is not None:
+        return min(_LONGEST_S, seconds)
     try:
         moment = email.utils.parsedate_to_datetime(value)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
-        return max(0.0, (moment - (now or _now)()).total_seconds())
+        return min(_LONGEST_S, max(0.0, (moment - (now or _now)()).total_seconds()))
     except (ValueError, OverflowError):
         return None
 
@@ -138,7 +140,7 @@ def retry_delay(body: bytes) -> float | None:
         case _:
             return None
     seconds = (_number(each.removesuffix("s")) for each in delays if isinstance(each, str))
-    return next((each for each in seconds if each is not None), None)
+    return next((min(_LONGEST_S, each) for each in seconds if each is not None), None)
 
 
 def _now() -> datetime:
@@ -150,4 +152,4 @@ def _number(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and 0 <= number < 1e6 else None
+    return number if number >= 0 else None

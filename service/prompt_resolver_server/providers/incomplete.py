@@ -1,7 +1,10 @@
 """A provider that is known, and cannot be called as its configuration is."""
 
+from collections.abc import Callable
+
 from ..answers import Answer, Emit, Finish, ModelRequest
 from ..errors import CallError, Reason
+from .provider import do_nothing
 
 
 class IncompleteProvider:
@@ -14,7 +17,13 @@ class IncompleteProvider:
         self._name = name
         self._needs = needs
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> Answer:
         """Raise; see `Provider.complete`."""
         raise self._error()
 

@@ -1,8 +1,13 @@
 """What every provider does."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ..answers import Answer, Emit, Finish, ModelRequest
+
+
+def do_nothing() -> None:
+    """Take note of nothing."""
 
 
 class Provider(Protocol):
@@ -23,8 +28,17 @@ class Provider(Protocol):
         """Where the vendor is whose prices hold; empty for none."""
         ...
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
-        """Return the whole answer. `caller_key` is used in place of the configured key."""
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> Answer:
+        """Return the whole answer. `caller_key` is used in place of the configured key.
+
+        `begun` is called when the answer begins to come, and may be again as it goes on.
+        """
         ...
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:

@@ -15,6 +15,7 @@ from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
 from .failures import Failures, retry_after, retry_delay
 from .lenience import build_leniently
+from .provider import do_nothing
 from .signer import Signer
 from .transport.transport import (
     Gathering,
@@ -83,16 +84,23 @@ class RemoteProvider:
         """Where its vendor is; see `Provider.vendor_url`."""
         return self._endpoint.vendor_url
 
-    async def complete(self, request: ModelRequest, *, caller_key: str | None) -> Answer:
+    async def complete(
+        self,
+        request: ModelRequest,
+        *,
+        caller_key: str | None,
+        begun: Callable[[], None] = do_nothing,
+    ) -> Answer:
         """Return the whole answer; see `Provider.complete`."""
         if not self._endpoint.stream_completions:
-            return await self._complete_whole(request, caller_key)
+            return await self._complete_whole(request, caller_key, begun)
         assembler = Assembler()
 
         async def collect(deltas: Sequence[Delta]) -> None:
+            begun()
             assembler.add(deltas)
 
-        ended = await self._stream(request, collect, caller_key, gather_s=_GATHER_S)
+        ended = await self._stream(request, collect, caller_key, begun=begun, gather_s=_GATHER_S)
         return ended if isinstance(ended, Answer) else assembler.finish(ended)
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
@@ -103,12 +111,15 @@ class RemoteProvider:
             raise failures.of(Reason.UPSTREAM_PROTOCOL)
         return ended
 
-    async def _complete_whole(self, request: ModelRequest, caller_key: str | None) -> Answer:
+    async def _complete_whole(
+        self, request: ModelRequest, caller_key: str | None, begun: Callable[[], None]
+    ) -> Answer:
         wire = self._build(request, stream=False)
         failures = self._failures(request, caller_key)
         try:
             async with self._transport.post(await self._address(wire, caller_key)) as response:
                 await self._check_status(response, failures)
+                begun()
                 answer = await self._read_whole(response)
         except TransportError as error:
             raise failures.of_transport(error, streaming=False) from error
@@ -122,6 +133,7 @@ class RemoteProvider:
         emit: Emit,
         caller_key: str | None,
         *,
+        begun: Callable[[], None] = do_nothing,
         gather_s: float | None = None,
     ) -> Finish | Answer:
         """Emit a streamed answer and return its end, or return a whole one if that is what came.
@@ -139,6 +151,7 @@ class RemoteProvider:
                 await self._check_status(response, failures)
                 if _media_type(response) != self._dialect.stream_type:
                     streaming = False
+                    begun()
                     answer = await self._read_whole(response)
                     return replace(answer, finish=_complete(answer.finish, request, wire))
                 while reader.finish is None:

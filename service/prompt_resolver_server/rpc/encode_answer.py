@@ -133,4 +133,5 @@ def _fill_attempt(wire: pb.Attempt, attempt: Attempt) -> None:
     wire.provider = attempt.provider
     wire.model = attempt.model
     wire.outcome = attempt.outcome
-    set_duration(wire.duration, attempt.duration_s)
+    if attempt.duration_s is not None:
+        set_duration(wire.duration, attempt.duration_s)

@@ -107,7 +107,7 @@ class _RoutingSettings(ForeignBlock):
     fallbacks: _FallbackList | None = None
     """For an alias, the aliases that answer in its place where its provider fails, in order."""
     default_fallbacks: tuple[str, ...] | None = None
-    """The same for aliases that have no fallbacks of their own."""
+    """The same for aliases that have no fallbacks of their own, and for calls without an alias."""
     context_window_fallbacks: _FallbackList | None = None
     """For an alias, those that answer where a prompt is longer than its model can read."""
     content_policy_fallbacks: _FallbackList | None = None

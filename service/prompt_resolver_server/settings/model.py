@@ -178,6 +178,12 @@ class ProviderSettings(Block, AccountSettings):
     """How long to wait for the beginning of an answer."""
     idle_timeout_s: Seconds = 60.0
     """How long an answer may pause."""
+    breaker: bool = True
+    """Whether it is left alone for a moment while it fails again and again."""
+    max_concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """How many calls it may have at once, in this process; unset: as many as there are."""
+    max_queue_s: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """How long a call may wait to be one of them; then it goes on, or is refused."""
 
 
 class TracingSettings(Block):

@@ -110,7 +110,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 28
     """UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`. With `RetryInfo` where it
-    named a time.
+    named a time, and where it was not asked as it has failed again and again. Metadata then: `breaker`,
+    which is `open`, and `cause`, what it failed at last, as in `Attempt.outcome`.
     """
     ERROR_REASON_UPSTREAM_OVERLOADED: _ErrorReason.ValueType  # 29
     """UNAVAILABLE: the provider is overloaded. Metadata: `provider`. With `RetryInfo` where it named a time."""
@@ -133,7 +134,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 35
     """RESOURCE_EXHAUSTED: this server sheds load. Metadata, where there are too many calls: `class`,
     `resolve`, `complete`, `stream` or `watch`, and `limit`, how many of them may run at once; where too
-    many prompts are watched by name: `limit`. With `RetryInfo` where trying again soon may help.
+    many prompts are watched by name: `limit`; where a provider has as many calls as it may have:
+    `provider` and `limit`. With `RetryInfo` where trying again soon may help.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 36
     """UNAVAILABLE: this server is shutting down."""
@@ -247,7 +249,8 @@ ERROR_REASON_UPSTREAM_QUOTA: ErrorReason.ValueType  # 27
 """
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 28
 """UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`. With `RetryInfo` where it
-named a time.
+named a time, and where it was not asked as it has failed again and again. Metadata then: `breaker`,
+which is `open`, and `cause`, what it failed at last, as in `Attempt.outcome`.
 """
 ERROR_REASON_UPSTREAM_OVERLOADED: ErrorReason.ValueType  # 29
 """UNAVAILABLE: the provider is overloaded. Metadata: `provider`. With `RetryInfo` where it named a time."""
@@ -270,7 +273,8 @@ ERROR_REASON_DEADLINE: ErrorReason.ValueType  # 34
 ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 35
 """RESOURCE_EXHAUSTED: this server sheds load. Metadata, where there are too many calls: `class`,
 `resolve`, `complete`, `stream` or `watch`, and `limit`, how many of them may run at once; where too
-many prompts are watched by name: `limit`. With `RetryInfo` where trying again soon may help.
+many prompts are watched by name: `limit`; where a provider has as many calls as it may have:
+`provider` and `limit`. With `RetryInfo` where trying again soon may help.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 36
 """UNAVAILABLE: this server is shutting down."""

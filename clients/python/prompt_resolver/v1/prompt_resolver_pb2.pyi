@@ -1749,10 +1749,13 @@ class Attempt(_message.Message):
     model: _builtins.str
     """The model that was asked for."""
     outcome: _builtins.str
-    """`ok`, or why it failed: the reason of `ErrorReason` in lower case."""
+    """`ok`, or why it failed: the reason of `ErrorReason` in lower case. Of a provider that was passed over
+    and not asked: `breaker_open`, as it has failed again and again; `cooldown`, as it limits the rate of
+    requests; `queue_full`, as it has as many calls as it may have. May grow.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long it took."""
+        """How long it took. Unset for a provider that was passed over."""
 
     def __init__(
         self,

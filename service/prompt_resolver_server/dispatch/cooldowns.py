@@ -1,0 +1,61 @@
+"""Which rows are limited by their provider, and until when."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ..aliases import NO_ROW, Deployment
+from ..errors import Reason, ResolverError
+
+_LONGEST_S = 60.0
+"""Limits may be lifted before their time, so that a row is tried again after a minute."""
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 16.0
+
+
+class _Limit(NamedTuple):
+    """Until when a row is put aside, and how often it was in a row without a time being named."""
+
+    until: float
+    pauses: int
+
+
+class Cooldowns:
+    """The rows that are put aside: as long as their provider asks for, and at most a minute.
+
+    Where it names no time it is a second, and twice as long each time that it happens again, up to
+    sixteen. A row is a model with a key at an address, which is what providers limit. `clock` is
+    monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._limits: dict[int, _Limit] = {}
+
+    def note(self, row: int, error: ResolverError) -> None:
+        """Put a row aside if that is what its failure asks for."""
+        limited = error.reason is Reason.UPSTREAM_RATE_LIMITED or error.retry_after_s is not None
+        if row == NO_ROW or not limited:
+            return
+        now = self._clock()
+        if error.retry_after_s is not None:
+            self._limits[row] = _Limit(now + min(error.retry_after_s, _LONGEST_S), 0)
+            return
+        last = self._limits.get(row, _Limit(0.0, 0))
+        if now < last.until:
+            # It was asked before it was put aside.
+            return
+        pauses = last.pauses if now < last.until + _LONGEST_S else 0
+        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**pauses)
+        self._limits[row] = _Limit(now + pause_s, min(pauses + 1, 16))
+
+    def holds(self, row: int) -> bool:
+        """Tell whether a row is put aside."""
+        limit = self._limits.get(row)
+        return limit is not None and self._clock() < limit.until
+
+    def free(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
+        """Return those that are not put aside; where all are, the one that is free first."""
+        if not self._limits or len(deployments) < 2:
+            return deployments
+        free = [each for each in deployments if not self.holds(each.row)]
+        return free or [min(deployments, key=lambda each: self._limits[each.row].until)]
