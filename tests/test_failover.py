@@ -9,6 +9,7 @@ from random import Random
 import aiohttp
 import pytest
 from grpc import StatusCode
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
@@ -694,10 +695,17 @@ async def test_no_pause_before_a_provider_that_is_left_alone() -> None:
         fallbacks=(),
         breaker=True,
     )
+    deployment = resolution.deployment
+    once = replace(
+        resolution, deployment=replace(deployment, terms=replace(deployment.terms, retries=0))
+    )
+    for _ in range(10):
+        with pytest.raises(UpstreamError):
+            await made.complete(once)
     with pytest.raises(UpstreamError) as caught:
         await made.complete(resolution)
 
-    assert (provider.calls, len(slept)) == (10, 9)
+    assert (provider.calls, len(slept)) == (20, 9)
     assert caught.value.metadata == {"attempts": "10"}
 
 

@@ -31,7 +31,7 @@ class Watched:
             self.breaker.note(each, "upstream_timeout", self.breaker.era)
 
     def open(self) -> None:
-        self.note(*[FAILED] * 10)
+        self.note(*[FAILED] * 20)
 
     def probe(self, verdict: Verdict) -> float:
         """Wait until a probe is let in, have it end like this, and return how long that took."""
@@ -42,11 +42,11 @@ class Watched:
         return waited_s
 
 
-def test_ten_failures_in_a_row() -> None:
-    """The tenth failure in a row opens it, and a single answer in between begins anew."""
+def test_twenty_failures_in_a_row() -> None:
+    """The twentieth failure in a row opens it, and a single answer in between begins anew."""
     watched = Watched()
 
-    watched.note(*[FAILED] * 9, ANSWERED, *[FAILED] * 9)
+    watched.note(*[FAILED] * 19, ANSWERED, *[FAILED] * 19)
     assert (watched.breaker.state, watched.told) == (State.CLOSED, [])
     assert watched.breaker.wait_s() == 0
 
@@ -55,11 +55,11 @@ def test_ten_failures_in_a_row() -> None:
     assert watched.breaker.cause == "upstream_timeout"
 
 
-def test_half_of_twenty() -> None:
-    """Half of twenty calls open it, in whichever order they failed; fewer calls tell nothing."""
+def test_half_of_a_hundred() -> None:
+    """Half of a hundred calls open it, in whichever order they failed; fewer calls tell nothing."""
     watched = Watched()
 
-    watched.note(*[FAILED, ANSWERED] * 9, FAILED)
+    watched.note(*[FAILED, ANSWERED] * 49, FAILED)
     assert not watched.breaker.is_open
 
     watched.note(FAILED)
@@ -79,7 +79,7 @@ def test_fewer_than_half() -> None:
 def test_what_is_long_ago(pause_s: float, is_open: bool) -> None:
     """What happened more than ten seconds ago does not count any more."""
     watched = Watched()
-    watched.note(*[FAILED, ANSWERED] * 9)
+    watched.note(*[FAILED, ANSWERED] * 49)
 
     watched.clock.advance(pause_s)
     watched.note(ANSWERED, FAILED)
@@ -168,11 +168,11 @@ def test_what_is_over_tells_nothing() -> None:
 def test_closed_begins_anew() -> None:
     """What had it opened does not have it opened again."""
     watched = Watched()
-    watched.note(*[FAILED, ANSWERED] * 10)
+    watched.note(*[FAILED, ANSWERED] * 50)
     watched.open()
     watched.probe(ANSWERED)
 
-    watched.note(*[FAILED] * 9)
+    watched.note(*[FAILED] * 19)
 
     assert not watched.breaker.is_open
 
@@ -189,7 +189,7 @@ def upstream(reason: Reason, **metadata: str) -> UpstreamError:
         (upstream(Reason.UPSTREAM_OVERLOADED, http_status="529"), FAILED),
         (upstream(Reason.UPSTREAM_TIMEOUT, phase="connect"), FAILED),
         (upstream(Reason.UPSTREAM_TLS), FAILED),
-        (upstream(Reason.UPSTREAM_TRUNCATED, chunks="3"), FAILED),
+        (upstream(Reason.UPSTREAM_TRUNCATED, chunks="3"), ANSWERED),
         (upstream(Reason.UPSTREAM_TIMEOUT, http_status="408"), ANSWERED),
         (upstream(Reason.UPSTREAM_OVERLOADED, http_status="429"), ANSWERED),
         (upstream(Reason.UPSTREAM_RATE_LIMITED, http_status="429"), ANSWERED),

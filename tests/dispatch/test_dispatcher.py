@@ -177,11 +177,11 @@ async def running(
 async def test_open_breaker_refuses() -> None:
     """A provider that is down is not asked, and the refusal tells when it will be, and why."""
     scene = Scene()
-    await scene.fail(10)
+    await scene.fail(20)
 
     refusal = await scene.refusal()
 
-    assert (refusal.outcome, scene.provider.calls, scene.breaker_state) == ("breaker_open", 10, 2)
+    assert (refusal.outcome, scene.provider.calls, scene.breaker_state) == ("breaker_open", 20, 2)
     assert refusal.error.reason is Reason.UPSTREAM_UNAVAILABLE
     assert refusal.error.retry_after_s == 1
     assert refusal.error.metadata == {
@@ -189,20 +189,20 @@ async def test_open_breaker_refuses() -> None:
         "breaker": "open",
         "cause": "upstream_unavailable",
     }
-    assert scene.account.asked == 10
+    assert scene.account.asked == 20
 
 
 async def test_one_probe_per_interval_for_ten_minutes() -> None:
     """A provider that is down for ten minutes is asked once per pause, and used once it is back."""
     scene = Scene()
-    await scene.fail(10)
+    await scene.fail(20)
 
     for _ in range(600 * 8):
         scene.clock.advance(0.125)
         with pytest.raises((ResolverError, RefusedError)):
             await scene.complete()
     # After 1, 3 and 7 s, and every four seconds thereafter.
-    assert scene.provider.calls == 10 + 3 + (600 - 7) // 4
+    assert scene.provider.calls == 20 + 3 + (600 - 7) // 4
 
     scene.provider.act = answer
     back_at = scene.clock.now
@@ -225,7 +225,7 @@ async def test_breaker_that_is_off() -> None:
 async def test_one_probe_at_a_time() -> None:
     """While a probe waits for its answer, nobody else is let in."""
     scene = Scene()
-    await scene.fail(10)
+    await scene.fail(20)
     scene.clock.advance(1)
     pausing = scene.provider.act = Pausing(begins=False)
 
@@ -242,7 +242,7 @@ async def test_one_probe_at_a_time() -> None:
 async def test_answer_that_begins_closes_the_breaker(streamed: bool) -> None:
     """A probe whose answer begins tells that the provider is back, however long it goes on."""
     scene = Scene()
-    await scene.fail(10)
+    await scene.fail(20)
     scene.clock.advance(1)
     pausing = scene.provider.act = Pausing(begins=True)
 
@@ -253,7 +253,7 @@ async def test_answer_that_begins_closes_the_breaker(streamed: bool) -> None:
 async def test_probe_whose_caller_leaves() -> None:
     """A probe that is cancelled makes room for the next one at once."""
     scene = Scene()
-    await scene.fail(10)
+    await scene.fail(20)
     scene.clock.advance(1)
     pausing = scene.provider.act = Pausing(begins=False)
     async with running(scene.complete(), pausing) as probe:
@@ -279,7 +279,7 @@ async def test_failures_with_a_callers_key() -> None:
     """A provider that fails is down for everybody, whoever's key was used."""
     scene = Scene()
 
-    await scene.fail(10, caller_key="mine")
+    await scene.fail(20, caller_key="mine")
 
     assert (await scene.refusal()).outcome == "breaker_open"
 
@@ -305,7 +305,7 @@ async def test_provider_that_is_slower_than_its_row_allows() -> None:
     terms = Terms(timeout_s=0.01)
 
     ends = await asyncio.gather(
-        *(scene.complete(terms=terms) for _ in range(10)), return_exceptions=True
+        *(scene.complete(terms=terms) for _ in range(20)), return_exceptions=True
     )
 
     assert {each.reason for each in ends if isinstance(each, UpstreamError)} == {
@@ -358,7 +358,7 @@ async def test_deadline_in_the_queue() -> None:
 async def test_breaker_that_opens_while_calls_wait() -> None:
     """Who waited for a slot is refused if the provider turns out to be down, and keeps none."""
     scene = Scene(Limits(max_concurrency=1, max_queue_s=60))
-    await scene.fail(9)
+    await scene.fail(19)
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def fail_later(_: Callable[[], None]) -> None:

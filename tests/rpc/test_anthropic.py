@@ -56,7 +56,7 @@ async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningSe
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 providers:
-  anthropic: {{base_url: '{upstream.url}', breaker: false}}
+  anthropic: {{base_url: '{upstream.url}'}}
   openai: {{base_url: '{upstream.url}/v1', api_key: key-of-openai}}
   bare: {{dialect: anthropic, base_url: '{upstream.url}'}}
 model_list:

@@ -69,7 +69,6 @@ providers:
     aws_access_key_id: {KEY_ID}
     aws_secret_access_key: {SECRET}
     drop_unsupported: true
-    breaker: false
 model_list:
   - model_name: whole
     litellm_params: {{model: bedrock/converse/some.model, aws_session_token: token-of-row}}

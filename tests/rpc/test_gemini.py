@@ -60,7 +60,7 @@ async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningSe
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 providers:
-  gemini: {{base_url: '{upstream.url}', breaker: false}}
+  gemini: {{base_url: '{upstream.url}'}}
   openai: {{base_url: '{upstream.url}/v1', api_key: key-of-openai}}
   relay: {{dialect: gemini, base_url: '{upstream.url}/relay', api_key: key-of-relay}}
 model_list:

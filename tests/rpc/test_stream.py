@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from pathlib import Path
 
 import pytest
 from grpc import StatusCode
@@ -10,7 +9,7 @@ from grpc import StatusCode
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, Streamed, collect, status_of
-from tests.support.service import RunningService, running_service
+from tests.support.service import RunningService
 from tests.support.upstream import Answer, Exchange, Upstream, openai_events
 
 
@@ -76,27 +75,22 @@ STREAM = b"".join(openai_events("Hé", "llo", " world"))
 TERMINAL = STREAM.index(b"data: [DONE]") + len(b"data: [DONE]")
 
 
-async def test_cut_at_every_byte(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
     """A stream that ends before its terminal marker is never OK, wherever it is cut."""
     whole = "Héllo world"
     failures: list[tuple[int, Streamed]] = []
-    config = f"""
-stores: {{local: {{type: directory, path: {prompts}}}}}
-providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', breaker: false}}}}
-"""
 
-    async with running_service(tmp_path, config) as service:
-        for offset in range(TERMINAL):
-            upstream.answer = answer_with(STREAM[:offset])
-            streamed = await collect(service.client)
-            is_prefix = whole.startswith(streamed.text)
-            if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
-                failures.append((offset, streamed))
-            else:
-                assert status_of(streamed.error) in (
-                    (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
-                    (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
-                )
+    for offset in range(TERMINAL):
+        upstream.answer = answer_with(STREAM[:offset])
+        streamed = await collect(service.client)
+        is_prefix = whole.startswith(streamed.text)
+        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
+            failures.append((offset, streamed))
+        else:
+            assert status_of(streamed.error) in (
+                (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
+                (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
+            )
 
     assert failures == []
 

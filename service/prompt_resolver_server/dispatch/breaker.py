@@ -5,10 +5,10 @@ from enum import Enum, IntEnum
 
 from ..errors import Reason, ResolverError, UpstreamError
 
-_FAILURES_IN_A_ROW = 10
-"""One that fails every other call does so once in a thousand; one that is down does so at once."""
+_FAILURES_IN_A_ROW = 20
+"""One that fails every other call does so once in a million; one that is down does so at once."""
 _HALF_WINDOW_S = 5.0
-_LEAST_CALLS = 20
+_LEAST_CALLS = 100
 _FAILURE_SHARE = 0.5
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 4.0
@@ -21,7 +21,6 @@ _FAILURES = frozenset(
         Reason.UPSTREAM_OVERLOADED,
         Reason.UPSTREAM_TIMEOUT,
         Reason.UPSTREAM_TLS,
-        Reason.UPSTREAM_TRUNCATED,
     }
 )
 
@@ -47,8 +46,8 @@ class State(IntEnum):
 def judge(error: ResolverError) -> Verdict:
     """Return what a failure tells about the provider.
 
-    A refusal is an answer, that of a key or for a limit included. An answer that is not the
-    provider's protocol may be anybody's.
+    A refusal is an answer, that of a key or for a limit included, and so is one that was cut: it
+    had begun. An answer that is not the provider's protocol may be anybody's.
     """
     if not isinstance(error, UpstreamError) or error.reason is Reason.UPSTREAM_PROTOCOL:
         return Verdict.UNKNOWN
@@ -59,11 +58,11 @@ def judge(error: ResolverError) -> Verdict:
 class Breaker:
     """The breaker of one target.
 
-    It opens after ten failures in a row, or once half of at least twenty calls of the last five to
-    ten seconds have failed. Open, it lets a probe in after a second, and after one, two and four
-    seconds more as long as probes fail, each up to a quarter earlier, so that replicas and targets
-    do not ask together. A probe that tells nothing for four seconds makes room for another. The
-    first that is answered closes it.
+    It opens after twenty failures in a row, or once half of at least a hundred calls of the last
+    five to ten seconds have failed. Open, it lets a probe in after a second, and after one, two and
+    four seconds more as long as probes fail, each up to a quarter earlier, so that replicas and
+    targets do not ask together. A probe that tells nothing for four seconds makes room for another.
+    The first that is answered closes it.
 
     `clock` is monotonic, `draw` returns numbers from 0 to 1, and `on_change` is called whenever
     `state` may have changed.
