@@ -25,12 +25,12 @@ class IncompleteError(Exception):
     """A provider that is known, and cannot be called as its configuration is."""
 
     def __init__(self, provider: str, setting: str, variables: Sequence[str]) -> None:
-        super().__init__(provider, setting)
+        places = " or ".join((f"providers.{provider}.{setting}", *variables))
         self.setting = setting
         """What is not set: one of `ProviderSettings`."""
-        places = " or ".join((f"providers.{provider}.{setting}", *variables))
         self.needs = f"a URL in {places}" if setting == "base_url" else places
         """What it would be, and where."""
+        super().__init__(self.needs)
 
 
 class Endpoints:

@@ -74,9 +74,11 @@ class Failures:
         self, status: int, reason: Reason | None, *, retry_after_s: float | None = None
     ) -> UpstreamError:
         """Return the error for an HTTP status and the reason that came in its body, if any."""
-        # A body that says no more than that something failed says less than the status.
-        if reason in (None, Reason.UPSTREAM_UNAVAILABLE):
-            reason = _reason_of_status(status)
+        by_status = _reason_of_status(status)
+        # A body that says no more than that something failed says less than most statuses do.
+        is_vague = reason is Reason.UPSTREAM_UNAVAILABLE
+        if reason is None or (is_vague and by_status is not Reason.UPSTREAM_REJECTED):
+            reason = by_status
         if reason is Reason.UPSTREAM_AUTH and self._with_caller_key:
             error = self.of(Reason.UPSTREAM_AUTH_CALLER_KEY, http_status=str(status))
             error.blame = Blame.CALLER_DENIED if status == 403 else Blame.CALLER
