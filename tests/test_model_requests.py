@@ -129,4 +129,10 @@ async def test_fallback_to_another_provider(scene: Scene) -> None:
 
     assert [each.outcome for each in response.attempts] == ["upstream_unavailable", "ok"]
     assert list(response.dropped_parameters) == ["seed"]
-    assert await scene.refused("plain", alias="down", parameters=SEED) == ["parameters.seed"]
+
+
+async def test_fallback_that_lacks_what_the_caller_set(scene: Scene) -> None:
+    """A fallback cannot take a call that insists on what it lacks: the first failure is told."""
+    error = await failure(scene.ask("plain", alias="down", parameters=SEED))
+
+    assert status_of(error) == (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
