@@ -9,9 +9,10 @@ def write_path(model: str, action: str) -> str:
     """Return the path of an action of a model, all of whose id is one segment of it.
 
     Raises PARAMETER_UNSUPPORTED for what begins with one of LiteLLM's other routes, such as
-    `invoke/`, or with a region.
+    `invoke/`, or with a region, and for what leads elsewhere.
     """
-    if "/" in model and not model.startswith("arn:"):
+    # Nothing in a URL keeps dots alone from being taken for a way to somewhere else.
+    if model in (".", "..") or ("/" in model and not model.startswith("arn:")):
         raise unsupported("model", "expected a model's id or an ARN, and no route or region")
     return f"/model/{quote(model, safe='~')}/{action}"
 
