@@ -109,7 +109,9 @@ def test_paths(model: str, segment: str) -> None:
     assert streamed.body == whole.body
 
 
-@pytest.mark.parametrize("model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b", ".", ".."])
+@pytest.mark.parametrize(
+    "model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b", ".", ".."]
+)
 def test_other_routes(model: str) -> None:
     """What LiteLLM would send another way, and what leads elsewhere, is refused."""
     assert refused(model=model) == ["model"]
