@@ -199,7 +199,7 @@ def test_provider_of_one_text() -> None:
 
     assert body["messages"] == [{"role": "user", "content": "ab"}]
     assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    assert caught.value.violations[0].field == "messages[0].content"
+    assert caught.value.violations[0].field == "messages[0].content[1]"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_tools() -> None:
     [
         (
             Message(role="developer", name="n", content=(Text("a"),)),
-            {"role": "system", "name": "n", "content": "a"},
+            {"role": "developer", "name": "n", "content": "a"},
         ),
         (
             Message(role="user", content=(Text("a"), Text("b"))),
