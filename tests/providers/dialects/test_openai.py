@@ -681,6 +681,30 @@ def test_events_that_are_none(chunk: bytes) -> None:
         feed(event(content="a"), chunk)
 
 
+@pytest.mark.parametrize(("total", "output"), [(399, 387), (13, 1), (None, 1)])
+def test_reasoning_that_is_counted_beside(total: int | None, output: int) -> None:
+    """What a model reasoned is of its output, though some count it beside, as their totals tell."""
+    usage = {
+        "prompt_tokens": 12,
+        "completion_tokens": 1,
+        "total_tokens": total,
+        "completion_tokens_details": {"reasoning_tokens": 386},
+    }
+
+    answer = DIALECT.parse(openai_answer("a", usage=usage))
+
+    assert answer.finish.usage == Usage(input_tokens=12, output_tokens=output, reasoning_tokens=386)
+
+
+def test_choice_without_a_number() -> None:
+    """A server that numbers no choice has one."""
+    choices = [{"index": None, "delta": {"content": "a"}, "finish_reason": "stop"}]
+    deltas, finish = feed(f"data: {json.dumps({'id': 'i', 'choices': choices})}\n\n".encode(), END)
+
+    assert deltas[1:] == [TextDelta("a")]
+    assert finish is not None
+
+
 def test_counts_that_are_none() -> None:
     """A count that is no count is unknown, and the answer still stands."""
     usage = {"prompt_tokens": -1, "completion_tokens": True}
