@@ -111,7 +111,7 @@ def test_paths(model: str, segment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b", ".", ".."]
+    "model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b", ".", "..", "arn:a/../b"]
 )
 def test_other_routes(model: str) -> None:
     """What LiteLLM would send another way, and what leads elsewhere, is refused."""

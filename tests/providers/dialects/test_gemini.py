@@ -1,7 +1,7 @@
 """Google's Gemini dialect: what is sent."""
 
 import json
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -78,8 +78,7 @@ def test_headers() -> None:
         (DIALECT, "gemini-x", "/v1beta/models/gemini-x:"),
         (DIALECT, "models/gemini-x", "/v1beta/models/gemini-x:"),
         (DIALECT, "tunedModels/mine", "/v1beta/tunedModels/mine:"),
-        (DIALECT, "../../v1/files", "/v1beta/models/..%2F..%2Fv1%2Ffiles:"),
-        (DIALECT, "models/..", "/v1beta/models/..:"),
+        (DIALECT, "a/v1/files", "/v1beta/models/a%2Fv1%2Ffiles:"),
         (DIALECT, "a?key=b#c", "/v1beta/models/a%3Fkey%3Db%23c:"),
         (VertexDialect(), "gemini-x", "/publishers/google/models/gemini-x:"),
         (VertexDialect(), "a/b?c", "/publishers/google/models/a%2Fb%3Fc:"),
@@ -97,6 +96,12 @@ def test_path(dialect: Dialect, model: str, path: str) -> None:
     assert whole.path == f"{path}generateContent"
     assert stream.path == f"{path}streamGenerateContent?alt=sse"
     assert whole.body == stream.body
+
+
+@pytest.mark.parametrize("model", ["../../v1/files", "models/..", "a/./b"])
+def test_model_that_is_a_way_up(model: str) -> None:
+    """A name that would lead somewhere else, were it read as a path, is no model's."""
+    assert [each.field for each in refuse(model=model).violations] == ["model"]
 
 
 def test_version() -> None:
