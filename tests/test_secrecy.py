@@ -96,6 +96,12 @@ ANSWERS: list[Answer] = [
     *(answer for answer, _ in lies(canary("lie").encode()).values()),
 ]
 
+MODELS = (
+    *("file/m", "text/m", "messages/m", "gone/m", "deployments/m", "token/m", "google/m"),
+    *("vertex/m", "aws/m", "commands/m", "own/m"),
+)
+"""One of each way to let a call in, and of each dialect."""
+
 CONFIG = """
 server: {{log_level: debug}}
 stores: {{local: {{type: directory, path: prompts}}}}
@@ -104,6 +110,19 @@ providers:
   file: {{dialect: openai, base_url: '{url}', api_key: 'file:{folder}/key'}}
   text: {{dialect: openai, base_url: '{url}', api_key: {text}}}
   messages: {{dialect: anthropic, base_url: '{url}', api_key: {text}}}
+  deployments: {{dialect: azure, base_url: '{url}', api_key: {text}}}
+  token: {{dialect: azure, base_url: '{url}', azure_ad_token: {text}}}
+  google: {{dialect: gemini, base_url: '{url}', api_key: {text}}}
+  vertex: {{dialect: vertex, base_url: '{url}', vertex_credentials: '{{"type": "{text}"}}'}}
+  aws:
+    dialect: bedrock
+    base_url: '{url}'
+    aws_region_name: eu-west-1
+    aws_access_key_id: {text}
+    aws_secret_access_key: {text}
+    aws_session_token: {text}
+  commands: {{dialect: cohere, base_url: '{url}', api_key: {text}}}
+  own: {{dialect: ollama, base_url: '{url}', api_key: {text}}}
   gone: {{dialect: openai, base_url: 'http://127.0.0.1:1', api_key: {text}}}
   astray: {{dialect: openai, base_url: 'http://nowhere.invalid', api_key: {text}}}
   malformed: {{dialect: openai, base_url: 'http://{text}..invalid', api_key: {text}}}
@@ -173,7 +192,7 @@ async def fail_in_every_way(
         upstream.answer = answer
         await tell(told, client.complete("greet", variables=variables))
         await tell(told, drain(client, variables))
-        for model in ("file/m", "text/m", "messages/m", "gone/m"):
+        for model in MODELS:
             await tell(told, client.complete("greet", variables=variables, model=model))
         await tell(told, drain(client, variables, model="messages/m"))
         await tell(told, client.complete(alias="alias"))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing_extensions import override
 
 # They tell the address of every request, and with it the ids of prompts; and what they sign.
-_TALKATIVE = ("httpx", "httpcore", "botocore")
+_TALKATIVE = ("httpx", "httpcore", "botocore", "google", "urllib3")
 
 REQUEST_LOG = "prompt_resolver_server.requests"
 """The logger of requests to providers. What it is told has prompts and variables in it."""

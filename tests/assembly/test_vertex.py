@@ -65,6 +65,22 @@ def test_needs(tmp_path: Path) -> None:
     )
 
 
+def test_provider_of_ones_own(tmp_path: Path) -> None:
+    """Whoever speaks the dialect under another name is let in by credentials of its own alone."""
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        """
+providers:
+  own: {dialect: vertex, base_url: 'http://127.0.0.1:1', vertex_credentials: '{}'}
+  other: {dialect: vertex, base_url: 'http://127.0.0.1:1', aws_access_key_id: a}
+"""
+    )
+    known = Endpoints(load_configuration(path, {"VERTEXAI_CREDENTIALS": "{}"}))
+
+    assert known.of_provider("own").signer is not None
+    assert known.of_provider("other").signer is None
+
+
 def test_address_of_a_row(tmp_path: Path) -> None:
     """Credentials of the environment sign for the provider's own address, and for no row's."""
     variables = {"VERTEXAI_CREDENTIALS": "{}"}

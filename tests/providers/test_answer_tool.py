@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.answers import Answer, Delta, ModelRequest, TextDelta, ToolCallDelta
-from prompt_resolver_server.errors import CallError
+from prompt_resolver_server.errors import CallError, Reason, UpstreamError
 from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.prompts import Message, Text, Tool, ToolChoice
 from prompt_resolver_server.providers.answer_tool import AnswerToolProvider
@@ -175,7 +175,7 @@ async def scene(
 ) -> AsyncIterator[Scene]:
     transport = DirectTransport(tls=ssl.create_default_context())
     remote = remote_provider(wire, upstream, transport, stream_completions=request.param)
-    provider = AnswerToolProvider(remote, lacking={"json_object", "json_schema"})
+    provider = AnswerToolProvider(remote, name="p", lacking={"json_object", "json_schema"})
     yield Scene(wire, upstream, provider)
     await transport.aclose()
 
@@ -219,6 +219,8 @@ async def test_answer(scene: Scene) -> None:
         ({"type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": SCHEMA}}, "[1,2,3]"),
         ({"type": ["object", "null"]}, "null"),
         ({"type": "string"}, '"a } b"'),
+        ({"enum": ["a", "b"]}, '"a"'),
+        ({"anyOf": [SCHEMA, {"type": "null"}]}, "null"),
     ],
 )
 async def test_answer_that_is_wrapped(
@@ -233,7 +235,7 @@ async def test_answer_that_is_wrapped(
     offered = scene.wire.tools(scene.upstream.exchanges[0])[ANSWER]
     assert isinstance(offered, dict)
     assert (offered["type"], offered["required"]) == ("object", ["answer"])
-    assert offered["properties"]["answer"]["type"] == (schema or {"type": "object"})["type"]
+    assert offered["properties"]["answer"].get("type") == (schema or {"type": "object"}).get("type")
     assert offered.get("$defs") == (schema or {}).get("$defs")
 
 
@@ -266,6 +268,57 @@ async def test_several_calls(scene: Scene) -> None:
     assert [call.name for call in answer.message.tool_calls] == ["find"]
     assert answer.finish.reason == "tool_calls"
     assert {delta.index for delta in deltas if isinstance(delta, ToolCallDelta)} == {0}
+
+
+async def test_text_and_calls_before_the_answer(scene: Scene) -> None:
+    """What the model says before it answers is no part of the answer, whatever it calls between."""
+    scene.answering("Let me see.", ("find", '{"q":1}'), (ANSWER, '{"a":1}'))
+
+    answer, _ = await scene.ask(asking(tools=(FIND,)))
+
+    assert answer.message.content == (Text('{"a":1}'),)
+    assert [call.name for call in answer.message.tool_calls] == ["find"]
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, {"type": "array"}], ids=["object", "wrapped"])
+@pytest.mark.parametrize("stream_completions", [True, False], ids=["streamed", "whole"])
+async def test_answer_that_was_cut(
+    upstream: Upstream, schema: dict[str, Json], stream_completions: bool
+) -> None:
+    """Where the tool was handed what is no JSON, there is no answer, unless its length is told."""
+    calls = [(ANSWER, '{"answer": [{"a":"x')]
+    ends = iter([b"tool_calls", b"tool_calls", b"length"])
+
+    async def answer(exchange: Exchange) -> None:
+        end = next(ends)
+        if not exchange.json.get("stream"):
+            await exchange.send_response(_openai_whole("", calls).replace(b'"stop"', b'"%b"' % end))
+            return
+        await exchange.begin_stream()
+        events = b"".join(_openai_streamed("", calls))
+        await exchange.send(
+            events.replace(b'"finish_reason": "tool_calls"', b'"finish_reason":"%b"' % end)
+        )
+        exchange.writer.close()
+
+    upstream.answer = answer
+    transport = DirectTransport(tls=ssl.create_default_context())
+    wire = WIRES["openai"]
+    remote = remote_provider(wire, upstream, transport, stream_completions=stream_completions)
+    provider = AnswerToolProvider(remote, name="p", lacking={"json_schema"})
+
+    for call in (
+        provider.complete(asking(schema), caller_key=None),
+        provider.stream(asking(schema), _ignore, caller_key=None),
+    ):
+        with pytest.raises(UpstreamError) as caught:
+            await call
+        assert caught.value.reason is Reason.UPSTREAM_PROTOCOL
+    told = await provider.complete(asking(schema), caller_key=None)
+
+    assert told.finish.reason == "length"
+    assert told.message.text.endswith('[{"a":"x')
+    await transport.aclose()
 
 
 async def test_name_that_is_taken(scene: Scene) -> None:
@@ -353,7 +406,7 @@ async def test_model_that_thinks_first(upstream: Upstream) -> None:
     upstream.answer = answer_anthropic
     transport = DirectTransport(tls=ssl.create_default_context())
     remote = remote_provider(WIRES["anthropic"], upstream, transport)
-    provider = AnswerToolProvider(remote, lacking={"json_object"})
+    provider = AnswerToolProvider(remote, name="p", lacking={"json_object"})
     form = ResponseFormat(type="json_object")
     request = asking(parameters=Parameters(response_format=form, reasoning_effort="2048"))
     insisting = replace(request, insisted=frozenset({"response_format"}))

@@ -228,7 +228,13 @@ async def test_what_is_missing(name: str, needs: str, tmp_path: Path) -> None:
     assert caught.value.message.endswith(f"expected {needs}")
 
 
-@pytest.mark.parametrize("value", ["api.groq.com/v1", "http://", "https:///v1", "https://a b"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("api.groq.com/v1", "http://", "https:///v1", "https://a b", "https://a:b/v1"),
+        *("https://user:word@a/v1", "https://a/v1?key=word", "https://a/v1#part"),
+    ],
+)
 async def test_variable_that_is_no_url(value: str, tmp_path: Path) -> None:
     """A variable with something else in it is told by its name, and not by what is in it."""
     environ = {"GROQ_API_KEY": "key-of-groq", "GROQ_API_BASE": value}
@@ -239,6 +245,33 @@ async def test_variable_that_is_no_url(value: str, tmp_path: Path) -> None:
     assert caught.value.reason is Reason.PROVIDER_UNKNOWN
     assert caught.value.message.endswith("a URL in providers.groq.base_url or GROQ_API_BASE")
     assert value not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "value", ["elsewhere.invalid/a", "a?", "a#", "a@b", "a:1", "../b", " a", "a\n", "a" * 201]
+)
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [
+        ("bedrock", "AWS_REGION_NAME"),
+        ("vertex_ai", "VERTEXAI_LOCATION"),
+        ("snowflake", "SNOWFLAKE_ACCOUNT_ID"),
+        ("cloudflare", "CLOUDFLARE_ACCOUNT_ID"),
+        ("azure", "AZURE_API_VERSION"),
+    ],
+)
+async def test_variable_that_would_be_more_than_a_word(
+    name: str, variable: str, value: str, tmp_path: Path
+) -> None:
+    """What a variable says of an account is a word of a URL, and never another host or path."""
+    environ = {**environ_of(CATALOGUE[name]), variable: value}
+
+    with pytest.raises(CallError) as caught:
+        await request_of(tmp_path, name, ask(), environ=environ)
+
+    assert caught.value.reason is Reason.PROVIDER_UNKNOWN
+    assert variable in caught.value.message
+    assert "letters, digits, dots and dashes" in caught.value.message
 
 
 async def test_quirks_stay_at_home(tmp_path: Path) -> None:

@@ -12,23 +12,25 @@ from ..providers.remote import Endpoint
 from ..providers.signers import SIGNERS, Signer
 from ..providers.transport.transport import Timeouts
 from ..settings import Loaded
-from ..settings.accounts import CREDENTIALS
+from ..settings.accounts import CREDENTIALS, CREDENTIALS_BY_SIGNER, may_be
+from ..settings.fields import check_url
 from ..settings.litellm import AliasParams
 from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
 
-_URL = re.compile(r"https?://[^\s/]\S*")
 _BRACES = re.compile(r"\{(\w+)\}")
 
 
 class IncompleteError(Exception):
     """A provider that is known, and cannot be called as its configuration is."""
 
-    def __init__(self, provider: str, setting: str, variables: Sequence[str]) -> None:
-        places = " or ".join((f"providers.{provider}.{setting}", *variables))
+    def __init__(
+        self, provider: str, setting: str, variables: Sequence[str], *, kind: str = ""
+    ) -> None:
         self.setting = setting
-        """What is not set: one of `ProviderSettings`."""
-        self.needs = f"a URL in {places}" if setting == "base_url" else places
+        """What is not set, or not to what it should be: one of `ProviderSettings`."""
+        places = " or ".join((f"providers.{provider}.{setting}", *variables))
+        self.needs = f"{kind} in {places}" if kind else places
         """What it would be, and where."""
         super().__init__(self.needs)
 
@@ -90,7 +92,7 @@ class Endpoints:
         self, name: str, settings: ProviderSettings, hint: str, *, at_known_address: bool = True
     ) -> Endpoint:
         row = CATALOGUE.get(name)
-        settings = self._complete(row, settings, at_known_address=at_known_address)
+        settings = self._complete(name, row, settings, at_known_address=at_known_address)
         base_url = self._base_url(name, row, settings)
         key: Secret | None = settings.api_key
         if key is None and row is not None and at_known_address:
@@ -117,7 +119,12 @@ class Endpoints:
         )
 
     def _complete(
-        self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
+        self,
+        provider: str,
+        row: CatalogueRow | None,
+        settings: ProviderSettings,
+        *,
+        at_known_address: bool,
     ) -> ProviderSettings:
         """Return a provider's settings with what its customary variables say of its account.
 
@@ -130,6 +137,9 @@ class Endpoints:
             if value is None or getattr(settings, name) is not None:
                 continue
             if name not in CREDENTIALS:
+                if not may_be(name, value):
+                    kind = "letters, digits, dots and dashes"
+                    raise IncompleteError(provider, name, variables, kind=kind)
                 found[name] = value
             elif at_known_address:
                 found[name] = environment.secret(variables)
@@ -141,8 +151,8 @@ class Endpoints:
         if row is None:
             raise self._loaded.fault(("providers", name, "base_url"), "expected a URL")
         known = self._loaded.environment.first(row.base_url_variables) or row.base_url
-        if known is None or not _URL.fullmatch(known):
-            raise IncompleteError(name, "base_url", row.base_url_variables)
+        if known is None or not _is_url(known):
+            raise IncompleteError(name, "base_url", row.base_url_variables, kind="a URL")
         account = settings.account
         for setting in _BRACES.findall(known):
             if setting not in account:
@@ -157,14 +167,25 @@ class Endpoints:
         self, row: CatalogueRow | None, settings: ProviderSettings, *, at_known_address: bool
     ) -> Signer | None:
         """Return what lets requests in that have no key: elsewhere, by its own account alone."""
-        if row is None:
-            # A provider of somebody's own lets in as the one does whose dialect it speaks.
-            row, at_known_address = CATALOGUE.get(settings.dialect or ""), False
-        if row is None or row.signer is None:
+        signer = row.signer if row is not None else _SIGNERS_BY_DIALECT.get(settings.dialect or "")
+        if signer is None:
             return None
-        if not at_known_address and not any(getattr(settings, name) for name in CREDENTIALS):
+        has_own = any(getattr(settings, name) for name in CREDENTIALS_BY_SIGNER[signer])
+        if not has_own and not (at_known_address and row is not None):
             return None
-        return SIGNERS[row.signer](settings)
+        return SIGNERS[signer](settings)
+
+
+_SIGNERS_BY_DIALECT = {row.dialect: row.signer for row in CATALOGUE.values() if row.signer}
+"""A provider of somebody's own lets in as the one does whose dialect it speaks."""
+
+
+def _is_url(value: str) -> bool:
+    try:
+        check_url(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _vendor_url(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> str:

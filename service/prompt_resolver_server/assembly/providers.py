@@ -65,4 +65,4 @@ class ProviderFactory:
             name=name, dialect=spoken, endpoint=endpoint, transport=self._transport
         )
         lacking = endpoint.quirks.lacks_forms | spoken.lacks_forms
-        return AnswerToolProvider(provider, lacking=lacking) if lacking else provider
+        return AnswerToolProvider(provider, name=name, lacking=lacking) if lacking else provider

@@ -7,19 +7,34 @@ an object empty whose fields have no names.
 
 from collections.abc import Callable, Collection, Sequence
 
+import msgspec
 from msgspec.structs import replace
 
-from ..answers import Answer, Delta, Emit, Finish, ModelRequest, TextDelta, ToolCallDelta
-from ..errors import CallError, unsupported
+from ..answers import (
+    Answer,
+    Delta,
+    Emit,
+    Finish,
+    FinishReason,
+    ModelRequest,
+    TextDelta,
+    ToolCallDelta,
+)
+from ..errors import CallError, Reason, unsupported
+from ..json_codec import JsonError, JsonReader
 from ..parameters import JsonObject, ResponseFormat
 from ..prompts import Text, Tool, ToolChoice
 from ..values import Value
+from .failures import Failures
 from .provider import Provider, do_nothing
 from .wrapping import Unwrapper, wrap_schema
 
 _NAME = "final_answer"
 _DESCRIPTION = "Takes the final answer, which has the form of the arguments. Call it once."
 _FORM = "parameters.response_format"
+_JSON = JsonReader(msgspec.Raw)
+_CHOSEN: frozenset[FinishReason] = frozenset({"stop", "tool_calls"})
+"""The ends that a model chooses itself, having said all that it had to."""
 _ANY_OBJECT: JsonObject = {
     "type": "object",
     "additionalProperties": True,
@@ -31,11 +46,13 @@ class AnswerToolProvider:
     """A `Provider` that has the forms of answers that another one lacks.
 
     The model still calls its own tools; when it has called none, it has answered. Where the call
-    demands a tool of its own, no text is due, and its form is left out and told.
+    demands a tool of its own, no text is due, and its form is left out and told. Arguments that are
+    no JSON at an end that the model chose were cut on the way: that is UPSTREAM_PROTOCOL.
     """
 
-    def __init__(self, provider: Provider, *, lacking: Collection[str]) -> None:
+    def __init__(self, provider: Provider, *, name: str, lacking: Collection[str]) -> None:
         self._provider = provider
+        self._name = name
         self._lacking = lacking
 
     @property
@@ -65,7 +82,10 @@ class AnswerToolProvider:
             )
         except CallError as error:
             raise _in_terms_of_the_form(error) from error
-        return _read_answer(answer, offer)
+        read = _read_answer(answer, offer)
+        if any(call.name == offer.tool for call in answer.message.tool_calls):
+            self._check(read.message.text, read.finish, request, caller_key)
+        return read
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
         """Emit the answer as it arrives; see `Provider.stream`."""
@@ -84,7 +104,22 @@ class AnswerToolProvider:
             raise _in_terms_of_the_form(error) from error
         if rest := reader.end():
             await emit(rest)
+        if reader.answered:
+            self._check(reader.text, finish, request, caller_key)
         return _read_finish(finish, offer, answered=reader.answered, called=reader.called)
+
+    def _check(
+        self, text: str, finish: Finish, request: ModelRequest, caller_key: str | None
+    ) -> None:
+        """Raise for a text that should be whole, and is no JSON."""
+        try:
+            if finish.reason in _CHOSEN:
+                _JSON.read(text.encode())
+        except JsonError as error:
+            failures = Failures(
+                provider=self._name, model=request.model, with_caller_key=caller_key is not None
+            )
+            raise failures.of(Reason.UPSTREAM_PROTOCOL) from error
 
     def _offer(self, request: ModelRequest) -> "_Offer | None":
         """Return the request with the tool, or None where the provider knows the form itself."""
@@ -116,7 +151,7 @@ def _make_offer(request: ModelRequest, form: ResponseFormat) -> _Offer:
     insisted = request.insisted
     if "response_format" in insisted:
         insisted = insisted - {"response_format"} | {"tool_choice"}
-    wrapped = form.json_schema is None or form.json_schema.schema.get("type", "object") != "object"
+    wrapped = form.json_schema is None or not _is_of_objects(form.json_schema.schema)
     offered = replace(
         request,
         tools=(*request.tools, _tool(name, form, wrapped=wrapped)),
@@ -124,6 +159,11 @@ def _make_offer(request: ModelRequest, form: ResponseFormat) -> _Offer:
         insisted=insisted,
     )
     return _Offer(request=offered, tool=name, wrapped=wrapped)
+
+
+def _is_of_objects(schema: JsonObject) -> bool:
+    """Tell whether all values of a schema are objects, as far as it says so at once."""
+    return schema.get("type", "object" if "properties" in schema else "") == "object"
 
 
 def _tool(name: str, form: ResponseFormat, *, wrapped: bool) -> Tool:
@@ -139,8 +179,8 @@ def _tool(name: str, form: ResponseFormat, *, wrapped: bool) -> Tool:
 class _AnswerReader:
     """Reads the calls of one tool as text, and leaves all others as they are.
 
-    Text is held back until it is known whether the model answers beside it: the answer is the
-    tool's first call alone.
+    Text is held back until the end, when it is known whether the model has answered beside it: the
+    answer is the tool's first call alone.
     """
 
     def __init__(self, offer: _Offer) -> None:
@@ -149,7 +189,7 @@ class _AnswerReader:
         self._held: list[Delta] = []
         self._answers: list[int] = []
         self._calls: dict[int, int] = {}
-        self._empty = True
+        self._told: list[str] = []
 
     @property
     def answered(self) -> bool:
@@ -161,48 +201,50 @@ class _AnswerReader:
         """Whether another tool was called."""
         return bool(self._calls)
 
+    @property
+    def text(self) -> str:
+        """What the tool was handed, as far as it has been told."""
+        return "".join(self._told)
+
     def read(self, deltas: Sequence[Delta]) -> list[Delta]:
         """Return what some deltas tell."""
-        return [told for delta in deltas for told in self._read(delta)]
+        told = [self._read(delta) for delta in deltas]
+        return [delta for delta in told if delta is not None]
 
     def end(self) -> list[Delta]:
         """Return what is left at the end of the answer."""
         if not self.answered:
-            return self._release()
+            return self._held
         rest = self._unwrapper.end() if self._unwrapper is not None else ""
-        rest = rest or ("{}" if self._empty else "")
-        return [TextDelta(rest)] if rest else []
+        delta = self._tell(rest or ("" if self._told else "{}"))
+        return [delta] if delta is not None else []
 
-    def _read(self, delta: Delta) -> list[Delta]:
+    def _read(self, delta: Delta) -> Delta | None:
         match delta:
-            case TextDelta() if self.answered:
-                return []
-            case TextDelta() if not self.called:
+            case TextDelta() if self._tool is not None:
                 self._held.append(delta)
-                return []
+                return None
             case ToolCallDelta():
                 return self._read_call(delta)
             case _:
-                return [delta]
+                return delta
 
-    def _read_call(self, delta: ToolCallDelta) -> list[Delta]:
+    def _read_call(self, delta: ToolCallDelta) -> Delta | None:
         if delta.name == self._tool:
             self._answers.append(delta.index)
-            self._held.clear()
         if delta.index not in self._answers:
             number = self._calls.setdefault(delta.index, len(self._calls))
-            return [*self._release(), replace(delta, index=number)]
+            return replace(delta, index=number)
         if delta.index != self._answers[0]:
-            return []
+            return None
         text = delta.arguments_json
-        if self._unwrapper is not None:
-            text = self._unwrapper.feed(text)
-        self._empty = self._empty and not text
-        return [TextDelta(text)] if text else []
+        return self._tell(self._unwrapper.feed(text) if self._unwrapper is not None else text)
 
-    def _release(self) -> list[Delta]:
-        held, self._held = self._held, []
-        return held
+    def _tell(self, text: str) -> Delta | None:
+        if not text:
+            return None
+        self._told.append(text)
+        return TextDelta(text)
 
 
 def _read_answer(answer: Answer, offer: _Offer) -> Answer:

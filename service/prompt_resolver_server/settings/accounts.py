@@ -1,13 +1,16 @@
 """What a provider's account is, beside its key: the same words in `providers` and in a row."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .fields import KeyText
 
-_Segment = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$", max_length=200)]
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
 """What may stand in a URL, and decides neither its host nor where a part of it ends."""
+_Project = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]*$", max_length=200)]
+"""The same for a path alone: projects of an organization's own have its domain in their names."""
 
 
 class AccountSettings(BaseModel):
@@ -18,13 +21,13 @@ class AccountSettings(BaseModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
-    api_version: _Segment | None = None
+    api_version: _Word | None = None
     """The version of the API, for providers that have several."""
-    account_id: _Segment | None = None
+    account_id: _Word | None = None
     """The account, for providers whose URL names it."""
     azure_ad_token: KeyText = None
     """A token of Microsoft Entra, in place of a key."""
-    aws_region_name: _Segment | None = None
+    aws_region_name: _Word | None = None
     """The region of AWS."""
     aws_access_key_id: KeyText = None
     """The id of the access key of AWS; unset: what AWS' own libraries would find."""
@@ -32,9 +35,9 @@ class AccountSettings(BaseModel):
     """The access key itself."""
     aws_session_token: KeyText = None
     """The token that goes with a temporary access key."""
-    vertex_project: _Segment | None = None
+    vertex_project: _Project | None = None
     """The project of Google Cloud."""
-    vertex_location: _Segment | None = None
+    vertex_location: _Word | None = None
     """The region of Google Cloud, or `global`, `us` or `eu`."""
     vertex_credentials: KeyText = None
     """The credentials as JSON, or their path; unset: what Google's own libraries would find."""
@@ -48,9 +51,19 @@ class AccountSettings(BaseModel):
 ACCOUNT = tuple(AccountSettings.model_fields)
 """The names of these settings."""
 
-CREDENTIALS = (
-    "azure_ad_token",
-    *("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
-    "vertex_credentials",
-)
-"""Those of them that let somebody in."""
+CREDENTIALS_BY_SIGNER: Mapping[str, tuple[str, ...]] = {
+    "aws": ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"),
+    "azure": ("azure_ad_token",),
+    "google": ("vertex_credentials",),
+}
+"""Those of them that let somebody in, by who makes use of them."""
+CREDENTIALS = tuple(name for names in CREDENTIALS_BY_SIGNER.values() for name in names)
+
+
+def may_be(name: str, value: str) -> bool:
+    """Tell whether one of these settings, which is no secret, may have a value."""
+    try:
+        AccountSettings.model_validate({name: value})
+    except ValidationError:
+        return False
+    return True

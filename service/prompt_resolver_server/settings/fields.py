@@ -62,7 +62,8 @@ def _read_key(value: Json | Secret) -> Secret | None:
 KeyText = Annotated[Secret | None, BeforeValidator(_read_key)]
 
 
-def _check_url(value: str) -> str:
+def check_url(value: str) -> str:
+    """Return a URL that others may be made of. Raises `ValueError` for anything else."""
     try:
         parts = urlsplit(value)
         well_formed = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -97,7 +98,7 @@ def _check_redis_url(value: str) -> str:
     return value
 
 
-NeededUrl = Annotated[str, AfterValidator(_check_url)]
+NeededUrl = Annotated[str, AfterValidator(check_url)]
 Url = NeededUrl | None
 RedisUrl = Annotated[str, AfterValidator(_check_redis_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -1,6 +1,7 @@
 """Anthropic's dialect: what is sent."""
 
 import json
+import re
 
 import pytest
 
@@ -120,6 +121,8 @@ def test_parameters() -> None:
         (Parameters(reasoning_effort="9" * 5000), "reasoning_effort"),
         (Parameters(response_format=ResponseFormat(type="json_object")), "response_format"),
         (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
+        (Parameters(temperature=1.5), "temperature"),
+        (Parameters(stop=("a", "\n")), "stop"),
         (Parameters(reasoning_effort="2048", temperature=0.5), "temperature"),
         (Parameters(reasoning_effort="2048", top_k=5), "top_k"),
         (Parameters(reasoning_effort="2048", top_p=0.9), "top_p"),
@@ -153,6 +156,67 @@ def test_form_that_is_none() -> None:
     parameters = Parameters(response_format=ResponseFormat(type="text"))
 
     assert build(parameters=parameters) == build()
+
+
+def test_texts_that_are_blank() -> None:
+    """Texts of white space alone are left out, as the API refuses them, wherever they are."""
+    blank = Text(" \n")
+
+    body, dropped = build(
+        say("system", blank),
+        say("user", blank, Text(" a ")),
+        say("assistant", blank),
+        say("user", Text("b"), Refusal("\t")),
+    )
+
+    said = [{"role": "user", "content": [text(" a "), text("b")]}]
+    assert (body["messages"], body.get("system"), dropped) == (said, None, ())
+
+
+def test_answer_that_is_begun() -> None:
+    """An answer that the model is to go on with ends in no white space, as the API demands."""
+    begun = say("assistant", Text(" a\n"), Text(" b \n"))
+
+    body, _ = build(HI, begun)
+    ended, _ = build(HI, begun, HI)
+
+    for told, last in ((body, " b"), (ended, " b \n")):
+        messages = told["messages"]
+        assert isinstance(messages, list)
+        assert messages[1]["content"] == [text(" a\n"), text(last)]
+
+
+def test_ids_of_another_provider() -> None:
+    """A call and its result are sent with an id that the API takes, and still belong together."""
+    call = ToolCall(id="functions.find:0", name="find", arguments_json="{}")
+
+    body, _ = build(
+        HI,
+        say("assistant", tool_calls=(call,)),
+        say("tool", Text("r"), tool_call_id="functions.find:0"),
+    )
+
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    called, answered = (message["content"][0] for message in messages[1:])
+    call_id = called["id"]
+    assert re.fullmatch("functions_find_0_[0-9a-f]+", call_id)
+    assert answered["tool_use_id"] == call_id
+
+
+def test_schema_of_open_objects() -> None:
+    """A schema that names an object's fields is sent as the API wants it: with no others."""
+    schema = JsonSchema(name="n", schema={"type": "object", "properties": {"a": {}}})
+    form = ResponseFormat(type="json_schema", json_schema=schema)
+
+    body, _ = build(parameters=Parameters(response_format=form))
+
+    assert body["output_config"] == {
+        "format": {
+            "type": "json_schema",
+            "schema": {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+        }
+    }
 
 
 def test_top_p_that_changes_nothing() -> None:

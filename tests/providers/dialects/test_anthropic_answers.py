@@ -139,7 +139,7 @@ SEALED = st.one_of(
 )
 CALLS = st.builds(
     lambda i, name, said: {"type": "tool_use", "id": i, "name": name, "input": said},
-    TEXTS,
+    st.from_regex(r"[A-Za-z0-9_-]{1,20}", fullmatch=True),
     TEXTS,
     INPUTS,
 )

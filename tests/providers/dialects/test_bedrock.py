@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import pytest
 
@@ -109,9 +110,11 @@ def test_paths(model: str, segment: str) -> None:
     assert streamed.body == whole.body
 
 
-@pytest.mark.parametrize("model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b"])
+@pytest.mark.parametrize(
+    "model", ["invoke/m", "agent/a/b", "us-east-1/m", "../m", "a/arn:b", ".", "..", "arn:a/../b"]
+)
 def test_other_routes(model: str) -> None:
-    """What LiteLLM would send another way is refused, rather than sent this way."""
+    """What LiteLLM would send another way, and what leads elsewhere, is refused."""
     assert refused(model=model) == ["model"]
 
 
@@ -188,6 +191,8 @@ def test_tools_among_extra_parameters() -> None:
         (Parameters(presence_penalty=0.5), "presence_penalty"),
         (Parameters(frequency_penalty=-0.5), "frequency_penalty"),
         (Parameters(top_k=3), "top_k"),
+        (Parameters(temperature=1.5), "temperature"),
+        (Parameters(stop=("a", "")), "stop"),
         (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
         (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
         (Parameters(reasoning_effort="2048"), "reasoning_effort"),
@@ -214,6 +219,76 @@ def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) ->
 def test_parameters_that_change_nothing(parameters: Parameters) -> None:
     """What asks for no more than the API does anyway is not missing from the request."""
     assert fields(parameters=parameters, insisted=frozenset(parameters.names())) == {}
+
+
+def test_stops_of_anthropics_models() -> None:
+    """Blanks end an answer of most models, and are refused by those of Anthropic's."""
+    parameters = Parameters(stop=("\n",))
+
+    assert fields(parameters=parameters) == {"inferenceConfig": {"stopSequences": ["\n"]}}
+    assert build(parameters=parameters, model=CLAUDE)[1] == ("stop",)
+
+
+def test_texts_that_are_blank() -> None:
+    """Texts of white space alone are left out, as the API refuses them, wherever they are."""
+    blank = Text(" \n")
+
+    body, dropped = build(
+        say("system", blank),
+        say("user", blank, Text(" a ")),
+        say("assistant", blank),
+        say("user", Text("b"), Refusal("\t")),
+    )
+
+    said = [{"role": "user", "content": [{"text": " a "}, {"text": "b"}]}]
+    assert (body["messages"], body.get("system"), dropped) == (said, None, ())
+
+
+def test_answer_that_is_begun() -> None:
+    """An answer that the model is to go on with ends in no white space, as the API demands."""
+    begun = say("assistant", Text(" a\n"), Text(" b \n"))
+
+    body, _ = build(HI, begun)
+    ended, _ = build(HI, begun, HI)
+
+    for told, last in ((body, " b"), (ended, " b \n")):
+        messages = told["messages"]
+        assert isinstance(messages, list)
+        assert messages[1]["content"] == [{"text": " a\n"}, {"text": last}]
+
+
+def test_ids_of_another_provider() -> None:
+    """A call and its result are sent with an id that the API takes, and still belong together."""
+    call = ToolCall(id="functions.find:0", name="find", arguments_json="{}")
+
+    body, _ = build(
+        HI,
+        say("assistant", tool_calls=(call,)),
+        say("tool", Text("r"), tool_call_id="functions.find:0"),
+    )
+
+    messages = body["messages"]
+    assert isinstance(messages, list)
+    called, answered = (message["content"][0] for message in messages[1:])
+    call_id = called["toolUse"]["toolUseId"]
+    assert re.fullmatch("functions_find_0_[0-9a-f]+", call_id)
+    assert answered["toolResult"]["toolUseId"] == call_id
+
+
+def test_schema_of_open_objects() -> None:
+    """A schema that names an object's fields is sent as the API wants it: with no others."""
+    schema = JsonSchema(name="n", schema={"type": "object", "properties": {"a": {}}})
+    form = ResponseFormat(type="json_schema", json_schema=schema)
+
+    body, _ = build(parameters=Parameters(response_format=form))
+
+    config = body["outputConfig"]
+    assert isinstance(config, dict)
+    assert json.loads(config["textFormat"]["structure"]["jsonSchema"]["schema"]) == {
+        "type": "object",
+        "properties": {"a": {}},
+        "additionalProperties": False,
+    }
 
 
 def test_top_p_that_changes_nothing() -> None:

@@ -214,7 +214,7 @@ def test_unknown_end(subject: Subject) -> None:
     """
     known = subject.dialect.parse(subject.whole("Hello")).finish.raw_reason
     novel = "a_novel_reason" * 10
-    reader = subject.dialect.read_stream()
+    reader = subject.dialect.read_stream(subject.quirks)
 
     finish = subject.dialect.parse(replace_word(subject.whole("Hello"), known, novel)).finish
     for portion in subject.streamed(("Hel", "lo")):

@@ -1,7 +1,7 @@
 """Google's Gemini dialect: what is sent."""
 
 import json
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -78,8 +78,7 @@ def test_headers() -> None:
         (DIALECT, "gemini-x", "/v1beta/models/gemini-x:"),
         (DIALECT, "models/gemini-x", "/v1beta/models/gemini-x:"),
         (DIALECT, "tunedModels/mine", "/v1beta/tunedModels/mine:"),
-        (DIALECT, "../../v1/files", "/v1beta/models/..%2F..%2Fv1%2Ffiles:"),
-        (DIALECT, "models/..", "/v1beta/models/..:"),
+        (DIALECT, "a/v1/files", "/v1beta/models/a%2Fv1%2Ffiles:"),
         (DIALECT, "a?key=b#c", "/v1beta/models/a%3Fkey%3Db%23c:"),
         (VertexDialect(), "gemini-x", "/publishers/google/models/gemini-x:"),
         (VertexDialect(), "a/b?c", "/publishers/google/models/a%2Fb%3Fc:"),
@@ -97,6 +96,12 @@ def test_path(dialect: Dialect, model: str, path: str) -> None:
     assert whole.path == f"{path}generateContent"
     assert stream.path == f"{path}streamGenerateContent?alt=sse"
     assert whole.body == stream.body
+
+
+@pytest.mark.parametrize("model", ["../../v1/files", "models/..", "a/./b"])
+def test_model_that_is_a_way_up(model: str) -> None:
+    """A name that would lead somewhere else, were it read as a path, is no model's."""
+    assert [each.field for each in refuse(model=model).violations] == ["model"]
 
 
 def test_version() -> None:
@@ -162,6 +167,7 @@ def test_what_is_no_parameter(name: str) -> None:
         (Parameters(reasoning_effort="max"), "reasoning_effort"),
         (Parameters(reasoning_effort="9" * 5000), "reasoning_effort"),
         (Parameters(parallel_tool_calls=False), "parallel_tool_calls"),
+        (Parameters(seed=2**31), "seed"),
     ],
 )
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
@@ -172,6 +178,53 @@ def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) ->
     assert "generationConfig" not in body
     assert dropped == (name,)
     assert error.violations[0].field == f"parameters.{name}"
+
+
+@pytest.mark.parametrize(
+    ("model", "dropped"),
+    [
+        ("gemini-2.5-flash", ("response_format",)),
+        ("models/gemini-2.0-flash", ("response_format",)),
+        ("gemini-3-flash-preview", ()),
+    ],
+)
+def test_form_beside_tools(model: str, dropped: tuple[str, ...]) -> None:
+    """Models that refuse a form beside tools are asked for one of them, and that is told."""
+    parameters = Parameters(response_format=ResponseFormat(type="json_object"))
+
+    body, told = build(parameters=parameters, tools=(Tool(name="f"),), model=model)
+    _, alone = build(parameters=parameters, model=model)
+
+    assert (told, alone) == (dropped, ())
+    assert ("generationConfig" in body) is not bool(dropped)
+    if dropped:
+        refuse(
+            parameters=parameters,
+            tools=(Tool(name="f"),),
+            model=model,
+            insisted=frozenset({"response_format"}),
+        )
+
+
+@pytest.mark.parametrize("model", ["gemini-3.1-pro-preview", "models/gemini-3-flash", "gemini-2.5"])
+def test_calls_that_another_model_made(model: str) -> None:
+    """Where calls must be signed, those that nobody has signed are marked as somebody else's."""
+    unsigned = ToolCall(id="", name="f", arguments_json="{}")
+    signed = ToolCall(id="", name="g", arguments_json="{}", signature=b"c2ln")
+
+    body, _ = build(
+        HI,
+        say("assistant", tool_calls=(unsigned, unsigned)),
+        HI,
+        say("assistant", tool_calls=(signed, unsigned)),
+        model=model,
+    )
+
+    contents: Any = body["contents"]
+    turns = [turn["parts"] for turn in contents if turn["role"] == "model"]
+    signatures = [part.get("thoughtSignature") for parts in turns for part in parts]
+    mark = None if model == "gemini-2.5" else "skip_thought_signature_validator"
+    assert signatures == [mark, None, "c2ln", None]
 
 
 @pytest.mark.parametrize("parallel", [True, False])

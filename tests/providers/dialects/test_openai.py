@@ -199,7 +199,7 @@ def test_provider_of_one_text() -> None:
 
     assert body["messages"] == [{"role": "user", "content": "ab"}]
     assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    assert caught.value.violations[0].field == "messages[0].content"
+    assert caught.value.violations[0].field == "messages[0].content[1]"
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_tools() -> None:
     [
         (
             Message(role="developer", name="n", content=(Text("a"),)),
-            {"role": "system", "name": "n", "content": "a"},
+            {"role": "developer", "name": "n", "content": "a"},
         ),
         (
             Message(role="user", content=(Text("a"), Text("b"))),
@@ -679,6 +679,30 @@ def test_events_that_are_none(chunk: bytes) -> None:
     """An event that is not of the dialect is never taken for one."""
     with pytest.raises(ProtocolError):
         feed(event(content="a"), chunk)
+
+
+@pytest.mark.parametrize(("total", "output"), [(399, 387), (13, 1), (None, 1)])
+def test_reasoning_that_is_counted_beside(total: int | None, output: int) -> None:
+    """What a model reasoned is of its output, though some count it beside, as their totals tell."""
+    usage = {
+        "prompt_tokens": 12,
+        "completion_tokens": 1,
+        "total_tokens": total,
+        "completion_tokens_details": {"reasoning_tokens": 386},
+    }
+
+    answer = DIALECT.parse(openai_answer("a", usage=usage))
+
+    assert answer.finish.usage == Usage(input_tokens=12, output_tokens=output, reasoning_tokens=386)
+
+
+def test_choice_without_a_number() -> None:
+    """A server that numbers no choice has one."""
+    choices = [{"index": None, "delta": {"content": "a"}, "finish_reason": "stop"}]
+    deltas, finish = feed(f"data: {json.dumps({'id': 'i', 'choices': choices})}\n\n".encode(), END)
+
+    assert deltas[1:] == [TextDelta("a")]
+    assert finish is not None
 
 
 def test_counts_that_are_none() -> None:

@@ -5,9 +5,14 @@ Whatever a request says is in the body, or is named among what was dropped, or r
 
 import base64
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from urllib.parse import unquote, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prompt_resolver_server.answers import ModelRequest
 from prompt_resolver_server.errors import CallError, Reason
@@ -315,3 +320,23 @@ def test_request(subject: Subject) -> None:
     assert isinstance(json.loads(wire.body), dict)
     assert build(subject, ask()) == wire
     assert wire.dropped == ()
+
+
+@given(
+    model=st.text(st.characters(codec="utf-8"), min_size=1)
+    | st.text("a./\\%:?#2eF", min_size=1)
+    | st.sampled_from(["models/../../x", "tunedModels/..", "a:b?alt=media", "a\r\nHost: b"])
+)
+def test_name_of_a_model(model: str) -> None:
+    """Whatever a model is called, its name is one segment of a path, and nothing else in a URL."""
+    for subject in SUBJECTS:
+        usual = urlsplit(build(subject, ask()).path)
+        paths: list[str] = []
+        with suppress(CallError):
+            paths.append(build(subject, ask(model=model)).path)
+        for path in paths:
+            parts = urlsplit(path)
+            assert re.fullmatch(r"/[!-~]+", path)
+            assert (parts.query, parts.fragment) == (usual.query, "")
+            assert parts.path.count("/") <= usual.path.count("/")
+            assert not {".", ".."} & set(re.split(r"[/\\]", unquote(parts.path)))

@@ -117,6 +117,17 @@ async def test_half_a_key(name: str) -> None:
     assert caught.value.reason is Reason.PROVIDER_KEY_MISSING
 
 
+async def test_keys_that_are_not_there_yet(container: Upstream, tmp_path: Path) -> None:
+    """Whose own keys have not come yet is let in nowhere, and not by anybody else's."""
+    names = ("aws_access_key_id", "aws_secret_access_key")
+
+    with pytest.raises(CallError, match="aws_access_key_id together with") as caught:
+        await signer(**{name: f"file:{tmp_path / name}" for name in names}).sign(request())
+
+    assert caught.value.reason is Reason.PROVIDER_KEY_MISSING
+    assert container.exchanges == []
+
+
 async def test_no_region() -> None:
     """A signature is for a region, so without one there is none."""
     with pytest.raises(CallError, match="aws_region_name or AWS_REGION") as caught:

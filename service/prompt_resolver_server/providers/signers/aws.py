@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from ...errors import CallError, Reason
-from ...settings.accounts import AccountSettings
+from ...settings.accounts import CREDENTIALS_BY_SIGNER, AccountSettings
 from ..transport.transport import CONTENT_TYPE, HttpRequest, TransportError
 from ..wire.extras import missing_extra
 
@@ -39,6 +39,8 @@ class AwsSigner:
         self, account: AccountSettings, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._account = account
+        # What is configured and not there does not make anybody else's do.
+        self._has_own = any(getattr(account, name) for name in CREDENTIALS_BY_SIGNER["aws"])
         self._clock = clock
         self._finder = _Finder()
         self._found: ReadOnlyCredentials | None = None
@@ -53,12 +55,11 @@ class AwsSigner:
         region = self._account.aws_region_name
         if region is None:
             raise _missing("aws_region_name or AWS_REGION")
-        access_key, secret_key = self._reveal("aws_access_key_id", "aws_secret_access_key")
-        (token,) = self._reveal("aws_session_token")
-        if access_key and secret_key:
+        if self._has_own:
+            access_key, secret_key, token = self._reveal(*CREDENTIALS_BY_SIGNER["aws"])
+            if not access_key or not secret_key:
+                raise _missing("aws_access_key_id together with aws_secret_access_key")
             keys = (access_key, secret_key, token)
-        elif access_key or secret_key:
-            raise _missing("aws_access_key_id together with aws_secret_access_key")
         else:
             found = await self._find(request.timeouts.connect_s)
             keys = (found.access_key or "", found.secret_key or "", found.token)

@@ -1,7 +1,8 @@
 """Messages in Anthropic's Messages dialect.
 
 What its API has no place for is left out: names, and how closely to look at an image, as is told;
-empty texts, and reasoning that it has not signed.
+texts of nothing but white space, and that at the end of an answer which the model is to go on with;
+reasoning that it has not signed. Ids of calls that it would refuse are spelled otherwise.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from ....errors import unsupported
 from ....json_codec import JsonError, decode_json, is_deeper
 from ....parameters import Json
 from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ...wire.call_ids import spell_id
 from .media import write_document, write_image
 
 _Block = dict[str, Json]
@@ -37,6 +39,8 @@ def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
             turns.append((side, blocks))
     for _, blocks in turns:
         blocks.sort(key=lambda block: block["type"] != "tool_result")
+    if turns and turns[-1][0] == "assistant":
+        _trim(turns[-1][1][-1])
     return system, [{"role": side, "content": list[Json](blocks)} for side, blocks in turns]
 
 
@@ -60,7 +64,10 @@ def _write(message: Message, path: str) -> list[_Block]:
         if (block := _part(part, f"{path}.content[{index}]", message)) is not None
     ]
     if message.role == "tool":
-        result: _Block = {"type": "tool_result", "tool_use_id": message.tool_call_id or ""}
+        result: _Block = {
+            "type": "tool_result",
+            "tool_use_id": spell_id(message.tool_call_id or ""),
+        }
         if blocks:
             result["content"] = list[Json](blocks)
         return [result]
@@ -68,9 +75,15 @@ def _write(message: Message, path: str) -> list[_Block]:
     return blocks + [_tool_use(call, f"{path}.tool_calls[{index}]") for index, call in calls]
 
 
+def _trim(block: _Block) -> None:
+    text = block.get("text")
+    if isinstance(text, str):
+        block["text"] = text.rstrip()
+
+
 def _part(part: Part, path: str, message: Message) -> _Block | None:
     match part:
-        case Text(text="") | Refusal(text=""):
+        case Text() | Refusal() if not part.text.strip():
             return None
         case Text() | Refusal():
             return {"type": "text", "text": part.text}
@@ -112,4 +125,4 @@ def _tool_use(call: ToolCall, path: str) -> _Block:
     if not isinstance(arguments, dict) or is_deeper(arguments, _MAX_LEVELS):
         expected = f"expected a JSON object of at most {_MAX_LEVELS} levels"
         raise unsupported(f"{path}.arguments_json", expected)
-    return {"type": "tool_use", "id": call.id, "name": call.name, "input": arguments}
+    return {"type": "tool_use", "id": spell_id(call.id), "name": call.name, "input": arguments}

@@ -6,6 +6,7 @@ from ....answers import ModelRequest
 from ....errors import unsupported
 from ....parameters import Json, JsonSchema, Parameters, ResponseFormat
 from ...dialect import Quirks
+from ...wire.schemas import close_objects
 from ...wire.unsupported import check_insisted
 
 DEFAULT_MAX_TOKENS = 4096
@@ -62,9 +63,12 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return effort not in (*_EFFORTS, _NO_EFFORT) and _read_budget(effort) is None
         case "parallel_tool_calls":
             return not request.tools
+        case "stop":
+            return not all(text.strip() for text in parameters.stop)
         # A model that thinks takes none that change how it samples.
         case "temperature":
-            return parameters.temperature != 1 and thinks(parameters)
+            temperature = parameters.temperature or 0
+            return temperature > 1 or (temperature != 1 and thinks(parameters))
         case "top_p":
             return (parameters.top_p or 0) < 0.95 and thinks(parameters)
         case "top_k":
@@ -103,7 +107,7 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
         case tuple() as texts:
             wire["stop_sequences"] = list(texts)
         case ResponseFormat(json_schema=JsonSchema() as schema):
-            form: Json = {"type": "json_schema", "schema": dict(schema.schema)}
+            form: Json = {"type": "json_schema", "schema": close_objects(schema.schema)}
             wire["output_config"] = {**_mapping(wire, "output_config"), "format": form}
         case str() as effort if effort in _EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}

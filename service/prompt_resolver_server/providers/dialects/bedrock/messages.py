@@ -1,7 +1,8 @@
 """Messages in Bedrock's Converse dialect.
 
 What its API has no place for is left out: names, and how closely to look at an image, as is told;
-empty texts, and reasoning that no provider has signed.
+texts of nothing but white space, and that at the end of an answer which the model is to go on with;
+reasoning that no provider has signed. Ids of calls that it would refuse are spelled otherwise.
 """
 
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...wire.arguments import read_arguments
+from ...wire.call_ids import spell_id
 from .media import MediaWriter
 
 _Block = dict[str, Json]
@@ -36,7 +38,15 @@ def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
             turns.append((side, blocks))
     for _, blocks in turns:
         blocks.sort(key=lambda block: "toolResult" not in block)
+    if turns and turns[-1][0] == "assistant":
+        _trim(turns[-1][1][-1])
     return system, [{"role": side, "content": list[Json](blocks)} for side, blocks in turns]
+
+
+def _trim(block: _Block) -> None:
+    text = block.get("text")
+    if isinstance(text, str):
+        block["text"] = text.rstrip()
 
 
 class _MessageWriter:
@@ -53,14 +63,15 @@ class _MessageWriter:
             if (block := self._part(part, f"{path}.content[{index}]", message)) is not None
         ]
         if message.role == "tool":
-            result: _Block = {"toolUseId": message.tool_call_id or "", "content": [*blocks]}
+            call_id = spell_id(message.tool_call_id or "")
+            result: _Block = {"toolUseId": call_id, "content": [*blocks]}
             return [{"toolResult": result}]
         calls = enumerate(message.tool_calls)
         return blocks + [_tool_use(call, f"{path}.tool_calls[{index}]") for index, call in calls]
 
     def _part(self, part: Part, path: str, message: Message) -> _Block | None:
         match part:
-            case Text(text="") | Refusal(text=""):
+            case Text() | Refusal() if not part.text.strip():
                 return None
             case Text() | Refusal():
                 return {"text": part.text}
@@ -95,4 +106,4 @@ def _text(sealed: bytes, path: str) -> str:
 
 def _tool_use(call: ToolCall, path: str) -> _Block:
     arguments = read_arguments(call, path)
-    return {"toolUse": {"toolUseId": call.id, "name": call.name, "input": arguments}}
+    return {"toolUse": {"toolUseId": spell_id(call.id), "name": call.name, "input": arguments}}

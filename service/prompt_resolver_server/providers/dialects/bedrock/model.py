@@ -1,19 +1,18 @@
 """Models of AWS Bedrock: by their ids, or by the ARNs of what stands for them."""
 
-from urllib.parse import quote
-
 from ....errors import unsupported
+from ...wire.paths import write_segment
 
 
 def write_path(model: str, action: str) -> str:
     """Return the path of an action of a model, all of whose id is one segment of it.
 
     Raises PARAMETER_UNSUPPORTED for what begins with one of LiteLLM's other routes, such as
-    `invoke/`, or with a region.
+    `invoke/`, or with a region, and for what leads elsewhere.
     """
     if "/" in model and not model.startswith("arn:"):
         raise unsupported("model", "expected a model's id or an ARN, and no route or region")
-    return f"/model/{quote(model, safe='~')}/{action}"
+    return f"/model/{write_segment(model)}/{action}"
 
 
 def is_anthropic(model: str) -> bool:

@@ -11,6 +11,7 @@ from ....errors import unsupported
 from ....json_codec import encode_json
 from ....parameters import Json, JsonSchema, Parameters
 from ...dialect import Quirks
+from ...wire.schemas import close_objects
 from ...wire.unsupported import check_insisted
 from .model import is_anthropic
 
@@ -100,11 +101,16 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
         case "reasoning_effort":
             known = parameters.reasoning_effort in _EFFORTS
             return not known and (budget is None or not is_anthropic(request.model))
+        case "stop" if is_anthropic(request.model):
+            return not all(text.strip() for text in parameters.stop)
+        case "stop":
+            return not all(parameters.stop)
         case "top_k":
             return is_thinking or not is_anthropic(request.model)
         # A model of Anthropic's that thinks takes none that change how it samples.
         case "temperature":
-            return is_thinking and parameters.temperature != 1
+            temperature = parameters.temperature or 0
+            return temperature > 1 or (is_thinking and temperature != 1)
         case "top_p":
             return is_thinking and (parameters.top_p or 0) < 0.95
         case _:
@@ -155,7 +161,7 @@ def _write(body: _Body, name: str, parameters: Parameters) -> None:
 
 
 def _text_format(form: JsonSchema) -> Json:
-    schema = encode_json(dict(form.schema)).decode()
+    schema = encode_json(close_objects(form.schema)).decode()
     return {
         "type": "json_schema",
         "structure": {"jsonSchema": {"schema": schema, "name": form.name}},

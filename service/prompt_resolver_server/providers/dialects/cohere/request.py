@@ -20,7 +20,14 @@ _NAMES: Mapping[str, str] = {
 _THINKING: Mapping[str, str] = {"none": "disabled", "high": "enabled"}
 """The efforts that there are, as the API reads them at its own door for OpenAI's dialect."""
 
-_MIN_P, _MAX_P = 0.01, 0.99
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "top_p": (0.01, 0.99),
+    "top_k": (0, 500),
+    "presence_penalty": (0, 1),
+    "frequency_penalty": (0, 1),
+    "seed": (0, 2**64 - 1),
+}
+_MAX_STOPS = 5
 _MAX_DIGITS = 10
 
 
@@ -59,8 +66,12 @@ def _lacking(request: ModelRequest, quirks: Quirks) -> tuple[str, ...]:
     """Return the names of what the request has and the dialect cannot express."""
     parameters, choice = request.parameters, request.tool_choice
     lacking = [name for name in (*parameters.names(), *parameters.extra) if name in quirks.lacks]
-    if parameters.top_p is not None and not _MIN_P <= parameters.top_p <= _MAX_P:
-        lacking.append("top_p")
+    for name, (least, most) in _RANGES.items():
+        value = getattr(parameters, name)
+        if value is not None and not least <= value <= most:
+            lacking.append(name)
+    if len(parameters.stop) > _MAX_STOPS:
+        lacking.append("stop")
     if parameters.reasoning_effort and _thinking(parameters.reasoning_effort) is None:
         lacking.append("reasoning_effort")
     if request.tools:

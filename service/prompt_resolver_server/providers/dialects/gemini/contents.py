@@ -4,6 +4,7 @@ What its API has no place for is left out: names, how closely to look at an imag
 files, as is told; empty texts, and reasoning that it has not signed.
 """
 
+import re
 from collections.abc import Sequence
 
 from ....errors import unsupported
@@ -16,9 +17,12 @@ from .media import write_media
 _Part = dict[str, Json]
 
 _MAX_LEVELS = 100
+_DEMANDS_SIGNATURES = re.compile(r"(models/)?gemini-([3-9]|\d\d)")
+_NOT_MY_CALL = "skip_thought_signature_validator"
+"""What the API has for calls that another model made: newer ones want each of theirs signed."""
 
 
-def write_contents(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]:
+def write_contents(messages: Sequence[Message], model: str) -> tuple[list[Json], list[Json]]:
     """Return the parts of the system's instruction, and the turns of all others.
 
     The system speaks before the conversation, wherever in it a message of the system or of the
@@ -39,7 +43,16 @@ def write_contents(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
             turns.append((role, parts))
     for _, parts in turns:
         parts.sort(key=lambda part: "functionResponse" not in part)
+        if _DEMANDS_SIGNATURES.match(model):
+            _sign_first_call(parts)
     return system, [{"role": role, "parts": list[Json](parts)} for role, parts in turns]
+
+
+def _sign_first_call(parts: Sequence[_Part]) -> None:
+    """Mark the first call of a turn, which stands for all of them, if nobody has signed it."""
+    first = next((part for part in parts if "functionCall" in part), {})
+    if first:
+        first.setdefault("thoughtSignature", _NOT_MY_CALL)
 
 
 def find_left_out(messages: Sequence[Message]) -> tuple[str, ...]:

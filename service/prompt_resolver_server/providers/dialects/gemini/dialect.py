@@ -1,13 +1,13 @@
 """Google's Gemini dialect, at the two places where it is spoken."""
 
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from typing_extensions import override
 
 from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
+from ...wire.paths import write_segment
 from ...wire.sse import EVENT_STREAM
 from .errors import classify_error
 from .request import build_body
@@ -54,7 +54,7 @@ class GeminiDialect:
         kind, slash, name = model.partition("/")
         if not slash or kind not in ("models", "tunedModels"):
             kind, name = "models", model
-        return f"/{quirks.api_version or _VERSION}/{kind}/{quote(name, safe='')}"
+        return f"/{quirks.api_version or _VERSION}/{kind}/{write_segment(name)}"
 
 
 class VertexDialect(GeminiDialect):
@@ -68,4 +68,4 @@ class VertexDialect(GeminiDialect):
         endpoint = model.removeprefix("gemini/")
         if endpoint.isascii() and endpoint.isdecimal():
             return f"/endpoints/{endpoint}"
-        return f"/publishers/google/models/{quote(model, safe='')}"
+        return f"/publishers/google/models/{write_segment(model)}"

@@ -33,6 +33,9 @@ _BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "hi
 _WITHOUT_LEVELS = "gemini-2.5"
 _AMOUNTS = ("thinkingBudget", "thinkingLevel")
 """How much to think is said by one of them alone."""
+_WITHOUT_BOTH = ("gemini-1", "gemini-2")
+"""Models that answer in a form, or call tools, and refuse to be asked for both."""
+_SEEDS = range(-(2**31), 2**31)
 _NO_THOUGHT: dict[str, Json] = {"thinkingBudget": 0}
 
 
@@ -70,6 +73,13 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
     match name:
         case "reasoning_effort":
             return _how_much(request) is None
+        case "seed":
+            return request.parameters.seed not in _SEEDS
+        case "response_format":
+            form, model = request.parameters.response_format, request.model
+            has_form = form is not None and form.type != "text"
+            bare = model.removeprefix("models/")
+            return has_form and bool(request.tools) and bare.startswith(_WITHOUT_BOTH)
         case "parallel_tool_calls":
             # The model may always call several tools, and cannot be told otherwise.
             return request.parameters.parallel_tool_calls is False and bool(request.tools)

@@ -18,7 +18,7 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
     Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
     that the caller insists on and the dialect lacks, and for content that it cannot carry.
     """
-    system, contents = write_contents(request.messages)
+    system, contents = write_contents(request.messages, request.model)
     if not contents:
         raise no_conversation()
     parameters, dropped = write_parameters(request, quirks)

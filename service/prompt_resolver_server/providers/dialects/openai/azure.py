@@ -1,14 +1,14 @@
 """OpenAI's dialect as Azure speaks it: at another path, and with the key in another header."""
 
 from collections.abc import Mapping
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from msgspec.structs import replace
 from typing_extensions import override
 
 from ....answers import ModelRequest
-from ....errors import unsupported
 from ...dialect import Quirks, WireRequest
+from ...wire.paths import write_segment
 from .dialect import OpenAIDialect
 from .request import build_body
 
@@ -54,8 +54,5 @@ class AzureDialect(OpenAIDialect):
 def _path(deployment: str, version: str) -> str:
     if version in _WITHOUT_VERSIONS:
         return "/openai/v1/chat/completions"
-    if deployment in (".", ".."):
-        # Nothing in a URL keeps these from being taken for a way to somewhere else.
-        raise unsupported("model", "expected the name of a deployment")
     query = urlencode({"api-version": version})
-    return f"/openai/deployments/{quote(deployment, safe='')}/chat/completions?{query}"
+    return f"/openai/deployments/{write_segment(deployment)}/chat/completions?{query}"

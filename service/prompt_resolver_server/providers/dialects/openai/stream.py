@@ -135,7 +135,7 @@ class OpenAIStreamReader:
         if event.usage is not None:
             self._usage = read_usage(event.usage)
         for choice in event.choices or ():
-            if choice.index != 0:
+            if choice.index not in (0, None):
                 continue
             if choice.delta is not None:
                 self._take_delta(choice.delta, deltas)

@@ -113,15 +113,24 @@ def to_finish_reason(raw: str, *, called: bool, refused: bool) -> FinishReason:
 
 
 def read_usage(usage: Mapping[str, Json] | None) -> Usage | None:
-    """Return the counts of an answer, or None where there are none."""
+    """Return the counts of an answer, or None where there are none.
+
+    Some count what the model reasoned beside the rest of the answer, as their totals tell; we count
+    it among that.
+    """
     if usage is None:
         return None
     prompt = read_mapping(usage, "prompt_tokens_details") or {}
     completion = read_mapping(usage, "completion_tokens_details") or {}
+    read, written = read_count(usage, "prompt_tokens"), read_count(usage, "completion_tokens")
+    reasoned = read_count(completion, "reasoning_tokens")
+    if read is not None and written is not None and reasoned:
+        beside = read + written + reasoned == read_count(usage, "total_tokens")
+        written += reasoned if beside else 0
     return Usage(
-        input_tokens=read_count(usage, "prompt_tokens"),
-        output_tokens=read_count(usage, "completion_tokens"),
+        input_tokens=read,
+        output_tokens=written,
         cache_read_tokens=read_count(prompt, "cached_tokens"),
         cache_write_tokens=read_count(prompt, "cache_write_tokens"),
-        reasoning_tokens=read_count(completion, "reasoning_tokens"),
+        reasoning_tokens=reasoned,
     )
