@@ -1,6 +1,7 @@
 """What the documents say works as they say."""
 
 import asyncio
+import inspect
 import os
 import re
 import shlex
@@ -20,25 +21,28 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server import __main__ as serve
 from prompt_resolver_server import config_check, render_file
 from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.assembly.endpoints import Endpoints
 from prompt_resolver_server.assembly.engine import build_tls
 from prompt_resolver_server.assembly.report import build_report
 from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.http import headers
 from prompt_resolver_server.lint import command as lint
 from prompt_resolver_server.lint.findings import CODES
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.pull import command as pull
 from prompt_resolver_server.rendering.languages import LANGUAGES
+from prompt_resolver_server.settings import Loaded
 from prompt_resolver_server.templates.chain import ChainSettings
 from prompt_resolver_server.templates.directory.records import read_deployments, read_ids
 from prompt_resolver_server.templates.kinds import KINDS
-from tests.support.documents import ROOT, Document, read_documents
+from tests.support.documents import ROOT, Block, Document, read_documents
 from tests.support.humanloop import KEY, running_humanloop
 from tests.support.provider_table import write_table
 from tests.support.service import run_cli, service_process
 
 STORES = Document(ROOT / "docs" / "stores.md").text
-PROVIDERS = Document(ROOT / "docs" / "providers.md").text
+PROVIDERS = Document(ROOT / "docs" / "providers.md")
 LANGUAGES_PAGE = Document(ROOT / "docs" / "languages.md")
 COMMANDS = Document(ROOT / "docs" / "commands.md")
 OUTAGE = ROOT / "examples" / "outage" / "config.yaml"
@@ -99,12 +103,17 @@ async def test_configurations(document: Document, tmp_path: Path) -> None:
                 assert yaml.safe_load(block.text)["jobs"]
             case _:
                 assert not kind
-                path = tmp_path / "config.yaml"
-                path.write_text(block.text.replace("file:/keys", f"file:{tmp_path}"))
-                names = re.findall(r"os\.environ/(\w+)", block.text)
-                loaded = load_configuration(path, dict.fromkeys(names, "some-key"))
+                loaded = load_block(block, tmp_path)
                 report = await build_report(loaded, build_tls(loaded))
                 assert (report.without_effect, report.faults) == ((), ()), block.text
+
+
+def load_block(block: Block, folder: Path) -> Loaded:
+    """Load a block as a file in a folder that stands for `/keys`, with the variables it names."""
+    path = folder / "config.yaml"
+    path.write_text(block.text.replace("file:/keys", f"file:{folder}"))
+    names = re.findall(r"os\.environ/(\w+)", block.text)
+    return load_configuration(path, dict.fromkeys(names, "some-key"))
 
 
 @each_document
@@ -236,9 +245,38 @@ def test_stores_are_complete() -> None:
 
 def test_providers_are_complete() -> None:
     """Every provider that is known is in the table, as the data has it, and every dialect."""
-    assert write_table() in PROVIDERS, "python -m tests.support.provider_table prints the table"
-    (line,) = (each for each in PROVIDERS.splitlines() if each.startswith("| `dialect` |"))
+    text = PROVIDERS.text
+    assert write_table() in text, "python -m tests.support.provider_table prints the table"
+    (line,) = (each for each in text.splitlines() if each.startswith("| `dialect` |"))
     assert all(f"`{name}`" in line for name in DIALECTS)
+
+
+def test_dialects_have_examples(tmp_path: Path) -> None:
+    """Every dialect has an example, and an alias in it that calls it."""
+    shown = set()
+    for block in PROVIDERS.blocks[1:]:
+        loaded = load_block(block, tmp_path)
+        endpoints = Endpoints(loaded)
+        for row in loaded.settings.model_list:
+            shown.add(endpoints.dialect(row.litellm_params.model.partition("/")[0]))
+
+    assert shown == set(DIALECTS)
+
+
+def test_headers_are_complete() -> None:
+    """Every header of ours is told to those who call over HTTP."""
+    page = (ROOT / "docs" / "from-litellm.md").read_text()
+
+    for name in re.findall(r'"(x-[a-z-]+|retry-after[a-z-]*)"', inspect.getsource(headers)):
+        assert f"`{name}" in page, name
+
+
+@each_document
+def test_metrics(document: Document) -> None:
+    """Every metric that is named is one that the README has in its table."""
+    table = set(re.findall(r"`(prompt_resolver_[a-z_]+)`", (ROOT / "README.md").read_text()))
+
+    assert set(re.findall(r"`(prompt_resolver_[a-z_]+)`", document.text)) <= table
 
 
 def test_languages_are_complete() -> None:

@@ -270,6 +270,29 @@ async def test_fallback_that_cannot_be_asked(
     }
 
 
+async def test_fallback_that_cannot_take_the_call(
+    tmp_path: Path, prompts: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fallback that lacks what the call itself asks for is passed over, and the log says so."""
+    config = (
+        rows("model: one/m", "model: openai/n, api_key: key-of-row")
+        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+    async with running_scene(tmp_path, prompts, config) as scene:
+        scene.one.answer = failing(ALWAYS)
+        error = await failure(
+            scene.service.client.complete(
+                "greet", alias="a", variables=VARIABLES, parameters=pb.ModelParameters(top_k=3)
+            )
+        )
+
+    assert (error.reason, error.metadata["provider"]) == ("UPSTREAM_UNAVAILABLE", "one")
+    told = [each for each in caplog.records if each.message == "a candidate could not be asked"]
+    assert [(vars(each)["alias"], vars(each)["reason"]) for each in told] == [
+        ("b", "PARAMETER_UNSUPPORTED")
+    ]
+
+
 async def test_template_and_store_do_not_fall_back(tmp_path: Path, prompts: Path) -> None:
     """What a store or a template fails at is told; no fallback answers something else."""
     config = (

@@ -186,7 +186,10 @@ def test_what_is_told_of_keys(
             "model: llamafile/m",
             "model: azure/m",
             "model: snowflake/m, account_id: acme-eu1, api_key: k",
+            "model: vertex_ai/m, vertex_project: acme, vertex_location: global",
+            "model: own/m",
         )
+        + "providers: {own: {dialect: azure, base_url: 'https://own.invalid', azure_ad_token: t}}"
     )
 
     assert main(["check", str(path)]) == 0
@@ -200,4 +203,6 @@ def test_what_is_told_of_keys(
         "LLAMAFILE_API_KEY (not set, nor needed), to llamafile at 127.0.0.1:8080",
         f"{azure}, to azure at own.invalid",
         "model_list.3.litellm_params.api_key, to snowflake at acme-eu1.snowflakecomputing.com",
+        "the credentials of its account, to vertex_ai at aiplatform.googleapis.com",
+        "the credentials of its account, to own at own.invalid",
     ]

@@ -16,9 +16,10 @@ from .assembly.engine import build_tls
 from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
 from .settings import ConfigError
 
+_ACCOUNT = "the credentials of its account"
 _NOT_SET: Mapping[str | None, str] = {
     None: "not set",
-    "account": "not set; else the credentials of its account",
+    "account": f"not set; else {_ACCOUNT}",
     "nothing": "not set, nor needed",
 }
 
@@ -128,7 +129,7 @@ def _key(row: RowReport) -> str:
         return "none" if row.model else "of the provider that the template names"
     to = f"to {key.provider} at {key.host}"
     if not key.source:
-        return f"none, {to}"
+        return f"{_ACCOUNT if key.otherwise == 'account' else 'none'}, {to}"
     if key.is_there:
         return f"{key.source}, {to}"
     return f"{key.source} ({_NOT_SET[key.otherwise]}), {to}"

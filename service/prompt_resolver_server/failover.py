@@ -135,6 +135,8 @@ class Failover:
             self._put_aside(failed, error)
         if asked or call.failure is None:
             call.failure = error
+        elif isinstance(error, CallError):
+            self._tell_passed_over(failed.resolution.alias, error)
         if account.asked > 1 or error.reason is Reason.DEADLINE:
             call.failure.metadata["attempts"] = str(account.asked)
         following = None
@@ -201,10 +203,7 @@ class Failover:
             if error.reason is Reason.DEADLINE:
                 error.metadata["attempts"] = str(call.account.asked)
                 raise
-            _log.warning(
-                "a candidate could not be asked",
-                extra={"alias": step.alias.name, "reason": error.reason},
-            )
+            self._tell_passed_over(step.alias, error)
             return None
 
     def _may_ask(self, step: Step, order: Order, account: Account) -> bool:
@@ -257,6 +256,12 @@ class Failover:
         order = failed.order
         if order.caller_key is None and order.choice.named_by != "caller":
             self._cooldowns.note(failed.resolution.deployment.row, error)
+
+    @staticmethod
+    def _tell_passed_over(alias: Alias, error: ResolverError) -> None:
+        """Log why a candidate was passed over, which the caller is not told."""
+        extra = {"alias": alias.name, "reason": error.reason}
+        _log.warning("a candidate could not be asked", extra=extra)
 
     def _pass_over(self, call: _Call, candidate: _Candidate, outcome: str) -> None:
         choice = candidate.order.choice

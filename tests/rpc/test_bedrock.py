@@ -1,5 +1,6 @@
 """The provider `bedrock` over a real gRPC socket, with its API's stand-in on a real one."""
 
+import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -107,6 +108,19 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
         "messages": [{"role": "user", "content": [{"text": "Ada"}]}],
         "inferenceConfig": {"temperature": 0.3},
     }
+
+
+@pytest.mark.parametrize("module", ["eventstream", "auth"])
+async def test_without_the_extra(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Where botocore is not installed, the caller is told what to install, and whose it is."""
+    monkeypatch.setitem(sys.modules, f"botocore.{module}", None)
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES))
+
+    assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "PROVIDER_UNKNOWN")
+    assert error.metadata == {"provider": "bedrock", "extra": "bedrock"}
 
 
 async def test_stream(service: RunningService, upstream: Upstream) -> None:
@@ -220,8 +234,9 @@ def test_where_it_is(tmp_path: Path, variable: str) -> None:
     there = Endpoints(load_configuration(config, {variable: "eu-west-3"})).of_provider("bedrock")
 
     assert there.base_url == "https://bedrock-runtime.eu-west-3.amazonaws.com"
-    with pytest.raises(IncompleteError, match="AWS_REGION_NAME or AWS_REGION"):
+    with pytest.raises(IncompleteError) as caught:
         Endpoints(load_configuration(config, {})).of_provider("bedrock")
+    assert variable in caught.value.needs.split(" or ")
 
 
 async def test_other_routes(service: RunningService, upstream: Upstream) -> None:

@@ -14,13 +14,13 @@ RUN_BY_OTHERS = ("custom_openai", "hosted_vllm", "llamafile", "lm_studio", "open
 
 PROOFS = {
     **dict.fromkeys(RUN_BY_OTHERS, "server: llama.cpp"),
-    "anthropic": "client; server: llama.cpp",
-    "azure": "client",
-    "bedrock": "client",
+    "anthropic": "client; server: llama.cpp, llmock, aimock",
+    "azure": "client; server: aimock",
+    "bedrock": "client; server: aimock",
     **dict.fromkeys(("cohere", "cohere_chat"), "client; server: llmock, aimock"),
-    "gemini": "client",
+    "gemini": "client; server: llmock, aimock",
     **dict.fromkeys(("ollama", "ollama_chat"), "client; server: aimock"),
-    "openai": "client; server: llama.cpp",
+    "openai": "client; server: llama.cpp, llmock, aimock",
     "vertex_ai": "client",
 }
 """How a row was proven where it is by more than its dialect."""

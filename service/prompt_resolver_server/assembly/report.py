@@ -36,9 +36,9 @@ class PromptReport(Value, frozen=True, kw_only=True):
 class KeyReport(Value, frozen=True, kw_only=True):
     """Which provider is called, at which host, and where the key for it is configured.
 
-    `source` is a path in the file or a variable, and empty where no key is sent. `is_there` tells
-    whether there is one now. Where there is none, `otherwise` lets calls in: an account, or nothing
-    at all; and where that is None, no call can be made.
+    `source` is a path in the file or a variable, and empty where no key is configured. `is_there`
+    tells whether there is one now. Where there is none, `otherwise` lets calls in: an account, or
+    nothing at all; and where that is None, no call can be made.
     """
 
     provider: str

@@ -1,8 +1,8 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -142,7 +142,8 @@ class RemoteProvider:
         """
         wire = self._build(request, stream=True)
         failures = self._failures(request, caller_key)
-        reader = self._dialect.read_stream(self._endpoint.quirks)
+        with self._named():
+            reader = self._dialect.read_stream(self._endpoint.quirks)
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0
@@ -208,8 +209,14 @@ class RemoteProvider:
         signer = self._endpoint.signer
         if key or signer is None:
             return request
-        try:
+        with self._named():
             return await signer.sign(request)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have it told whose an error is that was made where providers have no names."""
+        try:
+            yield
         except CallError as error:
             error.metadata.setdefault("provider", self._name)
             raise
