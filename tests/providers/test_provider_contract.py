@@ -125,9 +125,20 @@ async def test_caller_that_fails(provider: Provider) -> None:
         await provider.stream(REQUEST, emit, caller_key=None)
 
 
-@pytest.mark.parametrize("text", ["  ", "\n", "word"])
+@pytest.mark.parametrize("text", ["word", "a  b", "\n a\n"])
 async def test_texts(provider: Provider, text: str) -> None:
     """Texts of all kinds come back as they are, streamed and whole."""
+    await check_text(provider, text)
+
+
+@pytest.mark.parametrize("text", ["  ", "\n"])
+@pytest.mark.parametrize("provider", [None, *(s for s in SUBJECTS if s.says_blanks)], indirect=True)
+async def test_blank_texts(provider: Provider, text: str) -> None:
+    """White space alone comes back, too. Some dialects have no such texts."""
+    await check_text(provider, text)
+
+
+async def check_text(provider: Provider, text: str) -> None:
     request = ModelRequest(
         model="m", messages=(Message(role="user", content=(Text(text),)),), parameters=Parameters()
     )

@@ -220,14 +220,17 @@ async def test_whose_key(service: RunningService, upstream: Upstream) -> None:
 
 
 async def test_model_of_a_request(service: RunningService, upstream: Upstream) -> None:
-    """A model that a caller names stays a part of the path."""
-    model = "gemini/../../other?key=x#y"
+    """A model that a caller names stays a part of the path, or is refused."""
+    error = await failure(
+        service.client.complete("greet", variables=VARIABLES, model="gemini/../../other")
+    )
+    assert [violation.field for violation in error.violations] == ["model"]
+
+    model = "gemini/a/other?key=x#y"
     await service.client.complete("greet", variables=VARIABLES, model=model)
 
     (exchange,) = upstream.exchanges
-    assert exchange.path == (
-        "/v1beta/models/..%2F..%2Fother%3Fkey%3Dx%23y:streamGenerateContent?alt=sse"
-    )
+    assert exchange.path == ("/v1beta/models/a%2Fother%3Fkey%3Dx%23y:streamGenerateContent?alt=sse")
 
 
 async def test_blocked_prompt(service: RunningService, upstream: Upstream) -> None:

@@ -37,5 +37,6 @@ ANTHROPIC = Subject(
         ),
     ),
     says_nothing=False,
+    says_blanks=False,
     usage=(10, 7),
 )

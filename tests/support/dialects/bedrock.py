@@ -46,5 +46,6 @@ BEDROCK = Subject(
     ),
     is_stream=is_stream,
     says_nothing=False,
+    says_blanks=False,
     usage=(10, 7),
 )

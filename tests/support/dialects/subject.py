@@ -51,6 +51,8 @@ class Subject:
     quirks: Quirks = NO_QUIRKS
     says_nothing: bool = True
     """Whether an answer may have an empty text, and a message, too."""
+    says_blanks: bool = True
+    """Whether a message may be of nothing but white space."""
     usage: tuple[int | None, int | None] = (5, 2)
     """The tokens of the prompt and of the answer, by `whole` and `streamed`."""
 
