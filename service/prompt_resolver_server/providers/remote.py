@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
-from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
+from .dialect import (
+    NO_QUIRKS,
+    Dialect,
+    InBandError,
+    ProtocolError,
+    Quirks,
+    StreamReader,
+    WireRequest,
+)
 from .failures import Failures, retry_after, retry_delay
 from .lenience import build_leniently
 from .provider import do_nothing
@@ -60,7 +68,7 @@ class Endpoint:
     stream_completions: bool = True
     drop_unsupported: bool = False
     signer: Signer | None = None
-    quirks: Quirks = Quirks()
+    quirks: Quirks = NO_QUIRKS
 
 
 class RemoteProvider:

@@ -28,7 +28,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from tests.support.anthropic import (
     BARE_CALL,
@@ -289,7 +289,7 @@ def test_errors_with_a_code() -> None:
 
 
 def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
     deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
     if reader.failure is not None:
         raise reader.failure
@@ -298,7 +298,7 @@ def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
 
 def test_stream() -> None:
     """A stream opens once, and texts that arrive together travel together."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(b"".join(anthropic_texts("Hel", "lo")))
 
@@ -375,7 +375,7 @@ END = frame("message_delta", delta={"stop_reason": "end_turn"}) + frame("message
 )
 def test_text_before_a_failure(failure: bytes, kind: type[Exception]) -> None:
     """Text that arrives together with a failure is told before it, and nothing after it."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(BEGUN + failure)
 
@@ -398,7 +398,7 @@ WHOLE = assemble(STREAM)
 def test_cut_at_every_byte() -> None:
     """A stream that ends early has not ended well, and what came of it is how the answer begins."""
     for offset in range(STREAM.rindex(b"message_stop")):
-        reader = DIALECT.read_stream()
+        reader = DIALECT.read_stream(NO_QUIRKS)
         assembler = Assembler()
         assembler.add(reader.feed(STREAM[:offset]) if offset else [])
         assembler.add(reader.feed(b""))
@@ -430,4 +430,4 @@ def test_any_bytes(body: bytes) -> None:
     with suppress(ProtocolError, InBandError):
         DIALECT.parse(body)
     DIALECT.classify(400, body)
-    DIALECT.read_stream().feed(body)
+    DIALECT.read_stream(NO_QUIRKS).feed(body)

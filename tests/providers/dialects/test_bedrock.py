@@ -25,7 +25,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from tests.support.bedrock import Fields
 
@@ -44,7 +44,7 @@ def say(role: str, *parts: Part, **fields: object) -> Message:
 
 
 def build(
-    *messages: Message, quirks: Quirks = Quirks(), **changes: object
+    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
     request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields

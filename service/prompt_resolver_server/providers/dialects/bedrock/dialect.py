@@ -33,7 +33,7 @@ class BedrockDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`. Raises PROVIDER_UNKNOWN without the extra."""
         return BedrockStreamReader()
 

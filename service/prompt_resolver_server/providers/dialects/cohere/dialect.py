@@ -31,7 +31,7 @@ class CohereDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return CohereStreamReader()
 

@@ -41,7 +41,7 @@ class GeminiDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return GeminiStreamReader()
 

@@ -30,7 +30,7 @@ class OpenAIDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return OpenAIStreamReader(says_done="[DONE]" not in quirks.lacks)
 
