@@ -41,6 +41,8 @@ _MAX_ERROR_BYTES = 64 * 1024
 # A text has few of what parts its items: a body of nothing else takes ten times its size in memory.
 _MAX_MARKS = 1_000_000
 _MARKS = (b",", b"{", b"[")
+_MAX_WORD = 64
+"""How much is kept of a provider's own word for the end of an answer."""
 _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
@@ -260,11 +262,16 @@ class RemoteProvider:
 
 
 def _complete(finish: Finish, request: ModelRequest, wire: WireRequest) -> Finish:
-    """Return the end of an answer with what the provider has not said of it.
+    """Return the end of an answer with what the provider has not said of it, and within bounds.
 
     Not all of them name the model, and none knows which parameters were not sent.
     """
-    return replace(finish, model=finish.model or request.model, dropped=wire.dropped)
+    return replace(
+        finish,
+        raw_reason=finish.raw_reason[:_MAX_WORD],
+        model=finish.model or request.model,
+        dropped=wire.dropped,
+    )
 
 
 def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:

@@ -169,7 +169,6 @@ def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> No
         ("tool_use", "tool_calls"),
         ("refusal", "refusal"),
         ("pause_turn", "other"),
-        ("x" * 100, "other"),
     ],
 )
 def test_finish_reasons(raw: str, reason: str) -> None:
@@ -177,7 +176,7 @@ def test_finish_reasons(raw: str, reason: str) -> None:
     whole = DIALECT.parse(anthropic_answer(stop=raw)).finish
     _, streamed = feed(*anthropic_stream(stop=raw))
 
-    assert (whole.reason, whole.raw_reason) == (reason, raw[:64])
+    assert (whole.reason, whole.raw_reason) == (reason, raw)
     assert streamed == whole
 
 

@@ -14,7 +14,8 @@ from ...wire.event_reader import EventReader
 from ...wire.fields import read_text
 from ...wire.sse import ErrorEvent, SseParser
 from .blocks import BlockDelta, BlockReader
-from .wire import raise_reported, read_document, read_finish
+from .failures import raise_reported, read_document
+from .finish import read_finish
 
 
 class _Message(msgspec.Struct):

@@ -11,7 +11,8 @@ from ...dialect import InBandError, ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.event_stream import EventMessage, EventStreamParser
 from .blocks import BlockDelta, BlockReader, BlockStart
-from .wire import Trace, check_reason, raise_exception, read_finish
+from .failures import raise_exception
+from .finish import Trace, check_reason, read_finish
 
 
 class _Event(msgspec.Struct, rename="camel"):

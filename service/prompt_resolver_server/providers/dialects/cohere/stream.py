@@ -12,8 +12,8 @@ from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.fields import read_object, read_text
 from ...wire.sse import ErrorEvent, SseParser
-from .failure import raise_reported
-from .wire import read_finish
+from .failures import raise_reported
+from .finish import read_finish
 
 
 class _Function(msgspec.Struct):

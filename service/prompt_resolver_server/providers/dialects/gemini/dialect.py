@@ -9,7 +9,7 @@ from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.paths import write_segment
 from ...wire.sse import EVENT_STREAM
-from .errors import classify_error
+from .failures import classify_error
 from .request import build_body
 from .response import parse_answer
 from .stream import GeminiStreamReader

@@ -7,7 +7,8 @@ from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.sse import ErrorEvent, SseParser
 from .answer import AnswerReader
-from .chunk import raise_failure, read_chunk
+from .chunk import read_chunk
+from .failures import raise_failure
 
 
 class GeminiStreamReader(EventReader[bytes]):

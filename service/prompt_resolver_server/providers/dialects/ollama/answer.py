@@ -7,23 +7,16 @@ import msgspec
 from ....answers import (
     Delta,
     Finish,
-    FinishReason,
     Opened,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
 from ....json_codec import JsonReader, encode_json
 from ....prompts import Reasoning
 from ...dialect import ProtocolError
-from ...wire.fields import read_count
-from .failure import raise_reported
-
-_MAX_WORD = 64
-"""How much is kept of a server's own word for the end of an answer."""
-
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+from .failures import raise_reported
+from .finish import read_finish
 
 
 class _Function(msgspec.Struct):
@@ -103,21 +96,8 @@ class AnswerReader:
         )
 
     def _end(self, event: _Event) -> Finish:
-        raw_reason = event.done_reason
-        if not raw_reason:
+        if not event.done_reason:
             # The server leaves it out where its model was stopped before its end.
             raise ProtocolError("expected a reason for the end")
-        reason = _FINISH_REASONS.get(raw_reason, "other")
-        return Finish(
-            reason="tool_calls" if reason == "stop" and self._calls else reason,
-            raw_reason=raw_reason[:_MAX_WORD],
-            model=event.model,
-            usage=_read_usage(event),
-        )
-
-
-def _read_usage(event: _Event) -> Usage:
-    counts = {"input": event.prompt_eval_count, "output": event.eval_count}
-    return Usage(
-        input_tokens=read_count(counts, "input"), output_tokens=read_count(counts, "output")
-    )
+        counts = {"prompt_eval_count": event.prompt_eval_count, "eval_count": event.eval_count}
+        return read_finish(event.done_reason, event.model, counts, called=bool(self._calls))

@@ -6,8 +6,9 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.sse import EVENT_STREAM
+from .failures import classify_error
 from .request import build_body
-from .response import classify_error, parse_answer
+from .response import parse_answer
 from .stream import OpenAIStreamReader
 
 
@@ -36,4 +37,4 @@ class OpenAIDialect:
 
     def classify(self, status: int, body: bytes) -> Reason | None:
         """Return the reason in an error's body; see `Dialect.classify`."""
-        return classify_error(status, body)
+        return classify_error(body)

@@ -7,28 +7,21 @@ from typing_extensions import override
 
 from ....answers import (
     Delta,
-    Finish,
     Opened,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
-    Usage,
 )
 from ....json_codec import JsonError, JsonReader
+from ....parameters import Json
 from ....prompts import Reasoning, Text
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.sse import ErrorEvent, SseParser
+from .content import read_content
+from .failures import raise_error, raise_reported, read_document
+from .finish import check_reason, read_finish
 from .tool_calls import ToolCallReader
-from .wire import (
-    MAX_WORD,
-    raise_error,
-    raise_reported,
-    read_content,
-    read_document,
-    read_usage,
-    to_finish_reason,
-)
 
 
 class _Delta(msgspec.Struct):
@@ -76,7 +69,7 @@ class OpenAIStreamReader(EventReader[bytes]):
         self._says_done = says_done
         self._opened: Opened | None = None
         self._raw_reason: str | None = None
-        self._usage: Usage | None = None
+        self._usage: dict[str, Json] | None = None
         self._model = ""
         self._calls = ToolCallReader()
         self._refused = False
@@ -105,13 +98,12 @@ class OpenAIStreamReader(EventReader[bytes]):
         if self._raw_reason is None:
             raise ProtocolError("expected a finish reason before the end")
         self._calls.end()
-        self.finish = Finish(
-            reason=to_finish_reason(
-                self._raw_reason, called=self._calls.any, refused=self._refused
-            ),
-            raw_reason=self._raw_reason[:MAX_WORD],
-            model=self._model,
-            usage=self._usage,
+        self.finish = read_finish(
+            self._raw_reason,
+            self._model,
+            self._usage,
+            called=self._calls.any,
+            refused=self._refused,
         )
 
     def _take_chunk(self, chunk: _Chunk, deltas: list[Delta]) -> None:
@@ -123,7 +115,7 @@ class OpenAIStreamReader(EventReader[bytes]):
             self._opened = Opened(id=chunk.id or "", model=self._model)
             deltas.append(self._opened)
         if chunk.usage is not None:
-            self._usage = read_usage(chunk.usage)
+            self._usage = chunk.usage
         for choice in chunk.choices or ():
             if choice.index not in (0, None):
                 continue
@@ -131,9 +123,8 @@ class OpenAIStreamReader(EventReader[bytes]):
                 self._take_delta(choice.delta, deltas)
             raw_reason = choice.finish_reason
             if isinstance(raw_reason, str):
+                check_reason(raw_reason)
                 self._raw_reason = raw_reason
-                if raw_reason == "error":
-                    raise ProtocolError("the answer ended in an error")
 
     def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
