@@ -115,7 +115,7 @@ def test_parameters() -> None:
     ("parameters", "name"),
     [
         (Parameters(seed=1), "seed"),
-        (Parameters(presence_penalty=0.0), "presence_penalty"),
+        (Parameters(presence_penalty=0.1), "presence_penalty"),
         (Parameters(frequency_penalty=0.1), "frequency_penalty"),
         (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
         (Parameters(reasoning_effort="9" * 5000), "reasoning_effort"),

@@ -146,7 +146,9 @@ CALLS = st.builds(
 
 
 @given(
-    thoughts=st.lists(SEALED, max_size=3), text=TEXTS, calls=st.lists(CALLS, min_size=1, max_size=3)
+    thoughts=st.lists(SEALED, max_size=3),
+    text=TEXTS.filter(str.strip),
+    calls=st.lists(CALLS, min_size=1, max_size=3),
 )
 def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> None:
     """What a model said goes back to the letter, however odd it is, whole or streamed."""

@@ -146,12 +146,7 @@ def test_what_a_server_lacks() -> None:
 
 def test_what_changes_nothing() -> None:
     """What asks for what happens anyway is neither sent nor dropped."""
-    parameters = Parameters(
-        response_format=ResponseFormat(type="text"),
-        parallel_tool_calls=True,
-        presence_penalty=0.0,
-        frequency_penalty=0.0,
-    )
+    parameters = Parameters(response_format=ResponseFormat(type="text"), parallel_tool_calls=True)
 
     body, dropped = build(parameters=parameters, tools=(FIND,), tool_choice=ToolChoice(mode="auto"))
 

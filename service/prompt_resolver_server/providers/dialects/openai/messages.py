@@ -1,10 +1,12 @@
 """Messages in OpenAI's chat dialect."""
 
+from collections.abc import Sequence
+
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...dialect import Quirks
-from ...wire.media import read_inline
+from ...wire.media import read_inline, write_image_url
 
 _AUDIO_FORMATS = {
     "audio/mp3": "mp3",
@@ -14,9 +16,15 @@ _AUDIO_FORMATS = {
     "audio/wave": "wav",
     "audio/x-wav": "wav",
 }
-
-
 _AS_OPENAI = Quirks(knows_developer=True)
+
+
+def write_messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
+    """Return the messages. Raises PARAMETER_UNSUPPORTED for content that has no place in them."""
+    return [
+        write_message(message, f"messages[{index}]", quirks)
+        for index, message in enumerate(messages)
+    ]
 
 
 def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> dict[str, Json]:
@@ -77,21 +85,13 @@ def _part(part: Part, path: str) -> Json:
         case Refusal():
             return {"type": "refusal", "refusal": part.text}
         case Media(kind="image"):
-            return _image(part, path)
+            return write_image_url(part, path)
         case Media(kind="audio"):
             return _audio(part, path)
         case Media(kind="file"):
             return _file(part, path)
         case _:
             raise unsupported(path, "expected text, an image, a sound or a document")
-
-
-def _image(image: Media, path: str) -> Json:
-    inline = read_inline(image, path) if image.data is not None else None
-    wire: dict[str, Json] = {"url": inline.url if inline is not None else image.url}
-    if image.detail:
-        wire["detail"] = image.detail
-    return {"type": "image_url", "image_url": wire}
 
 
 def _audio(sound: Media, path: str) -> Json:
