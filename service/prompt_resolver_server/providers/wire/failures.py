@@ -1,12 +1,13 @@
 """Failures as providers report them: in the body of a response, or in place of an answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ...errors import Reason
 from ...json_codec import JsonError, decode_json
 from ...parameters import Json
 from ..dialect import InBandError, ProtocolError
+from .fields import read_object
 
 
 def find_object(document: bytes) -> Mapping[str, Json]:
@@ -16,6 +17,16 @@ def find_object(document: bytes) -> Mapping[str, Json]:
     except JsonError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def read_document(
+    document: bytes, raise_reported: Callable[[Json], NoReturn]
+) -> Mapping[str, Json]:
+    """Return a JSON object, or raise what its `error` reports. Raises `ProtocolError`, too."""
+    value = read_object(document)
+    if error := value.get("error"):
+        raise_reported(error)
+    return value
 
 
 def read_status(code: Json) -> int | None:

@@ -6,7 +6,6 @@ from typing import NoReturn
 from ....errors import Reason
 from ....parameters import Json
 from ...wire.failures import find_by_beginning, find_object, raise_in_band
-from ...wire.fields import read_object
 
 _REASONS_BY_WORD: Mapping[str, Reason] = {
     # Codes, which tell more than the types do.
@@ -37,14 +36,6 @@ _REASONS_BY_BEGINNING: Mapping[str, Reason] = {
 def classify_error(body: bytes) -> Reason | None:
     """Return the reason that an error's body gives, if it does."""
     return _find_reason(find_object(body).get("error"))
-
-
-def read_document(document: bytes) -> Mapping[str, Json]:
-    """Read a JSON object that may report a failure in place of an answer."""
-    value = read_object(document)
-    if value.get("error"):
-        raise_reported(value["error"])
-    return value
 
 
 def raise_reported(error: Json) -> NoReturn:

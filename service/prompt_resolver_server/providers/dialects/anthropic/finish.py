@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ....answers import Finish, FinishReason, Usage
 from ....parameters import Json
 from ...wire.fields import read_count, read_mapping
+from ...wire.usage import count_input
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -27,17 +28,12 @@ def read_finish(raw_reason: str, model: str, usage: Mapping[str, Json] | None) -
 
 
 def _read_usage(usage: Mapping[str, Json]) -> Usage:
-    """Return the counts of an answer, or None where there are none.
-
-    The API counts the tokens of the prompt that it read from its cache, or wrote to it, beside the
-    others; we count them among them.
-    """
-    fresh = read_count(usage, "input_tokens")
+    others = read_count(usage, "input_tokens")
     read = read_count(usage, "cache_read_input_tokens")
     written = read_count(usage, "cache_creation_input_tokens")
     details = read_mapping(usage, "output_tokens_details") or {}
     return Usage(
-        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        input_tokens=count_input(others, cache_read=read, cache_write=written),
         output_tokens=read_count(usage, "output_tokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,

@@ -3,15 +3,16 @@
 from ....answers import Answer, Opened
 from ...assembler import Assembler
 from ...dialect import ProtocolError
+from ...wire.failures import read_document
 from ...wire.fields import read_items, read_mapping, read_text
 from .blocks import BlockReader
-from .failures import read_document
+from .failures import raise_reported
 from .finish import read_finish
 
 
 def parse_answer(body: bytes) -> Answer:
     """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    answer = read_document(body)
+    answer = read_document(body, raise_reported)
     raw_reason = answer.get("stop_reason")
     if not isinstance(answer.get("content"), list) or not isinstance(raw_reason, str):
         raise ProtocolError("expected content and a stop reason")

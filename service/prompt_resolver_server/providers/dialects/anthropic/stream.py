@@ -11,10 +11,11 @@ from ....json_codec import JsonError, JsonReader
 from ....parameters import Json
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
+from ...wire.failures import read_document
 from ...wire.fields import read_text
 from ...wire.sse import ErrorEvent, SseParser
 from .blocks import BlockDelta, BlockReader
-from .failures import raise_reported, read_document
+from .failures import raise_reported
 from .finish import read_finish
 
 
@@ -114,13 +115,13 @@ class AnthropicStreamReader(EventReader[bytes]):
 def _read(document: bytes) -> _Event | None:
     """Return an event, or None for one of a kind that is not known. Raises what it reports."""
     if isinstance(document, ErrorEvent):
-        read_document(document)
+        read_document(document, raise_reported)
         raise ProtocolError("an error that is not known in place of an answer")
     try:
         event = _EVENTS.read(document)
     except JsonError:
         # What reports a failure, or is of another kind, need not have the form of the others.
-        if read_text(read_document(document), "type") in _KINDS:
+        if read_text(read_document(document, raise_reported), "type") in _KINDS:
             raise
         return None
     if event.error or event.type == "error":

@@ -9,6 +9,7 @@ from ....answers import Finish, FinishReason, Usage
 from ....parameters import Json
 from ...dialect import ProtocolError
 from ...wire.fields import read_count
+from ...wire.usage import count_input
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "end_turn": "stop",
@@ -51,16 +52,11 @@ def read_finish(raw_reason: str, usage: Mapping[str, Any] | None, trace: Trace |
 
 
 def _read_usage(usage: Mapping[str, Json]) -> Usage:
-    """Return the counts of an answer, or None where there are none.
-
-    The API counts the tokens of the prompt that it read from its cache, or wrote to it, beside the
-    others; we count them among them.
-    """
-    fresh = read_count(usage, "inputTokens")
+    others = read_count(usage, "inputTokens")
     read = read_count(usage, "cacheReadInputTokens")
     written = read_count(usage, "cacheWriteInputTokens")
     return Usage(
-        input_tokens=None if fresh is None else fresh + (read or 0) + (written or 0),
+        input_tokens=count_input(others, cache_read=read, cache_write=written),
         output_tokens=read_count(usage, "outputTokens"),
         cache_read_tokens=read,
         cache_write_tokens=written,

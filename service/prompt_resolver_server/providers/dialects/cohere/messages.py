@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from ....errors import unsupported
 from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
+from ...wire.functions import write_function_call
 from ...wire.media import write_image_url
 
 
@@ -38,15 +39,10 @@ def _write(message: Message, path: str) -> dict[str, Json]:
     elif blocks or not message.tool_calls:
         wire["content"] = list[Json](blocks) or ""
     if message.tool_calls:
-        wire["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+        wire["tool_calls"] = [write_function_call(call) for call in message.tool_calls]
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     return wire
-
-
-def _tool_call(call: ToolCall) -> Json:
-    function: Json = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _part(part: Part, message: Message, path: str) -> dict[str, Json] | None:

@@ -3,8 +3,9 @@
 from ....answers import ModelRequest
 from ....json_codec import encode_json
 from ....parameters import Json
-from ....prompts import Tool, ToolChoice
+from ....prompts import ToolChoice
 from ...dialect import Quirks
+from ...wire.functions import write_function
 from ...wire.left_out import find_left_out
 from ...wire.unsupported import check_insisted
 from .messages import write_messages
@@ -34,7 +35,7 @@ def build_body(
 
 def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     """Add the tools, and the choice among them. Return what is left out of it."""
-    body["tools"] = [_tool(tool) for tool in request.tools]
+    body["tools"] = [write_function(tool) for tool in request.tools]
     if any(tool.strict for tool in request.tools):
         body["strict_tools"] = True
     dropped: tuple[str, ...] = ()
@@ -45,13 +46,3 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
             dropped = ("tool_choice",)
             check_insisted(dropped, request.insisted)
     return dropped
-
-
-def _tool(tool: Tool) -> Json:
-    function: dict[str, Json] = {
-        "name": tool.name,
-        "parameters": {"type": "object", "properties": {}, **(tool.parameters or {})},
-    }
-    if tool.description:
-        function["description"] = tool.description
-    return {"type": "function", "function": function}

@@ -3,8 +3,8 @@
 from ....answers import ModelRequest
 from ....json_codec import encode_json
 from ....parameters import Json
-from ....prompts import Tool
 from ...dialect import Quirks
+from ...wire.functions import write_function
 from ...wire.left_out import find_left_out
 from ...wire.unsupported import check_insisted
 from .messages import write_messages
@@ -40,7 +40,7 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     """
     choice = request.tool_choice
     if choice is None or choice.mode != "none":
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = [write_function(tool) for tool in request.tools]
     lacking = {
         "tool_choice": choice is not None and choice.mode not in ("auto", "none"),
         "strict": any(tool.strict for tool in request.tools),
@@ -48,11 +48,3 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     dropped = tuple(name for name, is_lacking in lacking.items() if is_lacking)
     check_insisted(dropped, request.insisted)
     return dropped
-
-
-def _tool(tool: Tool) -> Json:
-    parameters = {"type": "object", "properties": {}, **(tool.parameters or {})}
-    function: dict[str, Json] = {"name": tool.name, "parameters": parameters}
-    if tool.description:
-        function["description"] = tool.description
-    return {"type": "function", "function": function}

@@ -32,14 +32,6 @@ def classify_error(body: bytes) -> Reason | None:
     return _find_reason(find_object(body).get("error"))
 
 
-def read_document(document: bytes) -> Mapping[str, Json]:
-    """Read a JSON object that may report a failure in place of an answer."""
-    value = read_object(document)
-    if value.get("error"):
-        raise_reported(value["error"])
-    return value
-
-
 def raise_error(document: bytes) -> NoReturn:
     """Raise what a JSON object reports that is known to report a failure."""
     value = read_object(document)

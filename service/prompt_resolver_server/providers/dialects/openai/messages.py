@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from ....errors import unsupported
 from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
 from ...dialect import Quirks
+from ...wire.functions import write_function_call
 from ...wire.media import read_inline, write_image_url
 
 _AUDIO_FORMATS = {
@@ -39,7 +40,7 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
     if message.name:
         wire["name"] = message.name
     if message.tool_calls:
-        wire["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+        wire["tool_calls"] = [write_function_call(call) for call in message.tool_calls]
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     if quirks.reasoning_field and role == "assistant":
@@ -48,11 +49,6 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
         if thoughts or message.tool_calls:
             wire[quirks.reasoning_field] = "".join(thoughts)
     return wire
-
-
-def _tool_call(call: ToolCall) -> Json:
-    function: Json = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _content(message: Message, path: str, quirks: Quirks) -> Json:

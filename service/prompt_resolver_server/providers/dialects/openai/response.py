@@ -6,15 +6,16 @@ from ....answers import Answer
 from ....parameters import Json
 from ....prompts import Message, Part, Reasoning, Refusal, ToolCall
 from ...dialect import ProtocolError
+from ...wire.failures import read_document
 from ...wire.fields import read_items, read_mapping, read_text
 from .content import read_content, read_reasoning
-from .failures import read_document
+from .failures import raise_reported
 from .finish import check_reason, read_finish
 
 
 def parse_answer(body: bytes) -> Answer:
     """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    answer = read_document(body)
+    answer = read_document(body, raise_reported)
     choice = _first_choice(answer)
     message = read_mapping(choice, "message")
     raw_reason = choice.get("finish_reason")

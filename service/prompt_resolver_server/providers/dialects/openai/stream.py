@@ -17,9 +17,10 @@ from ....parameters import Json
 from ....prompts import Reasoning, Text
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
+from ...wire.failures import read_document
 from ...wire.sse import ErrorEvent, SseParser
 from .content import read_content
-from .failures import raise_error, raise_reported, read_document
+from .failures import raise_error, raise_reported
 from .finish import check_reason, read_finish
 from .tool_calls import ToolCallReader
 
@@ -149,5 +150,5 @@ def _read(document: bytes) -> _Chunk:
         return _CHUNKS.read(document)
     except JsonError:
         # What reports a failure need not have the form of an answer.
-        read_document(document)
+        read_document(document, raise_reported)
         raise
