@@ -14,10 +14,8 @@ import pytest
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.prompts import Message, PromptRef, Text
 from prompt_resolver_server.providers.dialects.openai.messages import write_message
-from prompt_resolver_server.providers.dialects.openai.request import (
-    write_parameters,
-    write_tool,
-)
+from prompt_resolver_server.providers.dialects.openai.parameters import write_all
+from prompt_resolver_server.providers.dialects.openai.request import write_tool
 from prompt_resolver_server.settings.secrets import FixedSecret
 from prompt_resolver_server.templates.litellm_generic import (
     LiteLLMGenericSettings,
@@ -95,7 +93,7 @@ async def test_reads_the_same(litellm: Path) -> None:
     written = [write_message(each, "") for each in template.messages]
     assert written == MESSAGES == messages[:-1]
     tools = [write_tool(tool) for tool in template.tools]
-    assert {**write_parameters(template.parameters), "tools": tools} == {
+    assert {**write_all(template.parameters), "tools": tools} == {
         name: value for name, value in parameters.items() if name != "user"
     }
 

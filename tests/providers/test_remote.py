@@ -637,6 +637,24 @@ async def test_model_that_is_not_named(upstream: Upstream, transport: AnyTranspo
     assert opened[0] == Opened(id="", model="m")
 
 
+async def test_word_for_the_end(provider: RemoteProvider, upstream: Upstream) -> None:
+    """The provider's word for the end of an answer is kept as far as it may be a word."""
+
+    async def answer(exchange: Exchange) -> None:
+        whole, events = openai_answer(), b"".join(openai_events("Hello"))
+        if exchange.json.get("stream"):
+            await exchange.begin_stream()
+            await exchange.send(events.replace(b'"stop"', b'"%s"' % (b"w" * 1000)))
+            exchange.writer.close()
+        else:
+            await exchange.send_response(whole.replace(b'"stop"', b'"%s"' % (b"w" * 1000)))
+
+    upstream.answer = answer
+    finish = (await provider.complete(REQUEST, caller_key=None)).finish
+
+    assert (finish.reason, finish.raw_reason) == ("other", "w" * 64)
+
+
 @pytest.mark.parametrize("end", ["closed", "reset", "silent", "endless"])
 async def test_end_after_a_complete_answer(
     upstream: Upstream, transport: AnyTransport, end: str

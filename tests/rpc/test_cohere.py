@@ -73,7 +73,7 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
     assert response.finish_reason == pb.FINISH_REASON_STOP
     assert response.raw_finish_reason == "COMPLETE"
     assert response.usage == pb.Usage(input_tokens=10, output_tokens=7, cache_read_tokens=3)
-    assert list(response.dropped_parameters) == ["top_p"]
+    assert list(response.dropped_parameters) == ["top_p", "presence_penalty"]
     (exchange,) = upstream.exchanges
     assert exchange.path == "/v2/chat"
     assert exchange.headers["authorization"] == "Bearer key-of-cohere"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ..providers.catalogue import CATALOGUE, CatalogueRow
-from ..providers.dialect import Quirks
+from ..providers.dialect import NO_QUIRKS, Quirks
 from ..providers.dialects import DIALECTS
 from ..providers.remote import Endpoint
 from ..providers.signers import SIGNERS, Signer
@@ -198,7 +198,7 @@ def _vendor_url(row: CatalogueRow | None, settings: ProviderSettings, base_url: 
 
 def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> Quirks:
     """Return where a provider differs from its dialect, as far as that is known of its URL."""
-    quirks = Quirks()
+    quirks = NO_QUIRKS
     if row is not None and (row.base_url is None or _is_at(row.base_url, base_url)):
         quirks = row.quirks
     if settings.api_version is not None:

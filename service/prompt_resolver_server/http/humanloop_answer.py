@@ -16,7 +16,7 @@ from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Tool
 from ..providers.dialects.openai.messages import write_message
-from ..providers.dialects.openai.request import write_parameters
+from ..providers.dialects.openai.parameters import write_all
 from ..rendering import find_variables
 from ..templates.listing import Environment, ListQuery, TemplatePage
 from .chat_answer import write_thought
@@ -138,7 +138,7 @@ def _tool(tool: Tool) -> Json:
 
 
 def _parameters(parameters: Parameters) -> Mapping[str, Json]:
-    wire = write_parameters(replace(parameters, extra={}))
+    wire = write_all(replace(parameters, extra={}))
     if _NUMBER.fullmatch(parameters.reasoning_effort or ""):
         wire["reasoning_effort"] = int(parameters.reasoning_effort or "")
     others = {name: wire.pop(name) for name in _OTHERS if name in wire} | dict(parameters.extra)

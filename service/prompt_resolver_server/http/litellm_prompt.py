@@ -15,7 +15,8 @@ from ..json_codec import encode_json
 from ..parameters import Json, Parameters
 from ..prompts import Message, Reasoning, Template, Text
 from ..providers.dialects.openai.messages import write_message
-from ..providers.dialects.openai.request import write_parameters, write_tool
+from ..providers.dialects.openai.parameters import write_all
+from ..providers.dialects.openai.request import write_tool
 from ..rendering.languages import cut_default
 from ..rendering.substitution import Variable
 from ..rendering.variables import LANGUAGE, find_variables, texts_of
@@ -96,7 +97,7 @@ def _model(template: Template) -> str:
 
 
 def _parameters(template: Template) -> dict[str, Json]:
-    wire = write_parameters(template.parameters)
+    wire = write_all(template.parameters)
     if (budget := _thinking_budget(template.parameters)) is not None:
         del wire["reasoning_effort"]
         wire["thinking"] = {"type": "enabled", "budget_tokens": budget}

@@ -11,7 +11,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from ..values import Value
-from .dialect import Quirks
+from .dialect import NO_QUIRKS, Quirks
 
 
 class CatalogueRow(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +33,7 @@ class CatalogueRow(Value, frozen=True, kw_only=True, forbid_unknown_fields=True)
     account_variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     signer: str | None = None
-    quirks: Quirks = Quirks()
+    quirks: Quirks = NO_QUIRKS
 
 
 def _read_openai_compatible() -> Mapping[str, CatalogueRow]:

@@ -37,6 +37,9 @@ class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The version of the API, for dialects that name it with each request."""
 
 
+NO_QUIRKS = Quirks()
+
+
 class WireRequest(Value, frozen=True, kw_only=True):
     """A request's body, where it goes below the base URL, and the parameters that it leaves out.
 
@@ -133,7 +136,7 @@ class Dialect(Protocol):
         """Return the whole answer. Raises `ProtocolError` and `InBandError`."""
         ...
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader for one streamed answer."""
         ...
 

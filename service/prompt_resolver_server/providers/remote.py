@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
-from .dialect import Dialect, InBandError, ProtocolError, Quirks, StreamReader, WireRequest
+from .dialect import (
+    NO_QUIRKS,
+    Dialect,
+    InBandError,
+    ProtocolError,
+    Quirks,
+    StreamReader,
+    WireRequest,
+)
 from .failures import Failures, retry_after, retry_delay
 from .lenience import build_leniently
 from .provider import do_nothing
@@ -33,6 +41,8 @@ _MAX_ERROR_BYTES = 64 * 1024
 # A text has few of what parts its items: a body of nothing else takes ten times its size in memory.
 _MAX_MARKS = 1_000_000
 _MARKS = (b",", b"{", b"[")
+_MAX_WORD = 64
+"""How much is kept of a provider's own word for the end of an answer."""
 _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
@@ -60,7 +70,7 @@ class Endpoint:
     stream_completions: bool = True
     drop_unsupported: bool = False
     signer: Signer | None = None
-    quirks: Quirks = Quirks()
+    quirks: Quirks = NO_QUIRKS
 
 
 class RemoteProvider:
@@ -252,11 +262,16 @@ class RemoteProvider:
 
 
 def _complete(finish: Finish, request: ModelRequest, wire: WireRequest) -> Finish:
-    """Return the end of an answer with what the provider has not said of it.
+    """Return the end of an answer with what the provider has not said of it, and within bounds.
 
     Not all of them name the model, and none knows which parameters were not sent.
     """
-    return replace(finish, model=finish.model or request.model, dropped=wire.dropped)
+    return replace(
+        finish,
+        raw_reason=finish.raw_reason[:_MAX_WORD],
+        model=finish.model or request.model,
+        dropped=wire.dropped,
+    )
 
 
 def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:

@@ -15,7 +15,8 @@ class Signer(Protocol):
         """Return the request with what lets it in.
 
         Raises PROVIDER_KEY_MISSING where there is nothing to sign with, `InBandError` where that is
-        refused, and `TransportError` where a token cannot be got. Blocking work is done in a
-        thread. Cancelling it ends the wait.
+        refused, and `TransportError` where a token cannot be got. Blocking work is
+        done in a thread. Cancelling it ends the wait. Its errors are told with the provider's name
+        by whoever calls it.
         """
         ...

@@ -27,7 +27,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from tests.support.anthropic import (
     Fields,
@@ -49,7 +49,7 @@ def say(role: str, *parts: Part, **fields: object) -> Message:
 
 
 def build(
-    *messages: Message, quirks: Quirks = Quirks(), stream: bool = False, **changes: object
+    *messages: Message, quirks: Quirks = NO_QUIRKS, stream: bool = False, **changes: object
 ) -> tuple[dict[str, object], tuple[str, ...]]:
     fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
     request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
@@ -115,7 +115,7 @@ def test_parameters() -> None:
     ("parameters", "name"),
     [
         (Parameters(seed=1), "seed"),
-        (Parameters(presence_penalty=0.0), "presence_penalty"),
+        (Parameters(presence_penalty=0.1), "presence_penalty"),
         (Parameters(frequency_penalty=0.1), "frequency_penalty"),
         (Parameters(reasoning_effort="minimal"), "reasoning_effort"),
         (Parameters(reasoning_effort="9" * 5000), "reasoning_effort"),

@@ -28,7 +28,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from tests.support.anthropic import (
     BARE_CALL,
@@ -146,7 +146,9 @@ CALLS = st.builds(
 
 
 @given(
-    thoughts=st.lists(SEALED, max_size=3), text=TEXTS, calls=st.lists(CALLS, min_size=1, max_size=3)
+    thoughts=st.lists(SEALED, max_size=3),
+    text=TEXTS.filter(str.strip),
+    calls=st.lists(CALLS, min_size=1, max_size=3),
 )
 def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> None:
     """What a model said goes back to the letter, however odd it is, whole or streamed."""
@@ -169,7 +171,6 @@ def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> No
         ("tool_use", "tool_calls"),
         ("refusal", "refusal"),
         ("pause_turn", "other"),
-        ("x" * 100, "other"),
     ],
 )
 def test_finish_reasons(raw: str, reason: str) -> None:
@@ -177,7 +178,7 @@ def test_finish_reasons(raw: str, reason: str) -> None:
     whole = DIALECT.parse(anthropic_answer(stop=raw)).finish
     _, streamed = feed(*anthropic_stream(stop=raw))
 
-    assert (whole.reason, whole.raw_reason) == (reason, raw[:64])
+    assert (whole.reason, whole.raw_reason) == (reason, raw)
     assert streamed == whole
 
 
@@ -289,7 +290,7 @@ def test_errors_with_a_code() -> None:
 
 
 def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
     deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
     if reader.failure is not None:
         raise reader.failure
@@ -298,7 +299,7 @@ def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
 
 def test_stream() -> None:
     """A stream opens once, and texts that arrive together travel together."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(b"".join(anthropic_texts("Hel", "lo")))
 
@@ -375,7 +376,7 @@ END = frame("message_delta", delta={"stop_reason": "end_turn"}) + frame("message
 )
 def test_text_before_a_failure(failure: bytes, kind: type[Exception]) -> None:
     """Text that arrives together with a failure is told before it, and nothing after it."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(BEGUN + failure)
 
@@ -398,7 +399,7 @@ WHOLE = assemble(STREAM)
 def test_cut_at_every_byte() -> None:
     """A stream that ends early has not ended well, and what came of it is how the answer begins."""
     for offset in range(STREAM.rindex(b"message_stop")):
-        reader = DIALECT.read_stream()
+        reader = DIALECT.read_stream(NO_QUIRKS)
         assembler = Assembler()
         assembler.add(reader.feed(STREAM[:offset]) if offset else [])
         assembler.add(reader.feed(b""))
@@ -430,4 +431,4 @@ def test_any_bytes(body: bytes) -> None:
     with suppress(ProtocolError, InBandError):
         DIALECT.parse(body)
     DIALECT.classify(400, body)
-    DIALECT.read_stream().feed(body)
+    DIALECT.read_stream(NO_QUIRKS).feed(body)

@@ -30,7 +30,7 @@ from prompt_resolver_server.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
@@ -275,7 +275,7 @@ async def test_streamed_answer(upstream: Upstream) -> None:
     ):
         theirs = await stream.get_final_message()
 
-    reader, assembler = DIALECT.read_stream(), Assembler()
+    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
     deltas: Sequence[Delta] = reader.feed(b"".join(events))
     assembler.add(deltas)
     assert reader.finish is not None

@@ -12,7 +12,7 @@ from prompt_resolver_server.answers import Delta, ModelRequest
 from prompt_resolver_server.errors import CallError, Reason, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text, Tool
-from prompt_resolver_server.providers.dialect import InBandError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, Quirks
 from prompt_resolver_server.providers.dialects.openai import AzureDialect
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
@@ -131,7 +131,7 @@ def test_errors(status: int, error: dict[str, object], reason: Reason | None) ->
 
 def test_status_as_text_inside_of_a_stream() -> None:
     """A code inside of a stream is a status, even where it is written as text."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     reader.feed(b'data: {"error": {"code": "429", "message": "m"}}\n\n')
 
@@ -141,7 +141,7 @@ def test_status_as_text_inside_of_a_stream() -> None:
 
 def test_events_without_a_name() -> None:
     """An answer opens with its own id and model, whatever verdicts come before it."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     before = reader.feed(azure_events("a")[0])
     (opened,) = reader.feed(azure_events("a")[1])

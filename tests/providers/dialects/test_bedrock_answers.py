@@ -19,7 +19,12 @@ from prompt_resolver_server.answers import (
 from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.prompts import Message, Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, StreamReader
+from prompt_resolver_server.providers.dialect import (
+    NO_QUIRKS,
+    InBandError,
+    ProtocolError,
+    StreamReader,
+)
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from tests.support.bedrock import (
     BARE_CALL,
@@ -56,7 +61,7 @@ STOP = event("messageStop", stopReason="end_turn")
 
 
 def read(*portions: bytes) -> tuple[StreamReader, list[Delta]]:
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
     return reader, [delta for portion in portions for delta in reader.feed(portion)]
 
 

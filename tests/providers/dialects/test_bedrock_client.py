@@ -29,7 +29,7 @@ from prompt_resolver_server.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import InBandError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, Quirks
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from prompt_resolver_server.providers.dialects.bedrock.media import _FORMATS
 from tests.support.bedrock import (
@@ -284,7 +284,7 @@ async def test_streamed_answer(client: BedrockClient, upstream: Upstream) -> Non
     upstream.answer = stream_of(*messages)
 
     theirs = await client.converse_stream(modelId="m", messages=[])
-    reader, assembler = DIALECT.read_stream(), Assembler()
+    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
     for message in messages:
         assembler.add(reader.feed(message))
     assert reader.finish is not None
@@ -315,7 +315,7 @@ async def test_failure_inside(client: BedrockClient, upstream: Upstream) -> None
         exception("throttlingException", "m"),
     ]
     upstream.answer = stream_of(*messages)
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     with pytest.raises(EventStreamError, match="throttlingException"):
         await client.converse_stream(modelId="m", messages=[])

@@ -20,6 +20,7 @@ from prompt_resolver_server.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.assembler import Assembler
+from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.cohere import CohereDialect
 from tests.support.calling import call_provider
 from tests.support.cohere import (
@@ -265,7 +266,7 @@ async def test_streamed_answer(upstream: Upstream, client: cohere.AsyncClientV2)
                 more = event.delta.message.tool_calls  # type: ignore[union-attr]
                 calls[-1][2] += more.function.arguments  # type: ignore[union-attr, operator]
 
-    reader, assembler = DIALECT.read_stream(), Assembler()
+    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
     deltas: list[Delta] = reader.feed(b"".join(frames))
     assembler.add(deltas)
     assert reader.finish is not None

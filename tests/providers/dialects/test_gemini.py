@@ -26,7 +26,7 @@ from prompt_resolver_server.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import Dialect, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, VertexDialect
 from tests.support.gemini import Fields
 
@@ -40,7 +40,7 @@ def say(role: str, *parts: Part, **fields: object) -> Message:
 
 
 def build(
-    *messages: Message, quirks: Quirks = Quirks(), **changes: object
+    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
 ) -> tuple[dict[str, Json], tuple[str, ...]]:
     fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
     request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields

@@ -22,7 +22,7 @@ from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.parameters import NO_PARAMETERS, Json
 from prompt_resolver_server.prompts import Message, Part, Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect
 from tests.support.gemini import (
     BARE_CALL,
@@ -52,7 +52,7 @@ def say(role: str, *parts: Part) -> Message:
 
 
 def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
     deltas = [delta for each in (*chunks, b"") for delta in reader.feed(each)]
     if reader.failure is not None:
         raise reader.failure
@@ -169,7 +169,7 @@ def test_ends_that_are_failures(raw: str) -> None:
     """An end that is a failure is no answer, whole or streamed."""
     with pytest.raises(ProtocolError):
         DIALECT.parse(gemini_answer(finish=raw))
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
     deltas = reader.feed(frame(chunk(TEXT, finish=raw)))
 
     assert deltas[1:] == [TextDelta("Hello")]
@@ -345,7 +345,7 @@ def test_errors_that_are_not_known() -> None:
 )
 def test_text_before_a_failure(failure: bytes) -> None:
     """Text that arrives together with a failure is told before it, and nothing after it."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(frame(chunk({"text": "ab"})) + failure)
 
@@ -358,7 +358,7 @@ def test_text_before_a_failure(failure: bytes) -> None:
 
 def test_stream() -> None:
     """A stream opens once, and texts that arrive together travel together."""
-    reader = DIALECT.read_stream()
+    reader = DIALECT.read_stream(NO_QUIRKS)
 
     deltas = reader.feed(b"".join(gemini_texts("Hel", "lo")))
 
@@ -424,4 +424,4 @@ def test_any_bytes(body: bytes) -> None:
     with suppress(ProtocolError, InBandError):
         DIALECT.parse(body)
     DIALECT.classify(400, body)
-    DIALECT.read_stream().feed(body)
+    DIALECT.read_stream(NO_QUIRKS).feed(body)

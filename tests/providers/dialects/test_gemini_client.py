@@ -21,7 +21,7 @@ from prompt_resolver_server.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import Dialect, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, VertexDialect
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
@@ -452,7 +452,7 @@ async def test_streamed_answer(upstream: Upstream, client: genai.client.AsyncCli
     stream = await client.models.generate_content_stream(model="m", contents="Hi")
     theirs = [each async for each in stream]
 
-    reader, assembler = GeminiDialect().read_stream(), Assembler()
+    reader, assembler = GeminiDialect().read_stream(NO_QUIRKS), Assembler()
     assembler.add(reader.feed(STREAM))
     reader.feed(b"")
     assert reader.finish is not None
@@ -516,7 +516,7 @@ async def test_failure_on_the_way(
     with pytest.raises(errors.ServerError) as caught:
         async for _ in await client.models.generate_content_stream(model="m", contents="Hi"):
             pass
-    reader = GeminiDialect().read_stream()
+    reader = GeminiDialect().read_stream(NO_QUIRKS)
     reader.feed(frame(chunk({"text": "Hel"})) + failure)
     reader.feed(b"")
 

@@ -10,6 +10,7 @@ from prompt_resolver_server.answers import Delta, ModelRequest
 from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.prompts import Media, Message, Reasoning, Text, Tool, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
+from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.ollama import OllamaDialect
 from tests.support.calling import call_provider
 from tests.support.ollama import (
@@ -208,7 +209,7 @@ async def test_streamed_answer(upstream: Upstream, client: ollama.AsyncClient) -
 
     parts = [part async for part in await client.chat(model="m", messages=HI, stream=True)]
 
-    reader, assembler = DIALECT.read_stream(), Assembler()
+    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
     deltas: list[Delta] = reader.feed(b"".join(lines))
     assembler.add(deltas)
     assert reader.finish is not None

@@ -13,6 +13,7 @@ from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFo
 from prompt_resolver_server.prompts import Media, Message, Refusal, Text, Tool, ToolCall, ToolChoice
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
+from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.openai import OpenAIDialect
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
@@ -275,7 +276,7 @@ async def test_streamed_answer(upstream: Upstream) -> None:
             pass
         theirs = (await stream.get_final_completion()).choices[0]
 
-    reader, assembler = DIALECT.read_stream(), Assembler()
+    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
     deltas: Sequence[Delta] = reader.feed(recording.body)
     assembler.add(deltas)
     assert reader.finish is not None

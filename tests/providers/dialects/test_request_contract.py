@@ -170,6 +170,31 @@ def test_parameters(subject: Subject, parameters: Parameters, value: object) -> 
     assert set(wire.dropped) <= {name}
 
 
+@pytest.mark.parametrize(
+    "parameters", [Parameters(presence_penalty=0.0), Parameters(frequency_penalty=0.0)]
+)
+def test_penalty_of_nothing(subject: Subject, parameters: Parameters) -> None:
+    """A penalty of 0 changes nothing; where it is left out, that is told all the same."""
+    wire = build(subject, ask(parameters=parameters))
+
+    assert wire.dropped == (() if holds(wire, 0) else parameters.names())
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        Parameters(response_format=ResponseFormat(type="text")),
+        Parameters(parallel_tool_calls=True),
+    ],
+    ids=["response_format", "parallel_tool_calls"],
+)
+def test_what_is_so_anyway(subject: Subject, parameters: Parameters) -> None:
+    """What every API does anyway is never refused, nor told as left out."""
+    insisted = frozenset(parameters.names())
+
+    assert build(subject, ask(parameters=parameters, insisted=insisted)).dropped == ()
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: type(part).__name__)
 def test_content(subject: Subject, role: Role, part: Part) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.providers.wire.ndjson import MAX_LINE_BYTES, LineReader, NdjsonError
+from prompt_resolver_server.providers.dialect import ProtocolError
+from prompt_resolver_server.providers.wire.ndjson import MAX_LINE_BYTES, LineReader
 
 
 def lines_of(*chunks: bytes) -> list[bytes]:
@@ -49,7 +50,7 @@ def test_line_without_an_end(end: bytes, chunk: int) -> None:
     assert lines_of(longest + b"\n") == [longest]
     too_long = longest + b"a" + end
 
-    with pytest.raises(NdjsonError, match="more than 1 MiB"):
+    with pytest.raises(ProtocolError, match="more than 1 MiB"):
         lines_of(*[too_long[at : at + chunk] for at in range(0, len(too_long), chunk)])
 
 

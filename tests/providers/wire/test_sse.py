@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prompt_resolver_server.providers.dialect import ProtocolError
 from prompt_resolver_server.providers.wire.sse import (
     MAX_EVENT_BYTES,
     ErrorEvent,
-    SseError,
     SseParser,
 )
 
@@ -44,7 +44,7 @@ def test_events(stream: bytes, events: list[bytes]) -> None:
 
 def test_empty_lines_of_data_count() -> None:
     """Lines of data that are empty are not free: they end at the same limit."""
-    with pytest.raises(SseError):
+    with pytest.raises(ProtocolError):
         events_of(*[b"data:\n" * 10_000] * 20)
 
 
@@ -85,7 +85,7 @@ def test_any_cuts(pieces: list[bytes], data: st.DataObject) -> None:
 @pytest.mark.parametrize("piece", [b"x" * 1000, b"data: " + b"x" * 1000 + b"\n"])
 def test_endless_event(piece: bytes) -> None:
     """A line, or an event, without an end is given up at a limit."""
-    with pytest.raises(SseError):
+    with pytest.raises(ProtocolError):
         events_of(*[piece] * (MAX_EVENT_BYTES // 1000 + 2))
 
 

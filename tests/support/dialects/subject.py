@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prompt_resolver_server.errors import Reason
-from prompt_resolver_server.providers.dialect import Dialect, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
 from tests.support.upstream import Exchange
-
-NO_QUIRKS = Quirks()
 
 
 @dataclass(frozen=True, kw_only=True)

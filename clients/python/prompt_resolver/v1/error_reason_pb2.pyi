@@ -80,7 +80,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_PROVIDER_UNKNOWN: _ErrorReason.ValueType  # 17
     """INVALID_ARGUMENT: the caller named a provider that is not configured. FAILED_PRECONDITION: the
-    template or the alias did. Metadata: `provider`.
+    template or the alias did; or the provider is known, and lacks settings, or an extra of this server.
+    Metadata: `provider`, and `extra` where that is it.
     """
     ERROR_REASON_PROVIDER_KEY_MISSING: _ErrorReason.ValueType  # 18
     """FAILED_PRECONDITION: the provider needs a key and none is configured. Metadata: `provider`."""
@@ -119,7 +120,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """UNAVAILABLE: no secure connection to the provider. Metadata: `provider`."""
     ERROR_REASON_UPSTREAM_TIMEOUT: _ErrorReason.ValueType  # 31
     """UNAVAILABLE: the provider did not answer in its time, with time of the caller's left. Metadata:
-    `provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time of an alias.
+    `provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time that an alias has, or
+    that is left to it by those which could answer in its place.
     """
     ERROR_REASON_UPSTREAM_PROTOCOL: _ErrorReason.ValueType  # 32
     """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""
@@ -219,7 +221,8 @@ provider lacks. `BadRequest` names the fields.
 """
 ERROR_REASON_PROVIDER_UNKNOWN: ErrorReason.ValueType  # 17
 """INVALID_ARGUMENT: the caller named a provider that is not configured. FAILED_PRECONDITION: the
-template or the alias did. Metadata: `provider`.
+template or the alias did; or the provider is known, and lacks settings, or an extra of this server.
+Metadata: `provider`, and `extra` where that is it.
 """
 ERROR_REASON_PROVIDER_KEY_MISSING: ErrorReason.ValueType  # 18
 """FAILED_PRECONDITION: the provider needs a key and none is configured. Metadata: `provider`."""
@@ -258,7 +261,8 @@ ERROR_REASON_UPSTREAM_TLS: ErrorReason.ValueType  # 30
 """UNAVAILABLE: no secure connection to the provider. Metadata: `provider`."""
 ERROR_REASON_UPSTREAM_TIMEOUT: ErrorReason.ValueType  # 31
 """UNAVAILABLE: the provider did not answer in its time, with time of the caller's left. Metadata:
-`provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time of an alias.
+`provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time that an alias has, or
+that is left to it by those which could answer in its place.
 """
 ERROR_REASON_UPSTREAM_PROTOCOL: ErrorReason.ValueType  # 32
 """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""

@@ -562,7 +562,9 @@ class CompleteResponse(_message.Message):
     provider: _builtins.str
     """The provider that answered, by its configured name."""
     raw_finish_reason: _builtins.str
-    """Why the model stopped, in the provider's own word."""
+    """Why the model stopped, in the provider's own word, of which 64 characters are kept. May change when
+    the provider's does.
+    """
     @_builtins.property
     def message(self) -> Global___Message:
         """The answer. Its role is always `ROLE_ASSISTANT`."""
@@ -581,15 +583,19 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
-        """Every call that was made to a provider for this answer, in order. The last one succeeded."""
+        """Every provider that was asked for this answer, or passed over, in order; one that was tried again
+        is there again. Never empty; the last one answered.
+        """
 
     @_builtins.property
     def upstream_duration(self) -> _duration_pb2.Duration:
-        """The time from sending the serving attempt's request to the end of its answer."""
+        """The time from sending the serving attempt's request to the end of its answer: that attempt's
+        `duration`.
+        """
 
     @_builtins.property
     def cost(self) -> Global___Cost:
-        """What the answer cost. Unset where the price is not known."""
+        """What the answer cost. Unset where that is not known: never zero in place of it. See `Cost`."""
 
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1636,22 +1642,28 @@ class Finished(_message.Message):
     model: _builtins.str
     """The model that answered, as the provider names it."""
     raw_finish_reason: _builtins.str
-    """Why the model stopped, in the provider's own word."""
+    """Why the model stopped, in the provider's own word, of which 64 characters are kept. May change when
+    the provider's does.
+    """
     @_builtins.property
     def usage(self) -> Global___Usage:
         """How many tokens were used. Unset if the provider did not say."""
 
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Attempt]:
-        """Every call that was made to a provider for this answer, in order. The last one succeeded."""
+        """Every provider that was asked for this answer, or passed over, in order; one that was tried again
+        is there again. Never empty; the last one answered.
+        """
 
     @_builtins.property
     def upstream_duration(self) -> _duration_pb2.Duration:
-        """The time from sending the serving attempt's request to the end of its answer."""
+        """The time from sending the serving attempt's request to the end of its answer: that attempt's
+        `duration`.
+        """
 
     @_builtins.property
     def cost(self) -> Global___Cost:
-        """What the answer cost. Unset where the price is not known."""
+        """What the answer cost. Unset where that is not known: never zero in place of it. See `Cost`."""
 
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1679,7 +1691,9 @@ Global___Finished: _TypeAlias = Finished  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """How many tokens an answer used. A count that the provider did not give is not set."""
+    """How many tokens an answer used, as its provider counted them; whichever it is, the sums are the same.
+    A count that the provider did not give is not set, and 0 is one that it gave. None is negative.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1689,13 +1703,13 @@ class Usage(_message.Message):
     CACHE_WRITE_TOKENS_FIELD_NUMBER: _builtins.int
     REASONING_TOKENS_FIELD_NUMBER: _builtins.int
     input_tokens: _builtins.int
-    """Tokens of the prompt, those from the provider's cache included."""
+    """Tokens of the prompt, those included that the provider read from its cache or wrote to it."""
     output_tokens: _builtins.int
     """Tokens of the answer, those of reasoning included."""
     cache_read_tokens: _builtins.int
-    """Tokens of the prompt that the provider had cached."""
+    """Tokens of the prompt that the provider read from its cache."""
     cache_write_tokens: _builtins.int
-    """Tokens of the prompt that the provider cached for later."""
+    """Tokens of the prompt that the provider wrote to its cache."""
     reasoning_tokens: _builtins.int
     """Tokens of the answer that the model spent on reasoning."""
     def __init__(
@@ -1736,7 +1750,7 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class Attempt(_message.Message):
-    """One call to a provider."""
+    """One call to a provider, or why one was passed over."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1755,7 +1769,9 @@ class Attempt(_message.Message):
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long it took. Unset for a provider that was passed over."""
+        """From sending the request to the end of the answer, or to its failure; what the call waited for its
+        turn is no part of it. Unset for a provider that was passed over.
+        """
 
     def __init__(
         self,
@@ -1775,16 +1791,19 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class Cost(_message.Message):
-    """What an answer cost."""
+    """What an answer cost, by the list prices of the provider's vendor. It is known where the service has a
+    table of prices, that has the model at that vendor, and the provider counted the tokens. What failed
+    attempts cost is no part of it, nor are discounts or taxes.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USD_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     usd: _builtins.float
-    """In US dollars."""
+    """In US dollars, and unrounded: an answer may cost a fraction of a cent. 0 for a model that is free."""
     source: _builtins.str
-    """Where the price comes from."""
+    """The table that the price is of, and its version: `genai-prices 0.2.3`."""
     def __init__(
         self,
         *,

@@ -73,9 +73,13 @@ class PromptResolverStub:
     * NOT_FOUND: the provider does not know the model;
     * FAILED_PRECONDITION: the template's provider is not configured, or has no or a refused key;
     * RESOURCE_EXHAUSTED: the provider's rate limit (with `google.rpc.RetryInfo` where it named a
-      time) or its quota (without);
-    * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time;
+      time) or its quota (without), or as many calls at it as it may have (with `RetryInfo`);
+    * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time; or it has
+      failed again and again and is left alone for a moment (with `RetryInfo`);
     * INTERNAL: the provider answered something that is not its protocol.
+
+    Where the configuration has calls tried again, or others answer in place of an alias, the status is
+    that of the last provider that was asked; where none was, it tells why not.
 
     An answer that ends for length, content filter or refusal is OK and says so in `finish_reason`.
     """
@@ -142,9 +146,13 @@ class PromptResolverAsyncStub(PromptResolverStub):
     * NOT_FOUND: the provider does not know the model;
     * FAILED_PRECONDITION: the template's provider is not configured, or has no or a refused key;
     * RESOURCE_EXHAUSTED: the provider's rate limit (with `google.rpc.RetryInfo` where it named a
-      time) or its quota (without);
-    * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time;
+      time) or its quota (without), or as many calls at it as it may have (with `RetryInfo`);
+    * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time; or it has
+      failed again and again and is left alone for a moment (with `RetryInfo`);
     * INTERNAL: the provider answered something that is not its protocol.
+
+    Where the configuration has calls tried again, or others answer in place of an alias, the status is
+    that of the last provider that was asked; where none was, it tells why not.
 
     An answer that ends for length, content filter or refusal is OK and says so in `finish_reason`.
     """
@@ -220,9 +228,13 @@ class PromptResolverServicer(metaclass=_abc_1.ABCMeta):
         * NOT_FOUND: the provider does not know the model;
         * FAILED_PRECONDITION: the template's provider is not configured, or has no or a refused key;
         * RESOURCE_EXHAUSTED: the provider's rate limit (with `google.rpc.RetryInfo` where it named a
-          time) or its quota (without);
-        * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time;
+          time) or its quota (without), or as many calls at it as it may have (with `RetryInfo`);
+        * UNAVAILABLE: the provider cannot be reached, is overloaded, or does not answer in time; or it has
+          failed again and again and is left alone for a moment (with `RetryInfo`);
         * INTERNAL: the provider answered something that is not its protocol.
+
+        Where the configuration has calls tried again, or others answer in place of an alias, the status is
+        that of the last provider that was asked; where none was, it tells why not.
 
         An answer that ends for length, content filter or refusal is OK and says so in `finish_reason`.
         """

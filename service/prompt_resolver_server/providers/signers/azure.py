@@ -22,7 +22,6 @@ class AzureTokenSigner:
                 Reason.PROVIDER_KEY_MISSING,
                 "Azure needs a key or a token and there is none: expected api_key, azure_ad_token,"
                 " AZURE_OPENAI_API_KEY, AZURE_API_KEY or AZURE_AD_TOKEN",
-                metadata={"provider": "azure"},
             )
         headers = {**request.headers, "Authorization": f"Bearer {token}"}
         return replace(request, headers=headers)

@@ -100,12 +100,12 @@ class _Tokens:
 def _renew(credentials: "Credentials | None", text: str | None) -> "Credentials | _Failure":
     """Return the credentials with a new token. Blocks."""
     try:
-        from google.auth.exceptions import (  # noqa: PLC0415 - an extra
+        from google.auth.exceptions import (  # noqa: PLC0415
             DefaultCredentialsError,
             GoogleAuthError,
             RefreshError,
         )
-        from google.auth.transport.requests import Request  # noqa: PLC0415 - an extra
+        from google.auth.transport.requests import Request  # noqa: PLC0415
     except ImportError:
         return partial(missing_extra, "vertex")
     try:
@@ -124,9 +124,9 @@ def _renew(credentials: "Credentials | None", text: str | None) -> "Credentials 
 
 def _load(text: str | None) -> "Credentials":
     """Return the credentials in a text. Raises `ValueError`, and `GoogleAuthError`s."""
-    import google.auth  # noqa: PLC0415 - an extra
-    from google.auth import identity_pool  # noqa: PLC0415 - an extra
-    from google.oauth2 import credentials, service_account  # noqa: PLC0415 - an extra
+    import google.auth  # noqa: PLC0415
+    from google.auth import identity_pool  # noqa: PLC0415
+    from google.oauth2 import credentials, service_account  # noqa: PLC0415
 
     loaded: Credentials
     if text is None:

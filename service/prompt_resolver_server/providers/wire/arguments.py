@@ -5,7 +5,8 @@ from ...json_codec import JsonError, decode_json, is_deeper
 from ...parameters import Json
 from ...prompts import ToolCall
 
-_MAX_LEVELS = 100
+MAX_LEVELS = 100
+"""How deeply JSON may be nested that a provider is to read."""
 
 
 def read_arguments(call: ToolCall, path: str) -> dict[str, Json]:
@@ -14,7 +15,7 @@ def read_arguments(call: ToolCall, path: str) -> dict[str, Json]:
         arguments = decode_json(call.arguments_json.encode()) if call.arguments_json else {}
     except JsonError:
         arguments = None
-    if not isinstance(arguments, dict) or is_deeper(arguments, _MAX_LEVELS):
-        expected = f"expected a JSON object of at most {_MAX_LEVELS} levels"
+    if not isinstance(arguments, dict) or is_deeper(arguments, MAX_LEVELS):
+        expected = f"expected a JSON object of at most {MAX_LEVELS} levels"
         raise unsupported(f"{path}.arguments_json", expected)
     return arguments

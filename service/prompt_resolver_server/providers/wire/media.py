@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from ...errors import unsupported
+from ...parameters import Json
 from ...prompts import Media
 
 
@@ -40,3 +41,12 @@ def read_inline(media: Media, path: str, *, default_type: str = "") -> Inline | 
     if "base64" in settings:
         return Inline(media_type, unquote(data))
     return Inline(media_type, base64.b64encode(unquote_to_bytes(data)).decode())
+
+
+def write_image_url(image: Media, path: str) -> dict[str, Json]:
+    """Return an image in the form that several APIs have from OpenAI's. Raises as `read_inline`."""
+    inline = read_inline(image, path) if image.data is not None else None
+    wire: dict[str, Json] = {"url": inline.url if inline is not None else image.url}
+    if image.detail:
+        wire["detail"] = image.detail
+    return {"type": "image_url", "image_url": wire}

@@ -1,11 +1,9 @@
 """Newline-delimited JSON: bytes, in whatever portions they arrive, become lines."""
 
+from ..dialect import ProtocolError
+
 NDJSON = "application/x-ndjson"
 MAX_LINE_BYTES = 1024 * 1024
-
-
-class NdjsonError(Exception):
-    """A stream that is not one of short lines."""
 
 
 class LineReader:
@@ -22,7 +20,7 @@ class LineReader:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the lines that the chunk completes and that are not blank; an empty chunk ends it.
 
-        Raises `NdjsonError` for a line of more than 1 MiB.
+        Raises `ProtocolError` for a line of more than 1 MiB.
         """
         *lines, rest = chunk.split(b"\n") if chunk else (b"", b"")
         if lines:
@@ -32,5 +30,5 @@ class LineReader:
             self._fragments.append(rest)
             self._fragments_bytes += len(rest)
         if max(self._fragments_bytes, *map(len, lines), 0) > MAX_LINE_BYTES:
-            raise NdjsonError("a line of more than 1 MiB")
+            raise ProtocolError("a line of more than 1 MiB")
         return [line for line in (line.strip() for line in lines) if line]

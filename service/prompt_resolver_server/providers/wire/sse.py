@@ -1,13 +1,11 @@
 """Server-sent events: bytes, in whatever portions they arrive, become the events' data."""
 
+from ..dialect import ProtocolError
+
 EVENT_STREAM = "text/event-stream"
 MAX_EVENT_BYTES = 1024 * 1024
 _MAX_STRAY_BYTES = 64 * 1024
 _OTHER_FIELDS = frozenset({b"", b"id", b"retry"})
-
-
-class SseError(Exception):
-    """A stream that is not one of server-sent events."""
 
 
 class ErrorEvent(bytes):
@@ -36,8 +34,8 @@ class SseParser:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of the events that the chunk completes; an empty chunk ends the stream.
 
-        The data of an event that is named `error` is an `ErrorEvent`. Raises `SseError` for a line,
-        or an event, of more than 1 MiB.
+        The data of an event that is named `error` is an `ErrorEvent`. Raises `ProtocolError` for a
+        line, or an event, of more than 1 MiB.
         """
         if not chunk:
             return self._take_lines([*self._join_fragments(b""), b""])
@@ -54,7 +52,7 @@ class SseParser:
             self._fragments.append(rest)
             self._fragments_bytes += len(rest)
             if self._fragments_bytes > MAX_EVENT_BYTES:
-                raise SseError("a line of more than 1 MiB")
+                raise ProtocolError("a line of more than 1 MiB")
         return self._take_lines(lines)
 
     def _join_fragments(self, end: bytes) -> list[bytes]:
@@ -87,7 +85,7 @@ class SseParser:
             self._data.append(value.removeprefix(b" "))
             self._data_bytes += len(line) + 1
             if self._data_bytes > MAX_EVENT_BYTES:
-                raise SseError("an event of more than 1 MiB")
+                raise ProtocolError("an event of more than 1 MiB")
         elif name == b"event":
             self._is_error = value.strip() == b"error"
         elif name not in _OTHER_FIELDS:

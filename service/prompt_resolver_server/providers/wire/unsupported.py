@@ -1,11 +1,27 @@
-"""Refusals of what a provider does not take, before anything is sent."""
+"""What a provider does not take: left out and told, or refused before anything is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 
+from ...answers import ModelRequest
 from ...errors import CallError, Reason, Violation
 
 
-def check_insisted(lacking: Sequence[str], insisted: frozenset[str]) -> None:
+def find_lacking(
+    request: ModelRequest, lacks: Collection[str], has_no_place: Callable[[str, ModelRequest], bool]
+) -> tuple[str, ...]:
+    """Return the names of the parameters that are set and cannot be sent.
+
+    That is what a provider lacks, and what its dialect has no place for. Raises
+    PARAMETER_UNSUPPORTED for what must be sent.
+    """
+    parameters = request.parameters
+    names = dict.fromkeys((*parameters.names(), *parameters.extra))
+    lacking = tuple(name for name in names if name in lacks or has_no_place(name, request))
+    check_insisted(lacking, request.insisted)
+    return lacking
+
+
+def check_insisted(lacking: Collection[str], insisted: frozenset[str]) -> None:
     """Raise PARAMETER_UNSUPPORTED if what the provider lacks must be sent.
 
     Beside parameters it may be the `tool_choice`.

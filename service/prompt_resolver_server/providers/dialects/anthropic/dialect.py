@@ -6,8 +6,9 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.sse import EVENT_STREAM
+from .failures import classify_error
 from .request import build_body
-from .response import classify_error, parse_answer
+from .response import parse_answer
 from .stream import AnthropicStreamReader
 
 _VERSION = "2023-06-01"
@@ -33,7 +34,7 @@ class AnthropicDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return AnthropicStreamReader()
 

@@ -1,13 +1,13 @@
 """Requests in Anthropic's Messages dialect."""
 
 from ....answers import ModelRequest
-from ....errors import CallError, Reason, Violation
 from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
+from ...wire.left_out import find_left_out
 from ...wire.unsupported import check_insisted
-from .messages import find_left_out, write_messages
+from .messages import write_messages
 from .parameters import thinks, write_parameters
 
 
@@ -21,16 +21,9 @@ def build_body(
     that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
-    if not turns:
-        expected = "expected one of a user, an assistant or a tool that is not empty"
-        raise CallError(
-            Reason.MESSAGES_MISSING,
-            f"messages: {expected}, as the provider answers no system message alone",
-            violations=(Violation("messages", expected),),
-        )
     parameters, dropped = write_parameters(request, quirks)
-    dropped += find_left_out(request.messages)
-    body: dict[str, Json] = {"model": request.model, "messages": turns, **parameters}
+    dropped += find_left_out(request.messages, "name", "detail")
+    body: dict[str, Json] = {**parameters, "model": request.model, "messages": turns}
     if system:
         body["system"] = system
     if request.tools:

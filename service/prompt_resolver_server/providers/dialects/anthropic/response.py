@@ -1,18 +1,18 @@
-"""Whole answers, and failures, in Anthropic's Messages dialect."""
+"""Whole answers in Anthropic's Messages dialect."""
 
 from ....answers import Answer, Opened
-from ....errors import Reason
-from ....json_codec import JsonError, decode_json
 from ...assembler import Assembler
 from ...dialect import ProtocolError
+from ...wire.failures import read_document
 from ...wire.fields import read_items, read_mapping, read_text
 from .blocks import BlockReader
-from .wire import find_reason, read_document, read_finish
+from .failures import raise_reported
+from .finish import read_finish
 
 
 def parse_answer(body: bytes) -> Answer:
     """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    answer = read_document(body)
+    answer = read_document(body, raise_reported)
     raw_reason = answer.get("stop_reason")
     if not isinstance(answer.get("content"), list) or not isinstance(raw_reason, str):
         raise ProtocolError("expected content and a stop reason")
@@ -24,12 +24,3 @@ def parse_answer(body: bytes) -> Answer:
         told = blocks.begin(index, block), blocks.end(index)
         assembler.add([delta for delta in told if delta is not None])
     return assembler.finish(read_finish(raw_reason, model, read_mapping(answer, "usage")))
-
-
-def classify_error(body: bytes) -> Reason | None:
-    """Return the reason that an error's body gives, if it does."""
-    try:
-        document = decode_json(body)
-    except JsonError:
-        return None
-    return find_reason(document.get("error")) if isinstance(document, dict) else None

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
-from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta
+from ....answers import Delta, Opened
 from ....json_codec import JsonError, JsonReader
 from ....parameters import Json
-from ...dialect import InBandError, ProtocolError
-from ...wire.coalescing import coalesce
+from ...dialect import ProtocolError
+from ...wire.event_reader import EventReader
+from ...wire.failures import read_document
 from ...wire.fields import read_text
-from ...wire.sse import ErrorEvent, SseError, SseParser
+from ...wire.sse import ErrorEvent, SseParser
 from .blocks import BlockDelta, BlockReader
-from .wire import raise_reported, read_document, read_finish
+from .failures import raise_reported
+from .finish import read_finish
 
 
 class _Message(msgspec.Struct):
@@ -51,51 +54,25 @@ _KINDS = frozenset(
 )
 
 
-class AnthropicStreamReader:
+class AnthropicStreamReader(EventReader[bytes]):
     """A `StreamReader`. The answer has ended with a stop reason and `message_stop`."""
 
     last_words = b"message_stop"
-    is_complete = False
 
     def __init__(self) -> None:
-        self._events = SseParser()
+        super().__init__(SseParser())
         self._opened: Opened | None = None
         self._raw_reason: str | None = None
         self._usage: dict[str, Json] = {}
         self._blocks = BlockReader()
-        self.finish: Finish | None = None
-        self.failure: ProtocolError | InBandError | None = None
-        self.chunks = 0
-        self.characters = 0
 
-    def feed(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None or self.failure is not None:
-            return []
-        deltas: list[Delta] = []
-        try:
-            for document in self._events.feed(chunk):
-                event = _read(document)
-                self.chunks += 1
-                if event is not None and (delta := self._take(event)) is not None:
-                    self._count(delta)
-                    deltas.append(delta)
-                if self.finish is not None:
-                    break
-        except (SseError, JsonError) as error:
-            self.failure = ProtocolError(str(error))
-        except (ProtocolError, InBandError) as error:
-            self.failure = error
-        return coalesce(deltas)
+    @override
+    def _take(self, document: bytes, deltas: list[Delta]) -> None:
+        event = _read(document)
+        if event is not None and (delta := self._tell(event)) is not None:
+            deltas.append(delta)
 
-    def _count(self, delta: Delta) -> None:
-        match delta:
-            case TextDelta():
-                self.characters += len(delta.text)
-            case ReasoningDelta():
-                self.characters += len(delta.reasoning.text)
-
-    def _take(self, event: _Event) -> Delta | None:
+    def _tell(self, event: _Event) -> Delta | None:
         match event:
             case _Event(type="message_start", message=_Message() as message):
                 return self._begin(message)
@@ -112,7 +89,7 @@ class AnthropicStreamReader:
                 self._note_usage(event.usage)
                 return None
             case _Event(type="message_stop"):
-                self._end(self._opened.model)
+                self._finish(self._opened.model)
                 return None
             case _:
                 raise ProtocolError("expected an event with something in it")
@@ -128,7 +105,7 @@ class AnthropicStreamReader:
         """Take the newest counts. Later ones need not repeat the earlier."""
         self._usage |= {name: count for name, count in (usage or {}).items() if count is not None}
 
-    def _end(self, model: str) -> None:
+    def _finish(self, model: str) -> None:
         if self._raw_reason is None:
             raise ProtocolError("expected a stop reason before the end")
         self._blocks.check_ended()
@@ -138,13 +115,13 @@ class AnthropicStreamReader:
 def _read(document: bytes) -> _Event | None:
     """Return an event, or None for one of a kind that is not known. Raises what it reports."""
     if isinstance(document, ErrorEvent):
-        read_document(document)
+        read_document(document, raise_reported)
         raise ProtocolError("an error that is not known in place of an answer")
     try:
         event = _EVENTS.read(document)
     except JsonError:
         # What reports a failure, or is of another kind, need not have the form of the others.
-        if read_text(read_document(document), "type") in _KINDS:
+        if read_text(read_document(document, raise_reported), "type") in _KINDS:
             raise
         return None
     if event.error or event.type == "error":

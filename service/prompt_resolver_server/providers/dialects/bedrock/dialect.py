@@ -6,11 +6,11 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.event_stream import EVENT_STREAM
+from .failures import classify_error
 from .model import write_path
 from .request import build_body
 from .response import parse_answer
 from .stream import BedrockStreamReader
-from .wire import classify_error
 
 
 class BedrockDialect:
@@ -33,7 +33,7 @@ class BedrockDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`. Raises PROVIDER_UNKNOWN without the extra."""
         return BedrockStreamReader()
 

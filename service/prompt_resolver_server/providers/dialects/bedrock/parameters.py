@@ -11,8 +11,18 @@ from ....errors import unsupported
 from ....json_codec import encode_json
 from ....parameters import Json, JsonSchema, Parameters
 from ...dialect import Quirks
+from ...wire.effort import read_budget
 from ...wire.schemas import close_objects
-from ...wire.unsupported import check_insisted
+from ...wire.thinking import (
+    EFFORTS,
+    MAX_TEMPERATURE,
+    check_budget,
+    check_max_tokens,
+    find_redundant,
+    is_refused_while_thinking,
+    is_thinking,
+)
+from ...wire.unsupported import find_lacking
 from .model import is_anthropic
 
 _OF_MODEL = "additionalModelRequestFields"
@@ -24,10 +34,6 @@ _OF_CONVERSE = frozenset(
     }
 )
 _INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP"}
-_LACKS = frozenset({"seed"})
-_EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
-_MIN_BUDGET = 1024
-_MAX_DIGITS = 10
 
 
 def write_parameters(
@@ -42,13 +48,8 @@ def write_parameters(
     parameters = request.parameters
     if "toolConfig" in parameters.extra:
         raise unsupported("parameters.extra.toolConfig", "expected tools in the field of their own")
-    lacking = [
-        name
-        for name in (*parameters.names(), *parameters.extra)
-        if name in _LACKS or name in quirks.lacks or _has_no_place(name, request)
-    ]
-    check_insisted(lacking, request.insisted)
-    dropped = tuple(dict.fromkeys((*lacking, *_redundant(request))))
+    lacking = find_lacking(request, quirks.lacks, _has_no_place)
+    dropped = tuple(dict.fromkeys((*lacking, *find_redundant(request))))
     body = _Body()
     for name, value in parameters.extra.items():
         if name not in dropped:
@@ -83,63 +84,40 @@ class _Body:
         return value if isinstance(value, dict) else {}
 
 
+def thinks(request: ModelRequest) -> bool:
+    """Tell whether a model of Anthropic's is asked to think before it answers."""
+    extra = request.parameters.extra
+    fields = extra.get(_OF_MODEL)
+    given = extra.get("thinking") or (fields.get("thinking") if isinstance(fields, dict) else None)
+    budget = read_budget(request.parameters.reasoning_effort)
+    return is_thinking(given) or (budget is not None and is_anthropic(request.model))
+
+
 def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     parameters = request.parameters
-    budget = _read_budget(parameters.reasoning_effort or "")
-    is_thinking = thinks(request)
     match name:
-        case "presence_penalty":
-            return parameters.presence_penalty != 0
-        case "frequency_penalty":
-            return parameters.frequency_penalty != 0
+        case "seed" | "presence_penalty" | "frequency_penalty":
+            return True
         case "parallel_tool_calls":
             return not parameters.parallel_tool_calls
         case "response_format":
             form = parameters.response_format
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
-            known = parameters.reasoning_effort in _EFFORTS
-            return not known and (budget is None or not is_anthropic(request.model))
+            effort = parameters.reasoning_effort
+            has_budget = read_budget(effort) is not None and is_anthropic(request.model)
+            return effort not in EFFORTS and not has_budget
         case "stop" if is_anthropic(request.model):
             return not all(text.strip() for text in parameters.stop)
         case "stop":
             return not all(parameters.stop)
-        case "top_k":
-            return is_thinking or not is_anthropic(request.model)
-        # A model of Anthropic's that thinks takes none that change how it samples.
-        case "temperature":
-            temperature = parameters.temperature or 0
-            return temperature > 1 or (is_thinking and temperature != 1)
-        case "top_p":
-            return is_thinking and (parameters.top_p or 0) < 0.95
+        case "temperature" if (parameters.temperature or 0) > MAX_TEMPERATURE:
+            return True
+        case "top_k" if not is_anthropic(request.model):
+            return True
         case _:
-            return False
-
-
-def _redundant(request: ModelRequest) -> tuple[str, ...]:
-    """Return the names of parameters that change nothing, and that newer models refuse."""
-    parameters = request.parameters
-    both = parameters.top_p == 1 and parameters.temperature is not None
-    return ("top_p",) if both and "top_p" not in request.insisted else ()
-
-
-def thinks(request: ModelRequest) -> bool:
-    """Tell whether a model of Anthropic's is asked to think before it answers."""
-    extra = request.parameters.extra
-    fields = extra.get(_OF_MODEL)
-    given = extra.get("thinking") or (fields.get("thinking") if isinstance(fields, dict) else None)
-    asked = isinstance(given, dict) and given.get("type") in ("enabled", "adaptive")
-    budget = _read_budget(request.parameters.reasoning_effort or "")
-    return asked or (budget is not None and is_anthropic(request.model))
-
-
-def _read_budget(effort: str) -> int | None:
-    """Return the number of tokens that an effort is, or None for a word."""
-    digits = effort.removeprefix("-")
-    if not digits.isdecimal() or len(digits) > _MAX_DIGITS:
-        return None
-    return int(effort)
+            return thinks(request) and is_refused_while_thinking(name, parameters)
 
 
 def _write(body: _Body, name: str, parameters: Parameters) -> None:
@@ -154,7 +132,7 @@ def _write(body: _Body, name: str, parameters: Parameters) -> None:
             body.add(_OF_MODEL, "top_k", value)
         case "response_format" if value.json_schema is not None:
             body.add("outputConfig", "textFormat", _text_format(value.json_schema))
-        case "reasoning_effort" if value in _EFFORTS:
+        case "reasoning_effort" if value in EFFORTS:
             body.add("outputConfig", "effort", value)
         case "reasoning_effort":
             body.add(_OF_MODEL, "thinking", _thinking(parameters))
@@ -169,13 +147,7 @@ def _text_format(form: JsonSchema) -> Json:
 
 
 def _thinking(parameters: Parameters) -> Json:
-    budget = _read_budget(parameters.reasoning_effort or "") or 0
-    if budget < _MIN_BUDGET:
-        raise unsupported(
-            "parameters.reasoning_effort", f"expected a word, or {_MIN_BUDGET} or more"
-        )
-    if parameters.max_tokens is not None and parameters.max_tokens <= budget:
-        raise unsupported(
-            "parameters.max_tokens", "expected more tokens than those that the model may think"
-        )
+    budget = read_budget(parameters.reasoning_effort) or 0
+    check_budget(budget)
+    check_max_tokens(parameters.max_tokens, budget)
     return {"type": "enabled", "budget_tokens": budget}

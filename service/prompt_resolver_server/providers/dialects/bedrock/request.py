@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ....answers import ModelRequest
-from ....errors import CallError, Reason, Violation
 from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Message, Tool, ToolChoice
@@ -22,15 +21,8 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
     that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
-    if not turns:
-        expected = "expected one of a user, an assistant or a tool that is not empty"
-        raise CallError(
-            Reason.MESSAGES_MISSING,
-            f"messages: {expected}, as the provider answers no system message alone",
-            violations=(Violation("messages", expected),),
-        )
     parameters, dropped = write_parameters(request, quirks)
-    dropped += find_left_out(request.messages)
+    dropped += find_left_out(request.messages, "name", "detail")
     body: dict[str, Json] = {**parameters, "messages": turns}
     if system:
         body["system"] = system
@@ -51,7 +43,7 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     if choice is not None and _has_no_place(choice, request):
         choice, dropped = None, ("tool_choice",)
         check_insisted(dropped, request.insisted)
-    config: dict[str, Json] = {"tools": [{"toolSpec": _tool_spec(tool)} for tool in request.tools]}
+    config: dict[str, Json] = {"tools": [{"toolSpec": _tool(tool)} for tool in request.tools]}
     match choice:
         case ToolChoice(tool_name=str() as name):
             config["toolChoice"] = {"tool": {"name": name}}
@@ -72,7 +64,7 @@ def _has_no_place(choice: ToolChoice, request: ModelRequest) -> bool:
     return choice.mode == "none" or (choice.mode != "auto" and thinks(request))
 
 
-def _tool_spec(tool: Tool) -> dict[str, Json]:
+def _tool(tool: Tool) -> dict[str, Json]:
     schema: Json = {"type": "object", **(tool.parameters or {})}
     spec: dict[str, Json] = {"name": tool.name, "inputSchema": {"json": schema}}
     if tool.description:

@@ -9,7 +9,7 @@ from ....json_codec import JsonError, JsonReader
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from .blocks import BlockReader, ContentBlock
-from .wire import Trace, check_reason, read_finish
+from .finish import Trace, check_reason, read_finish
 
 
 class _Message(msgspec.Struct):

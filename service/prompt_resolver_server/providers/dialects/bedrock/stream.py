@@ -3,14 +3,16 @@
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
-from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta
-from ....json_codec import JsonError, JsonReader
+from ....answers import Delta, Opened
+from ....json_codec import JsonReader
 from ...dialect import InBandError, ProtocolError
-from ...wire.coalescing import coalesce
+from ...wire.event_reader import EventReader
 from ...wire.event_stream import EventMessage, EventStreamParser
 from .blocks import BlockDelta, BlockReader, BlockStart
-from .wire import Trace, check_reason, raise_exception, read_finish
+from .failures import raise_exception
+from .finish import Trace, check_reason, read_finish
 
 
 class _Event(msgspec.Struct, rename="camel"):
@@ -33,7 +35,7 @@ _KINDS = frozenset(
 )
 
 
-class BedrockStreamReader:
+class BedrockStreamReader(EventReader[EventMessage]):
     """A `StreamReader`. The answer is complete with `messageStop`.
 
     Its usage follows in `metadata`, which is waited for. Whatever comes in its place, the end of
@@ -43,54 +45,30 @@ class BedrockStreamReader:
     last_words = b"metadata"
 
     def __init__(self) -> None:
-        self._messages = EventStreamParser()
+        super().__init__(EventStreamParser())
         self._blocks = BlockReader()
         self._opened = False
         self._raw_reason: str | None = None
-        self.finish: Finish | None = None
-        self.failure: ProtocolError | InBandError | None = None
-        self.chunks = 0
-        self.characters = 0
 
     @property
+    @override
     def is_complete(self) -> bool:
         """Whether the answer has stopped; see `StreamReader.is_complete`."""
         return self._raw_reason is not None
 
-    def feed(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None or self.failure is not None:
-            return []
-        deltas: list[Delta] = []
-        try:
-            for message in self._messages.feed(chunk):
-                self.chunks += 1
-                self._take(message, deltas)
-                if self.finish is not None:
-                    break
-        except JsonError:
-            self._fail(ProtocolError("expected an event of a known form"))
-        except (ProtocolError, InBandError) as error:
-            self._fail(error)
-        if not chunk and self._raw_reason is not None and self.finish is None:
+    @override
+    def _end(self) -> None:
+        if self._raw_reason is not None:
             self.finish = read_finish(self._raw_reason, None, None)
-        self._count(deltas)
-        return coalesce(deltas)
 
-    def _count(self, deltas: list[Delta]) -> None:
-        for delta in deltas:
-            match delta:
-                case TextDelta():
-                    self.characters += len(delta.text)
-                case ReasoningDelta():
-                    self.characters += len(delta.reasoning.text)
-
+    @override
     def _fail(self, error: ProtocolError | InBandError) -> None:
-        if self._raw_reason is None:
-            self.failure = error
+        if self.is_complete:
+            self._end()
         else:
-            self.finish = read_finish(self._raw_reason, None, None)
+            super()._fail(error)
 
+    @override
     def _take(self, message: EventMessage, deltas: list[Delta]) -> None:
         if message.failed:
             raise_exception(message.name, message.payload)
@@ -105,7 +83,7 @@ class BedrockStreamReader:
                 self._opened = True
                 deltas.append(Opened(id="", model=""))
             case "metadata", _:
-                self._end(event)
+                self._finish(event)
             case _ if self._raw_reason is not None:
                 raise ProtocolError("expected nothing but the usage after the end")
             case "contentBlockStart", _Event(start=BlockStart() as start):
@@ -121,7 +99,7 @@ class BedrockStreamReader:
             case _:
                 raise ProtocolError("expected an event with something in it")
 
-    def _end(self, event: _Event) -> None:
+    def _finish(self, event: _Event) -> None:
         if self._raw_reason is None:
             raise ProtocolError("expected a stop reason before the usage")
         self.finish = read_finish(self._raw_reason, event.usage, event.trace)

@@ -6,7 +6,7 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.sse import EVENT_STREAM
-from .failure import classify_error
+from .failures import classify_error
 from .request import build_body
 from .response import parse_answer
 from .stream import CohereStreamReader
@@ -31,7 +31,7 @@ class CohereDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return CohereStreamReader()
 

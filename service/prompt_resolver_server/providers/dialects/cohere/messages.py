@@ -4,17 +4,25 @@ What its API has no place for is left out: names, as is told, and what of anothe
 reasoning is no text.
 """
 
+from collections.abc import Sequence
+
 from ....errors import unsupported
 from ....parameters import Json
 from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
-from ...wire.media import read_inline
+from ...wire.functions import write_function_call
+from ...wire.media import write_image_url
 
 
-def write_message(message: Message, path: str) -> dict[str, Json]:
-    """Return a message; `path` is for errors.
+def write_messages(messages: Sequence[Message]) -> list[Json]:
+    """Return the messages. Raises PARAMETER_UNSUPPORTED for content that has no place in them."""
+    return [_write(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _write(message: Message, path: str) -> dict[str, Json]:
+    """Return a message.
 
     What a model thought before it called tools goes back as its plan for them, whichever way it
-    came: a plan is in the API for every model, and thinking for some. Raises PARAMETER_UNSUPPORTED.
+    came: a plan is in the API for every model, and thinking for some.
     """
     wire: dict[str, Json] = {"role": "system" if message.role == "developer" else message.role}
     thoughts = (part.text for part in message.content if isinstance(part, Reasoning))
@@ -22,7 +30,7 @@ def write_message(message: Message, path: str) -> dict[str, Json]:
     blocks = [
         block
         for index, part in enumerate(message.content)
-        if (block := _block(part, message, f"{path}.content[{index}]")) is not None
+        if (block := _part(part, message, f"{path}.content[{index}]")) is not None
     ]
     if plan:
         wire["tool_plan"] = plan
@@ -31,20 +39,13 @@ def write_message(message: Message, path: str) -> dict[str, Json]:
     elif blocks or not message.tool_calls:
         wire["content"] = list[Json](blocks) or ""
     if message.tool_calls:
-        wire["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments_json},
-            }
-            for call in message.tool_calls
-        ]
+        wire["tool_calls"] = [write_function_call(call) for call in message.tool_calls]
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     return wire
 
 
-def _block(part: Part, message: Message, path: str) -> dict[str, Json] | None:
+def _part(part: Part, message: Message, path: str) -> dict[str, Json] | None:
     match part:
         case Text() | Refusal():
             return {"type": "text", "text": part.text}
@@ -53,11 +54,7 @@ def _block(part: Part, message: Message, path: str) -> dict[str, Json] | None:
                 return None
             return {"type": "thinking", "thinking": part.text}
         case Media(kind="image") if message.role == "user":
-            inline = read_inline(part, path) if part.data is not None else None
-            image: dict[str, Json] = {"url": inline.url if inline is not None else part.url}
-            if part.detail:
-                image["detail"] = part.detail
-            return {"type": "image_url", "image_url": image}
+            return write_image_url(part, path)
         case _ if message.role == "user":
             raise unsupported(path, "expected text or an image")
         case _:

@@ -8,7 +8,7 @@ from ....prompts import Reasoning
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from ...wire.fields import read_items, read_mapping, read_object, read_text
-from .wire import read_finish
+from .finish import read_finish
 
 
 def parse_answer(body: bytes) -> Answer:

@@ -3,16 +3,17 @@
 from typing import Any
 
 import msgspec
+from typing_extensions import override
 
 from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
 from ....json_codec import JsonError, JsonReader
 from ....prompts import Reasoning
-from ...dialect import InBandError, ProtocolError
-from ...wire.coalescing import coalesce
+from ...dialect import ProtocolError
+from ...wire.event_reader import EventReader
 from ...wire.fields import read_object, read_text
-from ...wire.sse import ErrorEvent, SseError, SseParser
-from .failure import raise_reported
-from .wire import read_finish
+from ...wire.sse import ErrorEvent, SseParser
+from .failures import raise_reported
+from .finish import read_finish
 
 
 class _Function(msgspec.Struct):
@@ -71,40 +72,22 @@ _KINDS = frozenset(
 )
 
 
-class CohereStreamReader:
+class CohereStreamReader(EventReader[bytes]):
     """A `StreamReader`. The answer has ended with `message-end` and a finish reason."""
 
     last_words = b"message-end"
-    is_complete = False
 
     def __init__(self) -> None:
-        self._events = SseParser()
+        super().__init__(SseParser())
         self._opened = False
         self._calls: dict[int, int] = {}
-        self.finish: Finish | None = None
-        self.failure: ProtocolError | InBandError | None = None
-        self.chunks = 0
-        self.characters = 0
 
-    def feed(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None or self.failure is not None:
-            return []
-        deltas: list[Delta] = []
-        try:
-            for document in self._events.feed(chunk):
-                self.chunks += 1
-                if (event := _read(document)) is not None:
-                    self._take(event, deltas)
-                if self.finish is not None:
-                    break
-        except (SseError, JsonError) as error:
-            self.failure = ProtocolError(str(error))
-        except (ProtocolError, InBandError) as error:
-            self.failure = error
-        return coalesce(deltas)
+    @override
+    def _take(self, document: bytes, deltas: list[Delta]) -> None:
+        if (event := _read(document)) is not None:
+            self._take_event(event, deltas)
 
-    def _take(self, event: _Event, deltas: list[Delta]) -> None:
+    def _take_event(self, event: _Event, deltas: list[Delta]) -> None:
         delta = event.delta or _Delta()
         message = delta.message or _Message()
         # A failure may come before anything else.
@@ -120,10 +103,8 @@ class CohereStreamReader:
         else:
             content = message.content if isinstance(message.content, _Content) else _Content()
             if thought := message.tool_plan or content.thinking:
-                self.characters += len(thought)
                 deltas.append(ReasoningDelta(Reasoning(text=thought)))
             if text := content.text:
-                self.characters += len(text)
                 deltas.append(TextDelta(text))
 
     def _begin(self, event: _Event, deltas: list[Delta]) -> None:

@@ -1,46 +1,13 @@
 """What the chunks of one answer tell in Google's Gemini dialect."""
 
-from collections.abc import Mapping
-
-from ....answers import (
-    Delta,
-    Finish,
-    FinishReason,
-    Opened,
-    ReasoningDelta,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-)
+from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
 from ....errors import Reason
 from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Reasoning
 from ...dialect import InBandError, ProtocolError
-from ...wire.fields import read_count
 from .chunk import Candidate, Chunk, FunctionCall, Part
-
-_MAX_WORD = 64
-"""How much is kept of a provider's own word for the end of an answer."""
-
-_FINISH_REASONS: Mapping[str, FinishReason] = {
-    "STOP": "stop",
-    "MAX_TOKENS": "length",
-    **dict.fromkeys(
-        (
-            *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"),
-            *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR"),
-        ),
-        "content_filter",
-    ),
-}
-
-_FAILURES = frozenset(
-    {
-        *("FINISH_REASON_UNSPECIFIED", "OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
-        *("UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
-    }
-)
+from .finish import check_reason, read_finish
 
 
 class AnswerReader:
@@ -79,20 +46,16 @@ class AnswerReader:
         """How the answer ended, as far as it has come; None where no reason has been given."""
         if self._opened is None or self._raw_reason is None:
             return None
-        reason = _FINISH_REASONS.get(self._raw_reason, "other")
-        return Finish(
-            reason="tool_calls" if self._calls and reason == "stop" else reason,
-            raw_reason=self._raw_reason[:_MAX_WORD],
-            model=self._opened.model,
-            usage=_read_usage(self._usage) if self._usage else None,
+        return read_finish(
+            self._raw_reason, self._opened.model, self._usage, called=bool(self._calls)
         )
 
     def _take_candidate(self, candidate: Candidate, deltas: list[Delta]) -> None:
         for part in (candidate.content.parts if candidate.content is not None else None) or ():
             deltas += self._read(part)
-        if candidate.finish_reason in _FAILURES:
-            raise ProtocolError("the answer ended in an error")
-        self._raw_reason = candidate.finish_reason or self._raw_reason
+        if candidate.finish_reason:
+            check_reason(candidate.finish_reason)
+            self._raw_reason = candidate.finish_reason
 
     def _read(self, part: Part) -> list[Delta]:
         seal = part.thought_signature.encode() if part.thought_signature else None
@@ -125,25 +88,3 @@ class AnswerReader:
         """Return an id for a call that has none, which no other call of a conversation has."""
         answer = self._opened.id if self._opened is not None else ""
         return f"call_{index}_{answer}" if answer else f"call_{index}"
-
-
-def _read_usage(usage: Mapping[str, Json]) -> Usage:
-    """Return the counts of an answer.
-
-    The API counts thoughts beside the rest of the answer, and what its own tools gave the model to
-    read beside the prompt; we count them among these. Its cache's share is in the prompt's count.
-    """
-    thoughts = read_count(usage, "thoughtsTokenCount")
-    return Usage(
-        input_tokens=_add(
-            read_count(usage, "promptTokenCount"), read_count(usage, "toolUsePromptTokenCount")
-        ),
-        output_tokens=_add(read_count(usage, "candidatesTokenCount"), thoughts),
-        cache_read_tokens=read_count(usage, "cachedContentTokenCount"),
-        reasoning_tokens=thoughts,
-    )
-
-
-def _add(count: int | None, beside: int | None) -> int | None:
-    """Return a sum; what is not there is nothing, unless all of it is not."""
-    return None if count is None and beside is None else (count or 0) + (beside or 0)

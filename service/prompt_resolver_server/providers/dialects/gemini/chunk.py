@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from ....json_codec import JsonError, JsonReader, decode_json
+from ....json_codec import JsonError, JsonReader
 from ...dialect import ProtocolError
-from .errors import raise_reported
+from .failures import raise_failure, raise_reported
 
 
 class FunctionCall(msgspec.Struct):
@@ -72,13 +72,3 @@ def read_chunk(document: bytes) -> Chunk:
     if chunk.error:
         raise_reported(chunk.error)
     return chunk
-
-
-def raise_failure(document: bytes) -> None:
-    """Raise what a document reports, alone or in a list, if it reports a failure."""
-    try:
-        match decode_json(document):
-            case {"error": error} | [{"error": error}] if error:
-                raise_reported(error)
-    except JsonError:
-        pass

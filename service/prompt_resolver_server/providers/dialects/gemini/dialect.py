@@ -9,7 +9,7 @@ from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.paths import write_segment
 from ...wire.sse import EVENT_STREAM
-from .errors import classify_error
+from .failures import classify_error
 from .request import build_body
 from .response import parse_answer
 from .stream import GeminiStreamReader
@@ -41,7 +41,7 @@ class GeminiDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return GeminiStreamReader()
 

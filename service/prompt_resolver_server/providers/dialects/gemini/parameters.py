@@ -6,7 +6,7 @@ from ....answers import ModelRequest
 from ....parameters import Json, JsonSchema, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
-from ...wire.unsupported import check_insisted
+from ...wire.unsupported import find_lacking
 
 _NAMES: Mapping[str, str] = {
     "temperature": "temperature",
@@ -49,12 +49,7 @@ def write_parameters(
     API keeps to it. Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
-    lacking = [
-        name
-        for name in (*parameters.names(), *parameters.extra)
-        if name in quirks.lacks or _has_no_place(name, request)
-    ]
-    check_insisted(lacking, request.insisted)
+    lacking = find_lacking(request, quirks.lacks, _has_no_place)
     body: dict[str, Json] = {}
     config: dict[str, Json] = {}
     for name, value in parameters.extra.items():
@@ -65,7 +60,7 @@ def write_parameters(
             config |= _write(name, request, config)
     if config:
         body["generationConfig"] = config
-    return body, tuple(dict.fromkeys(lacking))
+    return body, lacking
 
 
 def _has_no_place(name: str, request: ModelRequest) -> bool:

@@ -7,8 +7,8 @@ from ....json_codec import encode_json
 from ....parameters import Json
 from ....prompts import Tool, ToolChoice
 from ...dialect import Quirks
-from ...wire.conversation import no_conversation
-from .contents import find_left_out, write_contents
+from ...wire.left_out import find_left_out
+from .messages import write_messages
 from .parameters import write_parameters
 
 
@@ -18,22 +18,21 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
     Raises MESSAGES_MISSING where only the system speaks, and PARAMETER_UNSUPPORTED for a parameter
     that the caller insists on and the dialect lacks, and for content that it cannot carry.
     """
-    system, contents = write_contents(request.messages, request.model)
-    if not contents:
-        raise no_conversation()
+    system, turns = write_messages(request.messages, request.model)
     parameters, dropped = write_parameters(request, quirks)
-    body: dict[str, Json] = {"contents": contents, **parameters}
+    dropped += find_left_out(request.messages, "name", "detail", "filename", names_tools=True)
+    body: dict[str, Json] = {**parameters, "contents": turns}
     if system:
         body["systemInstruction"] = {"parts": system}
     if request.tools:
-        body["tools"] = [{"functionDeclarations": [_declaration(tool) for tool in request.tools]}]
-        choice = _function_calling(request.tools, request.tool_choice)
+        body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in request.tools]}]
+        choice = _tool_choice(request.tools, request.tool_choice)
         if choice is not None:
             body["toolConfig"] = {"functionCallingConfig": choice}
-    return encode_json(body), (*dropped, *find_left_out(request.messages))
+    return encode_json(body), dropped
 
 
-def _declaration(tool: Tool) -> Json:
+def _tool(tool: Tool) -> Json:
     wire: dict[str, Json] = {"name": tool.name}
     if tool.description:
         wire["description"] = tool.description
@@ -42,7 +41,7 @@ def _declaration(tool: Tool) -> Json:
     return wire
 
 
-def _function_calling(tools: Sequence[Tool], choice: ToolChoice | None) -> dict[str, Json] | None:
+def _tool_choice(tools: Sequence[Tool], choice: ToolChoice | None) -> dict[str, Json] | None:
     match choice:
         case ToolChoice(tool_name=str() as name):
             return {"mode": "ANY", "allowedFunctionNames": [name]}

@@ -1,14 +1,17 @@
 """Streams in Google's Gemini dialect."""
 
-from ....answers import Delta, Finish, ReasoningDelta, TextDelta
-from ...dialect import InBandError, ProtocolError
-from ...wire.coalescing import coalesce
-from ...wire.sse import ErrorEvent, SseError, SseParser
+from typing_extensions import override
+
+from ....answers import Delta
+from ...dialect import ProtocolError
+from ...wire.event_reader import EventReader
+from ...wire.sse import ErrorEvent, SseParser
 from .answer import AnswerReader
-from .chunk import raise_failure, read_chunk
+from .chunk import read_chunk
+from .failures import raise_failure
 
 
-class GeminiStreamReader:
+class GeminiStreamReader(EventReader[bytes]):
     """A `StreamReader`. The answer has ended with a finish reason and the end of the stream.
 
     Neither is enough alone. Every chunk may have a finish reason, with text or the usage in another
@@ -17,46 +20,21 @@ class GeminiStreamReader:
     """
 
     last_words = b'"finishReason"'
-    is_complete = False
 
     def __init__(self) -> None:
         self._events = SseParser()
+        super().__init__(self._events)
         self._answer = AnswerReader()
-        self.finish: Finish | None = None
-        self.failure: ProtocolError | InBandError | None = None
-        self.chunks = 0
-        self.characters = 0
 
-    def feed(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None or self.failure is not None:
-            return []
-        deltas: list[Delta] = []
-        try:
-            for document in self._events.feed(chunk):
-                event = read_chunk(document)
-                if isinstance(document, ErrorEvent):
-                    raise ProtocolError("an error that is not known in place of an answer")
-                self.chunks += 1
-                self._answer.take(event, deltas)
-            if not chunk:
-                self._end()
-        except SseError as error:
-            self.failure = ProtocolError(str(error))
-        except (ProtocolError, InBandError) as error:
-            self.failure = error
-        self._count(deltas)
-        return coalesce(deltas)
+    @override
+    def _take(self, document: bytes, deltas: list[Delta]) -> None:
+        chunk = read_chunk(document)
+        if isinstance(document, ErrorEvent):
+            raise ProtocolError("an error that is not known in place of an answer")
+        self._answer.take(chunk, deltas)
 
+    @override
     def _end(self) -> None:
         # A failure on the way comes as plain JSON between the events, over several lines.
         raise_failure(b"\n".join(self._events.strays))
         self.finish = self._answer.finish
-
-    def _count(self, deltas: list[Delta]) -> None:
-        for delta in deltas:
-            match delta:
-                case TextDelta():
-                    self.characters += len(delta.text)
-                case ReasoningDelta():
-                    self.characters += len(delta.reasoning.text)

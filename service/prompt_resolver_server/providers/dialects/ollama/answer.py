@@ -1,33 +1,22 @@
-"""Answers in Ollama's chat dialect, whole or streamed: a whole one is a stream of one event."""
+"""What the events of one answer tell in Ollama's chat dialect: a whole one is one event."""
 
 from typing import Any
 
 import msgspec
 
 from ....answers import (
-    Answer,
     Delta,
     Finish,
-    FinishReason,
     Opened,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
-    Usage,
 )
-from ....json_codec import JsonError, JsonReader, encode_json
+from ....json_codec import JsonReader, encode_json
 from ....prompts import Reasoning
-from ...assembler import Assembler
-from ...dialect import InBandError, ProtocolError
-from ...wire.coalescing import coalesce
-from ...wire.fields import read_count
-from ...wire.ndjson import LineReader, NdjsonError
-from .failure import raise_reported
-
-_MAX_WORD = 64
-"""How much is kept of a server's own word for the end of an answer."""
-
-_FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+from ...dialect import ProtocolError
+from .failures import raise_reported
+from .finish import read_finish
 
 
 class _Function(msgspec.Struct):
@@ -67,37 +56,13 @@ class _Event(msgspec.Struct):
 _EVENTS = JsonReader(_Event)
 
 
-class OllamaStreamReader:
-    """A `StreamReader`. The answer has ended with an event that is done and tells why."""
-
-    last_words = b'"done":true'
-    is_complete = False
+class AnswerReader:
+    """Makes deltas of the events of one answer. `finish` is how it ended, once it has."""
 
     def __init__(self) -> None:
-        self._lines = LineReader()
         self._opened = False
         self._calls = 0
         self.finish: Finish | None = None
-        self.failure: ProtocolError | InBandError | None = None
-        self.chunks = 0
-        self.characters = 0
-
-    def feed(self, chunk: bytes) -> list[Delta]:
-        """Return the deltas that the bytes complete; see `StreamReader.feed`."""
-        if self.finish is not None or self.failure is not None:
-            return []
-        deltas: list[Delta] = []
-        try:
-            for line in self._lines.feed(chunk):
-                self.chunks += 1
-                self.take(line, deltas)
-                if self.finish is not None:
-                    break
-        except (NdjsonError, JsonError) as error:
-            self.failure = ProtocolError(str(error))
-        except (ProtocolError, InBandError) as error:
-            self.failure = error
-        return coalesce(deltas)
 
     def take(self, document: bytes, deltas: list[Delta]) -> None:
         """Add what one event tells. Raises `JsonError`, `ProtocolError` and `InBandError`."""
@@ -111,10 +76,8 @@ class OllamaStreamReader:
             self._opened = True
             deltas.append(Opened(id="", model=event.model))
         if thought := message.thinking:
-            self.characters += len(thought)
             deltas.append(ReasoningDelta(Reasoning(text=thought)))
         if text := message.content:
-            self.characters += len(text)
             deltas.append(TextDelta(text))
         deltas += [self._call(call) for call in message.tool_calls or ()]
         if event.done:
@@ -133,35 +96,8 @@ class OllamaStreamReader:
         )
 
     def _end(self, event: _Event) -> Finish:
-        raw_reason = event.done_reason
-        if not raw_reason:
+        if not event.done_reason:
             # The server leaves it out where its model was stopped before its end.
             raise ProtocolError("expected a reason for the end")
-        reason = _FINISH_REASONS.get(raw_reason, "other")
-        return Finish(
-            reason="tool_calls" if reason == "stop" and self._calls else reason,
-            raw_reason=raw_reason[:_MAX_WORD],
-            model=event.model,
-            usage=_read_usage(event),
-        )
-
-
-def parse_answer(body: bytes) -> Answer:
-    """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    reader, deltas = OllamaStreamReader(), list[Delta]()
-    try:
-        reader.take(body, deltas)
-    except JsonError as error:
-        raise ProtocolError(str(error)) from None
-    if reader.finish is None:
-        raise ProtocolError("expected an answer that is done")
-    assembler = Assembler()
-    assembler.add(deltas)
-    return assembler.finish(reader.finish)
-
-
-def _read_usage(event: _Event) -> Usage:
-    counts = {"input": event.prompt_eval_count, "output": event.eval_count}
-    return Usage(
-        input_tokens=read_count(counts, "input"), output_tokens=read_count(counts, "output")
-    )
+        counts = {"prompt_eval_count": event.prompt_eval_count, "eval_count": event.eval_count}
+        return read_finish(event.done_reason, event.model, counts, called=bool(self._calls))

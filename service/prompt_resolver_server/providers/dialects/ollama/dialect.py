@@ -6,9 +6,10 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.ndjson import NDJSON
-from .answer import OllamaStreamReader, parse_answer
-from .failure import classify_error
+from .failures import classify_error
 from .request import build_body
+from .response import parse_answer
+from .stream import OllamaStreamReader
 
 
 class OllamaDialect:
@@ -30,7 +31,7 @@ class OllamaDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return OllamaStreamReader()
 

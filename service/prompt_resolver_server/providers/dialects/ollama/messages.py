@@ -19,24 +19,11 @@ def write_messages(messages: Sequence[Message]) -> list[Json]:
     called: dict[str, str] = {}
     for index, message in enumerate(messages):
         called |= {call.id: call.name for call in message.tool_calls}
-        wire.append(_message(message, called, f"messages[{index}]"))
+        wire.append(_write(message, called, f"messages[{index}]"))
     return wire
 
 
-def find_left_out(messages: Sequence[Message]) -> tuple[str, ...]:
-    """Return the names of what the API has no place for, and an answer can do without."""
-    left_out = {
-        "name": any(message.name for message in messages if message.role != "tool"),
-        "detail": any(
-            isinstance(part, Media) and part.detail not in (None, "auto")
-            for message in messages
-            for part in message.content
-        ),
-    }
-    return tuple(name for name, is_there in left_out.items() if is_there)
-
-
-def _message(message: Message, called: Mapping[str, str], path: str) -> dict[str, Json]:
+def _write(message: Message, called: Mapping[str, str], path: str) -> dict[str, Json]:
     """Return a message. `called` has the tools that were called before it, by the calls' ids."""
     texts: list[str] = []
     thoughts: list[str] = []

@@ -6,8 +6,9 @@ from ....answers import Answer, ModelRequest
 from ....errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.sse import EVENT_STREAM
+from .failures import classify_error
 from .request import build_body
-from .response import classify_error, parse_answer
+from .response import parse_answer
 from .stream import OpenAIStreamReader
 
 
@@ -30,10 +31,10 @@ class OpenAIDialect:
         """Return the answer; see `Dialect.parse`."""
         return parse_answer(body)
 
-    def read_stream(self, quirks: Quirks = Quirks()) -> StreamReader:
+    def read_stream(self, quirks: Quirks) -> StreamReader:
         """Return a reader; see `Dialect.read_stream`."""
         return OpenAIStreamReader(says_done="[DONE]" not in quirks.lacks)
 
     def classify(self, status: int, body: bytes) -> Reason | None:
         """Return the reason in an error's body; see `Dialect.classify`."""
-        return classify_error(status, body)
+        return classify_error(body)

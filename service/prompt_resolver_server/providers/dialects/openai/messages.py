@@ -1,10 +1,13 @@
 """Messages in OpenAI's chat dialect."""
 
+from collections.abc import Sequence
+
 from ....errors import unsupported
 from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
 from ...dialect import Quirks
-from ...wire.media import read_inline
+from ...wire.functions import write_function_call
+from ...wire.media import read_inline, write_image_url
 
 _AUDIO_FORMATS = {
     "audio/mp3": "mp3",
@@ -14,9 +17,15 @@ _AUDIO_FORMATS = {
     "audio/wave": "wav",
     "audio/x-wav": "wav",
 }
-
-
 _AS_OPENAI = Quirks(knows_developer=True)
+
+
+def write_messages(messages: Sequence[Message], quirks: Quirks) -> list[Json]:
+    """Return the messages. Raises PARAMETER_UNSUPPORTED for content that has no place in them."""
+    return [
+        write_message(message, f"messages[{index}]", quirks)
+        for index, message in enumerate(messages)
+    ]
 
 
 def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> dict[str, Json]:
@@ -31,7 +40,7 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
     if message.name:
         wire["name"] = message.name
     if message.tool_calls:
-        wire["tool_calls"] = [_tool_call(call) for call in message.tool_calls]
+        wire["tool_calls"] = [write_function_call(call) for call in message.tool_calls]
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     if quirks.reasoning_field and role == "assistant":
@@ -40,11 +49,6 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
         if thoughts or message.tool_calls:
             wire[quirks.reasoning_field] = "".join(thoughts)
     return wire
-
-
-def _tool_call(call: ToolCall) -> Json:
-    function: Json = {"name": call.name, "arguments": call.arguments_json}
-    return {"id": call.id, "type": "function", "function": function}
 
 
 def _content(message: Message, path: str, quirks: Quirks) -> Json:
@@ -77,21 +81,13 @@ def _part(part: Part, path: str) -> Json:
         case Refusal():
             return {"type": "refusal", "refusal": part.text}
         case Media(kind="image"):
-            return _image(part, path)
+            return write_image_url(part, path)
         case Media(kind="audio"):
             return _audio(part, path)
         case Media(kind="file"):
             return _file(part, path)
         case _:
             raise unsupported(path, "expected text, an image, a sound or a document")
-
-
-def _image(image: Media, path: str) -> Json:
-    inline = read_inline(image, path) if image.data is not None else None
-    wire: dict[str, Json] = {"url": inline.url if inline is not None else image.url}
-    if image.detail:
-        wire["detail"] = image.detail
-    return {"type": "image_url", "image_url": wire}
 
 
 def _audio(sound: Media, path: str) -> Json:

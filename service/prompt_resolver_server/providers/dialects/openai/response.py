@@ -1,55 +1,40 @@
-"""Whole answers, and failures, in OpenAI's chat dialect."""
+"""Whole answers in OpenAI's chat dialect."""
 
 from collections.abc import Mapping
 
-from ....answers import Answer, Finish
-from ....errors import Reason
-from ....json_codec import JsonError, decode_json
+from ....answers import Answer
 from ....parameters import Json
 from ....prompts import Message, Part, Reasoning, Refusal, ToolCall
 from ...dialect import ProtocolError
+from ...wire.failures import read_document
 from ...wire.fields import read_items, read_mapping, read_text
-from .wire import (
-    MAX_WORD,
-    find_reason,
-    read_content,
-    read_document,
-    read_reasoning,
-    read_usage,
-    to_finish_reason,
-)
+from .content import read_content, read_reasoning
+from .failures import raise_reported
+from .finish import check_reason, read_finish
 
 
 def parse_answer(body: bytes) -> Answer:
     """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    answer = read_document(body)
+    answer = read_document(body, raise_reported)
     choice = _first_choice(answer)
     message = read_mapping(choice, "message")
     raw_reason = choice.get("finish_reason")
     if message is None or not isinstance(raw_reason, str):
         raise ProtocolError("expected a choice with a message and a finish reason")
+    check_reason(raw_reason)
     calls = tuple(_tool_call(call) for call in read_items(message, "tool_calls"))
     refusal = read_text(message, "refusal")
     return Answer(
         id=read_text(answer, "id"),
         message=Message(role="assistant", content=_parts(message, refusal), tool_calls=calls),
-        finish=Finish(
-            reason=to_finish_reason(raw_reason, called=bool(calls), refused=bool(refusal)),
-            raw_reason=raw_reason[:MAX_WORD],
-            model=read_text(answer, "model"),
-            usage=read_usage(read_mapping(answer, "usage")),
+        finish=read_finish(
+            raw_reason,
+            read_text(answer, "model"),
+            read_mapping(answer, "usage"),
+            called=bool(calls),
+            refused=bool(refusal),
         ),
     )
-
-
-def classify_error(status: int, body: bytes) -> Reason | None:
-    """Return the reason that an error's body gives by one of its known codes, if it does."""
-    try:
-        document = decode_json(body)
-    except JsonError:
-        return None
-    error = document.get("error") if isinstance(document, dict) else None
-    return find_reason(error) if isinstance(error, dict) else None
 
 
 def _first_choice(answer: Mapping[str, Json]) -> Mapping[str, Json]:

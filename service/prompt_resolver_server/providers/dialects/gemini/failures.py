@@ -6,7 +6,7 @@ from typing import NoReturn
 from ....errors import Reason
 from ....json_codec import JsonError, decode_json
 from ....parameters import Json
-from ...dialect import InBandError, ProtocolError
+from ...wire.failures import find_by_beginning, raise_in_band, read_status
 
 _REASONS_BY_STATUS: Mapping[str, Reason] = {
     "INVALID_ARGUMENT": Reason.UPSTREAM_REJECTED,
@@ -25,14 +25,13 @@ _REASONS_BY_STATUS: Mapping[str, Reason] = {
     "DEADLINE_EXCEEDED": Reason.UPSTREAM_TIMEOUT,
 }
 
-_REASONS_BY_BEGINNING: Mapping[tuple[Reason, str], Reason] = {
+_REASONS_BY_BEGINNING: Mapping[Reason, Mapping[str, Reason]] = {
     # These have no status of their own. Should the API change its words, the status tells enough.
-    (Reason.UPSTREAM_REJECTED, "the input token count"): Reason.CONTEXT_LENGTH,
-    (
-        Reason.UPSTREAM_REJECTED,
-        "unable to submit request because the input token count",
-    ): Reason.CONTEXT_LENGTH,
-    (Reason.UPSTREAM_UNAVAILABLE, "the model is overloaded"): Reason.UPSTREAM_OVERLOADED,
+    Reason.UPSTREAM_REJECTED: {
+        "the input token count": Reason.CONTEXT_LENGTH,
+        "unable to submit request because the input token count": Reason.CONTEXT_LENGTH,
+    },
+    Reason.UPSTREAM_UNAVAILABLE: {"the model is overloaded": Reason.UPSTREAM_OVERLOADED},
 }
 
 _BAD_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED"})
@@ -42,41 +41,44 @@ _A_DAY = "PerDay"
 
 def classify_error(body: bytes) -> Reason | None:
     """Return the reason that an error's body gives, if it does."""
-    try:
-        match decode_json(body):
-            case {"error": error} | [{"error": error}]:
-                return find_reason(error)
-    except JsonError:
-        pass
-    return None
+    return _find_reason(_find_error(body))
+
+
+def raise_failure(document: bytes) -> None:
+    """Raise what a document reports, alone or in a list, if it reports a failure."""
+    if error := _find_error(document):
+        raise_reported(error)
 
 
 def raise_reported(error: Json) -> NoReturn:
     """Raise what is reported in place of an answer."""
     code = error.get("code") if isinstance(error, dict) else None
-    status = code if isinstance(code, int) and 400 <= code <= 599 else None
-    reason = find_reason(error)
-    if reason is not None or status is not None:
-        raise InBandError(reason, status)
-    raise ProtocolError("an error that is not known in place of an answer")
+    raise_in_band(_find_reason(error), read_status(code))
 
 
-def find_reason(error: Json) -> Reason | None:
+def _find_error(document: bytes) -> Json:
+    try:
+        match decode_json(document):
+            case {"error": error} | [{"error": error}]:
+                return error
+    except JsonError:
+        pass
+    return None
+
+
+def _find_reason(error: Json) -> Reason | None:
     """Return the reason that an error gives by its status, or more closely by what it adds."""
     if not isinstance(error, dict):
         return None
-    status, message = error.get("status"), error.get("message")
+    status = error.get("status")
     reason = _REASONS_BY_STATUS.get(status) if isinstance(status, str) else None
     if reason is Reason.UPSTREAM_REJECTED and _BAD_KEY & set(_words(error, "reason")):
         return Reason.UPSTREAM_AUTH
     if reason is Reason.UPSTREAM_RATE_LIMITED and _is_of_a_day(error):
         return Reason.UPSTREAM_QUOTA
-    if isinstance(message, str):
-        told = message.lower()
-        for (general, beginning), closer in _REASONS_BY_BEGINNING.items():
-            if reason is general and told.startswith(beginning):
-                return closer
-    return reason
+    if reason is None:
+        return None
+    return find_by_beginning(error.get("message"), _REASONS_BY_BEGINNING.get(reason, {})) or reason
 
 
 def _is_of_a_day(error: Mapping[str, Json]) -> bool:

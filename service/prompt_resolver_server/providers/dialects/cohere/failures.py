@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from ....errors import Reason
-from ....json_codec import JsonError, decode_json
 from ....parameters import Json
-from ...dialect import InBandError
+from ...wire.failures import find_by_beginning, find_object, raise_in_band
 
 _REASONS_BY_STATUS: Mapping[int, Reason] = {
     498: Reason.CONTENT_BLOCKED,  # A deny-listed token in the prompt or in the answer.
@@ -22,26 +21,13 @@ _REASONS_BY_BEGINNING: Mapping[str, Reason] = {
 
 def classify_error(status: int, body: bytes) -> Reason | None:
     """Return the reason that an error's status and body give, if they give a closer one."""
-    try:
-        document = decode_json(body)
-    except JsonError:
-        document = None
-    told = document.get("message") if isinstance(document, dict) else None
-    return _REASONS_BY_STATUS.get(status) or _find_reason(told)
+    return _REASONS_BY_STATUS.get(status) or _find_reason(find_object(body).get("message"))
 
 
-def raise_reported(error: Json) -> NoReturn:
-    """Raise what the `error` of an event reports."""
-    raise InBandError(_find_reason(error) or Reason.UPSTREAM_UNAVAILABLE)
+def raise_reported(message: Json) -> NoReturn:
+    """Raise what the message of a failure inside of a stream reports."""
+    raise_in_band(_find_reason(message) or Reason.UPSTREAM_UNAVAILABLE)
 
 
-def _find_reason(told: Json) -> Reason | None:
-    words = told.lower() if isinstance(told, str) else ""
-    return next(
-        (
-            reason
-            for beginning, reason in _REASONS_BY_BEGINNING.items()
-            if words.startswith(beginning)
-        ),
-        None,
-    )
+def _find_reason(message: Json) -> Reason | None:
+    return find_by_beginning(message, _REASONS_BY_BEGINNING)

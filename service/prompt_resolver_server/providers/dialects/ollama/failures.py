@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from ....errors import Reason
-from ....json_codec import JsonError, decode_json
 from ....parameters import Json
-from ...dialect import InBandError
+from ...wire.failures import find_object, raise_in_band
 
 _REASONS_BY_WORDS: Mapping[str, Reason] = {
     # Should the server change its words, its statuses still tell most of it.
@@ -18,17 +17,13 @@ _REASONS_BY_WORDS: Mapping[str, Reason] = {
 
 def classify_error(body: bytes) -> Reason | None:
     """Return the reason that an error's body gives, if it does."""
-    try:
-        document = decode_json(body)
-    except JsonError:
-        return None
-    return _find_reason(document.get("error")) if isinstance(document, dict) else None
+    return _find_reason(find_object(body).get("error"))
 
 
 def raise_reported(error: Json) -> NoReturn:
     """Raise what the `error` of a line, or of a whole answer, reports."""
     # Where a status could still be told, it would be 500.
-    raise InBandError(_find_reason(error) or Reason.UPSTREAM_UNAVAILABLE)
+    raise_in_band(_find_reason(error) or Reason.UPSTREAM_UNAVAILABLE)
 
 
 def _find_reason(error: Json) -> Reason | None:

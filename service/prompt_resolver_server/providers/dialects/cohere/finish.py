@@ -1,4 +1,4 @@
-"""What whole answers and streams have in common in Cohere's chat dialect."""
+"""How answers end in Cohere's chat dialect, and what they used."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,6 @@ from ....errors import Reason
 from ....parameters import Json
 from ...dialect import InBandError, ProtocolError
 from ...wire.fields import read_count, read_mapping
-
-_MAX_WORD = 64
-"""How much is kept of a provider's own word for the end of an answer."""
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "COMPLETE": "stop",
@@ -32,7 +29,7 @@ def read_finish(raw_reason: str, usage: Mapping[str, Json] | None) -> Finish:
         raise ProtocolError("the answer ended in an error")
     return Finish(
         reason=reason,
-        raw_reason=raw_reason[:_MAX_WORD],
+        raw_reason=raw_reason,
         model="",
         usage=_read_usage(usage) if usage else None,
     )
