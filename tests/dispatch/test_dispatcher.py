@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.alarms import Alarm, Alarms
 from prompt_resolver_server.aliases import Terms
 from prompt_resolver_server.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from prompt_resolver_server.dispatch.admission import RefusedError
-from prompt_resolver_server.dispatch.attempt import Account, share_s
+from prompt_resolver_server.dispatch.attempt import Account, RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
@@ -387,3 +389,39 @@ async def test_breaker_that_opens_while_calls_wait() -> None:
 def test_share(left_s: float, others: int, expected_s: float) -> None:
     """Each candidate has an equal share of the time that is left, and five seconds at the least."""
     assert share_s(left_s, others) == expected_s
+
+
+class Bell(Alarms):
+    """Alarms that go off when a test says so."""
+
+    def set(self, alarm: Alarm, time: float) -> None:
+        self.ring = alarm
+
+
+async def test_sign_of_an_answer_at_the_last_moment() -> None:
+    """Who begins to answer in the turn in which its share of the time ends may go on."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+    order = replace(scene.order(), others=1)
+
+    async with RunningAttempt(
+        order, None, scene.account, bell, scene.metrics.upstream, stream=False
+    ) as attempt:
+        bell.ring()
+        attempt.note_begun()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        attempt.succeed(ANSWER.finish)
+
+    assert [each.outcome for each in scene.account.attempts] == ["ok"]
+
+
+async def test_deadline_that_has_passed() -> None:
+    """Nobody is asked for an answer that would come too late."""
+    scene = Scene()
+
+    with pytest.raises(ServerError) as caught:
+        await scene.complete(left_s=0)
+
+    assert caught.value.reason is Reason.DEADLINE
+    assert caught.value.metadata == {"phase": "upstream", "attempts": "0"}
+    assert (scene.provider.calls, scene.account.attempts) == (0, [])

@@ -112,6 +112,13 @@ class RunningAttempt:
     async def __aenter__(self) -> Self:
         choice, metrics = self._choice, self._metrics
         breaker = self._target.breaker
+        now = asyncio.get_running_loop().time()
+        if now >= self._deadline:
+            raise ServerError(
+                Reason.DEADLINE,
+                f"the deadline passed before provider {choice.provider!r} was asked",
+                metadata={"phase": "upstream", "attempts": "0"},
+            )
         if self._target.slots is not None or (breaker is not None and breaker.is_open):
             came = time.perf_counter()
             try:
@@ -190,6 +197,8 @@ class RunningAttempt:
         self._begun = True
         if self._limited and (self._stream or self._limit_s is None):
             self._limited = False
+            # Its time may have passed in this very turn of the event loop.
+            self._timeout.reschedule(None)
             self._alarms.set(self._expire, self._deadline)
         breaker = self._target.breaker
         if self._is_probe and breaker is not None:
