@@ -16,7 +16,13 @@ from prompt_resolver_server.dispatch.attempt import Account, RunningAttempt, sha
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
-from prompt_resolver_server.errors import Reason, ResolverError, ServerError, UpstreamError
+from prompt_resolver_server.errors import (
+    CallError,
+    Reason,
+    ResolverError,
+    ServerError,
+    UpstreamError,
+)
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
@@ -425,3 +431,24 @@ async def test_deadline_that_has_passed() -> None:
     assert caught.value.reason is Reason.DEADLINE
     assert caught.value.metadata == {"phase": "upstream", "attempts": "0"}
     assert (scene.provider.calls, scene.account.attempts) == (0, [])
+
+
+async def test_request_that_cannot_be_sent() -> None:
+    """A request that a provider cannot be sent is no call to it, and is told as left out."""
+
+    async def lack(begun: Callable[[], None]) -> None:
+        raise CallError(Reason.PARAMETER_UNSUPPORTED, "no")
+
+    scene = Scene()
+    scene.provider.act = lack
+    with pytest.raises(CallError):
+        await scene.complete()
+
+    (told,) = scene.account.attempts
+    value = scene.metrics.registry.get_sample_value
+    labels = {"provider": "fake", "model": "m"}
+    counted = {**labels, "outcome": "passed_over", "reason": "parameter_unsupported"}
+    assert (told.outcome, told.duration_s) == ("parameter_unsupported", None)
+    assert (scene.account.asked, scene.account.targets) == (0, [])
+    assert value("prompt_resolver_upstream_attempts_total", counted) == 1
+    assert value("prompt_resolver_upstream_inflight", {"provider": "fake"}) == 0

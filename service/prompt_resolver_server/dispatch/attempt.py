@@ -8,7 +8,7 @@ from typing import Self
 
 from ..alarms import Alarms
 from ..answers import Attempt, Cost, Delta, Dispatch, Finish, Opened
-from ..errors import Reason, ResolverError, ServerError
+from ..errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
@@ -29,9 +29,9 @@ def share_s(left_s: float, others: int) -> float:
 class Account:
     """What happened so far to have one call answered.
 
-    `asked` is how many calls were made to providers. `delivered` tells whether the caller has seen
-    something of an answer: there is no way back then. `paused_s` is how long attempts waited for
-    their turn, and `cost` what the answer cost.
+    `asked` is how many calls were made to providers, and `targets` are those. `delivered` tells
+    whether the caller has seen something of an answer: there is no way back then. `paused_s` is how
+    long attempts waited for their turn, and `cost` what the answer cost.
     """
 
     __slots__ = (
@@ -106,6 +106,7 @@ class RunningAttempt:
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
         self._era = 0
+        self._sent = True
         self._begun = False
         self._started = 0.0
 
@@ -170,6 +171,9 @@ class RunningAttempt:
             match exception:
                 case asyncio.CancelledError():
                     self._outcome = "cancelled"
+                case CallError():
+                    self._outcome = exception.reason.lower()
+                    self._sent = False
                 case ResolverError():
                     self._outcome = exception.reason.lower()
                     self._verdict = judge(exception)
@@ -229,6 +233,10 @@ class RunningAttempt:
         choice, account = self._choice, self._account
         leave(self._target, self._verdict, self._outcome, era=self._era, is_probe=self._is_probe)
         self._span.end(self._outcome)
+        if not self._sent:
+            self._metrics.unsent(choice.provider, choice.model, self._outcome)
+            account.pass_over(choice, self._outcome)
+            return
         self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         account.asked += 1
         account.upstream_s = seconds
