@@ -130,7 +130,9 @@ class Dispatcher:
 
     async def _charge(self, order: Order, finish: Finish) -> Cost | None:
         """Return what an answer cost, as far as that is known, and count it."""
-        cost = await self._prices.find(order.target.vendor_url, order.request, finish)
+        cost = await self._prices.find(
+            order.target.vendor_url, order.request, finish, deadline=order.deadline
+        )
         if cost is not None:
             self._metrics.charged(order.choice.provider, order.choice.model, cost.usd)
         return cost
