@@ -121,7 +121,8 @@ class Crowd:
         elif (error := asking.exception()) is not None:
             assert isinstance(error, PromptResolverError)
             call.reason = error.reason or error.code.name
-            if error.reason:
+            # Who ends a stream that is not read does not know what was asked for it.
+            if error.reason and error.metadata.get("phase") != "send":
                 call.told = int(error.metadata.get("attempts", "1"))
         self.outcomes[call.reason or "OK"] += 1
         return call
