@@ -20,6 +20,8 @@ from .orders import Order, Target
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
 
+_UNFORESEEN = Reason.INTERNAL.lower()
+
 
 def share_s(left_s: float, others: int) -> float:
     """Return how long one of several candidates may take to begin, of the time that is left."""
@@ -80,6 +82,28 @@ class RunningAttempt:
     Entering it raises `RefusedError` for what the provider is not asked at all, and DEADLINE.
     """
 
+    __slots__ = (
+        "_account",
+        "_alarms",
+        "_begun",
+        "_choice",
+        "_deadline",
+        "_era",
+        "_is_probe",
+        "_limit_s",
+        "_limited",
+        "_metrics",
+        "_order",
+        "_outcome",
+        "_sent",
+        "_span",
+        "_started",
+        "_stream",
+        "_target",
+        "_timeout",
+        "_verdict",
+    )
+
     def __init__(
         self,
         order: Order,
@@ -102,7 +126,7 @@ class RunningAttempt:
         self._alarms = alarms
         # Without a time: an alarm is cheaper than its timer.
         self._timeout = asyncio.timeout(None)
-        self._outcome = Reason.INTERNAL.lower()
+        self._outcome = _UNFORESEEN
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
         self._era = 0
@@ -169,6 +193,8 @@ class RunningAttempt:
             raise error from None
         else:
             match exception:
+                case None:
+                    pass
                 case asyncio.CancelledError():
                     self._outcome = "cancelled"
                 case CallError():
