@@ -9,8 +9,8 @@ from typing import TypeAlias, TypeVar
 from .aliases import Alias
 from .answers import Answer, Delta, Dispatch, Finish
 from .candidates import Candidate, Candidates, Prepare
+from .dispatch.account import Account
 from .dispatch.admission import RefusedError
-from .dispatch.attempt import Account
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.orders import Order
 from .dispatch.route import Draw, Route, Step, count_others

@@ -11,8 +11,9 @@ from prometheus_client import CollectorRegistry
 from prompt_resolver_server.alarms import Alarm, Alarms
 from prompt_resolver_server.aliases import Terms
 from prompt_resolver_server.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
+from prompt_resolver_server.dispatch.account import Account
 from prompt_resolver_server.dispatch.admission import RefusedError
-from prompt_resolver_server.dispatch.attempt import Account, RunningAttempt, share_s
+from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order

@@ -7,15 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from ..alarms import Alarms
-from ..answers import Attempt, Cost, Delta, Dispatch, Finish, Opened
+from ..answers import Attempt, Delta, Finish, Opened
 from ..errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
-from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
+from .account import Account
 from .admission import leave, let_in
 from .breaker import Verdict, judge
-from .notation import ModelChoice
-from .orders import Order, Target
+from .orders import Order
 
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
@@ -26,50 +25,6 @@ _UNFORESEEN = Reason.INTERNAL.lower()
 def share_s(left_s: float, others: int) -> float:
     """Return how long one of several candidates may take to begin, of the time that is left."""
     return max(_LEAST_SHARE_S, left_s / (1 + others))
-
-
-class Account:
-    """What happened so far to have one call answered.
-
-    `asked` is how many calls were made to providers, and `targets` are those. `delivered` tells
-    whether the caller has seen something of an answer: there is no way back then. `paused_s` is how
-    long attempts waited for their turn, and `cost` what the answer cost.
-    """
-
-    __slots__ = (
-        "asked",
-        "attempts",
-        "cost",
-        "delivered",
-        "paused_s",
-        "targets",
-        "upstream_s",
-    )
-
-    def __init__(self) -> None:
-        self.attempts: list[Attempt] = []
-        self.targets: list[Target] = []
-        self.asked = 0
-        self.upstream_s = 0.0
-        self.delivered = False
-        self.paused_s = 0.0
-        self.cost: Cost | None = None
-
-    def close(self, prompt: ResolvedPrompt) -> Dispatch:
-        """Return how an answer came about, whose prompt this is."""
-        return Dispatch(
-            prompt=prompt,
-            attempts=tuple(self.attempts),
-            upstream_s=self.upstream_s,
-            waited_s=self.paused_s + sum([each.duration_s or 0.0 for each in self.attempts]),
-            cost=self.cost,
-        )
-
-    def pass_over(self, choice: ModelChoice, outcome: str) -> None:
-        """Note a candidate that was not asked, and why."""
-        self.attempts.append(
-            Attempt(provider=choice.provider, model=choice.model, outcome=outcome, duration_s=None)
-        )
 
 
 class RunningAttempt:

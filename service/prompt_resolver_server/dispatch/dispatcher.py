@@ -11,7 +11,8 @@ from ..errors import Blame, CallError, Reason
 from ..metrics import UpstreamMetrics
 from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
-from .attempt import Account, RunningAttempt
+from .account import Account
+from .attempt import RunningAttempt
 from .breaker import Breaker
 from .cooldowns import Cooldowns
 from .notation import ModelChoice
