@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--cancels", type=int, default=100, help="how often callers leave, at each point of a call"
     )
-    parser.addoption("--seed", type=int, default=1, help="which way the endurance test goes")
+    parser.addoption("--seed", type=int, default=1, help="which way the endurance tests go")
     parser.addoption(
         "--restarts", type=int, default=2, help="how often the service is killed and started again"
     )
@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "cancels" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--cancels") / 5))
-        if item.name in ("test_soak", "test_endurance"):
+        if item.name in ("test_soak", "test_endurance", "test_provider_endurance"):
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--soak-s")))
 
 

@@ -70,3 +70,23 @@ async def test_alarms_that_are_closed() -> None:
         await other
 
     assert rung == []
+
+
+async def test_alarm_that_fails() -> None:
+    """What one alarm fails at keeps no other from going off."""
+    loop = asyncio.get_running_loop()
+    alarms = Alarms(loop)
+    told: list[object] = []
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    rung = [loop.create_future() for _ in range(2)]
+
+    def fail() -> None:
+        raise ValueError
+
+    alarms.set(fail, loop.time())
+    for future in rung:
+        alarms.set(lambda future=future: future.set_result(None), loop.time())  # type: ignore[misc]
+    async with asyncio.timeout(5):
+        await asyncio.gather(*rung)
+
+    assert [type(each) for each in told] == [ValueError]

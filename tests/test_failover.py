@@ -29,6 +29,7 @@ from prompt_resolver_server.providers.provider import do_nothing
 from prompt_resolver_server.queries import Query, Resolution
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.candidates import ALWAYS, failing, outcomes, rows, running_scene
+from tests.support.clock import FakeClock
 from tests.support.humanloop import KEY, running_humanloop, send
 from tests.support.prompts import write_prompt
 from tests.support.upstream import Exchange, answer_openai, openai_events
@@ -142,6 +143,28 @@ async def test_budget(tmp_path: Path, prompts: Path) -> None:
         )
 
     assert calls < len(scene.one.exchanges) <= calls + calls // 5 + 10
+
+
+async def test_budget_of_a_fallback(tmp_path: Path, prompts: Path) -> None:
+    """The calls that a provider gets as a fallback bring in retries, as its other calls do."""
+    config = rows("model: two/n", "model: one/m, num_retries: 1") + (
+        "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+    async with running_scene(tmp_path, prompts, config, settings=", breaker: false") as scene:
+        scene.one.answer = scene.two.answer = failing(ALWAYS)
+        client = scene.service.client
+        asked = []
+        # The first of them take the reserve.
+        for calls in (20, 40):
+            await asyncio.gather(
+                *(
+                    failure(client.complete("greet", alias="a", variables=VARIABLES))
+                    for _ in range(calls)
+                )
+            )
+            asked.append(len(scene.one.exchanges))
+
+    assert asked[1] - asked[0] == 40 + 40 // 5
 
 
 async def test_fallback(tmp_path: Path, prompts: Path) -> None:
@@ -562,6 +585,7 @@ def failover(
     fallbacks: tuple[str, ...] = ("b",),
     metrics: Metrics | None = None,
     breaker: bool = False,
+    clock: Callable[[], float] | None = None,
 ) -> tuple[Failover, Resolution]:
     """Return a failover, and what it is to answer. Its fallback's prompt never comes.
 
@@ -607,6 +631,7 @@ def failover(
             alias_providers={},
             metrics=metrics.upstream,
             limits={"fake": Limits(breaker=breaker)},
+            clock=clock,
         ),
         metrics=metrics.upstream,
         draw=draw,
@@ -775,3 +800,29 @@ def chi_squared(values: Sequence[float], bound: float, *, bins: int) -> float:
     counts = Counter(int(value / bound * bins) for value in values)
     even = len(values) / bins
     return sum((counts[each] - even) ** 2 / even for each in range(bins))
+
+
+async def test_pause_that_outlasts_the_breaker() -> None:
+    """A provider that is left alone for less than it asks for is asked when that is over."""
+    clock = FakeClock()
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+
+    provider = FailingProvider(retry_after_s=30)
+    made, resolution = failover(
+        provider,
+        time_left_s=3600,
+        retries=1,
+        draw=lambda: 0.0,
+        sleep=sleep,
+        fallbacks=(),
+        breaker=True,
+        clock=clock,
+    )
+    once = replace(resolution, deployment=replace(resolution.deployment, terms=Terms()))
+    for each in [once] * 19 + [resolution]:
+        with pytest.raises(UpstreamError):
+            await made.complete(each)
+
+    assert provider.calls == 21

@@ -81,11 +81,18 @@ async def test_others_take_the_calls_of_one_that_is_down(
     tmp_path: Path, prompts: Path, config: str
 ) -> None:
     """What is down is passed over for a fallback, or another row, without any retries."""
+    retries = 'prompt_resolver_upstream_retries_total{model="m",provider="one",'
     async with running_scene(tmp_path, prompts, config) as scene:
         await bring_down(scene)
+        asked = len(scene.one.exchanges)
+        before = await scene.service.metric(retries + 'reason="upstream_unavailable"}')
         responses = [await complete(scene) for _ in range(20)]
+        after = await scene.service.metric(retries + 'reason="upstream_unavailable"}')
+        asked = len(scene.one.exchanges) - asked
 
     assert {each.provider for each in responses} == {"two"}
+    # What was not asked is not asked again.
+    assert after - before <= asked
     told = [each for each in responses if each.attempts[0].outcome == "breaker_open"]
     assert told
     passed_over, served = told[0].attempts
@@ -149,6 +156,20 @@ async def test_fallback_while_an_alias_is_limited(tmp_path: Path, prompts: Path)
     assert outcomes(second.attempts) == [("one", "m", "cooldown"), ("two", "n", "ok")]
     # Where all are limited, it is asked all the same.
     assert outcomes(last.attempts) == [("one", "m", "ok")]
+
+
+async def test_model_of_the_callers_while_an_alias_is_limited(
+    tmp_path: Path, prompts: Path
+) -> None:
+    """A limited row says nothing of a model that the call itself names."""
+    async with running_scene(tmp_path, prompts, FALLING_BACK) as scene:
+        scene.one.answer = failing(1, LIMITED, "Retry-After: 50\r\n")
+        await complete(scene)
+        response = await scene.service.client.complete(
+            "greet", alias="a", model="one/special", variables=VARIABLES
+        )
+
+    assert outcomes(response.attempts) == [("one", "special", "ok")]
 
 
 async def test_provider_with_a_limit_of_its_own(tmp_path: Path, prompts: Path) -> None:

@@ -37,8 +37,11 @@ class Alarms:
     def _look(self) -> None:
         """Let those go off whose time has come, and look again while there are others."""
         now = self._loop.time()
-        for alarm in [alarm for alarm, time in self._times.items() if time <= now]:
-            # One may clear another.
-            if self._times.pop(alarm, None) is not None:
-                alarm()
-        self._timer = self._loop.call_later(_LOOK_S, self._look) if self._times else None
+        try:
+            for alarm in [alarm for alarm, time in self._times.items() if time <= now]:
+                # One may clear another.
+                if self._times.pop(alarm, None) is not None:
+                    alarm()
+        finally:
+            # What one of them fails at is nothing to the others.
+            self._timer = self._loop.call_later(_LOOK_S, self._look) if self._times else None

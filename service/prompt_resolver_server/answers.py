@@ -116,7 +116,8 @@ Awaiting it is what holds a provider back while the caller reads slowly."""
 class Attempt(Value, frozen=True, kw_only=True):
     """One call to a provider; `outcome` is `ok` or the failure's reason in lower case.
 
-    One that was not made has no duration: `breaker_open`, `queue_full` or `cooldown`.
+    One that was not made has no duration: `breaker_open`, `queue_full`, `cooldown`, or the reason
+    why the provider could not be sent the request.
     """
 
     shown = ("provider", "model", "outcome")

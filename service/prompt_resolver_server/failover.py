@@ -4,22 +4,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from msgspec.structs import replace
-
-from .aliases import Alias, Deployment
+from .aliases import Alias
 from .answers import Answer, Delta, Dispatch, Finish
+from .candidates import Candidate, Candidates, Prepare
+from .dispatch.account import Account
 from .dispatch.admission import RefusedError
-from .dispatch.attempt import Account
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.orders import Order
 from .dispatch.route import Draw, Route, Step, count_others
 from .errors import CallError, Reason, ResolverError, ServerError
 from .metrics import UpstreamMetrics
-from .model_requests import make_model_request
 from .prompts import ResolvedPrompt
-from .queries import Query, Resolution
+from .queries import Resolution
 
 _log = logging.getLogger(__name__)
 
@@ -31,13 +29,6 @@ Deliver: TypeAlias = Callable[[ResolvedPrompt, Sequence[Delta]], Awaitable[None]
 It is not the prompt that was resolved first where that one's provider has failed."""
 
 _Ask: TypeAlias = Callable[[Order, ResolvedPrompt, Account], Awaitable[_T]]
-
-
-class _Candidate(NamedTuple):
-    """A prompt as one of an alias' deployments serves it, and what its provider is asked."""
-
-    resolution: Resolution
-    order: Order
 
 
 class _Call:
@@ -66,14 +57,14 @@ class Failover:
     def __init__(
         self,
         *,
-        prepare: Callable[[Query, Alias, Deployment], Awaitable[Resolution]],
+        prepare: Prepare,
         aliases: Mapping[str, Alias],
         dispatcher: Dispatcher,
         metrics: UpstreamMetrics,
         draw: Draw,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._prepare = prepare
+        self._candidates = Candidates(prepare, dispatcher)
         self._aliases = aliases
         self._dispatcher = dispatcher
         self._cooldowns = dispatcher.cooldowns
@@ -105,13 +96,14 @@ class Failover:
         """
         call = _Call(first)
         others = count_others(first.alias, first.deployment)
-        candidate = _Candidate(first, self._order(first, first, others))
-        candidate.order.target.budget.deposit()
+        candidate = self._candidates.first(first, others=others)
         if self._cooldowns.holds(first.deployment.row):
             candidate = await self._detour(call, candidate)
         try:
             while True:
                 resolution, order = candidate
+                if order.target not in call.account.targets:
+                    order.target.budget.deposit()
                 try:
                     answer = await ask(order, resolution.prompt, call.account)
                 except (ResolverError, RefusedError) as caught:
@@ -123,8 +115,8 @@ class Failover:
             call.failure = None
 
     async def _go_on(
-        self, call: _Call, failed: _Candidate, caught: ResolverError | RefusedError
-    ) -> _Candidate:
+        self, call: _Call, failed: Candidate, caught: ResolverError | RefusedError
+    ) -> Candidate:
         """Return the next candidate once it is its turn. Raises the failure if there is none."""
         account = call.account
         if isinstance(caught, RefusedError):
@@ -139,24 +131,22 @@ class Failover:
             self._tell_passed_over(failed.resolution.alias, error)
         if account.asked > 1 or error.reason is Reason.DEADLINE:
             call.failure.metadata["attempts"] = str(account.asked)
-        following = None
         if not account.delivered:
             route = call.route = call.route or self._begin_route(call.first)
             reason = call.failure.reason
             # One that could not be asked changes nothing about why the call goes on.
             step = route.next(error) if call.failure is caught else route.skip(reason)
-            following = await self._find_ready(call, step, failed, reason)
-        if following is None:
-            raise call.failure from call.failure.__cause__
-        return following
+            if (ready := await self._find_ready(call, step, failed, reason)) is not None:
+                return ready
+        raise call.failure from call.failure.__cause__
 
-    async def _detour(self, call: _Call, put_aside: _Candidate) -> _Candidate:
+    async def _detour(self, call: _Call, put_aside: Candidate) -> Candidate:
         """Return who answers in place of an alias whose rows are all put aside.
 
         That is a fallback, if there is one that can be asked; else it is asked all the same.
         """
         route = call.route = self._begin_route(call.first)
-        if put_aside.order.caller_key is None and (step := route.detour()) is not None:
+        if put_aside.speaks_for_row and (step := route.detour()) is not None:
             reason = Reason.UPSTREAM_RATE_LIMITED
             instead = await self._find_ready(call, step, put_aside, reason)
             if instead is not None:
@@ -166,8 +156,8 @@ class Failover:
         return put_aside
 
     async def _find_ready(
-        self, call: _Call, step: Step | None, failed: _Candidate, reason: Reason
-    ) -> _Candidate | None:
+        self, call: _Call, step: Step | None, failed: Candidate, reason: Reason
+    ) -> Candidate | None:
         """Return the first candidate from a step on that may be asked, once it is its turn."""
         deadline, route = call.first.query.deadline, call.route
         assert route is not None
@@ -179,26 +169,17 @@ class Failover:
                 and self._may_ask(step, ready.order, call.account)
             ):
                 await self._pause(step, deadline, call.account)
-                self._count(step, failed, reason)
+                self._count(step, failed, reason, call.account)
                 return ready
             step = route.skip(reason)
         return None
 
-    async def _try_to_prepare(
-        self, call: _Call, step: Step, failed: _Candidate
-    ) -> _Candidate | None:
+    async def _try_to_prepare(self, call: _Call, step: Step, failed: Candidate) -> Candidate | None:
         """Return a candidate's own prompt and order, or None where it cannot be asked at all."""
         first, route = call.first, call.route
         assert route is not None
         try:
-            if step.deployment is failed.resolution.deployment:
-                resolution = failed.resolution
-            elif step.alias is first.alias:
-                resolution = await self._prepare(first.query, step.alias, step.deployment)
-            else:
-                query = _for_fallback(first, step.alias, step.deployment)
-                resolution = await self._prepare(query, step.alias, step.deployment)
-            return _Candidate(resolution, self._order(resolution, first, route.others))
+            return await self._candidates.next(step, failed, first, others=route.others)
         except ResolverError as error:
             if error.reason is Reason.DEADLINE:
                 error.metadata["attempts"] = str(call.account.asked)
@@ -214,7 +195,7 @@ class Failover:
         target = order.target
         if step.is_fallback or target not in account.targets:
             return True
-        if target.breaker is not None and target.breaker.wait_s() > step.pause_s:
+        if target.breaker is not None and target.breaker.wait_s() > _wait_s(step, order.deadline):
             return False
         if target.budget.withdraw():
             return True
@@ -223,11 +204,7 @@ class Failover:
 
     async def _pause(self, step: Step, deadline: float, account: Account) -> None:
         """Wait until it is a candidate's turn. Raises DEADLINE."""
-        now = asyncio.get_running_loop().time()
-        wait_s = step.pause_s
-        if step.until > now:
-            # The provider's own time comes first. Half of what is left then is for the answer.
-            wait_s = step.until - now + min(step.pause_s, (deadline - step.until) / 2)
+        wait_s = _wait_s(step, deadline)
         if wait_s <= 0:
             return
         try:
@@ -251,10 +228,9 @@ class Failover:
             clock=asyncio.get_running_loop().time,
         )
 
-    def _put_aside(self, failed: _Candidate, error: ResolverError) -> None:
+    def _put_aside(self, failed: Candidate, error: ResolverError) -> None:
         """Put a row aside that is limited: for a key of its own, and a model that it stands for."""
-        order = failed.order
-        if order.caller_key is None and order.choice.named_by != "caller":
+        if failed.speaks_for_row:
             self._cooldowns.note(failed.resolution.deployment.row, error)
 
     @staticmethod
@@ -263,50 +239,24 @@ class Failover:
         extra = {"alias": alias.name, "reason": error.reason}
         _log.warning("a candidate could not be asked", extra=extra)
 
-    def _pass_over(self, call: _Call, candidate: _Candidate, outcome: str) -> None:
+    def _pass_over(self, call: _Call, candidate: Candidate, outcome: str) -> None:
         choice = candidate.order.choice
         call.account.pass_over(choice, outcome)
         self._metrics.passed_over(choice.provider, choice.model, outcome)
 
-    def _count(self, step: Step, failed: _Candidate, reason: Reason) -> None:
+    def _count(self, step: Step, failed: Candidate, reason: Reason, account: Account) -> None:
         if step.is_fallback:
             alias = failed.resolution.alias.name
             self._metrics.fell_back(alias, step.alias.name, reason.lower())
-        else:
+        elif account.attempts[-1].duration_s is not None:
             choice = failed.order.choice
             self._metrics.retried(choice.provider, choice.model, reason.lower())
 
-    def _order(self, resolution: Resolution, first: Resolution, others: int) -> Order:
-        query, choice = resolution.query, resolution.choice
-        moved = choice.provider != first.choice.provider
-        request = make_model_request(resolution, moved=moved)
-        return Order(
-            target=self._dispatcher.find(choice, resolution.deployment.row),
-            choice=choice,
-            request=request,
-            terms=resolution.deployment.terms,
-            caller_key=query.credentials.provider_keys.get(choice.provider.lower()),
-            deadline=query.deadline,
-            served=resolution.prompt.served,
-            span=query.span,
-            others=others,
-        )
 
-
-def _for_fallback(first: Resolution, alias: Alias, deployment: Deployment) -> Query:
-    """Return the query that a fallback answers: with its own model, and its own prompt if it has.
-
-    A prompt that the call itself names stays. A key that it brings for its prompt's store goes to
-    that store alone.
-    """
-    query = replace(first.query, alias=alias.name, model=None)
-    if deployment.prompt is not None and not query.prompt.id:
-        if deployment.store != first.ref.store:
-            query = replace(query, credentials=replace(query.credentials, store_key=None))
-        return query
-    served = first.prompt.served
-    return replace(
-        query,
-        prompt=replace(first.ref, store=served.store) if served is not None else first.ref,
-        variables={**first.deployment.variables, **query.variables},
-    )
+def _wait_s(step: Step, deadline: float) -> float:
+    """Return how long it is until a candidate's turn."""
+    until_s = step.until - asyncio.get_running_loop().time()
+    if until_s <= 0:
+        return step.pause_s
+    # The provider's own time comes first. Half of what is left then is for the answer.
+    return until_s + min(step.pause_s, (deadline - step.until) / 2)

@@ -1,10 +1,10 @@
 """What a model is asked: of a resolved prompt, and of who set what in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from .answers import ModelRequest
 from .errors import CallError, Reason, Violation
-from .parameters import Parameters
+from .parameters import NO_PARAMETERS, Parameters
 from .prompts import ResolvedPrompt, ToolChoice
 from .queries import Resolution
 
@@ -45,25 +45,22 @@ def _insisted(resolution: Resolution, *, moved: bool) -> frozenset[str]:
     """
     if resolution.deployment.terms.drop_parameters:
         return frozenset()
-    names: set[str] = set()
-    for parameters, choice in _set_for_this_provider(resolution, moved=moved):
-        names.update(parameters.names(), parameters.extra)
-        if choice is not None:
-            names.add("tool_choice")
-    return frozenset(names.difference(_neutral(resolution.prompt)))
-
-
-def _set_for_this_provider(
-    resolution: Resolution, *, moved: bool
-) -> Iterator[tuple[Parameters, ToolChoice | None]]:
     query, served = resolution.query, resolution.prompt.served
-    yield query.parameters, query.tool_choice
-    if moved:
-        return
-    if served is not None and "template" not in resolution.choice.meant_elsewhere:
-        yield served.template.parameters, served.template.tool_choice
-    if "alias" not in resolution.choice.meant_elsewhere:
-        yield resolution.deployment.parameters, None
+    names = {*_names(query.parameters, query.tool_choice)}
+    if not moved:
+        elsewhere = resolution.choice.meant_elsewhere
+        if served is not None and "template" not in elsewhere:
+            names.update(_names(served.template.parameters, served.template.tool_choice))
+        if "alias" not in elsewhere:
+            names.update(_names(resolution.deployment.parameters))
+    return frozenset(names.difference(_neutral(resolution.prompt))) if names else frozenset()
+
+
+def _names(parameters: Parameters, choice: ToolChoice | None = None) -> Sequence[str]:
+    """Return the names of what is set."""
+    if parameters is NO_PARAMETERS and choice is None:
+        return ()
+    return (*parameters.names(), *parameters.extra, *(("tool_choice",) if choice else ()))
 
 
 def _neutral(prompt: ResolvedPrompt) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -52,7 +53,7 @@ class ResponseFormat(Value, frozen=True, kw_only=True):
     json_schema: JsonSchema | None = None
 
 
-class Parameters(Value, frozen=True, kw_only=True):
+class Parameters(Value, frozen=True, kw_only=True, dict=True):
     """How a model should answer. None and empty mean "not set"."""
 
     temperature: float | None = None
@@ -84,8 +85,10 @@ class Parameters(Value, frozen=True, kw_only=True):
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the parameters that are set."""
-        if self is NO_PARAMETERS:
-            return ()
+        return self._names
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
         values = zip(_PARAMETER_NAMES, _read_all(self), strict=True)
         return tuple([name for name, value in values if value not in _UNSET])
 

@@ -5,16 +5,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.alarms import Alarm, Alarms
 from prompt_resolver_server.aliases import Terms
 from prompt_resolver_server.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
+from prompt_resolver_server.dispatch.account import Account
 from prompt_resolver_server.dispatch.admission import RefusedError
-from prompt_resolver_server.dispatch.attempt import Account, share_s
+from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
-from prompt_resolver_server.errors import Reason, ResolverError, ServerError, UpstreamError
+from prompt_resolver_server.errors import (
+    CallError,
+    Reason,
+    ResolverError,
+    ServerError,
+    UpstreamError,
+)
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
@@ -387,3 +396,60 @@ async def test_breaker_that_opens_while_calls_wait() -> None:
 def test_share(left_s: float, others: int, expected_s: float) -> None:
     """Each candidate has an equal share of the time that is left, and five seconds at the least."""
     assert share_s(left_s, others) == expected_s
+
+
+class Bell(Alarms):
+    """Alarms that go off when a test says so."""
+
+    def set(self, alarm: Alarm, time: float) -> None:
+        self.ring = alarm
+
+
+async def test_sign_of_an_answer_at_the_last_moment() -> None:
+    """Who begins to answer in the turn in which its share of the time ends may go on."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+    order = replace(scene.order(), others=1)
+
+    async with RunningAttempt(
+        order, None, scene.account, bell, scene.metrics.upstream, stream=False
+    ) as attempt:
+        bell.ring()
+        attempt.note_begun()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        attempt.succeed(ANSWER.finish)
+
+    assert [each.outcome for each in scene.account.attempts] == ["ok"]
+
+
+async def test_deadline_that_has_passed() -> None:
+    """Nobody is asked for an answer that would come too late."""
+    scene = Scene()
+
+    with pytest.raises(ServerError) as caught:
+        await scene.complete(left_s=0)
+
+    assert caught.value.reason is Reason.DEADLINE
+    assert caught.value.metadata == {"phase": "upstream", "attempts": "0"}
+    assert (scene.provider.calls, scene.account.attempts) == (0, [])
+
+
+async def test_request_that_cannot_be_sent() -> None:
+    """A request that a provider cannot be sent is no call to it, and is told as left out."""
+
+    async def lack(begun: Callable[[], None]) -> None:
+        raise CallError(Reason.PARAMETER_UNSUPPORTED, "no")
+
+    scene = Scene()
+    scene.provider.act = lack
+    with pytest.raises(CallError):
+        await scene.complete()
+
+    (told,) = scene.account.attempts
+    value = scene.metrics.registry.get_sample_value
+    labels = {"provider": "fake", "model": "m"}
+    counted = {**labels, "outcome": "passed_over", "reason": "parameter_unsupported"}
+    assert (told.outcome, told.duration_s) == ("parameter_unsupported", None)
+    assert (scene.account.asked, scene.account.targets) == (0, [])
+    assert value("prompt_resolver_upstream_attempts_total", counted) == 1
+    assert value("prompt_resolver_upstream_inflight", {"provider": "fake"}) == 0

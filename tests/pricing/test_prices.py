@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -179,7 +180,7 @@ async def test_table_is_waited_for() -> None:
     prices = TablePrices(load)
     prices.prepare(URL)
     prices.prepare(URL)
-    finding = asyncio.ensure_future(prices.find(URL, request(), finish()))
+    finding = asyncio.ensure_future(prices.find(URL, request(), finish(), deadline=math.inf))
     await asyncio.sleep(0)
     assert not finding.done()
     may_go_on.set()
@@ -187,6 +188,27 @@ async def test_table_is_waited_for() -> None:
     assert await finding == COST
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
+
+
+async def test_table_that_comes_too_late() -> None:
+    """No caller is kept waiting beyond its deadline for a cost."""
+    may_go_on = threading.Event()
+
+    def load() -> PriceTable:
+        may_go_on.wait(10)
+        return List()
+
+    prices = TablePrices(load)
+    prices.prepare(URL)
+    finding = asyncio.ensure_future(prices.find(URL, request(), finish(), deadline=0.0))
+    # In less turns of the event loop than a thread takes.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    is_done = finding.done()
+    may_go_on.set()
+
+    assert is_done
+    assert await finding is None
 
 
 async def test_table_that_nobody_needs() -> None:
@@ -200,8 +222,8 @@ async def test_table_that_nobody_needs() -> None:
     prices = TablePrices(load)
     for url in ("", "http://127.0.0.1:8080/v1"):
         prices.prepare(url)
-        assert await prices.find(url, request(), finish()) is None
-    assert await NO_PRICES.find(URL, request(), finish()) is None
+        assert await prices.find(url, request(), finish(), deadline=math.inf) is None
+    assert await NO_PRICES.find(URL, request(), finish(), deadline=math.inf) is None
 
     assert loaded == []
 
@@ -215,7 +237,7 @@ async def test_table_that_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> 
     prices = TablePrices(load)
     for _ in range(2):
         prices.prepare(URL)
-        assert await prices.find(URL, request(), finish()) is None
+        assert await prices.find(URL, request(), finish(), deadline=math.inf) is None
 
     assert [record.message for record in caplog.records] == ["the prices could not be loaded"]
     assert "nobody knows" not in json.dumps([vars(each) for each in caplog.records], default=str)
@@ -241,4 +263,7 @@ async def test_whose_price(
     prices = TablePrices(List)
     prices.prepare(URL)
 
-    assert await prices.find(URL, request(asked, **extra), finish(answered)) == expected
+    assert (
+        await prices.find(URL, request(asked, **extra), finish(answered), deadline=math.inf)
+        == expected
+    )

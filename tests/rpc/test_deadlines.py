@@ -53,6 +53,38 @@ async def test_default_deadline(tmp_path: Path, upstream: Upstream) -> None:
     assert error.metadata == {"phase": "upstream", "attempts": "1"}
 
 
+async def test_default_deadline_of_a_stream(tmp_path: Path, upstream: Upstream) -> None:
+    """A stream that has not begun by then is told what it waited for, and how often it asked."""
+    upstream.answer = stall
+    write_prompt(tmp_path / "prompts", "hi", "<user>\nHi\n</user>")
+    config = f"""
+server: {{default_deadline_s: 0.4}}
+stores: {{local: {{type: directory, path: prompts}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+model_list:
+  - {{model_name: a, litellm_params: {{model: fake/m, stream_timeout: 0.01}}}}
+  - {{model_name: b, litellm_params: {{model: fake/m}}}}
+router_settings: {{fallbacks: [{{a: [b]}}]}}
+"""
+    async with (
+        running_service(tmp_path, config) as service,
+        grpc.aio.insecure_channel(service.address) as channel,
+    ):
+        stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+        request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"), alias="a")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.CompleteStream(request).read()
+        ended = await service.metric(
+            'prompt_resolver_upstream_attempts_total{model="m",outcome="failed",provider="fake",'
+            'reason="deadline"}'
+        )
+
+    error = from_rpc_error(caught.value)
+    assert status_of(error) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE")
+    assert error.metadata == {"phase": "upstream", "attempts": "2"}
+    assert ended == 1
+
+
 async def test_longest_deadline(tmp_path: Path, upstream: Upstream) -> None:
     """A call with a longer deadline than the server's longest gets that one."""
     error = await complete_within(tmp_path, upstream, "{max_deadline_s: 0.2}", 60)

@@ -80,6 +80,14 @@ class Upstream:
     exchanges: list[Exchange] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     connections: int = 0
+    is_down: bool = False
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def go_down(self) -> None:
+        """Cut all connections, and those to come."""
+        self.is_down = True
+        for writer in self.writers:
+            writer.transport.abort()
 
 
 def openai_answer(text: str = "Hello", **changes: object) -> bytes:
@@ -143,7 +151,10 @@ async def running_upstream(
         assert task is not None
         connections.add(task)
         upstream.connections += 1
+        upstream.writers.add(writer)
         try:
+            if upstream.is_down:
+                writer.transport.abort()
             while not writer.is_closing() and (exchange := await _read_request(reader, writer)):
                 upstream.exchanges.append(exchange)
                 upstream.arrived.set()
@@ -152,6 +163,7 @@ async def running_upstream(
             pass
         finally:
             connections.discard(task)
+            upstream.writers.discard(writer)
             writer.close()
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0, ssl=tls)

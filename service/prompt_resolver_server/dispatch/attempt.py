@@ -7,67 +7,24 @@ from types import TracebackType
 from typing import Self
 
 from ..alarms import Alarms
-from ..answers import Attempt, Cost, Delta, Dispatch, Finish, Opened
-from ..errors import Reason, ResolverError, ServerError
+from ..answers import Attempt, Delta, Finish, Opened
+from ..errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
-from ..prompts import ResolvedPrompt
 from ..providers.failures import Failures
+from .account import Account
 from .admission import leave, let_in
 from .breaker import Verdict, judge
-from .notation import ModelChoice
-from .orders import Order, Target
+from .orders import Order
 
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
+
+_UNFORESEEN = Reason.INTERNAL.lower()
 
 
 def share_s(left_s: float, others: int) -> float:
     """Return how long one of several candidates may take to begin, of the time that is left."""
     return max(_LEAST_SHARE_S, left_s / (1 + others))
-
-
-class Account:
-    """What happened so far to have one call answered.
-
-    `asked` is how many calls were made to providers. `delivered` tells whether the caller has seen
-    something of an answer: there is no way back then. `paused_s` is how long attempts waited for
-    their turn, and `cost` what the answer cost.
-    """
-
-    __slots__ = (
-        "asked",
-        "attempts",
-        "cost",
-        "delivered",
-        "paused_s",
-        "targets",
-        "upstream_s",
-    )
-
-    def __init__(self) -> None:
-        self.attempts: list[Attempt] = []
-        self.targets: list[Target] = []
-        self.asked = 0
-        self.upstream_s = 0.0
-        self.delivered = False
-        self.paused_s = 0.0
-        self.cost: Cost | None = None
-
-    def close(self, prompt: ResolvedPrompt) -> Dispatch:
-        """Return how an answer came about, whose prompt this is."""
-        return Dispatch(
-            prompt=prompt,
-            attempts=tuple(self.attempts),
-            upstream_s=self.upstream_s,
-            waited_s=self.paused_s + sum([each.duration_s or 0.0 for each in self.attempts]),
-            cost=self.cost,
-        )
-
-    def pass_over(self, choice: ModelChoice, outcome: str) -> None:
-        """Note a candidate that was not asked, and why."""
-        self.attempts.append(
-            Attempt(provider=choice.provider, model=choice.model, outcome=outcome, duration_s=None)
-        )
 
 
 class RunningAttempt:
@@ -79,6 +36,28 @@ class RunningAttempt:
 
     Entering it raises `RefusedError` for what the provider is not asked at all, and DEADLINE.
     """
+
+    __slots__ = (
+        "_account",
+        "_alarms",
+        "_begun",
+        "_choice",
+        "_deadline",
+        "_era",
+        "_is_probe",
+        "_limit_s",
+        "_limited",
+        "_metrics",
+        "_order",
+        "_outcome",
+        "_sent",
+        "_span",
+        "_started",
+        "_stream",
+        "_target",
+        "_timeout",
+        "_verdict",
+    )
 
     def __init__(
         self,
@@ -102,16 +81,24 @@ class RunningAttempt:
         self._alarms = alarms
         # Without a time: an alarm is cheaper than its timer.
         self._timeout = asyncio.timeout(None)
-        self._outcome = Reason.INTERNAL.lower()
+        self._outcome = _UNFORESEEN
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
         self._era = 0
+        self._sent = True
         self._begun = False
         self._started = 0.0
 
     async def __aenter__(self) -> Self:
         choice, metrics = self._choice, self._metrics
         breaker = self._target.breaker
+        now = asyncio.get_running_loop().time()
+        if now >= self._deadline:
+            raise ServerError(
+                Reason.DEADLINE,
+                f"the deadline passed before provider {choice.provider!r} was asked",
+                metadata={"phase": "upstream", "attempts": "0"},
+            )
         if self._target.slots is not None or (breaker is not None and breaker.is_open):
             came = time.perf_counter()
             try:
@@ -161,8 +148,13 @@ class RunningAttempt:
             raise error from None
         else:
             match exception:
+                case None:
+                    pass
                 case asyncio.CancelledError():
                     self._outcome = "cancelled"
+                case CallError():
+                    self._outcome = exception.reason.lower()
+                    self._sent = False
                 case ResolverError():
                     self._outcome = exception.reason.lower()
                     self._verdict = judge(exception)
@@ -190,6 +182,8 @@ class RunningAttempt:
         self._begun = True
         if self._limited and (self._stream or self._limit_s is None):
             self._limited = False
+            # Its time may have passed in this very turn of the event loop.
+            self._timeout.reschedule(None)
             self._alarms.set(self._expire, self._deadline)
         breaker = self._target.breaker
         if self._is_probe and breaker is not None:
@@ -220,6 +214,10 @@ class RunningAttempt:
         choice, account = self._choice, self._account
         leave(self._target, self._verdict, self._outcome, era=self._era, is_probe=self._is_probe)
         self._span.end(self._outcome)
+        if not self._sent:
+            self._metrics.unsent(choice.provider, choice.model, self._outcome)
+            account.pass_over(choice, self._outcome)
+            return
         self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         account.asked += 1
         account.upstream_s = seconds

@@ -11,7 +11,8 @@ from ..errors import Blame, CallError, Reason
 from ..metrics import UpstreamMetrics
 from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
-from .attempt import Account, RunningAttempt
+from .account import Account
+from .attempt import RunningAttempt
 from .breaker import Breaker
 from .cooldowns import Cooldowns
 from .notation import ModelChoice
@@ -130,7 +131,9 @@ class Dispatcher:
 
     async def _charge(self, order: Order, finish: Finish) -> Cost | None:
         """Return what an answer cost, as far as that is known, and count it."""
-        cost = await self._prices.find(order.target.vendor_url, order.request, finish)
+        cost = await self._prices.find(
+            order.target.vendor_url, order.request, finish, deadline=order.deadline
+        )
         if cost is not None:
             self._metrics.charged(order.choice.provider, order.choice.model, cost.usd)
         return cost

@@ -63,6 +63,9 @@ class ModelChoice(Value, frozen=True, kw_only=True):
     meant_elsewhere: frozenset[Author] = frozenset()
 
 
+_NO_CHOICE = ModelChoice()
+
+
 class Notation:
     """Reads model strings, knowing which stores and providers there are."""
 
@@ -141,9 +144,8 @@ class Notation:
 
     def of_alias(self, deployment: Deployment) -> ModelChoice:
         """Return the model that an alias' deployment names, empty where it names none."""
-        name = self.read(deployment.model) if deployment.model else ModelName()
-        if name.model is None:
-            return ModelChoice()
+        if deployment.model is None or (name := self.read(deployment.model)).model is None:
+            return _NO_CHOICE
         if deployment.provider:
             # Whose model it is has been said, so a prefix that says the same is not part of its
             # name.
@@ -157,7 +159,7 @@ class Notation:
 
     def _of_template(self, template: Template | None) -> ModelChoice:
         if template is None or not template.model:
-            return ModelChoice()
+            return _NO_CHOICE
         if template.provider:
             provider, model = self.provider_name(template.provider), template.model
         else:
@@ -178,9 +180,10 @@ def _choice(provider: str, model: str, named_by: NamedBy) -> ModelChoice:
 
 def _compare(chosen: ModelChoice, of_alias: ModelChoice, of_template: ModelChoice) -> ModelChoice:
     """Return a choice that tells whose parameters were written for another provider."""
-    meant: Mapping[Author, str] = {
-        "alias": of_alias.provider or of_template.provider,
-        "template": of_template.provider or of_alias.provider,
-    }
-    elsewhere = frozenset(who for who, name in meant.items() if name not in ("", chosen.provider))
-    return replace(chosen, meant_elsewhere=elsewhere) if elsewhere else chosen
+    here = ("", chosen.provider)
+    elsewhere: list[Author] = []
+    if (of_alias.provider or of_template.provider) not in here:
+        elsewhere.append("alias")
+    if (of_template.provider or of_alias.provider) not in here:
+        elsewhere.append("template")
+    return replace(chosen, meant_elsewhere=frozenset(elsewhere)) if elsewhere else chosen

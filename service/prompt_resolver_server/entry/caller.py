@@ -6,6 +6,9 @@ from ..answers import Credentials
 from ..tracing import NO_SPAN, CallSpan
 from ..values import Value
 
+OVERTIME_S = 0.2
+"""Who works on a call notices its deadline within this time, and knows best what it waited for."""
+
 
 class Caller(Value, frozen=True, kw_only=True):
     """The one who calls: until when, on the event loop's clock, and with which keys of its own.

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ..entry.access import Access, trace_id
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import Caller, Deadlines
+from ..entry.caller import OVERTIME_S, Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.running import Running
 from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
@@ -34,8 +34,6 @@ _log = logging.getLogger(__name__)
 
 # What ends a stream that goes wrong, if its reader takes it.
 _LAST_WORDS_S = 2.0
-# Who works on a call notices its deadline within this time, and knows best what it waited for.
-_OVERTIME_S = 0.2
 _SERVER = {"Server": "prompt-resolver"}
 
 
@@ -199,7 +197,7 @@ class HttpCalls:
         deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline + _OVERTIME_S):
+            async with asyncio.timeout_at(deadline + OVERTIME_S):
                 caller = Caller(deadline=deadline, credentials=credentials, span=call.span)
                 return await handle(call, caller)
         except TimeoutError:

@@ -109,6 +109,11 @@ class UpstreamMetrics:
         label = self._models.label(provider, model)
         self._attempts[provider, label, "passed_over", reason].value += 1
 
+    def unsent(self, provider: str, model: str, reason: str) -> None:
+        """Count a request that a provider could not be sent, and so is not answering."""
+        self.inflight[provider,].value -= 1
+        self.passed_over(provider, model, reason)
+
     def breaker_changed(self, provider: str, state: int) -> None:
         """Note how a provider's breakers stand: 0 closed, 1 half-open, 2 open."""
         self._breakers[provider,].value = state

@@ -32,8 +32,13 @@ class Prices(Protocol):
         """Expect an answer from this address: what is needed to price it is loaded meanwhile."""
         ...
 
-    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
-        """Return what an answer from this address cost; None where that is not known."""
+    async def find(
+        self, url: str, request: ModelRequest, finish: Finish, *, deadline: float
+    ) -> Cost | None:
+        """Return what an answer from this address cost; None where that is not known by then.
+
+        `deadline` is on the event loop's clock.
+        """
         ...
 
 
@@ -43,7 +48,9 @@ class _NoPrices:
     def prepare(self, url: str) -> None:
         """Expect nothing; see `Prices.prepare`."""
 
-    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
+    async def find(
+        self, url: str, request: ModelRequest, finish: Finish, *, deadline: float
+    ) -> Cost | None:
         """Return None; see `Prices.find`."""
         return None
 
@@ -66,7 +73,9 @@ class TablePrices:
         if self._loading is None and url.startswith("https://"):
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._try_to_load))
 
-    async def find(self, url: str, request: ModelRequest, finish: Finish) -> Cost | None:
+    async def find(
+        self, url: str, request: ModelRequest, finish: Finish, *, deadline: float
+    ) -> Cost | None:
         """Return what an answer cost, once the table is there; see `Prices.find`.
 
         It is the price of the model that answered, by the provider's name for it, which tells more
@@ -76,7 +85,8 @@ class TablePrices:
         if loading is None or usage is None or not _is_standard(request):
             return None
         if not loading.done():
-            await asyncio.wait({loading}, timeout=_PATIENCE_S)
+            left_s = deadline - asyncio.get_running_loop().time()
+            await asyncio.wait({loading}, timeout=max(0.0, min(_PATIENCE_S, left_s)))
         table = loading.result() if loading.done() else None
         if table is None:
             return None

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from ..entry.access import Admit
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import NO_DEADLINES, Caller, Deadlines
+from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller, Deadlines
 from ..entry.running import Running
 from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
@@ -229,9 +229,9 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
 
 @asynccontextmanager
 async def ending_at(deadline: float) -> AsyncIterator[None]:
-    """End a stream whose caller does not read it, with DEADLINE."""
+    """End a stream whose caller does not read it, with DEADLINE, if nobody else has ended it."""
     try:
-        async with asyncio.timeout_at(deadline if deadline < math.inf else None):
+        async with asyncio.timeout_at(deadline + OVERTIME_S if deadline < math.inf else None):
             yield
     except TimeoutError:
         raise ServerError(
