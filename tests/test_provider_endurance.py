@@ -14,7 +14,7 @@ from prompt_resolver import AsyncPromptResolverClient
 from tests.support.crowd import MODELS, SLOTS, Crowd, running_crowd
 from tests.support.vitals import vitals
 
-CHAOS_SHARE = 0.2
+CHAOS_SHARE = 0.15
 """How much of the time of a soak it is."""
 RECOVERY_S = 5.0
 

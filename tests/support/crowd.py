@@ -158,7 +158,7 @@ class Crowd:
 
     async def _call_somehow(self) -> None:
         draw = self._draw
-        named = draw.random() < 0.15
+        named = draw.random() < 0.4
         owned = {name: f"key-of-caller-for-{name}" for name in _KEYS if draw.random() < 0.2}
         await self.call(
             draw.choice(self._clients),
