@@ -132,7 +132,9 @@ def test_answer_with_everything() -> None:
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
-INPUTS = st.dictionaries(TEXTS, st.recursive(st.none() | NUMBERS | TEXTS, st.lists), max_size=3)
+INPUTS = st.dictionaries(
+    TEXTS, st.recursive(st.none() | NUMBERS | TEXTS, st.lists, max_leaves=4), max_size=3
+)
 SEALED = st.one_of(
     st.builds(lambda t, s: {"type": "thinking", "thinking": t, "signature": s}, st.text(), TEXTS),
     st.builds(lambda data: {"type": "redacted_thinking", "data": data}, TEXTS),

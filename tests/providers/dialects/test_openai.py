@@ -600,7 +600,9 @@ def test_content_in_chunks() -> None:
 
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
-ARGUMENTS = st.dictionaries(TEXTS, st.recursive(st.none() | st.floats() | TEXTS, st.lists))
+ARGUMENTS = st.dictionaries(
+    TEXTS, st.recursive(st.none() | st.floats() | TEXTS, st.lists, max_leaves=4), max_size=3
+)
 
 
 @given(
