@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -113,6 +114,17 @@ def test_any_portions(subject: Subject, recording: Recording, data: st.DataObjec
     assert read(subject, portions)[0] == read(subject, recording.portions)[0]
 
 
+def test_texts_that_arrive_together(subject: Subject) -> None:
+    """Texts that arrive together travel together; how much has arrived is counted."""
+    reader = subject.dialect.read_stream(subject.quirks)
+
+    deltas = reader.feed(b"".join(subject.streamed(("Hel", "lo"))))
+
+    assert [delta for delta in deltas if isinstance(delta, TextDelta)] == [TextDelta("Hello")]
+    assert reader.characters == 5
+    assert reader.chunks >= 2
+
+
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
 def test_failure_inside(subject: Subject, recording: Recording) -> None:
     """A failure that is reported inside of a stream ends it, wherever; what came before stays."""
@@ -130,6 +142,8 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
         assert isinstance(reader.failure, InBandError), place
         assert reader.failure.reason is subject.in_band_reason
         assert whole.startswith(told(deltas))
+        at_once = subject.dialect.read_stream(subject.quirks).feed(b"".join(portions))
+        assert told(at_once) == told(deltas)
 
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
@@ -269,5 +283,8 @@ def test_anything(subject: Subject, body: bytes) -> None:
 
     reader.feed(body or b"x")
     reader.feed(b"")
+    with suppress(ProtocolError, InBandError):
+        subject.dialect.parse(body)
+    subject.dialect.classify(400, body)
 
     assert reader.finish is None or reader.failure is None
