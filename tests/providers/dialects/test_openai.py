@@ -387,6 +387,18 @@ def test_media_beside_the_users(role: str) -> None:
             Media(kind="audio", data=b"\x00\x01", media_type="audio/mpeg"),
             {"type": "input_audio", "input_audio": {"data": "AAE=", "format": "mp3"}},
         ),
+        *(
+            (
+                Media(kind="audio", data=b"\x00\x01", media_type=media_type),
+                {"type": "input_audio", "input_audio": {"data": "AAE=", "format": form}},
+            )
+            for media_type, form in (
+                ("audio/mp3", "mp3"),
+                ("audio/wave", "wav"),
+                ("audio/x-wav", "wav"),
+                ("audio/vnd.wave", "wav"),
+            )
+        ),
         (
             Media(kind="file", data=b"\x00", media_type="application/pdf", filename="a.pdf"),
             {
@@ -712,3 +724,41 @@ def test_counts_that_are_none() -> None:
     answer = DIALECT.parse(openai_answer("a", usage=usage))
 
     assert answer.finish.usage == Usage()
+
+
+def test_call_that_is_never_named() -> None:
+    """A stream with a call that names no tool is no answer, however well it ends."""
+    reader = DIALECT.read_stream(NO_QUIRKS)
+
+    reader.feed(event(tool_calls=[{"index": 0, "id": "c"}]) + END)
+
+    assert reader.finish is None
+    assert isinstance(reader.failure, ProtocolError)
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("context_length_exceeded", Reason.CONTEXT_LENGTH),
+        ("exceed_context_size_error", Reason.CONTEXT_LENGTH),
+        ("string_above_max_length", Reason.CONTEXT_LENGTH),
+        ("content_policy_violation", Reason.CONTENT_BLOCKED),
+        ("content_filter", Reason.CONTENT_BLOCKED),
+        ("insufficient_quota", Reason.UPSTREAM_QUOTA),
+        ("billing_hard_limit_reached", Reason.UPSTREAM_QUOTA),
+        ("model_not_found", Reason.MODEL_NOT_FOUND),
+        ("DeploymentNotFound", Reason.MODEL_NOT_FOUND),
+        ("rate_limit_exceeded", Reason.UPSTREAM_RATE_LIMITED),
+        ("rate_limit_error", Reason.UPSTREAM_RATE_LIMITED),
+        ("overloaded_error", Reason.UPSTREAM_OVERLOADED),
+        ("engine_overloaded", Reason.UPSTREAM_OVERLOADED),
+        ("server_error", Reason.UPSTREAM_UNAVAILABLE),
+        ("service_unavailable", Reason.UPSTREAM_UNAVAILABLE),
+        ("novel", None),
+        (3, None),
+    ],
+)
+def test_words_of_errors(word: object, reason: Reason | None) -> None:
+    """An error is told by its code, or else by its type."""
+    for error in ({"code": word}, {"type": word}, {"code": "novel", "type": word}):
+        assert DIALECT.classify(400, json.dumps({"error": error}).encode()) == reason
