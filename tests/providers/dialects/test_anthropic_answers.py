@@ -164,27 +164,6 @@ def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> No
 
 
 @pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        ("end_turn", "stop"),
-        ("stop_sequence", "stop"),
-        ("max_tokens", "length"),
-        ("model_context_window_exceeded", "length"),
-        ("tool_use", "tool_calls"),
-        ("refusal", "refusal"),
-        ("pause_turn", "other"),
-    ],
-)
-def test_finish_reasons(raw: str, reason: str) -> None:
-    """Every end has our word and the provider's; an unknown one is never taken for a stop."""
-    whole = DIALECT.parse(anthropic_answer(stop=raw)).finish
-    _, streamed = feed(*anthropic_stream(stop=raw))
-
-    assert (whole.reason, whole.raw_reason) == (reason, raw)
-    assert streamed == whole
-
-
-@pytest.mark.parametrize(
     "body",
     [
         b"",

@@ -474,24 +474,6 @@ def test_answer_with_everything() -> None:
     assert calling.finish.reason == "tool_calls"
 
 
-@pytest.mark.parametrize(
-    ("raw", "reason"),
-    [
-        ("stop", "stop"),
-        ("length", "length"),
-        ("tool_calls", "tool_calls"),
-        ("function_call", "tool_calls"),
-        ("content_filter", "content_filter"),
-        ("eos", "other"),
-    ],
-)
-def test_finish_reasons(raw: str, reason: str) -> None:
-    """Every end has our word and the provider's; an unknown one is never taken for a stop."""
-    answer = DIALECT.parse(answer_with(finish=raw, content="a"))
-
-    assert (answer.finish.reason, answer.finish.raw_reason) == (reason, raw)
-
-
 def test_stop_after_tool_calls() -> None:
     """A server that says "stop" after tool calls means the calls."""
     call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
