@@ -590,7 +590,7 @@ async def test_proxy(upstream: Upstream) -> None:
     assert upstream.exchanges[0].path == "http://api.invalid/v1/chat/completions"
 
 
-async def test_error_whose_body_does_not_come(provider: RemoteProvider, upstream: Upstream) -> None:
+async def test_error_whose_body_does_not_come(upstream: Upstream, transport: AnyTransport) -> None:
     """A status says enough: an error's body that does not end is not waited for."""
 
     async def answer(exchange: Exchange) -> None:
@@ -599,7 +599,7 @@ async def test_error_whose_body_does_not_come(provider: RemoteProvider, upstream
 
     upstream.answer = answer
     async with asyncio.timeout(4):
-        error = await failure_of(provider)
+        error = await failure_of(provider_at(upstream.url, transport))
 
     assert (error.reason, error.retry_after_s) == ("UPSTREAM_RATE_LIMITED", 7.0)
 

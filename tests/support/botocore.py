@@ -52,6 +52,11 @@ class BedrockClient:
         """Close all connections."""
         self._client.close()
 
+    def words(self, name: str) -> list[str]:
+        """Return the words of an enumeration of the API's."""
+        shape = self._client.meta.service_model.shape_for(name)
+        return list(cast("StringShape", shape).enum)
+
     def call_of(self, body: Mapping[str, object]) -> Call:
         """Return the arguments that make the client send a body.
 

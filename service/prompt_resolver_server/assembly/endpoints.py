@@ -19,6 +19,8 @@ from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
 
 _BRACES = re.compile(r"\{(\w+)\}")
+_SIGNERS_BY_DIALECT = {row.dialect: row.signer for row in CATALOGUE.values() if row.signer}
+"""A provider of somebody's own lets in as the one does whose dialect it speaks."""
 
 
 class IncompleteError(Exception):
@@ -174,10 +176,6 @@ class Endpoints:
         if not has_own and not (at_known_address and row is not None):
             return None
         return SIGNERS[signer](settings)
-
-
-_SIGNERS_BY_DIALECT = {row.dialect: row.signer for row in CATALOGUE.values() if row.signer}
-"""A provider of somebody's own lets in as the one does whose dialect it speaks."""
 
 
 def _is_url(value: str) -> bool:

@@ -140,17 +140,6 @@ def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) ->
     assert error.violations[0].field == f"parameters.{name}"
 
 
-def test_what_a_provider_differs_in() -> None:
-    """A provider of the dialect may lack more of it."""
-    parameters = Parameters(top_k=3, top_p=0.5, extra={"speed": "fast", "service_tier": "auto"})
-
-    body, dropped = build(parameters=parameters, quirks=Quirks(lacks=frozenset({"top_k", "speed"})))
-
-    assert dropped == ("top_k", "speed")
-    assert (body["top_p"], body["service_tier"]) == (0.5, "auto")
-    assert not {"top_k", "speed"} & set(body)
-
-
 def test_form_that_is_none() -> None:
     """Plain text is what an answer is anyway."""
     parameters = Parameters(response_format=ResponseFormat(type="text"))
@@ -570,30 +559,3 @@ def test_media(part: Part, wire: Fields) -> None:
 def test_parts_that_the_dialect_lacks(message: Message, field: str) -> None:
     """Content that the dialect cannot carry is refused by its place, never left out."""
     assert refusal(HI, message).violations[0].field == field
-
-
-@pytest.mark.parametrize(
-    "arguments", ["not json", "[]", '"a"', "1", " ", '{"a":' * 200 + "1" + "}" * 200]
-)
-def test_arguments_that_are_no_object(arguments: str) -> None:
-    """A call whose arguments are no object cannot be sent, and is told by its place."""
-    calls = (
-        ToolCall(id="c1", name="f", arguments_json="{}"),
-        ToolCall(id="c2", name="f", arguments_json=arguments),
-    )
-
-    error = refusal(HI, Message(role="assistant", tool_calls=calls))
-
-    assert error.violations[0].field == "messages[1].tool_calls[1].arguments_json"
-
-
-@pytest.mark.parametrize(
-    "message", [say("system", Text("a")), say("user", Text("")), say("assistant", Reasoning())]
-)
-def test_nobody_speaks(message: Message) -> None:
-    """Where only the system speaks there is nothing to answer."""
-    with pytest.raises(CallError) as caught:
-        build(message)
-
-    assert caught.value.reason == Reason.MESSAGES_MISSING
-    assert caught.value.violations[0].field == "messages"

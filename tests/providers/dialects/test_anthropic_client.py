@@ -3,14 +3,17 @@
 import json
 import ssl
 from collections.abc import Sequence
+from typing import get_args, get_type_hints
 
 import anthropic
 import pytest
 from anthropic.types import (
+    Base64ImageSourceParam,
     DocumentBlockParam,
     ImageBlockParam,
     MessageParam,
     RedactedThinkingBlockParam,
+    StopReason,
     TextBlockParam,
     ThinkingBlockParam,
     ToolParam,
@@ -46,6 +49,7 @@ from tests.support.anthropic import (
     anthropic_stream,
     frame_error,
 )
+from tests.support.ends import ends_of
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = AnthropicDialect()
@@ -321,3 +325,31 @@ async def test_failures(upstream: Upstream) -> None:
 
     assert (refused.value.status_code, refused.value.type) == (529, "overloaded_error")
     assert failed.value.type == "api_error"
+
+
+def test_ends() -> None:
+    """Every end that the client knows has a word of ours, but for that of tools on their side."""
+    ends = ends_of(DIALECT, get_args(StopReason), lambda word: anthropic_answer(stop=word))
+
+    assert ends == {
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "max_tokens": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_calls",
+        "refusal": "refusal",
+        "pause_turn": "other",
+    }
+
+
+def test_types_of_images() -> None:
+    """Images are sent of the types that the client knows."""
+    types = get_args(get_type_hints(Base64ImageSourceParam)["media_type"])
+
+    for media_type in types:
+        image = Media(kind="image", data=b"\x00", media_type=media_type)
+        message = Message(role="user", content=(image,))
+        request = ModelRequest(model="m", messages=(message,), parameters=Parameters())
+        wire = DIALECT.build(request, stream=False, quirks=NO_QUIRKS)
+        assert json.loads(wire.body)["messages"][0]["content"][0]["source"]["media_type"] in types
+    assert len(types) == 4

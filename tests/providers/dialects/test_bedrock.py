@@ -300,17 +300,6 @@ def test_top_p_that_changes_nothing() -> None:
     assert insisted == {"inferenceConfig": {"temperature": 0.5, "topP": 1.0}}
 
 
-def test_what_a_provider_lacks() -> None:
-    """A provider may lack more than the API does."""
-    parameters = Parameters(temperature=0.5, extra={"a": 1})
-
-    body, dropped = build(
-        parameters=parameters, quirks=Quirks(lacks=frozenset({"temperature", "a"}))
-    )
-
-    assert (set(body), dropped) == ({"messages"}, ("temperature", "a"))
-
-
 def test_models_of_anthropic() -> None:
     """Where a model is known to be Anthropic's, its own words are known, too."""
     thinking = {"type": "enabled", "budget_tokens": 2048}
@@ -601,25 +590,6 @@ def test_media_of_a_tool() -> None:
 def test_parts_that_the_dialect_lacks(message: Message) -> None:
     """A part that the API cannot carry is refused by its place, before anything is fetched."""
     assert refused(message) == ["messages[0].content[0]"]
-
-
-@pytest.mark.parametrize("arguments", ["[]", '"a"', "{", '{"a":' * 200 + "1" + "}" * 200])
-def test_arguments_that_are_no_object(arguments: str) -> None:
-    """The API takes a tool's arguments as an object alone."""
-    call = ToolCall(id="c", name="find", arguments_json=arguments)
-
-    assert refused(HI, say("assistant", tool_calls=(call,))) == [
-        "messages[1].tool_calls[0].arguments_json"
-    ]
-
-
-@pytest.mark.parametrize("message", [say("system", Text("A")), say("user", Text(""))])
-def test_nobody_speaks(message: Message) -> None:
-    """The API answers no system message alone, and no message without content."""
-    with pytest.raises(CallError) as caught:
-        build(message)
-
-    assert caught.value.reason is Reason.MESSAGES_MISSING
 
 
 def test_bytes_come_through() -> None:

@@ -49,6 +49,7 @@ from tests.support.bedrock import (
     stream_of,
 )
 from tests.support.botocore import BedrockClient
+from tests.support.ends import ends_of
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = BedrockDialect()
@@ -344,3 +345,20 @@ async def test_refusal(client: BedrockClient, upstream: Upstream) -> None:
 
     assert caught.value.response["Error"]["Code"] == "ModelErrorException"
     assert DIALECT.classify(424, body) is Reason.UPSTREAM_UNAVAILABLE
+
+
+async def test_ends(client: BedrockClient) -> None:
+    """Every end that the client knows has a word of ours, or is none of an answer."""
+    ends = ends_of(DIALECT, client.words("StopReason"), lambda word: bedrock_answer(stop=word))
+
+    assert ends == {
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "max_tokens": "length",
+        "model_context_window_exceeded": "length",
+        "tool_use": "tool_calls",
+        "content_filtered": "content_filter",
+        "guardrail_intervened": "content_filter",
+        "malformed_model_output": "failure",
+        "malformed_tool_use": "failure",
+    }

@@ -131,19 +131,6 @@ def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:
     assert fields == ["tool_choice" if lacking == "tool_choice" else f"parameters.{lacking}"]
 
 
-def test_what_a_server_lacks() -> None:
-    """What a server is known to lack is not sent, among extra parameters, too."""
-    parameters = Parameters(seed=3, top_k=2, extra={"priority": 1, "safety_mode": "OFF"})
-
-    body, dropped = build(
-        parameters=parameters, quirks=Quirks(lacks=frozenset({"seed", "priority"}))
-    )
-
-    assert (body["k"], body["safety_mode"]) == (2, "OFF")
-    assert not {"seed", "priority"} & set(body)
-    assert dropped == ("seed", "priority")
-
-
 def test_what_changes_nothing() -> None:
     """What asks for what happens anyway is neither sent nor dropped."""
     parameters = Parameters(response_format=ResponseFormat(type="text"), parallel_tool_calls=True)
@@ -229,7 +216,7 @@ def test_content_that_it_lacks(role: str, part: Part) -> None:
     ],
 )
 def test_ends(raw: str, reason: str) -> None:
-    """The end of an answer is told in our words and, within bounds, in the provider's."""
+    """The end of an answer is told in our words and in the provider's."""
     finish = DIALECT.parse(cohere_answer(stop=raw)).finish
 
     assert (finish.reason, finish.raw_reason) == (reason, raw)

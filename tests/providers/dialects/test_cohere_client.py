@@ -1,12 +1,13 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, get_args
 
 import cohere
 import httpx
 import pytest
 from cohere.core.api_error import ApiError
+from cohere.types import ChatFinishReason
 
 from prompt_resolver_server.answers import Delta, ModelRequest
 from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
@@ -34,6 +35,7 @@ from tests.support.cohere import (
     cohere_stream,
     frame_end,
 )
+from tests.support.ends import ends_of
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = CohereDialect()
@@ -317,3 +319,19 @@ async def test_failures(upstream: Upstream, client: cohere.AsyncClientV2) -> Non
     assert isinstance(last, cohere.MessageEndV2ChatStreamResponse)
     assert last.delta is not None
     assert (last.delta.finish_reason, last.delta.error) == ("ERROR", "it broke")
+
+
+def test_ends() -> None:
+    """Every end that the client knows has a word of ours, or is none of an answer."""
+    words = get_args(get_args(ChatFinishReason)[0])
+
+    ends = ends_of(DIALECT, words, lambda word: cohere_answer(stop=word))
+
+    assert ends == {
+        "COMPLETE": "stop",
+        "STOP_SEQUENCE": "stop",
+        "MAX_TOKENS": "length",
+        "TOOL_CALL": "tool_calls",
+        "ERROR": "failure",
+        "TIMEOUT": "failure",
+    }

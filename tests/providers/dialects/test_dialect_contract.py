@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -107,10 +108,21 @@ def test_cut_at_every_byte(subject: Subject, recording: Recording) -> None:
 def test_any_portions(subject: Subject, recording: Recording, data: st.DataObject) -> None:
     """However a stream is cut into portions, it is the same answer."""
     body = recording.body
-    cuts = sorted(data.draw(st.lists(st.integers(1, len(body) - 1), unique=True, max_size=40)))
+    cuts = sorted(data.draw(st.lists(st.integers(1, len(body) - 1), unique=True, max_size=12)))
     portions = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
 
     assert read(subject, portions)[0] == read(subject, recording.portions)[0]
+
+
+def test_texts_that_arrive_together(subject: Subject) -> None:
+    """Texts that arrive together travel together; how much has arrived is counted."""
+    reader = subject.dialect.read_stream(subject.quirks)
+
+    deltas = reader.feed(b"".join(subject.streamed(("Hel", "lo"))))
+
+    assert [delta for delta in deltas if isinstance(delta, TextDelta)] == [TextDelta("Hello")]
+    assert reader.characters == 5
+    assert reader.chunks >= 2
 
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
@@ -130,6 +142,8 @@ def test_failure_inside(subject: Subject, recording: Recording) -> None:
         assert isinstance(reader.failure, InBandError), place
         assert reader.failure.reason is subject.in_band_reason
         assert whole.startswith(told(deltas))
+        at_once = subject.dialect.read_stream(subject.quirks).feed(b"".join(portions))
+        assert told(at_once) == told(deltas)
 
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
@@ -269,5 +283,8 @@ def test_anything(subject: Subject, body: bytes) -> None:
 
     reader.feed(body or b"x")
     reader.feed(b"")
+    with suppress(ProtocolError, InBandError):
+        subject.dialect.parse(body)
+    subject.dialect.classify(400, body)
 
     assert reader.finish is None or reader.failure is None

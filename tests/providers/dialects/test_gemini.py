@@ -235,16 +235,6 @@ def test_parallel_calls_of_nothing(parallel: bool) -> None:
     assert build(parameters=Parameters(parallel_tool_calls=parallel), insisted=insisting) == build()
 
 
-def test_what_a_provider_differs_in() -> None:
-    """A provider of the dialect may lack more of it."""
-    parameters = Parameters(top_k=3, seed=1, extra={"speed": "fast"})
-
-    body, dropped = build(parameters=parameters, quirks=Quirks(lacks=frozenset({"seed", "speed"})))
-
-    assert body["generationConfig"] == {"topK": 3}
-    assert dropped == ("seed", "speed")
-
-
 @pytest.mark.parametrize(
     ("form", "wire"),
     [
@@ -350,15 +340,6 @@ def test_system() -> None:
 
     assert body["systemInstruction"] == {"parts": [{"text": "a"}, {"text": "b"}]}
     assert body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}, {"text": "there"}]}]
-
-
-@pytest.mark.parametrize("messages", [(say("system", Text("a")),), (say("user", Text("")),)])
-def test_nobody_but_the_system(messages: tuple[Message, ...]) -> None:
-    """The system alone is no conversation."""
-    with pytest.raises(CallError) as caught:
-        build(*messages)
-
-    assert caught.value.reason == Reason.MESSAGES_MISSING
 
 
 def test_turns() -> None:

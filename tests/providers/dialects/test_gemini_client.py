@@ -26,6 +26,7 @@ from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, Vert
 from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
+from tests.support.ends import ends_of
 from tests.support.gemini import (
     BARE_CALL,
     CALL,
@@ -551,3 +552,23 @@ async def test_blocked_prompt(upstream: Upstream, client: genai.client.AsyncClie
 
     assert theirs.prompt_feedback is not None
     assert theirs.prompt_feedback.block_reason == types.BlockedReason.SAFETY
+
+
+def test_ends() -> None:
+    """Every end that the client knows has a word of ours, or is none of an answer in text."""
+    words = [each.value for each in types.FinishReason]
+
+    ends = ends_of(GeminiDialect(), words, lambda word: gemini_answer(finish=word))
+
+    assert {word for word, end in ends.items() if end == "content_filter"} == {
+        *("SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"),
+        *("IMAGE_SAFETY", "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR"),
+    }
+    assert {word for word, end in ends.items() if end == "failure"} == {
+        *("FINISH_REASON_UNSPECIFIED", "OTHER", "MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE"),
+        *("UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE"),
+    }
+    assert {word for word, end in ends.items() if end == "other"} == {
+        *("ESCALATION", "PUP_LIMITED_DISABLED", "CONTINUATION", "IMAGE_OTHER", "NO_IMAGE")
+    }
+    assert (ends["STOP"], ends["MAX_TOKENS"]) == ("stop", "length")

@@ -2,11 +2,12 @@
 
 import ssl
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
+from openai.types.chat.chat_completion import Choice
 
 from prompt_resolver_server.answers import Delta, ModelRequest
 from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
@@ -19,6 +20,7 @@ from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.dialects.openai import OPENAI
+from tests.support.ends import ends_of
 from tests.support.upstream import Exchange, Upstream, openai_answer
 
 DIALECT = OpenAIDialect()
@@ -287,3 +289,20 @@ async def test_streamed_answer(upstream: Upstream) -> None:
         for each in theirs.message.tool_calls or ()
     ]
     assert reader.finish.raw_reason == theirs.finish_reason
+
+
+def test_ends() -> None:
+    """Every end that the client knows has a word of ours."""
+    words = get_args(Choice.model_fields["finish_reason"].annotation)
+
+    ends = ends_of(
+        DIALECT, words, lambda word: openai_answer().replace(b'"stop"', f'"{word}"'.encode())
+    )
+
+    assert ends == {
+        "stop": "stop",
+        "length": "length",
+        "tool_calls": "tool_calls",
+        "function_call": "tool_calls",
+        "content_filter": "content_filter",
+    }

@@ -13,11 +13,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from prompt_resolver_server.answers import ModelRequest
 from prompt_resolver_server.errors import CallError, Reason
 from prompt_resolver_server.parameters import (
     NO_PARAMETERS,
+    JsonObject,
     JsonSchema,
     Parameters,
     ResponseFormat,
@@ -115,11 +117,13 @@ def build(subject: Subject, request: ModelRequest, *, stream: bool = True) -> Wi
     return subject.dialect.build(request, stream=stream, quirks=subject.quirks)
 
 
-def refused(subject: Subject, request: ModelRequest) -> list[str]:
+def refused(
+    subject: Subject, request: ModelRequest, reason: Reason = Reason.PARAMETER_UNSUPPORTED
+) -> list[str]:
     """Return the paths of what a request is refused for."""
     with pytest.raises(CallError) as caught:
         build(subject, request)
-    assert caught.value.reason is Reason.PARAMETER_UNSUPPORTED
+    assert caught.value.reason is reason
     assert MARK not in caught.value.message
     return [violation.field for violation in caught.value.violations]
 
@@ -193,6 +197,37 @@ def test_what_is_so_anyway(subject: Subject, parameters: Parameters) -> None:
     insisted = frozenset(parameters.names())
 
     assert build(subject, ask(parameters=parameters, insisted=insisted)).dropped == ()
+
+
+def test_what_a_server_lacks(subject: Subject) -> None:
+    """What a server of the dialect is known to lack is not sent, extra parameters among it."""
+    lacks = subject.quirks.lacks | {"max_tokens", "novel"}
+    extra: JsonObject = {"novel": MARK, "kept": "kept"}
+    request = ask(parameters=Parameters(max_tokens=4321, temperature=0.5, extra=extra))
+    quirks = replace(subject.quirks, lacks=lacks)
+
+    wire = subject.dialect.build(request, stream=True, quirks=quirks)
+
+    assert wire.dropped == ("max_tokens", "novel")
+    assert not holds(wire, 4321)
+    assert not holds(wire, MARK)
+    assert holds(wire, 0.5)
+    assert holds(wire, "kept")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [SYSTEM, Message(role="developer", content=(Text("Be brief."),))],
+    ids=["system", "developer"],
+)
+def test_nobody_but_the_system(subject: Subject, message: Message) -> None:
+    """What the system says is sent without a conversation, or known to be no message."""
+    try:
+        wire = build(subject, ask(message))
+    except CallError:
+        assert refused(subject, ask(message), Reason.MESSAGES_MISSING) == ["messages"]
+    else:
+        assert holds(wire, "Be brief.")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -297,7 +332,11 @@ def test_tool_round_trip(subject: Subject) -> None:
     assert all(holds(wire, mark) for mark in ("So.", "now", MARK, "result-1", "result-2"))
 
 
-@pytest.mark.parametrize("arguments", ["[1]", "3", "null", '{"only-this":', "only-this"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["[1]", "3", "null", " ", '{"only-this":', "only-this", '{"a":' * 200 + "1" + "}" * 200],
+    ids=["list", "number", "null", "blank", "half", "text", "deep"],
+)
 def test_arguments_that_are_no_object(subject: Subject, arguments: str) -> None:
     """Arguments that are no JSON object are sent as the model wrote them, or refused."""
     call = ToolCall(id="c", name="find", arguments_json=arguments)

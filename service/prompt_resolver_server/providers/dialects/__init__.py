@@ -1,6 +1,8 @@
 """The dialects: one wire format each.
 
 A new one is a module or a package here with a class that is a `Dialect`, and a line in `DIALECTS`.
+What packages are made of is called the same in all of them: `request`, with its `messages` and its
+`parameters`; `response` and `stream`, with how an answer may `finish`; and `failures`.
 """
 
 from collections.abc import Mapping

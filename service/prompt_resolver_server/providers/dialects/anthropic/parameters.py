@@ -45,7 +45,8 @@ def write_parameters(
     for name in parameters.names():
         if name not in dropped:
             _write(wire, name, parameters)
-    wire["max_tokens"] = _max_tokens(parameters.max_tokens, wire.get("thinking"))
+    asked = parameters.max_tokens if "max_tokens" not in dropped else None
+    wire["max_tokens"] = _max_tokens(asked, wire.get("thinking"))
     return wire, dropped
 
 

@@ -11,7 +11,7 @@ from ....json_codec import JsonError, JsonReader
 from ....parameters import Json
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
-from ...wire.failures import read_document
+from ...wire.failures import raise_in_band, read_document
 from ...wire.fields import read_text
 from ...wire.sse import ErrorEvent, SseParser
 from .blocks import BlockDelta, BlockReader
@@ -116,7 +116,7 @@ def _read(document: bytes) -> _Event | None:
     """Return an event, or None for one of a kind that is not known. Raises what it reports."""
     if isinstance(document, ErrorEvent):
         read_document(document, raise_reported)
-        raise ProtocolError("an error that is not known in place of an answer")
+        raise_in_band(None)
     try:
         event = _EVENTS.read(document)
     except JsonError:

@@ -3,8 +3,8 @@
 from typing_extensions import override
 
 from ....answers import Delta
-from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
+from ...wire.failures import raise_in_band
 from ...wire.sse import ErrorEvent, SseParser
 from .answer import AnswerReader
 from .chunk import read_chunk
@@ -30,7 +30,7 @@ class GeminiStreamReader(EventReader[bytes]):
     def _take(self, document: bytes, deltas: list[Delta]) -> None:
         chunk = read_chunk(document)
         if isinstance(document, ErrorEvent):
-            raise ProtocolError("an error that is not known in place of an answer")
+            raise_in_band(None)
         self._answer.take(chunk, deltas)
 
     @override
