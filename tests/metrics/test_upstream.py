@@ -69,6 +69,20 @@ async def test_tokens(service: RunningService, upstream: Upstream) -> None:
     }
 
 
+async def test_models_that_callers_name(service: RunningService) -> None:
+    """A model is a label if the configuration names it; what callers write is counted together."""
+    for model in ("fake/one", "fake/two"):
+        await service.client.complete("greet", model=model, variables=VARIABLES)
+    await ask(service)
+
+    page = await service.metrics()
+    name = "prompt_resolver_upstream_attempts_total"
+    labels = 'outcome="ok",provider="fake",reason=""'
+    assert await service.metric(f'{name}{{model="other",{labels}}}') == 2
+    assert await service.metric(f'{name}{{model="m",{labels}}}') == 1
+    assert not {'model="one"', 'model="two"'} & set(page.replace("{", ",").split(","))
+
+
 async def test_truncated_streams(service: RunningService, upstream: Upstream) -> None:
     """A stream that is cut is counted as such; one that fails in another way is not."""
     name = 'prompt_resolver_upstream_stream_truncated_total{provider="fake"}'

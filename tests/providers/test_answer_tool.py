@@ -21,10 +21,9 @@ from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE, CatalogueRow
 from prompt_resolver_server.providers.dialect import Dialect, Quirks
 from prompt_resolver_server.providers.dialects import DIALECTS
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts, Transport
 from tests.support.anthropic import answer_anthropic, anthropic_answer, anthropic_stream
+from tests.support.remote import remote_provider
 from tests.support.service import running_service
 from tests.support.upstream import Exchange, Upstream, openai_answer
 
@@ -156,25 +155,14 @@ class Scene:
         return streamed, deltas
 
 
-def remote_provider(
-    wire: Wire, upstream: Upstream, transport: Transport, *, stream_completions: bool = True
-) -> RemoteProvider:
-    endpoint = Endpoint(
-        base_url=upstream.url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: None,
-        key_required=False,
-        stream_completions=stream_completions,
-    )
-    return RemoteProvider(name="p", dialect=wire.dialect, endpoint=endpoint, transport=transport)
-
-
 @pytest.fixture(params=[True, False], ids=["streamed", "whole"])
 async def scene(
     request: pytest.FixtureRequest, upstream: Upstream, wire: Wire
 ) -> AsyncIterator[Scene]:
     transport = DirectTransport(tls=ssl.create_default_context())
-    remote = remote_provider(wire, upstream, transport, stream_completions=request.param)
+    remote = remote_provider(
+        wire.dialect, upstream.url, transport, stream_completions=request.param
+    )
     provider = AnswerToolProvider(remote, name="p", lacking={"json_object", "json_schema"})
     yield Scene(wire, upstream, provider)
     await transport.aclose()
@@ -304,7 +292,9 @@ async def test_answer_that_was_cut(
     upstream.answer = answer
     transport = DirectTransport(tls=ssl.create_default_context())
     wire = WIRES["openai"]
-    remote = remote_provider(wire, upstream, transport, stream_completions=stream_completions)
+    remote = remote_provider(
+        wire.dialect, upstream.url, transport, stream_completions=stream_completions
+    )
     provider = AnswerToolProvider(remote, name="p", lacking={"json_schema"})
 
     for call in (
@@ -405,7 +395,7 @@ async def test_model_that_thinks_first(upstream: Upstream) -> None:
     """Where nothing makes a model call the tool, its form is refused, or told to be no promise."""
     upstream.answer = answer_anthropic
     transport = DirectTransport(tls=ssl.create_default_context())
-    remote = remote_provider(WIRES["anthropic"], upstream, transport)
+    remote = remote_provider(WIRES["anthropic"].dialect, upstream.url, transport)
     provider = AnswerToolProvider(remote, name="p", lacking={"json_object"})
     form = ResponseFormat(type="json_object")
     request = asking(parameters=Parameters(response_format=form, reasoning_effort="2048"))

@@ -1,7 +1,5 @@
 """What cannot be sent is left out where the operator says so, and every piece of it is told."""
 
-import ssl
-
 import pytest
 
 from prompt_resolver_server.answers import ModelRequest
@@ -9,10 +7,8 @@ from prompt_resolver_server.errors import CallError
 from prompt_resolver_server.parameters import Parameters
 from prompt_resolver_server.prompts import Media, Message, Reasoning, Text
 from prompt_resolver_server.providers.dialects import DIALECTS
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.anthropic import answer_anthropic
+from tests.support.remote import call_provider
 from tests.support.upstream import Upstream
 
 SOUND = Media(kind="audio", data=b"x", media_type="audio/wav")
@@ -33,19 +29,9 @@ REQUEST = ModelRequest(
 async def ask(upstream: Upstream, request: ModelRequest, *, lenient: bool) -> tuple[str, ...]:
     """Have a request answered; return what was left out of it."""
     upstream.answer = answer_anthropic
-    endpoint = Endpoint(
-        base_url=upstream.url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: None,
-        key_required=False,
-        drop_unsupported=lenient,
+    answer = await call_provider(
+        DIALECTS["anthropic"], upstream.url, request, drop_unsupported=lenient
     )
-    transport = DirectTransport(tls=ssl.create_default_context())
-    provider = RemoteProvider(
-        name="p", dialect=DIALECTS["anthropic"], endpoint=endpoint, transport=transport
-    )
-    answer = await provider.complete(request, caller_key=None)
-    await transport.aclose()
     return answer.finish.dropped
 
 

@@ -12,10 +12,11 @@ from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.providers.provider import Provider
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
+from prompt_resolver_server.providers.remote import RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts, Transport
+from prompt_resolver_server.providers.transport.transport import Transport
 from tests.support.dialects import SUBJECTS, Recording, Subject
+from tests.support.remote import remote_provider
 from tests.support.upstream import Exchange, Upstream
 
 REQUEST = ModelRequest(
@@ -51,15 +52,13 @@ async def provider(request: pytest.FixtureRequest, upstream: Upstream) -> AsyncI
 def provider_of(
     subject: Subject, upstream: Upstream, transport: Transport, *, stream_completions: bool = True
 ) -> RemoteProvider:
-    endpoint = Endpoint(
-        base_url=upstream.url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: None,
-        key_required=False,
+    return remote_provider(
+        subject.dialect,
+        upstream.url,
+        transport,
         stream_completions=stream_completions,
         quirks=subject.quirks,
     )
-    return RemoteProvider(name="p", dialect=subject.dialect, endpoint=endpoint, transport=transport)
 
 
 async def stream(provider: Provider, request: ModelRequest) -> tuple[list[Delta], str]:

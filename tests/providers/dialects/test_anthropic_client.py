@@ -1,7 +1,6 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
 import json
-import ssl
 from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
@@ -35,9 +34,6 @@ from prompt_resolver_server.prompts import (
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.anthropic import (
     CALL,
     REDACTED,
@@ -50,6 +46,7 @@ from tests.support.anthropic import (
     frame_error,
 )
 from tests.support.ends import ends_of
+from tests.support.remote import call_provider
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = AnthropicDialect()
@@ -169,21 +166,6 @@ def upstream(upstream: Upstream) -> Upstream:
     return upstream
 
 
-async def call(upstream: Upstream, request: ModelRequest, *, stream: bool) -> None:
-    """Send a request as the service does."""
-    transport = AiohttpTransport(tls=ssl.create_default_context())
-    endpoint = Endpoint(
-        base_url=upstream.url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: "key-of-fake",
-        key_required=True,
-        stream_completions=stream,
-    )
-    provider = RemoteProvider(name="p", dialect=DIALECT, endpoint=endpoint, transport=transport)
-    await provider.complete(request, caller_key=None)
-    await transport.aclose()
-
-
 def normal(exchange: Exchange) -> dict[str, object]:
     """Return what was sent, where the client says by a default what we leave unsaid."""
     return {**exchange.json, "stream": exchange.json.get("stream", False)}
@@ -192,7 +174,7 @@ def normal(exchange: Exchange) -> dict[str, object]:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_same_request(upstream: Upstream, stream: bool) -> None:
     """The same call is the same request, to its last field and in all headers that matter."""
-    await call(upstream, REQUEST, stream=stream)
+    await call_provider(DIALECT, upstream.url, REQUEST, stream=stream)
     async with client_of(upstream) as client:
         await client.messages.create(
             model="some-model",
@@ -227,7 +209,7 @@ async def test_same_parameters(upstream: Upstream) -> None:
         tool_choice=ToolChoice(tool_name="now"),
     )
 
-    await call(upstream, request, stream=False)
+    await call_provider(DIALECT, upstream.url, request)
     async with client_of(upstream) as client:
         await client.messages.create(
             model="some-model",

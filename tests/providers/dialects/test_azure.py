@@ -14,10 +14,10 @@ from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.prompts import Message, Text, Tool
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, Quirks
 from prompt_resolver_server.providers.dialects.openai import AzureDialect
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
+from prompt_resolver_server.providers.remote import RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.azure import BLOCKED, answer_azure, azure_events
+from tests.support.remote import remote_provider
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = AzureDialect()
@@ -164,15 +164,14 @@ def root_of(upstream: Upstream) -> str:
 
 
 def provider_at(upstream: Upstream, transport: DirectTransport, version: str) -> RemoteProvider:
-    endpoint = Endpoint(
-        base_url=root_of(upstream),
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: "key-of-azure",
-        key_required=True,
+    return remote_provider(
+        DIALECT,
+        root_of(upstream),
+        transport,
+        key="key-of-azure",
         stream_completions=False,
         quirks=Quirks(api_version=version),
     )
-    return RemoteProvider(name="azure", dialect=DIALECT, endpoint=endpoint, transport=transport)
 
 
 async def ignore(deltas: Sequence[Delta]) -> None:

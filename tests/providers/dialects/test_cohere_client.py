@@ -23,7 +23,6 @@ from prompt_resolver_server.prompts import (
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.cohere import CohereDialect
-from tests.support.calling import call_provider
 from tests.support.cohere import (
     CALL,
     OTHER_CALL,
@@ -36,6 +35,7 @@ from tests.support.cohere import (
     frame_end,
 )
 from tests.support.ends import ends_of
+from tests.support.remote import call_provider
 from tests.support.upstream import Exchange, Upstream
 
 DIALECT = CohereDialect()

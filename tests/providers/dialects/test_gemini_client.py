@@ -1,7 +1,6 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
 import json
-import ssl
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -21,11 +20,8 @@ from prompt_resolver_server.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, VertexDialect
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.ends import ends_of
 from tests.support.gemini import (
     BARE_CALL,
@@ -42,6 +38,7 @@ from tests.support.gemini import (
     gemini_error,
     gemini_stream,
 )
+from tests.support.remote import call_provider
 from tests.support.upstream import Exchange, Upstream
 
 pytestmark = [
@@ -254,21 +251,6 @@ async def cloud(upstream: Upstream) -> AsyncIterator[genai.client.AsyncClient]:
         yield client
 
 
-async def call(dialect: Dialect, url: str, request: ModelRequest, *, stream: bool) -> None:
-    """Send a request as the service does."""
-    transport = DirectTransport(tls=ssl.create_default_context())
-    endpoint = Endpoint(
-        base_url=url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: "key-of-fake",
-        key_required=True,
-        stream_completions=stream,
-    )
-    provider = RemoteProvider(name="p", dialect=dialect, endpoint=endpoint, transport=transport)
-    await provider.complete(request, caller_key=None)
-    await transport.aclose()
-
-
 async def ask(client: genai.client.AsyncClient, model: str, *, stream: bool) -> None:
     """Send the same request as the client does."""
     if not stream:
@@ -304,7 +286,7 @@ async def test_same_request(
     upstream: Upstream, client: genai.client.AsyncClient, stream: bool
 ) -> None:
     """The same call is the same request, to its last field and in all headers that matter."""
-    await call(GeminiDialect(), upstream.url, REQUEST, stream=stream)
+    await call_provider(GeminiDialect(), upstream.url, REQUEST, stream=stream)
     await ask(client, "some-model", stream=stream)
 
     ours, theirs = upstream.exchanges
@@ -322,7 +304,7 @@ async def test_same_request_to_vertex(
     """Below a project's location the request is that of the client, too."""
     base_url = f"{upstream.url}/v1beta1/projects/some-project/locations/some-region1"
 
-    await call(VertexDialect(), base_url, REQUEST, stream=stream)
+    await call_provider(VertexDialect(), base_url, REQUEST, stream=stream)
     await ask(cloud, "some-model", stream=stream)
 
     ours, theirs = upstream.exchanges

@@ -12,7 +12,6 @@ from prompt_resolver_server.prompts import Media, Message, Reasoning, Text, Tool
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.ollama import OllamaDialect
-from tests.support.calling import call_provider
 from tests.support.ollama import (
     BARE_CALL,
     CALL,
@@ -22,6 +21,7 @@ from tests.support.ollama import (
     ollama_error,
     ollama_stream,
 )
+from tests.support.remote import call_provider
 from tests.support.upstream import Answer, Exchange, Upstream
 
 DIALECT = OllamaDialect()

@@ -1,6 +1,5 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
-import ssl
 from collections.abc import Sequence
 from typing import Literal, get_args
 
@@ -16,14 +15,13 @@ from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.openai import OpenAIDialect
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
-from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.support.dialects.openai import OPENAI
 from tests.support.ends import ends_of
+from tests.support.remote import call_provider
 from tests.support.upstream import Exchange, Upstream, openai_answer
 
 DIALECT = OpenAIDialect()
+QUIRKS = CATALOGUE["openai"].quirks
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"a": {"type": "integer"}}}
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 
@@ -139,25 +137,9 @@ def client_of(upstream: Upstream) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=upstream.url, api_key="key-of-fake", max_retries=0)
 
 
-async def call(upstream: Upstream, request: ModelRequest, *, stream: bool) -> None:
-    """Send a request as the service does."""
-    transport = DirectTransport(tls=ssl.create_default_context())
-    endpoint = Endpoint(
-        base_url=upstream.url,
-        timeouts=Timeouts(connect_s=5, first_byte_s=5, idle_s=5),
-        find_key=lambda: "key-of-fake",
-        key_required=True,
-        stream_completions=stream,
-        quirks=CATALOGUE["openai"].quirks,
-    )
-    provider = RemoteProvider(name="p", dialect=DIALECT, endpoint=endpoint, transport=transport)
-    await provider.complete(request, caller_key=None)
-    await transport.aclose()
-
-
 async def test_same_request(upstream: Upstream) -> None:
     """The same call is the same request, to its last field and in all headers that matter."""
-    await call(upstream, REQUEST, stream=True)
+    await call_provider(DIALECT, upstream.url, REQUEST, stream=True, quirks=QUIRKS)
     async with client_of(upstream) as client:
         await client.chat.completions.create(
             model="some-model",
@@ -205,7 +187,7 @@ async def test_same_whole_request(
         tool_choice=ToolChoice(mode=mode),
     )
 
-    await call(upstream, request, stream=False)
+    await call_provider(DIALECT, upstream.url, request, quirks=QUIRKS)
     async with client_of(upstream) as client:
         await client.chat.completions.create(
             model="some-model",
