@@ -396,7 +396,7 @@ model_list:
 
 
 async def test_no_key_in_the_name_of_a_host(tmp_path: Path) -> None:
-    """What is told of a variable's URL is the host alone, whatever else is in it."""
+    """A variable's URL with a user in it is a fault, like a configured one, and not quoted."""
     url = "http://someone:key-in-url@host.invalid:8000/v1"
     found = await read(
         tmp_path,
@@ -405,8 +405,10 @@ async def test_no_key_in_the_name_of_a_host(tmp_path: Path) -> None:
     )
 
     (row,) = rows(found)
-    assert row.key is not None
-    assert row.key.host == "host.invalid:8000"
+    assert row.key is None
+    (fault,) = found.faults
+    assert "OPENAI_BASE_URL" in fault
+    assert "key-in-url" not in repr(found)
 
 
 async def test_what_is_in_a_prompt_directory(tmp_path: Path) -> None:
