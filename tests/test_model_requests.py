@@ -10,6 +10,19 @@ from grpc import StatusCode
 
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.aliases import Alias, Deployment
+from prompt_resolver_server.dispatch.notation import ModelChoice
+from prompt_resolver_server.model_requests import make_model_request
+from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters, ResponseFormat
+from prompt_resolver_server.prompts import (
+    Message,
+    PromptRef,
+    ResolvedPrompt,
+    Text,
+    Tool,
+    ToolChoice,
+)
+from prompt_resolver_server.queries import Query, Resolution
 from tests.support.anthropic import answer_anthropic
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.prompts import write_prompt
@@ -136,3 +149,52 @@ async def test_fallback_that_lacks_what_the_caller_set(scene: Scene) -> None:
     error = await failure(scene.ask("plain", alias="down", parameters=SEED))
 
     assert status_of(error) == (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("neutral", "telling"),
+    [
+        (Parameters(temperature=1), Parameters(temperature=0.5)),
+        (Parameters(top_p=1), Parameters(top_p=0.5)),
+        (Parameters(presence_penalty=0), Parameters(presence_penalty=0.5)),
+        (Parameters(frequency_penalty=0), Parameters(frequency_penalty=0.5)),
+        (
+            Parameters(response_format=ResponseFormat(type="text")),
+            Parameters(response_format=ResponseFormat(type="json_object")),
+        ),
+        (Parameters(parallel_tool_calls=True), Parameters(parallel_tool_calls=False)),
+        (ToolChoice(mode="auto"), ToolChoice(mode="none")),
+    ],
+    ids=lambda said: "tool_choice" if isinstance(said, ToolChoice) else "".join(said.names()),
+)
+def test_neutral_values(neutral: Parameters | ToolChoice, telling: Parameters | ToolChoice) -> None:
+    """A value that leaves an answer as it is need not be sent; any other must be."""
+    assert insisted(neutral) == set()
+    assert insisted(telling) == (
+        {"tool_choice"} if isinstance(telling, ToolChoice) else set(telling.names())
+    )
+
+
+def insisted(said: Parameters | ToolChoice) -> frozenset[str]:
+    """Return what must be sent of what a caller says who has a tool."""
+    parameters = said if isinstance(said, Parameters) else NO_PARAMETERS
+    choice = said if isinstance(said, ToolChoice) else None
+    deployment, ref = Deployment(), PromptRef(id="p")
+    resolution = Resolution(
+        query=Query(prompt=ref, deadline=0, parameters=parameters, tool_choice=choice),
+        alias=Alias(name="a", deployments=(deployment,)),
+        deployment=deployment,
+        ref=ref,
+        prompt=ResolvedPrompt(
+            messages=(Message(role="user", content=(Text("Hi"),)),),
+            model="m",
+            provider="p",
+            parameters=parameters,
+            tools=(Tool(name="find"),),
+            tool_choice=choice,
+            served=None,
+        ),
+        choice=ModelChoice(provider="p", model="m", named_by="caller"),
+        began=0,
+    )
+    return make_model_request(resolution, moved=False).insisted

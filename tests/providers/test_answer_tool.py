@@ -199,6 +199,20 @@ async def test_answer(scene: Scene) -> None:
         assert "output_config" not in exchange.json
 
 
+async def test_strict_form(scene: Scene) -> None:
+    """A form that must be kept to is a tool's whose schema must be kept to."""
+    strict = JsonSchema(name="n", schema=SCHEMA, strict=True)
+    form = ResponseFormat(type="json_schema", json_schema=strict)
+    scene.answering("", (ANSWER, '{"a":1}'))
+
+    await scene.ask(asking(parameters=Parameters(response_format=form)))
+
+    for exchange in scene.upstream.exchanges:
+        tools = exchange.json["tools"]
+        assert isinstance(tools, list)
+        assert [each.get("function", each)["strict"] for each in tools] == [True]
+
+
 @pytest.mark.parametrize(
     ("schema", "value"),
     [

@@ -419,6 +419,32 @@ async def test_other_content(
     assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "x"])
+async def test_encoding_that_was_not_asked_for(
+    provider: RemoteProvider, upstream: Upstream, encoding: str
+) -> None:
+    """Content in an encoding is not the protocol, as none was asked for."""
+
+    async def answer(exchange: Exchange) -> None:
+        headers = f"Content-Encoding: {encoding}\r\n"
+        await exchange.send_response(openai_answer(), headers=headers)
+
+    upstream.answer = answer
+
+    assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
+
+
+async def test_encoding_that_is_none(provider: RemoteProvider, upstream: Upstream) -> None:
+    """Content that is said to be as it is, is."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(openai_answer(), headers="Content-Encoding: identity\r\n")
+
+    upstream.answer = answer
+
+    assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
+
+
 async def test_body_that_is_too_large(provider: RemoteProvider, upstream: Upstream) -> None:
     """A body is read up to a limit, and no further."""
 
