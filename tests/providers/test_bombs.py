@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import os
 import ssl
-import sys
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -17,8 +16,7 @@ from tests.support.turns import Turns
 from tests.support.upstream import openai_events
 from tests.support.vitals import forget_peak, vitals
 
-# Who counts the lines that run, as coverage does, makes each take several times as long.
-HELD_S = 0.1 if sys.gettrace() is None else 1.0
+HELD_S = 0.1
 MEMORY_KIB = 64 * 1024
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

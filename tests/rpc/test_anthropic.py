@@ -23,6 +23,7 @@ from tests.support.anthropic import (
 )
 from tests.support.calls import (
     VARIABLES,
+    Streamed,
     collect,
     failure,
     put_together,
@@ -379,3 +380,25 @@ async def test_whole_answer_in_place_of_a_stream(
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
+
+
+async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+    """A stream that ends before its terminal marker is never OK, wherever it is cut."""
+    failures: list[tuple[int, Streamed]] = []
+
+    for offset in range(TERMINAL):
+        upstream.answer = stream_of(STREAM[:offset])
+        streamed = await collect(service.client)
+        is_prefix = "Héllo world".startswith(streamed.text)
+        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
+            failures.append((offset, streamed))
+        else:
+            assert status_of(streamed.error) in (
+                (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
+                (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
+            )
+    upstream.answer = stream_of(STREAM[:TERMINAL])
+    whole = await collect(service.client)
+
+    assert failures == []
+    assert (whole.text, whole.error) == ("Héllo world", None)

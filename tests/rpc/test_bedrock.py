@@ -27,7 +27,7 @@ from tests.support.bedrock import (
     stream_of,
 )
 from tests.support.botocore import KEY_ID, REGION, SECRET, signer_of
-from tests.support.calls import VARIABLES, collect, failure, status_of
+from tests.support.calls import VARIABLES, Streamed, collect, failure, status_of
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream
@@ -314,3 +314,24 @@ async def test_whole_answer_in_place_of_a_stream(
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
+
+
+async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+    """A stream is OK if it is cut after its terminal marker, and never if it is before."""
+    failures: list[tuple[int, Streamed]] = []
+
+    for offset in range(TERMINAL):
+        upstream.answer = stream_of(STREAM[:offset])
+        streamed = await collect(service.client)
+        is_prefix = "Héllo world".startswith(streamed.text)
+        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
+            failures.append((offset, streamed))
+        else:
+            expected = (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED")
+            assert status_of(streamed.error) == expected
+    assert failures == []
+    for offset in range(TERMINAL, len(STREAM) + 1):
+        upstream.answer = stream_of(STREAM[:offset])
+        streamed = await collect(service.client)
+        assert (streamed.text, streamed.error) == ("Héllo world", None)
+        assert streamed.finished.HasField("usage") is (offset == len(STREAM))

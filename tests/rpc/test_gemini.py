@@ -10,6 +10,7 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import (
     VARIABLES,
+    Streamed,
     collect,
     failure,
     put_together,
@@ -339,3 +340,28 @@ async def test_whole_answer_in_place_of_a_stream(
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
+
+
+async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+    """A stream that ends before its finish reason is never OK, wherever it is cut."""
+    failures: list[tuple[int, Streamed]] = []
+
+    def stream_of(sent: bytes) -> Answer:
+        async def answer(exchange: Exchange) -> None:
+            await exchange.begin_stream()
+            await exchange.send(sent)
+            exchange.writer.close()
+
+        return answer
+
+    for offset in range(TERMINAL):
+        upstream.answer = stream_of(STREAM[:offset])
+        streamed = await collect(service.client)
+        is_prefix = "Héllo world".startswith(streamed.text)
+        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
+            failures.append((offset, streamed))
+    upstream.answer = stream_of(STREAM[:TERMINAL])
+    whole = await collect(service.client)
+
+    assert failures == []
+    assert (whole.text, whole.error) == ("Héllo world", None)
