@@ -1,11 +1,10 @@
 """The doors of a running service: where it listens, and what stands behind each of them."""
 
 import asyncio
-import os
-import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from .binding import Binder
 from .entry.access import Access, Admit
 from .entry.admission import make_gates
 from .entry.caller import Deadlines
@@ -23,10 +22,16 @@ from .metrics import Metrics
 from .prefetch import Prefetch
 from .resolver import Resolver
 from .rpc.calls import Calls
-from .rpc.server import ADMIN_SERVICE, SERVICE, Listener, admin_handlers, data_handlers
+from .rpc.server import (
+    ADMIN_SERVICE,
+    SERVICE,
+    Handlers,
+    Listener,
+    admin_handlers,
+    data_handlers,
+)
 from .settings import Loaded
-from .settings.address import Address, parse_address
-from .sockets import SocketFile
+from .settings.address import Address
 from .tracing import NO_TRACER, Tracer
 from .watching.watches import Watches
 
@@ -73,6 +78,7 @@ class Doors:
         self._running = running
         self._tracer = tracer
         self._stack = stack
+        self._binder = Binder(loaded, stack)
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
         self._access = Access(
@@ -100,7 +106,7 @@ class Doors:
         admin = await self._open_admin()
         http = await self._open_http()
         grpc = self._bind_data(self._grpc_calls(self._access.admit))
-        admin_grpc = self._bind_admin_grpc(self._grpc_calls(self._access.admit_operator))
+        admin_grpc = self._bind_admin(self._grpc_calls(self._access.admit_operator))
         for listener in self._grpc:
             await listener.start()
         if self._prefetch.missing:
@@ -122,8 +128,8 @@ class Doors:
             await listener.become_ready()
 
     async def _open_admin(self) -> Address | None:
-        text = self._loaded.settings.server.admin_address
-        if not text:
+        address = self._binder.read("admin_address", unix=False)
+        if address is None:
             return None
         # Not by way of this object: a server lives on for a while in cycles of aiohttp's.
         running, prefetch = self._running, self._prefetch
@@ -142,13 +148,14 @@ class Doors:
             metrics=self._metrics,
             gates=self._gates,
         )
-        return await self._open("admin_address", HttpListener([*probes, *page]), text)
+        listener = HttpListener([*probes, *page])
+        return await self._binder.bind_http("admin_address", address, listener)
 
     async def _open_http(self) -> Address | None:
-        settings = self._loaded.settings.server
-        if not settings.http_address:
+        address = self._binder.read("http_address", unix=False)
+        if address is None:
             return None
-        self._check_protection("http_address", parse_address(settings.http_address, unix=False))
+        self._binder.check_protection("http_address", address)
         calls = self._http_calls(keep_pages_out(self._access), self._tracer)
         resolver = self._resolver
         routes = [
@@ -157,8 +164,9 @@ class Doors:
             *litellm_routes(calls, resolver.catalogue),
             not_served(),
         ]
-        self._http = HttpListener(routes, max_body_bytes=settings.max_message_bytes)
-        return await self._open("http_address", self._http, settings.http_address)
+        max_bytes = self._loaded.settings.server.max_message_bytes
+        self._http = HttpListener(routes, max_body_bytes=max_bytes)
+        return await self._binder.bind_http("http_address", address, self._http)
 
     def _http_calls(self, check: Check, tracer: Tracer) -> HttpCalls:
         return HttpCalls(
@@ -181,82 +189,32 @@ class Doors:
             tracer=self._tracer,
         )
 
-    async def _open(self, key: str, listener: HttpListener, text: str) -> Address:
-        address = parse_address(text, unix=False)
-        self._stack.push_async_callback(listener.aclose)
-        try:
-            port = await listener.start(address.host.strip("[]"), address.port)
-        except OSError as error:
-            raise self._cannot_listen(key, error) from None
-        return Address(address.host, port)
-
     def _bind_data(self, calls: Calls) -> Address:
         settings = self._loaded.settings.server
-        address = parse_address(settings.grpc_address, unix=True)
-        self._check_protection("grpc_address", address)
+        address = self._binder.read("grpc_address", unix=True)
+        assert address is not None
         reflected = address.is_local if settings.reflection is None else settings.reflection
+        handlers = data_handlers(calls, self._resolver, self._watches)
+        return self._bind("grpc_address", address, SERVICE, handlers, reflected=reflected)
+
+    def _bind_admin(self, calls: Calls) -> Address | None:
+        address = self._binder.read("admin_grpc_address", unix=True)
+        if address is None:
+            return None
+        handlers = admin_handlers(calls, self._resolver, logs_prompts=self._logs_prompts)
+        return self._bind(
+            "admin_grpc_address", address, ADMIN_SERVICE, handlers, reflected=address.is_local
+        )
+
+    def _bind(
+        self, key: str, address: Address, service: str, handlers: Handlers, *, reflected: bool
+    ) -> Address:
+        self._binder.check_protection(key, address)
         listener = Listener(
-            SERVICE,
-            data_handlers(calls, self._resolver, self._watches),
-            max_message_bytes=settings.max_message_bytes,
+            service,
+            handlers,
+            max_message_bytes=self._loaded.settings.server.max_message_bytes,
             with_reflection=reflected,
         )
-        return self._bind("grpc_address", listener, address)
-
-    def _bind_admin_grpc(self, calls: Calls) -> Address | None:
-        settings = self._loaded.settings.server
-        if not settings.admin_grpc_address:
-            return None
-        address = parse_address(settings.admin_grpc_address, unix=True)
-        self._check_protection("admin_grpc_address", address)
-        listener = Listener(
-            ADMIN_SERVICE,
-            admin_handlers(calls, self._resolver, logs_prompts=self._logs_prompts),
-            max_message_bytes=settings.max_message_bytes,
-            with_reflection=address.is_local,
-        )
-        return self._bind("admin_grpc_address", listener, address)
-
-    def _bind(self, key: str, listener: Listener, address: Address) -> Address:
         self._grpc.append(listener)
-        try:
-            if address.path:
-                file = SocketFile(address.path)
-                self._stack.callback(file.release)
-                with file.binding(int(self._loaded.settings.server.unix_socket_mode, 8)):
-                    listener.bind(str(address))
-                return address
-            # gRPC's own failure is a page of text on standard error.
-            _probe(address)
-            return Address(address.host, listener.bind(str(address)))
-        except OSError as error:
-            raise self._cannot_listen(key, error) from None
-
-    def _check_protection(self, key: str, address: Address) -> None:
-        """Refuse a door to prompts that anybody could reach and everybody could use."""
-        settings = self._loaded.settings
-        protected = bool(settings.callers) or settings.general_settings.master_key is not None
-        if not (address.is_local or protected or settings.server.insecure):
-            raise self._loaded.fault(
-                ("server", key),
-                "expected general_settings.master_key, callers, or insecure: true beyond loopback",
-            )
-
-    def _cannot_listen(self, key: str, error: OSError) -> Exception:
-        address = getattr(self._loaded.settings.server, key)
-        # A host that is not known has a number of another kind.
-        number = error.errno or 0
-        cause = (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
-        return self._loaded.fault(
-            ("server", key), f"expected a free address, got {address}: {cause}"
-        )
-
-
-def _probe(address: Address) -> None:
-    host = address.host.strip("[]")
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        host, address.port, type=socket.SOCK_STREAM
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(target)
+        return self._binder.bind_grpc(key, address, listener)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -28,10 +28,11 @@ _MAX_STREAMS = 16_000
 if TYPE_CHECKING:
     from .calls import Handler
 
-    _Handlers = Mapping[str, Handler]
+Handlers: TypeAlias = "Mapping[str, Handler]"
+"""The methods of a service, by name."""
 
 
-def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> _Handlers:
+def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> Handlers:
     """Return the handlers of `PromptResolver`, by method."""
     pb, servicer = prompt_resolver_pb2, PromptResolverServicer(resolver)
     return {
@@ -64,7 +65,7 @@ def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> _Handle
     }
 
 
-def admin_handlers(calls: Calls, resolver: Resolver, *, logs_prompts: bool) -> _Handlers:
+def admin_handlers(calls: Calls, resolver: Resolver, *, logs_prompts: bool) -> Handlers:
     """Return the handlers of `PromptResolverAdmin`, by method."""
     pb, servicer = admin_pb2, AdminServicer(resolver, logs_prompts=logs_prompts)
     return {
@@ -108,7 +109,7 @@ class Listener:
     """
 
     def __init__(
-        self, service: str, handlers: _Handlers, *, max_message_bytes: int, with_reflection: bool
+        self, service: str, handlers: Handlers, *, max_message_bytes: int, with_reflection: bool
     ) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
