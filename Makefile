@@ -10,7 +10,7 @@ ARGS ?=
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-peers try-humanloop try-langfuse try-litellm try-llmock image lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers try-humanloop try-langfuse try-litellm try-llmock image lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm try-llm
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
 	@PEERS_HOME="$(PEERS_HOME)" $(BIN)/python -m bench.run $(ARGS)
+
+bench-fleet: $(VENV)/.dev ## Measure fleets of instances beside one store, with and without Redis; ARGS are passed on
+	@$(BIN)/python -m bench.fleet $(ARGS)
 
 bench-peers: ## Install what the bench compares with: LiteLLM's proxy, 740 MB outside of this folder
 	@$(PYTHON) -m venv "$(PEERS_HOME)/litellm"
