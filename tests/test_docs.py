@@ -11,6 +11,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 import yaml
 
@@ -24,14 +25,16 @@ from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.endpoints import Endpoints
 from prompt_resolver_server.assembly.engine import build_tls
 from prompt_resolver_server.assembly.report import build_report
-from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.http import headers
+from prompt_resolver_server.http import status as http_status
 from prompt_resolver_server.lint import command as lint
 from prompt_resolver_server.lint.findings import CODES
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.pull import command as pull
 from prompt_resolver_server.rendering.languages import LANGUAGES
+from prompt_resolver_server.rpc import status as grpc_status
 from prompt_resolver_server.settings import Loaded
 from prompt_resolver_server.templates.chain import ChainSettings
 from prompt_resolver_server.templates.directory.records import read_deployments, read_ids
@@ -44,6 +47,7 @@ from tests.support.service import run_cli, service_process
 STORES = Document(ROOT / "docs" / "stores.md").text
 PROVIDERS = Document(ROOT / "docs" / "providers.md")
 LANGUAGES_PAGE = Document(ROOT / "docs" / "languages.md")
+ERRORS = Document(ROOT / "docs" / "errors.md").text
 COMMANDS = Document(ROOT / "docs" / "commands.md")
 OUTAGE = ROOT / "examples" / "outage" / "config.yaml"
 PARSERS: dict[str, Callable[[], ArgumentParser]] = {
@@ -313,4 +317,25 @@ def test_reasons(document: Document) -> None:
         r"(PROMPT_RESOLVER|HUMANLOOP|LANGFUSE|OPENAI|ANTHROPIC|LITELLM|STORE_STALE|STORE_READY|GRPC|FAILED|OTEL)"
     )
 
-    assert {name for name in named if not others.match(name)} <= reasons | variables
+    statuses = {code.name for code in grpc.StatusCode}
+
+    assert {name for name in named if not others.match(name)} <= reasons | variables | statuses
+
+
+def test_errors_are_complete() -> None:
+    """The page of errors has a row for each reason, with its statuses, and advice of its own."""
+    rows = re.findall(
+        r"^\| `([A-Z_]+)` \| ([A-Z_, ]+) \| ([\d, ]+) \| (.+) \| (.+) \|$", ERRORS, re.MULTILINE
+    )
+
+    assert sorted(reason for reason, *_ in rows) == sorted(Reason)
+    for reason, codes, statuses, _, _ in rows:
+        row = grpc_status.STATUSES[Reason(reason)]
+        told = [ResolverError(Reason(reason), "", blame=blame) for blame in Blame]
+        assert codes.split(", ") == [
+            code.name for code in dict.fromkeys((row.code, *(row.by_blame or {}).values()))
+        ]
+        assert statuses.split(", ") == [
+            str(status) for status in dict.fromkeys(map(http_status.status_of, told))
+        ]
+    assert len({advice for *_, advice in rows}) > len(rows) - 3
