@@ -6,7 +6,7 @@ from ._version import __version__
 from .address import DEFAULT_ADDRESS
 from .arguments import ArgumentParser, UsageError, read_seconds
 from .client import PromptResolverClient
-from .credentials import add_tls_arguments, find_tls_files
+from .credentials import add_tls_arguments, find_tls_options
 from .endings import run_to_end
 from .requests import ResolveOptions
 from .show import print_json, show_prompt, show_stream
@@ -24,9 +24,8 @@ def main(arguments: Sequence[str]) -> int:
         with PromptResolverClient(
             parsed.address,
             token=parsed.token,
-            server_name=parsed.server_name,
             wait_for_ready=False,
-            **find_tls_files(vars(parsed)),
+            **find_tls_options(vars(parsed)),
         ) as client:
             return run(client, parsed.prompt_id, options, parsed.json)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, Unpack
 import grpc
 
 from .address import find_address, is_beside
-from .credentials import FilePath, TlsFiles, TokenFile, read_tls
+from .credentials import FilePath, TlsOptions, TokenFile, read_tls
 from .errors import ConfigurationError
 from .requests import ResolveOptions
 from .watching import WatchOptions
@@ -41,7 +41,7 @@ _OPTIONS = (
 )
 
 
-class ConnectionOptions(TlsFiles, total=False):
+class ConnectionOptions(TlsOptions, total=False):
     """What may be said beside the server's address."""
 
     token: str | None
@@ -50,8 +50,6 @@ class ConnectionOptions(TlsFiles, total=False):
     """A file that has the token, and is read again when it changes."""
     tls: grpc.ChannelCredentials | None
     """Credentials that make the connection secure, in place of files."""
-    server_name: str | None
-    """The name that the server's certificate has, in place of the address' host."""
     wait_for_ready: bool
     """Whether calls wait until the server can be reached, for as long as they may take: by default,
     yes, so that one that is restarted costs time and no call. Else they fail at once."""

@@ -13,8 +13,8 @@ import grpc
 FilePath: TypeAlias = str | os.PathLike[str]
 
 
-class TlsFiles(TypedDict, total=False):
-    """The PEM files of a client; a `ca_file` or a certificate makes a connection secure."""
+class TlsOptions(TypedDict, total=False):
+    """How to connect securely, by PEM files: a `ca_file` or a certificate has it done."""
 
     ca_file: FilePath | None
     """The certificates to trust; unset: those that come with gRPC."""
@@ -22,23 +22,26 @@ class TlsFiles(TypedDict, total=False):
     """The certificate to show, for a server that asks for one."""
     key_file: FilePath | None
     """The key of that certificate."""
+    server_name: str | None
+    """The name that the server's certificate has, in place of the address' host."""
 
 
 _OPTIONS = {
-    "ca_file": ("PROMPT_RESOLVER_CLIENT_CA_FILE", "the certificates to trust; turns TLS on"),
-    "cert_file": ("PROMPT_RESOLVER_CLIENT_CERT_FILE", "the certificate to show, for mTLS"),
-    "key_file": ("PROMPT_RESOLVER_CLIENT_KEY_FILE", "the key of --cert-file"),
+    "ca_file": ("FILE", "the certificates to trust; turns TLS on"),
+    "cert_file": ("FILE", "the certificate to show, for mTLS"),
+    "key_file": ("FILE", "the key of that certificate"),
+    "server_name": ("NAME", "the name that the server's certificate has, if not the host's"),
 }
 
 
-def read_tls(files: TlsFiles) -> grpc.ChannelCredentials | None:
+def read_tls(options: TlsOptions) -> grpc.ChannelCredentials | None:
     """Return the credentials that files make, or None where none is named.
 
     They are read once: gRPC's Python has no way to replace what a channel has. Raises `ValueError`
     for files that cannot be used.
     """
-    ca_file, cert_file = files.get("ca_file"), files.get("cert_file")
-    key_file = files.get("key_file")
+    ca_file, cert_file = options.get("ca_file"), options.get("cert_file")
+    key_file = options.get("key_file")
     if ca_file is None and cert_file is None and key_file is None:
         return None
     if (cert_file is None) != (key_file is None):
@@ -101,22 +104,25 @@ class TokenFile:
 
 def add_tls_arguments(parser: ArgumentParser) -> None:
     """Add the options of a command that calls a service over TLS."""
-    for name, (variable, help_text) in _OPTIONS.items():
+    for name, (kind, text) in _OPTIONS.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, metavar="FILE", help=f"{help_text} ({variable})")
-    parser.add_argument(
-        "--server-name", metavar="NAME", help="whose certificate to expect, in place of the host's"
-    )
+        parser.add_argument(option, metavar=kind, help=f"{text} ({_variable(name)})")
 
 
-def find_tls_files(given: Mapping[str, str | None] = MappingProxyType({})) -> TlsFiles:
-    """Return the files that options name, or else variables; an empty variable is not set."""
+def find_tls_options(given: Mapping[str, str | None] = MappingProxyType({})) -> TlsOptions:
+    """Return what options say, or else variables; an empty one is not set."""
 
     def find(name: str) -> str | None:
-        return given.get(name) or os.environ.get(_OPTIONS[name][0]) or None
+        return given.get(name) or os.environ.get(_variable(name)) or None
 
     return {
         "ca_file": find("ca_file"),
         "cert_file": find("cert_file"),
         "key_file": find("key_file"),
+        "server_name": find("server_name"),
     }
+
+
+def _variable(name: str) -> str:
+    """Return the variable of an option. `PROMPT_RESOLVER_CA_FILE` is a setting of the service."""
+    return f"PROMPT_RESOLVER_CLIENT_{name.upper()}"

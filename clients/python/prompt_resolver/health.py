@@ -12,7 +12,7 @@ import grpc
 
 from .address import DEFAULT_ADDRESS, find_address
 from .arguments import INTERRUPTED, USAGE_ERROR, ArgumentParser, read_seconds
-from .credentials import add_tls_arguments, find_tls_files, read_tls
+from .credentials import TlsOptions, add_tls_arguments, find_tls_options, read_tls
 
 TIMEOUT_S = 3.0
 _MAX_SERVICE_BYTES = 127
@@ -34,8 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments)
     address = find_address(parsed.address)
     try:
-        tls = read_tls(find_tls_files(vars(parsed)))
-        with _connect(address, tls, parsed.server_name) as channel:
+        with _connect(address, find_tls_options(vars(parsed))) as channel:
             came = _check(channel, parsed.service, parsed.timeout)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -86,12 +85,11 @@ def _read_service(text: str) -> str:
     return text
 
 
-def _connect(
-    address: str, tls: grpc.ChannelCredentials | None, server_name: str | None
-) -> grpc.Channel:
+def _connect(address: str, options: TlsOptions) -> grpc.Channel:
+    tls, name = read_tls(options), options.get("server_name")
     if tls is None:
         return grpc.insecure_channel(address, options=_OPTIONS)
-    named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+    named = (("grpc.ssl_target_name_override", name),) if name else ()
     return grpc.secure_channel(address, tls, options=(*_OPTIONS, *named))
 
 

@@ -13,7 +13,7 @@ from typing import TypeAlias, Unpack
 import grpc
 
 from .connection import Connection
-from .credentials import find_tls_files
+from .credentials import find_tls_options
 from .errors import from_rpc_error
 from .requests import CompleteOptions, complete_request
 from .v1 import prompt_resolver_pb2 as pb
@@ -35,7 +35,7 @@ class SidecarClient(Connection):
     uses_grpc = True
 
     def __init__(self, address: str, token: str | None) -> None:
-        super().__init__(address, token=token, **find_tls_files())
+        super().__init__(address, token=token, **find_tls_options())
         # A connection that it had in common with others would be in use in forks, too.
         options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
         self._channel = (
