@@ -4,6 +4,7 @@ Our own blocks refuse keys that they do not know. LiteLLM's blocks, which are in
 whatever LiteLLM takes, and what has no meaning here is told when the service starts.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union
@@ -22,6 +23,8 @@ from .address import parse_address
 from .fields import NAME, PROVIDER_NAME, Block, KeyText, RedisUrl, Seconds, Ttl, Url, read_secret
 from .litellm import AliasSettings, GeneralSettings, LitellmSettings, RouterSettings
 from .secrets import Secret
+
+_OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
 
 _Calls = Annotated[int, Field(ge=1, le=10_000)]
 
@@ -50,9 +53,7 @@ class ServerSettings(Block):
     """Those who vouch for callers, as PEM: whoever has no certificate of theirs is not let in."""
     unix_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
     """Who may connect to a Unix socket: its mode, in octal digits and in quotes."""
-    unix_socket_owner: Annotated[str | None, Field(pattern=r"^([^:\s]+(:[^:\s]+)?|:[^:\s]+)$")] = (
-        None
-    )
+    unix_socket_owner: str | None = None
     """Whose a Unix socket is: `USER`, `USER:GROUP` or `:GROUP`, as names or numbers; unset: of the
     user who runs the service."""
     insecure: bool = False
@@ -88,6 +89,13 @@ class ServerSettings(Block):
     def _is_address(cls, value: str, info: ValidationInfo) -> str:
         if value or info.field_name == "grpc_address":
             parse_address(value, unix=info.field_name in ("grpc_address", "admin_grpc_address"))
+        return value
+
+    @field_validator("unix_socket_owner")
+    @classmethod
+    def _is_owner(cls, value: str | None) -> str | None:
+        if value is not None and not _OWNER.fullmatch(value):
+            raise ValueError("expected USER, USER:GROUP or :GROUP")
         return value
 
     @model_validator(mode="after")
