@@ -62,17 +62,16 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 def test_waiting_client(scene: Scene) -> None:
     """The client that waits calls with a certificate, and expects the server's name."""
-    files = connection_options(scene.authority, scene.pair)
-    with PromptResolverClient(scene.service.address, server_name=NAME, **files) as client:
+    options = connection_options(scene.authority, scene.pair, server_name=NAME)
+    with PromptResolverClient(scene.service.address, **options) as client:
         assert client.resolve("extract/invoice", variables=VARIABLES).prompt.id
         assert client.complete("extract/invoice", variables=VARIABLES).message.content
 
 
 async def test_asyncio_client(scene: Scene) -> None:
     """The client for asyncio does the same."""
-    files = connection_options(scene.authority, scene.pair)
-    address = scene.service.address
-    async with AsyncPromptResolverClient(address, server_name=NAME, **files) as client:
+    options = connection_options(scene.authority, scene.pair, server_name=NAME)
+    async with AsyncPromptResolverClient(scene.service.address, **options) as client:
         events = [e async for e in client.complete_stream("extract/invoice", variables=VARIABLES)]
 
     assert events[-1].HasField("finished")

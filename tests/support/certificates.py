@@ -118,11 +118,16 @@ def trust(authority: Authority, pair: PairFiles | None = None) -> ssl.SSLContext
     return context
 
 
-def connection_options(authority: Authority, pair: PairFiles | None = None) -> TlsOptions:
+def connection_options(
+    authority: Authority, pair: PairFiles | None = None, *, server_name: str | None = None
+) -> TlsOptions:
     """Return the same for a client over gRPC, as files."""
-    if pair is None:
-        return {"ca_file": authority.ca_file}
-    return {"ca_file": authority.ca_file, "cert_file": pair.cert_file, "key_file": pair.key_file}
+    return {
+        "ca_file": authority.ca_file,
+        "cert_file": pair.cert_file if pair is not None else None,
+        "key_file": pair.key_file if pair is not None else None,
+        "server_name": server_name,
+    }
 
 
 async def served_certificate(address: str, tls: ssl.SSLContext) -> str:
