@@ -1,8 +1,12 @@
 """A Unix socket belongs to one process, and to those who may connect to it."""
 
+import grp
 import os
+import pwd
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +35,85 @@ def test_mode(tmp_path: Path, mode: int) -> None:
     file.release()
 
     assert not path.exists()
+
+
+def test_owner(tmp_path: Path) -> None:
+    """The socket is whose it is to be, as far as we may give it."""
+    # Root may give it to anybody, others to a group of their own.
+    is_root = os.geteuid() == 0
+    user, group = (12345, 12346) if is_root else (os.geteuid(), os.getgroups()[-1])
+    path = tmp_path / "s"
+    file = SocketFile(str(path))
+    with file.binding(0o660, (user, group)), socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(path))
+    status = path.stat()
+    file.release()
+
+    assert (status.st_uid, status.st_gid) == (user, group)
+    assert stat.S_IMODE(status.st_mode) == 0o660
+
+
+async def test_owner_of_a_service(tmp_path: Path) -> None:
+    """Users and groups are told by name or by number, and either may be left out."""
+    mine, ours = pwd.getpwuid(os.geteuid()), grp.getgrgid(os.getegid())
+    path = tmp_path / "s"
+    for owner in (
+        *(mine.pw_name, f"{mine.pw_name}:{ours.gr_name}"),
+        *(f":{ours.gr_gid}", f"{mine.pw_uid}:{ours.gr_gid}"),
+    ):
+        environ = {
+            "PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{path}",
+            "PROMPT_RESOLVER_UNIX_SOCKET_OWNER": owner,
+        }
+        async with running_service(tmp_path, environ=environ):
+            status = path.stat()
+        assert (status.st_uid, status.st_gid) == (mine.pw_uid, ours.gr_gid)
+
+
+@pytest.mark.parametrize(
+    ("owner", "told"),
+    [
+        ("nobody-of-that-name", "there is no such user or group"),
+        (":nobodies", "there is no such user or group"),
+        (f"{2**32 - 1}", "there is no such user or group"),
+        (":", "expected USER"),
+        ("a:b:c", "expected USER"),
+    ],
+)
+async def test_owner_who_cannot_be(tmp_path: Path, owner: str, told: str) -> None:
+    """An owner whom the system does not know stops the start, and leaves no socket."""
+    environ = {
+        "PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{tmp_path}/s",
+        "PROMPT_RESOLVER_UNIX_SOCKET_OWNER": owner,
+    }
+
+    with pytest.raises(ConfigError, match=f"UNIX_SOCKET_OWNER: .*{told}"):
+        async with running_service(tmp_path, environ=environ):
+            pass
+
+    assert not (tmp_path / "s").exists()
+
+
+def test_owner_who_may_not_be(tmp_path: Path) -> None:
+    """Whoever may not give the socket away is told in one line, and leaves none."""
+    environ = {
+        "PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{tmp_path}/s",
+        "PROMPT_RESOLVER_UNIX_SOCKET_OWNER": "12345",
+    }
+    powerless = ("setpriv", "--bounding-set=-chown") if os.geteuid() == 0 else ()
+    done = subprocess.run(
+        [*powerless, sys.executable, "-m", "prompt_resolver.cli", "serve"],
+        env={**os.environ, **FREE_PORTS, **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("operation not permitted\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "s").exists()
 
 
 def test_second_instance(tmp_path: Path) -> None:
@@ -81,6 +164,22 @@ def test_what_is_no_socket(tmp_path: Path) -> None:
 
     assert file.read_text() == "mine"
     assert link.is_symlink()
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_link_to_a_socket(tmp_path: Path, is_live: bool) -> None:
+    """A link is not touched even where it leads to a socket, nor is that, served or left behind."""
+    path, link = tmp_path / "s", tmp_path / "link"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        if is_live:
+            other.listen()
+        link.symlink_to(path)
+        with pytest.raises(OSError, match="no socket"):
+            SocketFile(str(link))
+
+    assert link.is_symlink()
+    assert path.is_socket()
 
 
 def test_lock_that_is_a_link(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class Doors:
         self._running = running
         self._tracer = tracer
         self._stack = stack
-        self._binder = Binder(loaded, stack)
+        self._binder = Binder(loaded, metrics, stack)
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
         self._access = Access(
@@ -149,7 +149,7 @@ class Doors:
             gates=self._gates,
         )
         listener = HttpListener([*probes, *page])
-        return await self._binder.bind_http("admin_address", address, listener)
+        return await self._binder.bind_http("admin_address", address, listener, plain=True)
 
     async def _open_http(self) -> Address | None:
         address = self._binder.read("http_address", unix=False)

@@ -7,6 +7,10 @@ import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
+
+Owner: TypeAlias = tuple[int, int]
+"""A user and a group, by their numbers; -1: as it is."""
 
 # What fits into a socket's address, on every system.
 _MAX_PATH_BYTES = 103
@@ -38,15 +42,19 @@ class SocketFile:
             raise
 
     @contextlib.contextmanager
-    def binding(self, mode: int) -> Iterator[None]:
-        """Bind the socket inside of this. Until it has its mode, it is its owner's alone."""
+    def binding(self, mode: int, owner: Owner = (-1, -1)) -> Iterator[None]:
+        """Bind the socket inside of this. Until it has its mode, it is its owner's alone.
+
+        Raises `OSError` for an owner to whom it may not be given.
+        """
         before = os.umask(_OWNER_ALONE)
         try:
             yield
         finally:
             os.umask(before)
-        self._path.chmod(mode)
         self._bound = self._identity()
+        os.chown(self._path, *owner, follow_symlinks=False)
+        self._path.chmod(mode)
 
     def release(self) -> None:
         """Remove the socket, if it is still ours, and give up the lock."""

@@ -17,7 +17,9 @@ _TIMEOUT_S = 60.0
 
 async def show_tour(doors: Addresses, *, token: str | None) -> None:
     """Resolve and complete an example through the service's own gRPC door, and print all of it."""
-    async with AsyncPromptResolverClient(str(doors.grpc), token=token) as client:
+    async with AsyncPromptResolverClient(
+        str(doors.grpc), token=token, wait_for_ready=False
+    ) as client:
         try:
             prompt = await client.resolve(_PROMPT, variables=_VARIABLES, timeout_s=_TIMEOUT_S)
             print(f"\n--- Resolve {_PROMPT} ---\n")

@@ -53,7 +53,7 @@ class Crowd:
         """Call all the time, while providers change their moods, until all calls have ended."""
         async with AsyncExitStack() as stack:
             for _ in range(_CHANNELS):
-                client = AsyncPromptResolverClient(self.service.address)
+                client = AsyncPromptResolverClient(self.service.address, wait_for_ready=False)
                 self._clients.append(await stack.enter_async_context(client))
             others = [
                 asyncio.ensure_future(self._note_lateness()),

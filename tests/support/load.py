@@ -71,7 +71,7 @@ class Load:
 
     async def __aenter__(self) -> Self:
         for token in [*[TOKEN] * _CHANNELS, "wrong"]:
-            client = AsyncPromptResolverClient(self._address, token=token)
+            client = AsyncPromptResolverClient(self._address, token=token, wait_for_ready=False)
             self._clients.append(await self._stack.enter_async_context(client))
         self._stranger = self._clients.pop()
         self._probe = grpc.aio.insecure_channel(self._address)
@@ -200,7 +200,7 @@ class Load:
 
     async def _close(self, client: AsyncPromptResolverClient, text: str) -> None:
         """Close a connection in the middle of its calls."""
-        own = AsyncPromptResolverClient(self._address, token=TOKEN)
+        own = AsyncPromptResolverClient(self._address, token=TOKEN, wait_for_ready=False)
         calls = [asyncio.ensure_future(self._ask(own, f"good {text}")) for _ in range(3)]
         await asyncio.wait(calls, timeout=self._random.uniform(0, 0.02))
         await own.close()

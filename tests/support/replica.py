@@ -85,7 +85,9 @@ class Replica:
         self.stack = AsyncExitStack()
         self.stack.push(context.__exit__)
         address = self.running.address
-        client = await self.stack.enter_async_context(AsyncPromptResolverClient(address))
+        client = await self.stack.enter_async_context(
+            AsyncPromptResolverClient(address, wait_for_ready=False)
+        )
         work = [self.call(client, random.Random(self.seed + each)) for each in range(3)]
         work += [self.watch(key) for key in ("", "key-of-caller")]
         self.tasks = [asyncio.ensure_future(each) for each in work]

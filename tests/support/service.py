@@ -76,7 +76,7 @@ async def running_service(
     task.add_done_callback(tell_failure)
     doors = await ready
     try:
-        async with AsyncPromptResolverClient(str(doors.grpc)) as client:
+        async with AsyncPromptResolverClient(str(doors.grpc), wait_for_ready=False) as client:
             yield RunningService(
                 client=client,
                 address=str(doors.grpc),
@@ -160,7 +160,7 @@ async def running_process(
     path = folder / "config.yaml"
     path.write_text(config)
     with service_process("--config", str(path), environ=environ) as process:
-        async with AsyncPromptResolverClient(process.address) as client:
+        async with AsyncPromptResolverClient(process.address, wait_for_ready=False) as client:
             running = RunningService(
                 client=client,
                 address=process.address,

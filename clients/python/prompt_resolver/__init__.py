@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .chat.request import ChatOptions
     from .client import AsyncPromptResolverClient, PromptResolverClient
     from .completions import acompletion, completion
+    from .connection import ConnectionOptions
     from .errors import ConfigurationError, PromptResolverError
     from .requests import CompleteOptions, ResolveOptions
     from .watching import WatchOptions
@@ -35,6 +36,7 @@ else:
         "ChatOptions": "chat.request",
         "CompleteOptions": "requests",
         "ConfigurationError": "errors",
+        "ConnectionOptions": "connection",
         "PromptResolverClient": "client",
         "PromptResolverError": "errors",
         "ResolveOptions": "requests",
@@ -57,6 +59,7 @@ __all__ = [
     "ChatOptions",
     "CompleteOptions",
     "ConfigurationError",
+    "ConnectionOptions",
     "PromptResolverClient",
     "PromptResolverError",
     "ResolveOptions",

@@ -18,7 +18,8 @@ def is_beside(address: str) -> bool:
     """Tell whether a service is on this machine: behind a socket, or on loopback."""
     if address.startswith(("unix:", "unix-abstract:")):
         return True
-    host = address.rpartition(":")[0].strip("[]") or address
+    target = address.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
+    host = target.rpartition(":")[0].strip("[]") or target
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -6,6 +6,7 @@ from ._version import __version__
 from .address import DEFAULT_ADDRESS
 from .arguments import ArgumentParser, UsageError, read_seconds
 from .client import PromptResolverClient
+from .credentials import add_tls_arguments, find_tls_options
 from .endings import run_to_end
 from .requests import ResolveOptions
 from .show import print_json, show_prompt, show_stream
@@ -20,7 +21,12 @@ def main(arguments: Sequence[str]) -> int:
 
     def call() -> int:
         options = _read_options(parsed)
-        with PromptResolverClient(parsed.address, token=parsed.token) as client:
+        with PromptResolverClient(
+            parsed.address,
+            token=parsed.token,
+            wait_for_ready=False,
+            **find_tls_options(vars(parsed)),
+        ) as client:
             return run(client, parsed.prompt_id, options, parsed.json)
 
     return run_to_end(arguments[0], call, as_json=parsed.json)
@@ -90,6 +96,7 @@ def _add_call_arguments(command: ArgumentParser) -> None:
         help=f"where the service is (PROMPT_RESOLVER_ADDRESS, else {DEFAULT_ADDRESS})",
     )
     add("--token", help="the service's token, if it asks for one")
+    add_tls_arguments(command)
 
 
 def _read_options(parsed: object) -> ResolveOptions:

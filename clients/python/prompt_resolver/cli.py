@@ -7,6 +7,7 @@ Each command's modules are imported once it is run: `health` is run every few se
 may not be installed.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ from .installed import is_service_installed
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    # gRPC writes lines of its own to standard error, in between those of ours. It is asked when it
+    # is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     arguments = sys.argv[1:] if arguments is None else arguments
     first = arguments[0] if arguments else "--help"
     # Options without a command mean `serve`.

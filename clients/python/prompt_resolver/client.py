@@ -5,15 +5,14 @@ says "try again"; a completion never is, as each one may cost tokens.
 """
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from .address import find_address, is_beside
+from .connection import Connection, ConnectionOptions
 from .errors import from_rpc_error
 from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
 from .v1 import prompt_resolver_pb2 as pb
@@ -26,68 +25,20 @@ if TYPE_CHECKING:
 RESOLVE_TIMEOUT_S = 10.0
 COMPLETE_TIMEOUT_S = 120.0
 
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": "prompt_resolver.v1.PromptResolver", "method": "Resolve"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
-}
-_OPTIONS = (
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-    ("grpc.keepalive_time_ms", 30_000),
-    # A reader that stalls holds the server back after kilobytes, not megabytes.
-    ("grpc.http2.bdp_probe", 0),
-)
-_Metadata = tuple[tuple[str, str], ...]
-
-
-class Connection:
-    """What all clients know: where the server is, and how to say who calls."""
-
-    def __init__(
-        self, address: str | None, token: str | None, tls: grpc.ChannelCredentials | None
-    ) -> None:
-        self._address = find_address(address)
-        # gRPC would ask a proxy of the environment's even for what is beside the caller.
-        beside = (("grpc.enable_http_proxy", 0),) if is_beside(self._address) else ()
-        self._options = (*_OPTIONS, *beside)
-        self._token = token
-        self._tls = tls
-
-    def _metadata(self, options: ResolveOptions | WatchOptions) -> _Metadata:
-        credentials: Mapping[str, str] = options.get("credentials", {})
-        own = (("authorization", f"Bearer {self._token}"),) if self._token else ()
-        return (*own, *((name.lower(), key) for name, key in credentials.items()))
-
 
 class PromptResolverClient(Connection):
     """A client that waits. Safe to share between threads; close it, or use it with `with`.
 
-    `address` is `HOST:PORT` or `unix:/path`, by default `PROMPT_RESOLVER_ADDRESS`, else
-    `127.0.0.1:50051`. `token` is the server's master key, if it has one. `tls` makes the connection
-    secure. All methods raise `PromptResolverError`.
+    `address` is `HOST:PORT`, `unix:/path`, or `dns:///NAME:PORT` to spread calls over all addresses
+    of a name; by default `PROMPT_RESOLVER_ADDRESS`, else `127.0.0.1:50051`. All methods raise
+    `PromptResolverError`, and making one `ConfigurationError` for files that cannot be used.
     """
 
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        token: str | None = None,
-        tls: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        super().__init__(address, token, tls)
+    def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
+        super().__init__(address, **options)
         self._channel = (
-            grpc.secure_channel(self._address, tls, options=self._options)
-            if tls is not None
+            grpc.secure_channel(self._address, self._tls, options=self._options)
+            if self._tls is not None
             else grpc.insecure_channel(self._address, options=self._options)
         )
         self._stub = pb_grpc.PromptResolverStub(self._channel)
@@ -99,6 +50,7 @@ class PromptResolverClient(Connection):
                 resolve_request(prompt_id, options),
                 timeout=options.get("timeout_s", RESOLVE_TIMEOUT_S),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
@@ -112,6 +64,7 @@ class PromptResolverClient(Connection):
                 complete_request(pb.CompleteRequest, prompt_id, options),
                 timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
@@ -128,6 +81,7 @@ class PromptResolverClient(Connection):
             complete_request(pb.CompleteStreamRequest, prompt_id, options),
             timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
             metadata=self._metadata(options),
+            wait_for_ready=self._wait_for_ready,
         )
         try:
             yield from call
@@ -182,17 +136,11 @@ class PromptResolverClient(Connection):
 class AsyncPromptResolverClient(Connection):
     """A client for asyncio; see `PromptResolverClient`. Made and used inside of one event loop."""
 
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        token: str | None = None,
-        tls: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        super().__init__(address, token, tls)
+    def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
+        super().__init__(address, **options)
         self._channel = (
-            grpc.aio.secure_channel(self._address, tls, options=self._options)
-            if tls is not None
+            grpc.aio.secure_channel(self._address, self._tls, options=self._options)
+            if self._tls is not None
             else grpc.aio.insecure_channel(self._address, options=self._options)
         )
         self._stub: PromptResolverAsyncStub = pb_grpc.PromptResolverStub(self._channel)
@@ -206,6 +154,7 @@ class AsyncPromptResolverClient(Connection):
                 resolve_request(prompt_id, options),
                 timeout=options.get("timeout_s", RESOLVE_TIMEOUT_S),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
@@ -219,6 +168,7 @@ class AsyncPromptResolverClient(Connection):
                 complete_request(pb.CompleteRequest, prompt_id, options),
                 timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready,
             )
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
@@ -231,6 +181,7 @@ class AsyncPromptResolverClient(Connection):
             complete_request(pb.CompleteStreamRequest, prompt_id, options),
             timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
             metadata=self._metadata(options),
+            wait_for_ready=self._wait_for_ready,
         )
         try:
             async for event in call:

@@ -12,6 +12,7 @@ import grpc
 
 from .address import DEFAULT_ADDRESS, find_address
 from .arguments import INTERRUPTED, USAGE_ERROR, ArgumentParser, read_seconds
+from .credentials import TlsOptions, add_tls_arguments, find_tls_options, read_tls
 
 TIMEOUT_S = 3.0
 _MAX_SERVICE_BYTES = 127
@@ -33,11 +34,15 @@ def main(arguments: Sequence[str]) -> int:
     parsed = _parser().parse_args(arguments)
     address = find_address(parsed.address)
     try:
-        came = _check(address, parsed.service, parsed.timeout)
+        with _connect(address, find_tls_options(vars(parsed))) as channel:
+            came = _check(channel, parsed.service, parsed.timeout)
     except KeyboardInterrupt:
         return INTERRUPTED
     except UnicodeEncodeError:
         print(f"prompt-resolver health: expected UTF-8, got {address!r}", file=sys.stderr)
+        return USAGE_ERROR
+    except ValueError as error:
+        print(f"prompt-resolver health: {error}", file=sys.stderr)
         return USAGE_ERROR
     if came == _SERVING:
         return 0
@@ -63,6 +68,7 @@ def _parser() -> ArgumentParser:
         metavar="NAME",
         help="whose health is asked for (%(default)s)",
     )
+    add_tls_arguments(parser)
     parser.add_argument(
         "--timeout",
         type=read_seconds,
@@ -79,15 +85,22 @@ def _read_service(text: str) -> str:
     return text
 
 
-def _check(address: str, service: str, timeout_s: float) -> str:
+def _connect(address: str, options: TlsOptions) -> grpc.Channel:
+    tls, name = read_tls(options), options.get("server_name")
+    if tls is None:
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    named = (("grpc.ssl_target_name_override", name),) if name else ()
+    return grpc.secure_channel(address, tls, options=(*_OPTIONS, *named))
+
+
+def _check(channel: grpc.Channel, service: str, timeout_s: float) -> str:
     name = service.encode()
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
-        check: grpc.UnaryUnaryMultiCallable[bytes, bytes]
-        check = channel.unary_unary("/grpc.health.v1.Health/Check")
-        try:
-            response = check(_SERVICE + bytes([len(name)]) + name, timeout=timeout_s)
-        except grpc.RpcError as error:
-            return _describe(error, service, timeout_s)
+    check: grpc.UnaryUnaryMultiCallable[bytes, bytes]
+    check = channel.unary_unary("/grpc.health.v1.Health/Check")
+    try:
+        response = check(_SERVICE + bytes([len(name)]) + name, timeout=timeout_s)
+    except grpc.RpcError as error:
+        return _describe(error, service, timeout_s)
     return _STATUSES.get(response, "an answer that is none to a health check")
 
 

@@ -12,7 +12,8 @@ from typing import TypeAlias, Unpack
 
 import grpc
 
-from .client import Connection
+from .connection import Connection
+from .credentials import find_tls_options
 from .errors import from_rpc_error
 from .requests import CompleteOptions, complete_request
 from .v1 import prompt_resolver_pb2 as pb
@@ -34,10 +35,14 @@ class SidecarClient(Connection):
     uses_grpc = True
 
     def __init__(self, address: str, token: str | None) -> None:
-        super().__init__(address, token, None)
+        super().__init__(address, token=token, **find_tls_options())
         # A connection that it had in common with others would be in use in forks, too.
         options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
-        self._channel = grpc.insecure_channel(self._address, options=options)
+        self._channel = (
+            grpc.secure_channel(self._address, self._tls, options=options)
+            if self._tls is not None
+            else grpc.insecure_channel(self._address, options=options)
+        )
         self._stub = pb_grpc.PromptResolverStub(self._channel)
 
     async def complete(

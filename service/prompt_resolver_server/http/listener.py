@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
+from ..certificates import CertificateKeeper
+
 _log = logging.getLogger(__name__)
 
 _IDLE_S = 75.0
@@ -43,10 +45,16 @@ class HttpListener:
         )
         self._site: web.TCPSite | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port. Raises `OSError` where that cannot be."""
+    async def start(
+        self, host: str, port: int, certificates: CertificateKeeper | None = None
+    ) -> int:
+        """Listen, over TLS with certificates, and return the port.
+
+        Raises `OSError` where that cannot be.
+        """
         await self._runner.setup()
-        self._site = web.TCPSite(self._runner, host, port, reuse_address=True)
+        tls = certificates.context if certificates is not None else None
+        self._site = web.TCPSite(self._runner, host, port, ssl_context=tls, reuse_address=True)
         await self._site.start()
         return int(self._runner.addresses[0][1])
 

@@ -9,6 +9,7 @@ from prometheus_client.process_collector import ProcessCollector
 from ..prompts import CacheResult
 from ..tallies import Tally
 from .calls import CallMetrics, CallType, GrpcFamilies, HttpFamilies, RouteMetrics
+from .certificates import CertificateMetrics
 from .families import Families
 from .upstream import UpstreamMetrics
 
@@ -31,6 +32,7 @@ class Metrics:
         self.grpc = GrpcFamilies(families)
         self.http = HttpFamilies(families)
         self.upstream = UpstreamMetrics(families)
+        self.certificates = CertificateMetrics(families)
         self.templates = families.counter(
             "prompt_resolver_template_cache_requests",
             "Templates served, by how the cache took part.",

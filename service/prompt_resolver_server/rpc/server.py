@@ -11,10 +11,12 @@ from grpc_reflection.v1alpha import reflection
 
 from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
 
+from ..certificates import CertificateKeeper
 from ..resolver import Resolver
 from ..watching.watches import Watches
 from .admin import AdminServicer
 from .calls import Calls
+from .credentials import server_credentials
 from .leaving import say_nothing_of_leaving
 from .servicer import PromptResolverServicer
 from .watching import WatchServicer
@@ -141,10 +143,16 @@ class Listener:
             names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
 
-    def bind(self, address: str) -> int:
-        """Listen at an address, and return the port. Raises `OSError` where that cannot be."""
+    def bind(self, address: str, certificates: CertificateKeeper | None = None) -> int:
+        """Listen at an address, over TLS with certificates, and return the port.
+
+        Raises `OSError` where that cannot be.
+        """
         try:
-            port = self._server.add_insecure_port(address)
+            if certificates is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, server_credentials(certificates))
         except RuntimeError:
             port = 0
         if port == 0:

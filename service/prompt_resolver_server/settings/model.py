@@ -4,6 +4,7 @@ Our own blocks refuse keys that they do not know. LiteLLM's blocks, which are in
 whatever LiteLLM takes, and what has no meaning here is told when the service starts.
 """
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, Union
@@ -23,6 +24,8 @@ from .fields import NAME, PROVIDER_NAME, Block, KeyText, RedisUrl, Seconds, Ttl,
 from .litellm import AliasSettings, GeneralSettings, LitellmSettings, RouterSettings
 from .secrets import Secret
 
+_OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
+
 _Calls = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -41,8 +44,18 @@ class ServerSettings(Block):
     """A folder where copies of what remote stores served outlive a restart, and the salt that
     callers' keys of stores are hashed with; null: they are in memory alone. Instances may share
     it."""
+    tls_cert_file: Path | None = None
+    """The certificate of the data doors and the gRPC admin door, as PEM with what vouches for it;
+    unset: they speak without TLS, as they always do on a Unix socket."""
+    tls_key_file: Path | None = None
+    """The key of that certificate, as PEM."""
+    tls_client_ca_file: Path | None = None
+    """Those who vouch for callers, as PEM: whoever has no certificate of theirs is not let in."""
     unix_socket_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0660"
     """Who may connect to a Unix socket: its mode, in octal digits and in quotes."""
+    unix_socket_owner: str | None = None
+    """Whose a Unix socket is: `USER`, `USER:GROUP` or `:GROUP`, as names or numbers; unset: of the
+    user who runs the service."""
     insecure: bool = False
     """Whether a data door may listen beyond loopback without anything that tells callers apart."""
     reflection: bool | None = None
@@ -77,6 +90,21 @@ class ServerSettings(Block):
         if value or info.field_name == "grpc_address":
             parse_address(value, unix=info.field_name in ("grpc_address", "admin_grpc_address"))
         return value
+
+    @field_validator("unix_socket_owner")
+    @classmethod
+    def _is_owner(cls, value: str | None) -> str | None:
+        if value is not None and not _OWNER.fullmatch(value):
+            raise ValueError("expected USER, USER:GROUP or :GROUP")
+        return value
+
+    @model_validator(mode="after")
+    def _has_whole_pair(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("expected tls_cert_file and tls_key_file, got one of them")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("expected tls_cert_file and tls_key_file beside tls_client_ca_file")
+        return self
 
 
 class AnyStoreSettings(Block):

@@ -150,6 +150,8 @@ class WebClient:
                 raise self.garbage("the answer was cut short") from None
             if _is_about_tls(error):
                 raise self.unavailable("tls", "could not be reached securely") from None
+            if isinstance(error, httpx.ProxyError):
+                raise self.unavailable("proxy", "is not let through to by the proxy") from None
             raise self.unavailable("unreachable", "could not be reached") from None
 
     async def aclose(self) -> None:

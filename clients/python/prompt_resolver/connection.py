@@ -1,0 +1,93 @@
+"""What all clients know: where the server is, how to get there, and how to say who calls."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeAlias, Unpack
+
+import grpc
+
+from .address import find_address, is_beside
+from .credentials import FilePath, TlsOptions, TokenFile, read_tls
+from .errors import ConfigurationError
+from .requests import ResolveOptions
+from .watching import WatchOptions
+
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
+
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": "prompt_resolver.v1.PromptResolver", "method": "Resolve"}],
+            "retryPolicy": {
+                "maxAttempts": 3,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+}
+_ROUND_ROBIN: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+_SEVERAL = ("dns:", "ipv4:", "ipv6:")
+_OPTIONS = (
+    ("grpc.keepalive_time_ms", 30_000),
+    # A reader that stalls holds the server back after kilobytes, not megabytes.
+    ("grpc.http2.bdp_probe", 0),
+    # A server that is back is found soon; unless told otherwise, gRPC looks every two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class ConnectionOptions(TlsOptions, total=False):
+    """What may be said beside the server's address."""
+
+    token: str | None
+    """The bearer token: the server's master key, or a caller's."""
+    token_file: FilePath | None
+    """A file that has the token, and is read again when it changes."""
+    tls: grpc.ChannelCredentials | None
+    """Credentials that make the connection secure, in place of files."""
+    wait_for_ready: bool
+    """Whether calls wait until the server can be reached, for as long as they may take: by default,
+    yes, so that one that is restarted costs time and no call. Else they fail at once."""
+
+
+class Connection:
+    """A way to one server. Raises `ConfigurationError` for files that cannot be used."""
+
+    def __init__(self, address: str | None, **options: Unpack[ConnectionOptions]) -> None:
+        if unknown := options.keys() - ConnectionOptions.__annotations__.keys():
+            names = ", ".join(ConnectionOptions.__annotations__)
+            raise TypeError(f"unexpected option {min(unknown)!r}; expected some of {names}")
+        self._address = find_address(address)
+        self._token = options.get("token")
+        self._wait_for_ready = options.get("wait_for_ready", True)
+        file, tls = options.get("token_file"), options.get("tls")
+        if self._token and file is not None:
+            raise ValueError("expected token or token_file, got both")
+        try:
+            self._token_file = None if file is None else TokenFile(file)
+            read = read_tls(options)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        if tls is not None and read is not None:
+            raise ValueError("expected tls or files, got both")
+        self._tls = tls or read
+        self._options = _channel_options(self._address, options.get("server_name"))
+
+    def _metadata(self, options: ResolveOptions | WatchOptions) -> Metadata:
+        credentials: Mapping[str, str] = options.get("credentials", {})
+        token = self._token if self._token_file is None else self._token_file.read()
+        own = (("authorization", f"Bearer {token}"),) if token else ()
+        return (*own, *((name.lower(), key) for name, key in credentials.items()))
+
+
+def _channel_options(address: str, server_name: str | None) -> tuple[tuple[str, str | int], ...]:
+    config = _SERVICE_CONFIG | (_ROUND_ROBIN if address.startswith(_SEVERAL) else {})
+    # gRPC would ask a proxy of the environment's even for what is beside the caller.
+    beside = (("grpc.enable_http_proxy", 0),) if is_beside(address) else ()
+    named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
+    return (("grpc.service_config", json.dumps(config)), *_OPTIONS, *beside, *named)

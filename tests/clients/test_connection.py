@@ -1,0 +1,158 @@
+"""How the Python clients reach a server, and say who calls."""
+
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+
+from prompt_resolver import (
+    AsyncPromptResolverClient,
+    ConfigurationError,
+    PromptResolverClient,
+    PromptResolverError,
+)
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.certificates import Authority
+from tests.support.names import running_name_server
+from tests.support.service import running_service
+
+HELLO = {"language": "en", "name": "Ada"}
+
+
+async def test_a_server_that_is_not_there_yet(tmp_path: Path, prompts: Path) -> None:
+    """Calls wait for a server that is being started, whole ones and streams."""
+    address = f"unix:{tmp_path}/door.sock"
+    config = f"stores: {{local: {{type: directory, path: {prompts}}}}}"
+    async with AsyncPromptResolverClient(address) as client:
+
+        async def complete_stream() -> str:
+            events = client.complete_stream("greet", variables=HELLO, model="echo/m", timeout_s=30)
+            return "".join([event.text_delta async for event in events])
+
+        resolving = asyncio.ensure_future(client.resolve("greet", variables=HELLO, timeout_s=30))
+        streaming = asyncio.ensure_future(complete_stream())
+        done, _ = await asyncio.wait({resolving, streaming}, timeout=0.3)
+        async with running_service(tmp_path, config, {"PROMPT_RESOLVER_GRPC_ADDRESS": address}):
+            prompt, said = await resolving, await streaming
+
+    assert not done
+    assert prompt.prompt.id == "greet"
+    assert said == "Ada"
+
+
+def test_waiting_has_an_end() -> None:
+    """A call waits for a server no longer than it may take."""
+    with (
+        PromptResolverClient("127.0.0.1:1") as client,
+        pytest.raises(PromptResolverError) as caught,
+    ):
+        client.resolve("x", timeout_s=0.3)
+
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
+
+
+def test_not_waiting() -> None:
+    """Whoever would rather not wait is told at once why the server cannot be reached."""
+    with PromptResolverClient("127.0.0.1:1", wait_for_ready=False) as client:
+        for call in (client.resolve, client.complete):
+            with pytest.raises(PromptResolverError, match="Connection refused") as caught:
+                call("x")
+            assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "")
+
+
+async def test_token_in_a_file(tmp_path: Path) -> None:
+    """A token is read from a file again when it changes; while it is gone, the last one stays."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    config = f"general_settings: {{master_key: 'file:{file}'}}"
+    async with running_service(tmp_path, config) as service:
+        address, variables = service.address, {"text": "x"}
+        async with AsyncPromptResolverClient(address, token_file=file) as client:
+            with PromptResolverClient(address, token_file=file) as waiting:
+
+                async def ask() -> None:
+                    await client.resolve("extract/invoice", variables=variables)
+                    call = waiting.resolve
+                    await asyncio.to_thread(call, "extract/invoice", variables=variables)
+
+                await ask()
+                file.write_text("the second\n")
+                await ask()
+                file.unlink()
+                await ask()
+
+
+async def test_calls_are_spread_over_the_addresses_of_a_name() -> None:
+    """Behind `dns:///` each server of a name has its turn."""
+    served: list[str] = []
+    servers = []
+    port = 0
+    for host in ("127.0.0.1", "127.0.0.2"):
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((_telling(served, host),))
+        port = server.add_insecure_port(f"{host}:{port}")
+        await server.start()
+        servers.append(server)
+
+    async with (
+        running_name_server("127.0.0.1", "127.0.0.2") as names,
+        AsyncPromptResolverClient(f"dns://{names}/prompts.example:{port}") as client,
+    ):
+        while set(served) != {"127.0.0.1", "127.0.0.2"}:
+            await client.resolve("x")
+        served.clear()
+        for _ in range(10):
+            await client.resolve("x")
+    for server in servers:
+        await server.stop(None)
+
+    assert sorted(served) == ["127.0.0.1"] * 5 + ["127.0.0.2"] * 5
+
+
+def _telling(served: list[str], name: str) -> grpc.GenericRpcHandler:
+    """Return a service whose `Resolve` notes the name of its server."""
+
+    async def resolve(request: bytes, context: object) -> bytes:
+        served.append(name)
+        return b""
+
+    method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(resolve)
+    service = pb.DESCRIPTOR.services_by_name["PromptResolver"].full_name
+    return grpc.method_handlers_generic_handler(service, {"Resolve": method})
+
+
+def test_files_that_cannot_be_used(tmp_path: Path) -> None:
+    """A file that is not there or makes no sense is told by its name, before any call."""
+    authority = Authority(tmp_path)
+    pair, other = authority.write("client", "app.example"), authority.write("other", "x.example")
+    nonsense = tmp_path / "nonsense"
+    nonsense.write_text("no PEM")
+    absent = tmp_path / "absent"
+    faults = {
+        f"ca_file: expected a readable file, got {absent}": {"ca_file": absent},
+        f"ca_file: expected certificates as PEM in {nonsense}": {"ca_file": nonsense},
+        f"key_file: expected a readable file, got {absent}": {
+            "cert_file": pair.cert_file,
+            "key_file": absent,
+        },
+        f"expected a certificate in {pair.cert_file} and its key in {other.key_file}": {
+            "cert_file": pair.cert_file,
+            "key_file": other.key_file,
+        },
+        "expected cert_file and key_file, got one of them": {"cert_file": pair.cert_file},
+        f"token_file: expected a token in a readable file, got {absent}": {"token_file": absent},
+    }
+
+    for told, files in faults.items():
+        with pytest.raises(ConfigurationError) as caught:
+            PromptResolverClient("127.0.0.1:1", **files)  # type: ignore[arg-type]
+        assert told in str(caught.value)
+
+
+def test_one_of_two() -> None:
+    """What is told twice is refused, as is what there is not."""
+    with pytest.raises(ValueError, match="expected token or token_file"):
+        PromptResolverClient(token="let-me-in", token_file="file")
+    with pytest.raises(TypeError, match="unexpected option 'tokn'"):
+        PromptResolverClient(tokn="let-me-in")  # type: ignore[call-arg]
