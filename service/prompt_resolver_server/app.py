@@ -12,6 +12,7 @@ from .assembly.engine import build_resolver
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
+from .loop_lag import LoopLag
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .scheduling import yielding_threads
@@ -39,6 +40,7 @@ async def serve(
     stopping, running = _Stopping(), Running()
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
+        stack.callback(LoopLag(metrics.loop_lag.observe).close)
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ..answers import Finish, ModelRequest
-from ..prompts import ServedTemplate
+from ..prompts import PromptRef, ServedTemplate
 
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 Attributes: TypeAlias = dict[str, Attribute]
@@ -39,6 +39,12 @@ _PARAMETERS = (
     *("temperature", "top_p", "top_k", "max_tokens", "seed"),
     *("frequency_penalty", "presence_penalty"),
 )
+
+
+def describe_asked(prompt: PromptRef, alias: str | None) -> Attributes:
+    """Return what a call asks for, as its caller names it."""
+    named = {"prompt_resolver.prompt.id": prompt.id, "prompt_resolver.alias": alias}
+    return {name: value for name, value in named.items() if value}
 
 
 def describe_served(served: ServedTemplate) -> Attributes:

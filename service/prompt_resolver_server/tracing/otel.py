@@ -22,7 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from typing_extensions import override
 
 from ..answers import Cost, Finish, ModelRequest
-from ..prompts import ServedTemplate
+from ..prompts import PromptRef, ServedTemplate
 from .attributes import (
     COST,
     ERROR_TYPE,
@@ -33,6 +33,7 @@ from .attributes import (
     RESPONSE_ID,
     Attributes,
     describe_answer,
+    describe_asked,
     describe_request,
     describe_served,
 )
@@ -129,6 +130,10 @@ class OtelCallSpan:
     def trace_id(self) -> str:
         """The id of the trace; see `CallSpan.trace_id`."""
         return format_trace_id(self._span.get_span_context().trace_id)
+
+    def asked(self, prompt: PromptRef, alias: str | None) -> None:
+        """Note what is asked for; see `CallSpan.asked`."""
+        self._span.set_attributes(describe_asked(prompt, alias))
 
     def served(self, served: ServedTemplate) -> None:
         """Note which template was served; see `CallSpan.served`."""
