@@ -16,54 +16,46 @@ _MAX_TEXT = 256
 
 
 class CallRecord:
-    """Takes note of a call for its line in the log, and tells its span the same; a `CallSpan`.
+    """A `CallSpan` that takes note of a call for its line in the log, and tells `span` the same.
 
-    Made for every call, so it keeps what it is given as it is, and puts it into words where a line
-    is written.
+    `started` is when the call began, on the clock of `time.perf_counter`. One is made for every
+    call, so it keeps what it is given as it is, and puts it into words where a line is written.
     """
 
-    __slots__ = ("_alias", "_asked", "_attempts", "_provider", "_served", "_span", "_started")
+    # Most calls leave most of these as they are.
+    span: CallSpan = NO_SPAN
+    """What is told the same."""
+    _asked: PromptRef | None = None
+    _alias: str | None = None
+    _served: ServedTemplate | None = None
+    _provider = ""
+    _attempts = 0
 
     def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._span = NO_SPAN
-        self._asked: PromptRef | None = None
-        self._alias: str | None = None
-        self._served: ServedTemplate | None = None
-        self._provider = ""
-        self._attempts = 0
-
-    def tell(self, span: CallSpan) -> None:
-        """Tell a span, too, from now on."""
-        self._span = span
-
-    @property
-    def seconds(self) -> float:
-        """How long the call has taken so far."""
-        return time.perf_counter() - self._started
+        self.started = time.perf_counter()
 
     @property
     def trace_id(self) -> str:
         """The id of the trace that the span is part of; see `CallSpan.trace_id`."""
-        return self._span.trace_id
+        return self.span.trace_id
 
     def asked(self, prompt: PromptRef, alias: str | None) -> None:
         """Note what is asked for; see `CallSpan.asked`."""
         self._asked, self._alias = prompt, alias
-        self._span.asked(prompt, alias)
+        self.span.asked(prompt, alias)
 
     def served(self, served: ServedTemplate) -> None:
         """Note which template was served; see `CallSpan.served`."""
         self._served = served
-        self._span.served(served)
+        self.span.served(served)
 
     def labelled(self, labels: Mapping[str, str]) -> None:
         """Pass on the caller's labels; see `CallSpan.labelled`."""
-        self._span.labelled(labels)
+        self.span.labelled(labels)
 
     def charged(self, cost: Cost) -> None:
         """Pass on what the answer cost; see `CallSpan.charged`."""
-        self._span.charged(cost)
+        self.span.charged(cost)
 
     def attempt(
         self,
@@ -77,13 +69,13 @@ class CallRecord:
         """Note that a provider is asked; see `CallSpan.attempt`."""
         self._provider = provider
         self._attempts += 1
-        return self._span.attempt(
+        return self.span.attempt(
             provider=provider, base_url=base_url, request=request, served=served, stream=stream
         )
 
     def end(self, code: str | int, reason: str = "") -> None:
         """End the span; see `CallSpan.end`."""
-        self._span.end(code, reason)
+        self.span.end(code, reason)
 
     def write(
         self,
@@ -109,9 +101,9 @@ class CallRecord:
             "reason": reason.upper(),
             "caller": caller,
             "request_id": request_id,
-            "trace_id": self._span.trace_id or trace_id(metadata),
+            "trace_id": self.span.trace_id or trace_id(metadata),
             **self._describe(),
-            "duration_s": round(self.seconds, 6),
+            "duration_s": round(time.perf_counter() - self.started, 6),
         }
         if details:
             fields["details"] = {name: _cut(value) for name, value in details.items()}

@@ -7,6 +7,7 @@ which id; the door has no logic beyond that.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
@@ -154,10 +155,8 @@ class HttpCalls:
             assert task is not None
             call = HttpCall(request, self._gates)
             self._running.add(task)
-            call.record.tell(
-                self._tracer.begin_http(
-                    request.method, _path_of(request), read_metadata(request.headers)
-                )
+            call.record.span = self._tracer.begin_http(
+                request.method, _path_of(request), read_metadata(request.headers)
             )
             status, reason, error = 499, "cancelled", None
             try:
@@ -175,8 +174,8 @@ class HttpCalls:
             finally:
                 call.leave()
                 self._running.remove(task)
-                metrics.end(status, call.record.seconds)
-                call.record.end(status, reason)
+                metrics.end(status, time.perf_counter() - call.record.started)
+                call.record.span.end(status, reason)
                 if error is None and logs_all_calls():
                     _log_call(route, call, status, reason)
             return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -64,7 +65,8 @@ class Call:
         """Let the call in, and return who calls. Raises `CallError` and OVERLOADED."""
         context = self._context
         metadata = context.invocation_metadata() or ()
-        self._record.tell(self._method.tracer.begin_rpc(self._method.path, metadata))
+        record = self._record
+        record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
         credentials = admit(metadata)
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
@@ -73,7 +75,7 @@ class Call:
         return Caller(
             deadline=deadlines.end(now, context.time_remaining()),
             credentials=credentials,
-            span=self._record,
+            span=record,
         )
 
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
@@ -103,8 +105,9 @@ class Call:
         """Count the call that has ended."""
         if self._gate is not None:
             self._gate.leave()
-        self._method.metrics.end(self._code, self._record.seconds)
-        self._record.end(self._code, self._reason)
+        record = self._record
+        self._method.metrics.end(self._code, time.perf_counter() - record.started)
+        record.span.end(self._code, self._reason)
         if not self._reason and logs_all_calls():
             self._context.set_trailing_metadata(self._log())
 
