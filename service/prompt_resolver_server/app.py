@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, nullcontext
 from prometheus_client import CollectorRegistry
 
 from .assembly.engine import build_resolver
+from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
@@ -41,6 +42,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
         stack.callback(LoopLag(metrics.loop_lag.observe).close)
+        deliver_metrics(loaded, metrics, stack)
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)

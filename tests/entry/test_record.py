@@ -32,6 +32,9 @@ model_list:
   - {{model_name: a, litellm_params: {{model: fake/m, prompt_id: greet, num_retries: 1}}}}
 """
 
+ANSWERED = pb.ResolveRequest(alias="a")
+ANSWERED.variables.update(VARIABLES)
+
 
 @pytest.fixture
 async def service(
@@ -171,7 +174,7 @@ async def test_id_that_was_made(stub: "PromptResolverAsyncStub", log: Log) -> No
     told = await fail_with(stub, {})
     again = await fail_with(stub, ASKED)
     log.level(logging.DEBUG)
-    call = stub.Resolve(pb.ResolveRequest(alias="a", variables=VARIABLES))
+    call = stub.Resolve(ANSWERED)
     await call
     at_debug = dict(await call.trailing_metadata() or ())
 
@@ -183,7 +186,7 @@ async def test_id_that_was_made(stub: "PromptResolverAsyncStub", log: Log) -> No
 
 async def test_no_id_without_a_line(stub: "PromptResolverAsyncStub", log: Log) -> None:
     """A call of which nothing is logged has no id."""
-    call = stub.Resolve(pb.ResolveRequest(alias="a", variables=VARIABLES))
+    call = stub.Resolve(ANSWERED)
     await call
 
     assert log.lines == []
