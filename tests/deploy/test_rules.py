@@ -43,19 +43,23 @@ SLIPS = {
 each_rule = pytest.mark.parametrize(
     "expr", [rule["expr"] for rule in ALL], ids=[r.get("alert") or r["record"] for r in ALL]
 )
+with_tools = pytest.mark.usefixtures("tools")
 each_alert = pytest.mark.parametrize("name", ALERTS)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def tools(require_all: bool) -> None:
+    """Prometheus, which may be missing."""
     need_prometheus(require_all=require_all)
 
 
+@with_tools
 def test_rules_are_rules() -> None:
     """Prometheus takes the file."""
     assert f"{len(ALL)} rules found" in promtool("check", "rules", RULES)
 
 
+@with_tools
 def test_rules_do_what_they_say() -> None:
     """Every alert is there when it should be, in the words that it should have."""
     assert "SUCCESS" in promtool("test", "rules", UNIT_TESTS)
@@ -71,6 +75,7 @@ def test_alert_is_tested(name: str) -> None:
     assert {*seen} == {True, False}
 
 
+@with_tools
 def test_slips_in_what_they_mean_are_found(tmp_path: Path) -> None:
     """Rules that are not what they should be fail their tests, each its own."""
     text = RULES.read_text()
@@ -133,6 +138,7 @@ def test_runbook_is_complete() -> None:
         assert told == ["It means", "Callers notice", "Look at", "Do"], name
 
 
+@with_tools
 async def test_exposition(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
     """What the service shows is what Prometheus reads, and as it wants it."""
     config = f"providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}"
@@ -154,6 +160,7 @@ stores:
 """
 
 
+@with_tools
 async def test_alert_of_a_service(tmp_path: Path, prompts: Path) -> None:
     """A Prometheus that scrapes a service whose store is gone has the alert, with its names."""
     name, failed = "PromptResolverStoreFailing", set()
