@@ -225,6 +225,16 @@ class TracingSettings(Block):
     """Which part of the calls that come without a trace of their own is traced."""
 
 
+class MetricsSettings(Block):
+    """Where metrics go, beside `/metrics`. Needs the extra `otel`."""
+
+    otlp_endpoint: Url = None
+    """The collector, to whose `/v1/metrics` they are sent over HTTP; unset: as the variables
+    `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` say; else nowhere."""
+    interval_s: Annotated[float, Field(gt=0)] = 60.0
+    """How often."""
+
+
 class CallerSettings(Block):
     """One of those who may call."""
 
@@ -243,6 +253,7 @@ class Settings(Block):
     cache: CacheSettings = CacheSettings()
     rendering: RenderingSettings = RenderingSettings()
     tracing: TracingSettings = TracingSettings()
+    metrics: MetricsSettings = MetricsSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
     prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()
