@@ -45,7 +45,8 @@ async def test_running_calls_go_on(tmp_path: Path, prompts: Path, upstream: Upst
         await answer_openai(exchange)
 
     upstream.answer = hold
-    request = pb.CompleteRequest(prompt=pb.PromptRef(id="greet"), variables=VARIABLES)
+    request = pb.CompleteRequest(prompt=pb.PromptRef(id="greet"))
+    request.variables.update(VARIABLES)
     async with (
         ageing_service(tmp_path, prompts, upstream, PATIENCE_S) as service,
         grpc.aio.insecure_channel(service.address) as channel,

@@ -196,7 +196,9 @@ def add_sidecars(folder: Path, component: str) -> list[Object]:
 def test_only_what_is_labelled_gets_one(tmp_path: Path, component: str) -> None:
     """A workload without the label stays as it was, whatever stands beside it."""
     _, before = yaml.safe_load_all(WORKLOADS)
-    after = next(each for each in add_sidecars(tmp_path, component) if each["kind"] != "StatefulSet")
+    after = next(
+        each for each in add_sidecars(tmp_path, component) if each["kind"] != "StatefulSet"
+    )
 
     assert after == before
 
@@ -205,9 +207,8 @@ def test_nothing_else_of_the_pod_is_touched(tmp_path: Path) -> None:
     """What the pod has stays: its containers, time, policy and volumes; it gets one of each."""
     before = next(yaml.safe_load_all(WORKLOADS))["spec"]["template"]["spec"]
     rendered = add_sidecars(tmp_path, "native-sidecar")
-    (after,) = (
-        each["spec"]["template"]["spec"] for each in rendered if each["kind"] == "StatefulSet"
-    )
+    (ledger,) = (each for each in rendered if each["kind"] == "StatefulSet")
+    after = ledger["spec"]["template"]["spec"]
     names = [each["name"] for each in after["initContainers"]]
     added = [each for each in after["volumes"] if each not in before["volumes"]]
 
@@ -222,7 +223,9 @@ def test_nothing_else_of_the_pod_is_touched(tmp_path: Path) -> None:
 def test_plain_keeps_init_containers(tmp_path: Path) -> None:
     """As a plain container it comes before the pod's own, and after its init containers."""
     rendered = add_sidecars(tmp_path, "plain-sidecar")
-    (pod,) = (each["spec"]["template"]["spec"] for each in rendered if each["kind"] == "StatefulSet")
+    (pod,) = (
+        each["spec"]["template"]["spec"] for each in rendered if each["kind"] == "StatefulSet"
+    )
 
     assert [each["name"] for each in pod["initContainers"]] == ["migrate"]
     assert [each["name"] for each in pod["containers"]] == ["prompt-resolver", "ledger"]
