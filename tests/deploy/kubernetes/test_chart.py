@@ -9,7 +9,7 @@ import yaml
 
 from prompt_resolver._version import __version__
 from prompt_resolver_server.settings.model import ServerSettings
-from tests.support.manifest import Manifest, Object
+from tests.support.manifest import ROOT, Manifest, Object
 from tests.support.renderings import CHART, VALUES, HelmError, helm, helm_manifest, read_values
 
 BASE = read_values("shared")
@@ -309,6 +309,17 @@ def test_pod_monitor() -> None:
     ]
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert rendered().all_of("PodMonitor") == []
+
+
+def test_alerts() -> None:
+    """The rules that Prometheus is given are those that are tested, word for word."""
+    rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text())
+
+    manifest = rendered(prometheusRule={"enabled": True, "labels": {"release": "prometheus"}})
+
+    assert manifest.one("PrometheusRule")["spec"] == rules
+    assert manifest.one("PrometheusRule")["metadata"]["labels"]["release"] == "prometheus"
+    assert rendered().all_of("PrometheusRule") == []
 
 
 def test_notes() -> None:
