@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from prompt_resolver import PromptResolverClient, PromptResolverError
+from tests.support.certificates import Authority, connection_options
 from tests.support.manifest import Manifest
 from tests.support.pod import PATIENCE_S, Pod, make_pod
 
@@ -118,3 +119,38 @@ def test_plain_sidecar_that_never_serves(pod: Pod) -> None:
     assert timeout == "timeout"
     assert int(limit_s) == 60
     assert hook.returncode != 0
+
+
+@pytest.mark.parametrize("manifest", ["helm/mtls"], indirect=True)
+def test_serves_callers_with_certificates(manifest: Manifest, tmp_path: Path) -> None:
+    """Whoever shows a certificate needs no token, nobody else is let in, and probes go on."""
+    (tmp_path / "pod").mkdir()
+    authority = Authority(tmp_path)
+    served, shown = authority.issue("127.0.0.1"), authority.write("app", "app.shop")
+    secret = {
+        "tls.crt": served.certificate.decode(),
+        "tls.key": served.key.decode(),
+        "ca.crt": authority.pem.decode(),
+    }
+    pod = make_pod(manifest, tmp_path / "pod", {"/tls": secret})
+    said = {"company": "Juniper", "message": "Is it here?"}
+
+    with pod.running(manifest.resolver) as process:
+        pod.wait_for_probe(process, "startupProbe")
+        pod.wait_for_probe(process, "readinessProbe")
+        with PromptResolverClient(
+            pod.grpc_address, **connection_options(authority, shown)
+        ) as client:
+            prompt = client.resolve("support/reply", variables=said)
+        with (
+            PromptResolverClient(
+                pod.grpc_address, wait_for_ready=False, **connection_options(authority)
+            ) as nobody,
+            pytest.raises(PromptResolverError) as caught,
+        ):
+            nobody.resolve("support/reply", variables=said)
+        alive = pod.probe("livenessProbe")
+
+    assert prompt.prompt.id == "support/reply"
+    assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+    assert alive == (True, "ok\n")
