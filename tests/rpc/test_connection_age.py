@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -11,6 +11,8 @@ import pytest
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.calls import VARIABLES
+from tests.support.names import running_name_server
+from tests.support.prompts import write_prompt
 from tests.support.raw import call_stream, call_unary
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
@@ -78,3 +80,40 @@ async def test_watches_end(tmp_path: Path, prompts: Path, upstream: Upstream) ->
                 pass
 
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_new_replicas_are_found(tmp_path: Path) -> None:
+    """Behind a name with several addresses, a client comes to call a replica that is new there."""
+    hosts = ("127.0.0.1", "127.0.0.2")
+    for host in hosts:
+        write_prompt(tmp_path / host / "prompts", "where", f"<user>\n{host}\n</user>")
+
+    def replica(host: str, port: int) -> AbstractAsyncContextManager[RunningService]:
+        config = f"""
+server: {{max_connection_age_s: {AGE_S}, insecure: true}}
+stores: {{local: {{type: directory, path: {tmp_path / host / "prompts"}}}}}
+"""
+        environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"{host}:{port}"}
+        return running_service(tmp_path / host, config, environ)
+
+    answered: set[str] = set()
+    async with replica(hosts[0], 0) as first, running_name_server(hosts[0]) as names:
+        port = int(first.address.rpartition(":")[2])
+        channel = grpc.aio.insecure_channel(
+            f"dns://{names.address}/prompts.example:{port}",
+            options=(
+                ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+                # Half a minute, unless told otherwise.
+                ("grpc.dns_min_time_between_resolutions_ms", 100),
+            ),
+        )
+        async with replica(hosts[1], port), channel, asyncio.timeout(PATIENCE_S):
+            request = pb.ResolveRequest(prompt=pb.PromptRef(id="where")).SerializeToString()
+            for known in (hosts[:1], hosts):
+                names.addresses = known
+                while answered != set(known):
+                    reply = await call_unary(channel, SERVICE, "Resolve", request)
+                    prompt = pb.ResolveResponse.FromString(reply)
+                    answered.add(prompt.messages[0].content[0].text)
+
+    assert answered == set(hosts)
