@@ -73,13 +73,15 @@ async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s:
     refusing = asyncio.ensure_future(doors.close(drain_s + 2 * _LAST_WORDS_S))
     idle = asyncio.ensure_future(running.idle())
     hurry = asyncio.ensure_future(stopping.asked_again.wait())
-    await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
-    if not idle.done():
+    ends = {idle, refusing, hurry}
+    await asyncio.wait(ends, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+    if not (idle.done() or refusing.done()):
         running.end_all()
         await asyncio.wait({idle}, timeout=_LAST_WORDS_S)
     idle.cancel()
     hurry.cancel()
-    await doors.close(0)
+    # What has been answered may yet have to be sent.
+    await doors.close(0 if stopping.asked_again.is_set() else _LAST_WORDS_S)
     await refusing
 
 

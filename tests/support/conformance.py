@@ -6,10 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
+
 from tests.support.prompts import write_prompt
 from tests.support.service import ServiceProcess, service_process
 from tests.support.upstream import Upstream, answer_openai, running_upstream
 
+SERVICE = "prompt_resolver.v1.PromptResolver"
 GREETED = {"language": "French", "name": "Ada"}
 """What the prompt `greet` needs."""
 
@@ -57,6 +60,18 @@ class Scene:
         code, log = await asyncio.to_thread(self.running.stop)
         assert code == 0, log
         await self.stack.aclose()
+
+    async def answered(self, method: str, calls: int) -> None:
+        """Wait until the server has answered so many calls of a method since it was started."""
+        name = "grpc_server_handled_total"
+        counter = f'{name}{{grpc_code="OK",grpc_method="{method}",grpc_service="{SERVICE}"'
+        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(f"http://{self.running.door('admin')}/metrics") as page:
+                    lines = (await page.text()).splitlines()
+                counts = [float(each.split()[-1]) for each in lines if each.startswith(counter)]
+                if sum(counts) >= calls:
+                    return
 
     async def restart(self) -> None:
         await self.stop()
