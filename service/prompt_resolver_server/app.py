@@ -73,9 +73,8 @@ async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s:
     refusing = asyncio.ensure_future(doors.close(drain_s + 2 * _LAST_WORDS_S))
     idle = asyncio.ensure_future(running.idle())
     hurry = asyncio.ensure_future(stopping.asked_again.wait())
-    ends = {idle, refusing, hurry}
-    await asyncio.wait(ends, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
-    if not (idle.done() or refusing.done()):
+    await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+    if not idle.done():
         running.end_all()
         await asyncio.wait({idle}, timeout=_LAST_WORDS_S)
     idle.cancel()

@@ -38,6 +38,7 @@ class DriverCommand:
 DRIVERS = [
     DriverCommand("python", "python", (), "", f"{sys.executable} -m conformance.waiting"),
     DriverCommand("python-async", "python", (), "", f"{sys.executable} -m conformance.concurrent"),
+    DriverCommand("go", "go", ("go",), "go build -o build/ ./...", "build/conformance"),
 ]
 
 
