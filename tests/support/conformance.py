@@ -61,16 +61,16 @@ class Scene:
         assert code == 0, log
         await self.stack.aclose()
 
-    async def answered(self, method: str, calls: int) -> None:
-        """Wait until the server has answered so many calls of a method since it was started."""
-        name = "grpc_server_handled_total"
-        counter = f'{name}{{grpc_code="OK",grpc_method="{method}",grpc_service="{SERVICE}"'
+    async def sent(self, method: str, messages: int) -> None:
+        """Wait until the server has sent so many messages of a method since it was started."""
+        name = "grpc_server_msg_sent_total"
+        counter = f'{name}{{grpc_method="{method}",grpc_service="{SERVICE}"'
         async with asyncio.timeout(30), aiohttp.ClientSession() as session:
             while True:
                 async with session.get(f"http://{self.running.door('admin')}/metrics") as page:
                     lines = (await page.text()).splitlines()
                 counts = [float(each.split()[-1]) for each in lines if each.startswith(counter)]
-                if sum(counts) >= calls:
+                if sum(counts) >= messages:
                     return
 
     async def restart(self) -> None:

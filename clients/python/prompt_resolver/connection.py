@@ -34,7 +34,7 @@ _SERVICE = "prompt_resolver.v1.PromptResolver"
 _SERVICE_CONFIG = {
     "methodConfig": [
         _again_at(["Resolve"], "UNAVAILABLE", "CANCELLED"),
-        _again_at(["Complete", "CompleteStream"], "CANCELLED"),
+        _again_at(["Complete", "CompleteStream", "WatchPrompts"], "CANCELLED"),
     ],
     # As many as a busy caller may have under way when its server stops.
     "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},

@@ -29,9 +29,9 @@ async def test_rolling_restart(driver: Driver, restarted: Scene, method: str) ->
 
     (await driver.do("repeat", **call, concurrency=4)).check()
     for _ in range(RESTARTS):
-        await restarted.answered(method.title(), CALLS)
+        await restarted.sent(method.title(), CALLS)
         await restarted.restart()
-    await restarted.answered(method.title(), CALLS)
+    await restarted.sent(method.title(), CALLS)
     done = await driver.do("stop")
 
     assert done.errors == []
