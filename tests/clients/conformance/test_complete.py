@@ -1,7 +1,7 @@
 """Every client has models answer, whole and streamed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.conformance import GREETED, Scene
@@ -20,7 +20,7 @@ TOOL, ARGUMENTS = "look_up", '{"city": "Zürich", "days": 3}'
 class Streaming:
     """A provider that streams an answer, an event for each delta."""
 
-    def __init__(self, deltas: Sequence[dict[str, object]], finish: str) -> None:
+    def __init__(self, deltas: Sequence[Mapping[str, object]], finish: str) -> None:
         choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
         last = [{"index": 0, "delta": {}, "finish_reason": finish}]
         about = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
