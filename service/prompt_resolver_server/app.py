@@ -83,7 +83,8 @@ async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s:
         await asyncio.wait({idle}, timeout=_LAST_WORDS_S)
     idle.cancel()
     hurry.cancel()
-    await doors.close(0)
+    # What has been answered may yet have to be sent.
+    await doors.close(0 if stopping.asked_again.is_set() else _LAST_WORDS_S)
     await refusing
 
 

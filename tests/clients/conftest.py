@@ -1,18 +1,33 @@
 """Where `completion` and `acompletion` are tested: both ways that there are."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from prompt_resolver import process
+from tests.support.building import BuiltClient, build_in_copy
 from tests.support.completion import Scene, stock, store_environ
 from tests.support.humanloop import running_humanloop
 from tests.support.service import running_service
 from tests.support.upstream import Upstream
 
 WAYS = ("sidecar", "in-process")
+
+
+@pytest.fixture(scope="session")
+def build_client(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], BuiltClient]:
+    """Builds a client by its folder and command, once."""
+    built: dict[tuple[str, str], BuiltClient] = {}
+
+    def build(folder: str, command: str) -> BuiltClient:
+        if (folder, command) not in built:
+            copy = tmp_path_factory.mktemp(folder)
+            built[folder, command] = build_in_copy(folder, command, copy)
+        return built[folder, command]
+
+    return build
 
 
 @pytest.fixture(params=WAYS)

@@ -1,19 +1,16 @@
 """The example clients in Go, Java and Node: built by the documented commands, run over sockets."""
 
-import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
+from tests.support.building import CLIENTS, BuiltClient
 from tests.support.faulty import FaultyServer
 from tests.support.service import service_process
 
-ROOT = Path(__file__).parents[2]
 RENDERED = "Ada writes about order A-1001:\n\nWhere is my parcel?\n"
 
 
@@ -28,7 +25,7 @@ class Example:
 
 
 EXAMPLES = [
-    Example("go", ("go",), "buf generate && go build ./...", "go run . ADDRESS"),
+    Example("go", ("go",), "go build -o build/ ./...", "build/example ADDRESS"),
     Example("java", ("mvn",), "mvn -q compile", "mvn -q exec:java -Dexec.args=ADDRESS"),
     Example("node", ("npm", "node"), "npm ci", "node client.js ADDRESS"),
 ]
@@ -39,23 +36,10 @@ class BuiltExample:
     """An example client that is ready to run."""
 
     example: Example
-    place: Path
-
-    def sh(self, command: str) -> subprocess.CompletedProcess[str]:
-        # `buf` is installed beside the Python that runs the tests.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        return subprocess.run(
-            ["sh", "-c", command],
-            cwd=self.place,
-            env={**os.environ, "PATH": path},
-            capture_output=True,
-            text=True,
-            timeout=540,
-            check=False,
-        )
+    client: BuiltClient
 
     def call(self, address: str) -> subprocess.CompletedProcess[str]:
-        return self.sh(self.example.run.replace("ADDRESS", address))
+        return self.client.sh(self.example.run.replace("ADDRESS", address))
 
 
 @pytest.fixture(scope="module")
@@ -67,33 +51,23 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=lambda example: example.folder)
 def built(
-    request: pytest.FixtureRequest, require_all: bool, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    require_all: bool,
+    build_client: Callable[[str, str], BuiltClient],
 ) -> BuiltExample:
-    """An example client, built in a copy, so that nothing is left in the tree."""
+    """An example client, built in a copy of the tree."""
     example: Example = request.param
     missing = [tool for tool in example.tools if shutil.which(tool) is None]
     if missing:
         report = pytest.fail if require_all else pytest.skip
         report(f"not installed: {', '.join(missing)}")
-
-    copy = tmp_path_factory.mktemp(example.folder)
-    shutil.copy(ROOT / "buf.yaml", copy)
-    shutil.copytree(ROOT / "protos", copy / "protos")
-    # What somebody built in the tree would hide that the commands do not build it.
-    products = shutil.ignore_patterns("node_modules", "promptresolverv1", "target")
-    place = copy / "clients" / example.folder
-    shutil.copytree(ROOT / "clients" / example.folder, place, ignore=products)
-
-    client = BuiltExample(example, place)
-    build = client.sh(example.build)
-    assert build.returncode == 0, build.stdout + build.stderr
-    return client
+    return BuiltExample(example, build_client(example.folder, example.build))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.folder)
 def test_commands_are_documented(example: Example) -> None:
     """The commands that these tests run are the ones that the page of the clients tells."""
-    page = (ROOT / "clients" / "README.md").read_text()
+    page = (CLIENTS / "README.md").read_text()
 
     assert f"| `clients/{example.folder}` | `{example.build}` | `{example.run}` |" in page
 

@@ -10,13 +10,20 @@ import grpc
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
+# A double does not hold it.
+FIRST_REVISION = 2**53 + 1
+
 
 @dataclass
 class FaultyServer:
-    """A server whose `Resolve` is busy at first, and whose streams are refused or cut."""
+    """A server whose `Resolve` is busy at first, and whose streams are refused or cut.
+
+    `resumed` has the revisions after which watches began.
+    """
 
     refuses: bool
     calls: Counter[str] = field(default_factory=Counter)
+    resumed: list[int] = field(default_factory=list)
 
     def resolve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self.calls["Resolve"] += 1
@@ -34,12 +41,22 @@ class FaultyServer:
             context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
         yield pb.CompleteStreamResponse(text_delta="Half an ans").SerializeToString()
 
+    def watch_prompts(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        revision = FIRST_REVISION + len(self.resumed)
+        self.resumed.append(pb.WatchPromptsRequest.FromString(request).after_revision)
+        ref = pb.PromptRef(id="x", store="local")
+        yield pb.WatchPromptsResponse(
+            ref=ref, change=pb.CHANGE_UPDATED, revision=revision
+        ).SerializeToString()
+        context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
     @contextmanager
     def serve(self) -> Iterator[str]:
         methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             "Resolve": grpc.unary_unary_rpc_method_handler(self.resolve),
             "Complete": grpc.unary_unary_rpc_method_handler(self.complete),
             "CompleteStream": grpc.unary_stream_rpc_method_handler(self.complete_stream),
+            "WatchPrompts": grpc.unary_stream_rpc_method_handler(self.watch_prompts),
         }
         service = "prompt_resolver.v1.PromptResolver"
         server = grpc.server(ThreadPoolExecutor(max_workers=1))

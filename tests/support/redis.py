@@ -1,19 +1,19 @@
 """A Redis server of a test's own, which can be killed, stopped and started again."""
 
 import asyncio
-import random
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+
+from tests.support.ports import find_port
 
 SERVER = shutil.which("redis-server")
 
@@ -103,15 +103,3 @@ async def running_redis(
         yield redis
     finally:
         await redis.aclose()
-
-
-def find_port() -> int:
-    """Return a port that is free, and stays so: the server has to come back at the same one.
-
-    It is below those that the kernel gives to whoever asks for any.
-    """
-    while True:
-        port = random.randint(20_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

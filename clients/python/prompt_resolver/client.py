@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 import grpc
 
 from .connection import Connection, ConnectionOptions
-from .errors import from_rpc_error
+from .errors import StreamIncompleteError, from_rpc_error
 from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
 from .v1 import prompt_resolver_pb2 as pb
 from .v1 import prompt_resolver_pb2_grpc as pb_grpc
@@ -74,8 +74,8 @@ class PromptResolverClient(Connection):
     ) -> Generator[pb.CompleteStreamResponse, None, None]:
         """Yield a model's answer as it arrives.
 
-        The answer is complete once `finished` has come. Leaving the loop early, and closing the
-        iterator, cancels the call, and with it the model.
+        The answer is complete once `finished` has come; a stream that ends without it raises.
+        Leaving the loop early, and closing the iterator, cancels the call, and with it the model.
         """
         call = self._stub.CompleteStream(
             complete_request(pb.CompleteStreamRequest, prompt_id, options),
@@ -83,12 +83,16 @@ class PromptResolverClient(Connection):
             metadata=self._metadata(options),
             wait_for_ready=self._wait_for_ready,
         )
+        event = pb.CompleteStreamResponse()
         try:
-            yield from call
+            for event in call:
+                yield event
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+        if not event.HasField("finished"):
+            raise StreamIncompleteError
 
     def watch(
         self, *prompts: str | pb.PromptRef, **options: Unpack[WatchOptions]
@@ -117,8 +121,13 @@ class PromptResolverClient(Connection):
                 call.cancel()
             time.sleep(pause_s)
 
+    @property
+    def channel(self) -> grpc.Channel:
+        """The channel, for other services of the server, such as its health."""
+        return self._channel
+
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. Calls that run, in whichever thread, end cancelled."""
         self._channel.close()
 
     def __enter__(self) -> Self:
@@ -183,6 +192,7 @@ class AsyncPromptResolverClient(Connection):
             metadata=self._metadata(options),
             wait_for_ready=self._wait_for_ready,
         )
+        event = pb.CompleteStreamResponse()
         try:
             async for event in call:
                 yield event
@@ -190,6 +200,8 @@ class AsyncPromptResolverClient(Connection):
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
+        if not event.HasField("finished"):
+            raise StreamIncompleteError
 
     async def watch(
         self, *prompts: str | pb.PromptRef, **options: Unpack[WatchOptions]
@@ -212,6 +224,11 @@ class AsyncPromptResolverClient(Connection):
             finally:
                 call.cancel()
             await asyncio.sleep(pause_s)
+
+    @property
+    def channel(self) -> grpc.aio.Channel:
+        """The channel, for other services of the server, such as its health."""
+        return self._channel
 
     async def close(self) -> None:
         """Close the connection."""

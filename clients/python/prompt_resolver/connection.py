@@ -1,7 +1,7 @@
 """What all clients know: where the server is, how to get there, and how to say who calls."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, Unpack
 
 import grpc
@@ -14,20 +14,30 @@ from .watching import WatchOptions
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 
+
+def _again_at(methods: Sequence[str], *codes: str) -> dict[str, object]:
+    """Return which statuses have gRPC try methods again."""
+    return {
+        "name": [{"service": _SERVICE, "method": method} for method in methods],
+        "retryPolicy": {
+            "maxAttempts": 3,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "1s",
+            "backoffMultiplier": 2,
+            "retryableStatusCodes": codes,
+        },
+    }
+
+
+_SERVICE = "prompt_resolver.v1.PromptResolver"
+# A server that is being stopped cancels calls that it has not begun. Nothing else of it does.
 _SERVICE_CONFIG = {
     "methodConfig": [
-        {
-            "name": [{"service": "prompt_resolver.v1.PromptResolver", "method": "Resolve"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.1s",
-                "maxBackoff": "1s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
+        _again_at(["Resolve"], "UNAVAILABLE", "CANCELLED"),
+        _again_at(["Complete", "CompleteStream", "WatchPrompts"], "CANCELLED"),
     ],
-    "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1},
+    # As many as a busy caller may have under way when its server stops.
+    "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},
 }
 _ROUND_ROBIN: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
 _SEVERAL = ("dns:", "ipv4:", "ipv6:")

@@ -23,16 +23,18 @@ class PromptResolverError(Exception):
     """A call that failed.
 
     `code` is the gRPC status. `reason` is a value of the contract's `ErrorReason` without its
-    prefix, such as `VARIABLES_INVALID`; it is empty where the status comes from gRPC itself, as for
-    a server that cannot be reached. `metadata` holds the particulars that the contract documents
-    for the reason, `violations` the fields that are at fault, and `retry_after_s` how long to wait
-    before trying again.
+    prefix, such as `VARIABLES_INVALID`, or `STREAM_INCOMPLETE`, which is this client's own; it is
+    empty where the status comes from gRPC itself, as for a server that cannot be reached. `domain`
+    is `prompt-resolver` where there is a reason. `metadata` holds the particulars that the contract
+    documents for the reason, `violations` the fields that are at fault, and `retry_after_s` how
+    long to wait before trying again.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str, status: Status | None = None) -> None:
         self.code = code
         self.message = message
         self.reason = ""
+        self.domain = ""
         self.metadata: Mapping[str, str] = {}
         self.violations: tuple[FieldViolation, ...] = ()
         self.retry_after_s: float | None = None
@@ -47,7 +49,8 @@ class PromptResolverError(Exception):
             match packed.type_url.rpartition("/")[2]:
                 case "google.rpc.ErrorInfo":
                     info.ParseFromString(packed.value)
-                    self.reason, self.metadata = info.reason, dict(info.metadata)
+                    self.reason, self.domain = info.reason, info.domain
+                    self.metadata = dict(info.metadata)
                 case "google.rpc.RetryInfo":
                     retry.ParseFromString(packed.value)
                     self.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
@@ -64,6 +67,14 @@ class ConfigurationError(PromptResolverError):
 
     def __init__(self, message: str) -> None:
         super().__init__(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
+class StreamIncompleteError(PromptResolverError):
+    """A stream ended well but without `finished`: what came is a part of an answer, and none."""
+
+    def __init__(self) -> None:
+        super().__init__(grpc.StatusCode.INTERNAL, "the stream ended without `finished`")
+        self.reason, self.domain = "STREAM_INCOMPLETE", "prompt-resolver"
 
 
 def from_rpc_error(error: grpc.RpcError) -> PromptResolverError:

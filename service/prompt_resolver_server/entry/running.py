@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+_CALM_S = 0.1
+
 
 class Running:
     """The tasks of the calls that run, and whether more may come.
@@ -16,10 +18,12 @@ class Running:
         self.draining = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lasting: set[asyncio.Task[Any]] = set()
-        self._quiet: asyncio.Event | None = None
+        self._begun = 0
+        self._quiet = asyncio.Event()
 
     def add(self, task: asyncio.Task[Any], *, lasting: bool = False) -> None:
         """Note a call that begins; `lasting` if it ends only when its caller wants it to."""
+        self._begun += 1
         self._tasks.add(task)
         if lasting:
             self._lasting.add(task)
@@ -28,7 +32,7 @@ class Running:
         """Note a call that has ended."""
         self._tasks.discard(task)
         self._lasting.discard(task)
-        if self._quiet is not None and not self._tasks:
+        if not self._tasks:
             self._quiet.set()
 
     def refuse(self) -> None:
@@ -38,10 +42,14 @@ class Running:
             task.cancel()
 
     async def idle(self) -> None:
-        """Wait until no call runs."""
-        if self._tasks:
-            self._quiet = self._quiet or asyncio.Event()
-            await self._quiet.wait()
+        """Wait until no call has run for a moment: one that was let in may yet have to begin."""
+        begun = -1
+        while self._tasks or begun != self._begun:
+            begun = self._begun
+            if self._tasks:
+                self._quiet.clear()
+                await self._quiet.wait()
+            await asyncio.sleep(_CALM_S)
 
     def end_all(self) -> None:
         """End the calls that still run, with DRAINING."""

@@ -27,7 +27,8 @@ from tests.support.fleet import (
     until_served,
 )
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
-from tests.support.redis import RedisProcess, find_port, need_redis, running_redis
+from tests.support.ports import find_port
+from tests.support.redis import RedisProcess, need_redis, running_redis
 from tests.support.service import RunningService
 from tests.support.upstream import Exchange
 

@@ -2,39 +2,18 @@
 // arrives, and reads the error of a call that must fail. Its argument is the server's HOST:PORT.
 package main
 
-//go:generate buf generate
-
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	promptresolver "promptresolver.dev/clients/go"
 	pb "promptresolver.dev/clients/go/promptresolverv1"
 )
-
-// Only Resolve is tried again: every completion may cost tokens.
-const serviceConfig = `{
-	"methodConfig": [{
-		"name": [{"service": "prompt_resolver.v1.PromptResolver", "method": "Resolve"}],
-		"retryPolicy": {
-			"maxAttempts": 3,
-			"initialBackoff": "0.1s",
-			"maxBackoff": "1s",
-			"backoffMultiplier": 2,
-			"retryableStatusCodes": ["UNAVAILABLE"]
-		}
-	}]
-}`
 
 var (
 	prompt    = &pb.PromptRef{Id: "support/reply"}
@@ -47,7 +26,7 @@ var (
 )
 
 func main() {
-	address := cmp.Or(os.Getenv("PROMPT_RESOLVER_ADDRESS"), "127.0.0.1:50051")
+	var address string
 	if len(os.Args) > 1 {
 		address = os.Args[1]
 	}
@@ -58,15 +37,12 @@ func main() {
 }
 
 func run(ctx context.Context, address string) error {
-	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(serviceConfig))
+	client, err := promptresolver.New(address)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer client.Close()
 
-	client := pb.NewPromptResolverClient(conn)
 	if err := resolve(ctx, client); err != nil {
 		return err
 	}
@@ -76,11 +52,8 @@ func run(ctx context.Context, address string) error {
 	return resolveWithoutVariables(ctx, client)
 }
 
-func resolve(ctx context.Context, client pb.PromptResolverClient) error {
+func resolve(ctx context.Context, client *promptresolver.Client) error {
 	fmt.Println("== Resolve")
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-
 	resolved, err := client.Resolve(ctx, &pb.ResolveRequest{Prompt: prompt, Variables: variables})
 	if err != nil {
 		return err
@@ -96,22 +69,15 @@ func resolve(ctx context.Context, client pb.PromptResolverClient) error {
 	return nil
 }
 
-func completeStream(ctx context.Context, client pb.PromptResolverClient) error {
+func completeStream(ctx context.Context, client *promptresolver.Client) error {
 	fmt.Println("== CompleteStream")
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel() // A return before the end cancels the call, and with it the model.
+	defer cancel()
 
-	request := &pb.CompleteStreamRequest{Prompt: prompt, Variables: variables}
-	stream, err := client.CompleteStream(ctx, request)
-	if err != nil {
-		return err
-	}
 	var finished *pb.Finished
-	for {
-		response, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
+	request := &pb.CompleteStreamRequest{Prompt: prompt, Variables: variables}
+	// Leaving the loop before its end cancels the call, and with it the model.
+	for response, err := range client.CompleteStream(ctx, request) {
 		if err != nil {
 			return err
 		}
@@ -123,9 +89,6 @@ func completeStream(ctx context.Context, client pb.PromptResolverClient) error {
 		}
 	}
 	fmt.Println()
-	if finished == nil {
-		return errors.New("the stream ended without `finished`: the answer is not whole")
-	}
 	fmt.Println("finish reason:", finished.GetFinishReason())
 	if usage := finished.GetUsage(); usage != nil {
 		fmt.Printf("usage: %d tokens in, %d out\n", usage.GetInputTokens(), usage.GetOutputTokens())
@@ -133,29 +96,21 @@ func completeStream(ctx context.Context, client pb.PromptResolverClient) error {
 	return nil
 }
 
-func resolveWithoutVariables(ctx context.Context, client pb.PromptResolverClient) error {
+func resolveWithoutVariables(ctx context.Context, client *promptresolver.Client) error {
 	fmt.Println("== Resolve without variables")
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-
 	_, err := client.Resolve(ctx, &pb.ResolveRequest{Prompt: prompt})
-	failure := status.Convert(err)
-	fmt.Println("code:", failure.Code())
-	var reason string
-	for _, detail := range failure.Details() {
-		switch detail := detail.(type) {
-		case *errdetails.ErrorInfo:
-			reason = detail.GetReason()
-			fmt.Printf("reason: %s of %s\n", reason, detail.GetDomain())
-			fmt.Println("missing:", detail.GetMetadata()["missing"])
-		case *errdetails.BadRequest:
-			for _, violation := range detail.GetFieldViolations() {
-				fmt.Printf("%s: %s\n", violation.GetField(), violation.GetDescription())
-			}
-		}
+	var failure *promptresolver.Error
+	if !errors.As(err, &failure) {
+		return fmt.Errorf("expected an error, not %w", err)
 	}
-	if reason != "VARIABLES_INVALID" {
-		return fmt.Errorf("expected VARIABLES_INVALID, not %q", reason)
+	fmt.Println("code:", failure.Code)
+	fmt.Printf("reason: %s of %s\n", failure.Reason, failure.Domain)
+	fmt.Println("missing:", failure.Metadata["missing"])
+	for _, violation := range failure.Violations {
+		fmt.Printf("%s: %s\n", violation.GetField(), violation.GetDescription())
+	}
+	if failure.Reason != "VARIABLES_INVALID" {
+		return fmt.Errorf("expected VARIABLES_INVALID, not %w", failure)
 	}
 	return nil
 }

@@ -1,0 +1,149 @@
+"""Every client passes what gRPC's interoperability tests ask: sizes, deadlines, leaving, metadata.
+
+https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md has the list.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.support.conformance import GREETED, Scene
+from tests.support.driver import Driver, text_of
+from tests.support.prompts import write_prompt
+from tests.support.upstream import Exchange, openai_events
+from tests.support.waiting import WaitingProvider
+
+LARGE = "é" * (3 * 1024 * 1024 // 2)
+TOO_LARGE = "x" * (5 * 1024 * 1024)
+COMPLETIONS = pytest.mark.parametrize("op", ["complete", "complete_stream"])
+WITHIN_S = 20
+"""How long what must come at once may take on a busy machine: far less than a default deadline."""
+
+
+async def test_empty(driver: Driver) -> None:
+    """A call may say next to nothing."""
+    plain = (await driver.do("resolve", prompt="plain")).resolved
+    nothing = (await driver.do("resolve", prompt="", variables={})).failure
+
+    assert text_of(plain.messages) == ["Hello"]
+    assert (nothing.code, nothing.reason) == ("INVALID_ARGUMENT", "PROMPT_ID_INVALID")
+
+
+async def test_large(driver: Driver, scene: Scene) -> None:
+    """Three megabytes pass both ways."""
+    write_prompt(scene.prompts, "large", "<user>\n{{text}}\n</user>")
+
+    resolved = (await driver.do("resolve", prompt="large", variables={"text": LARGE})).resolved
+
+    assert text_of(resolved.messages) == [LARGE]
+
+
+async def test_too_large(driver: Driver) -> None:
+    """What is larger than a message may be is refused by gRPC itself, which gives no reason."""
+    failure = (await driver.do("resolve", prompt="greet", variables={"name": TOO_LARGE})).failure
+
+    assert failure.code == "RESOURCE_EXHAUSTED"
+    assert (failure.reason, failure.domain) == ("", "")
+
+
+@COMPLETIONS
+async def test_deadline(driver: Driver, scene: Scene, op: str) -> None:
+    """A call that takes too long ends with its deadline, and so does the model's work."""
+    provider = WaitingProvider(streamed=True)
+    scene.upstream.answer = provider.answer
+
+    async with asyncio.timeout(WITHIN_S):
+        answer = await driver.do(op, prompt="greet", variables=GREETED, timeout_ms=1000)
+        await provider.closed.get()
+
+    assert answer.failure.code == "DEADLINE_EXCEEDED"
+
+
+@COMPLETIONS
+async def test_leaving_at_once(driver: Driver, op: str) -> None:
+    """A call that is left as soon as it was begun is cancelled."""
+    async with asyncio.timeout(WITHIN_S):
+        answer = await driver.do(op, prompt="greet", variables=GREETED, cancel_after_ms=0)
+
+    assert answer.failure.code == "CANCELLED"
+
+
+@COMPLETIONS
+async def test_leaving_before_the_answer(driver: Driver, scene: Scene, op: str) -> None:
+    """A caller that leaves before the first message takes the call to the provider with it."""
+    provider = WaitingProvider(streamed=True)
+    scene.upstream.answer = provider.answer
+
+    async with asyncio.timeout(WITHIN_S):
+        answer = await driver.do(op, prompt="greet", variables=GREETED, cancel_after_ms=2000)
+        await provider.closed.get()
+
+    assert answer.failure.code == "CANCELLED"
+    assert answer.events == []
+
+
+async def test_leaving_in_the_answer(driver: Driver, scene: Scene) -> None:
+    """A caller that leaves after the first message takes the call to the provider with it."""
+    provider = WaitingProvider(*openai_events("Hello")[:2], streamed=True)
+    scene.upstream.answer = provider.answer
+
+    async with asyncio.timeout(WITHIN_S):
+        answer = await driver.do(
+            "complete_stream", prompt="greet", variables=GREETED, cancel_after_messages=1
+        )
+        await provider.closed.get()
+
+    assert answer.failure.code == "CANCELLED"
+    assert [event.WhichOneof("event") for event in answer.streamed] == ["started"]
+
+
+@pytest.mark.parametrize("op", ["resolve", "complete", "complete_stream"])
+async def test_request_id(driver: Driver, scene: Scene, op: str) -> None:
+    """A call's own id is in the server's log."""
+    request_id = f"{op}-of-{id(driver)}"
+
+    await driver.do(op, prompt="nothing", metadata={"x-request-id": request_id})
+
+    assert f'"request_id":"{request_id}"' in scene.log.replace('": "', '":"')
+
+
+@COMPLETIONS
+async def test_keys(driver: Driver, scene: Scene, op: str) -> None:
+    """A caller's key of a provider reaches that provider, and no other."""
+    metadata = {"x-provider-key-fake": "key-of-caller"}
+
+    for model in ("fake/m", "other/m"):
+        answer = await driver.do(
+            op, prompt="greet", variables=GREETED, model=model, metadata=metadata
+        )
+        answer.check()
+
+    keys = [exchange.headers["authorization"] for exchange in scene.upstream.exchanges]
+    assert keys == ["Bearer key-of-caller", "Bearer key-of-other"]
+
+
+@COMPLETIONS
+async def test_rate_limit(driver: Driver, scene: Scene, op: str) -> None:
+    """A provider's rate limit comes with its reason, and with the time to wait."""
+
+    async def refuse(exchange: Exchange) -> None:
+        status = "429 Too Many Requests"
+        await exchange.send_response(b"{}", status=status, headers="Retry-After: 7\r\n")
+
+    scene.upstream.answer = refuse
+
+    failure = (await driver.do(op, prompt="greet", variables=GREETED)).failure
+
+    assert failure.code == "RESOURCE_EXHAUSTED"
+    assert (failure.reason, failure.domain) == ("UPSTREAM_RATE_LIMITED", "prompt-resolver")
+    assert failure.metadata["provider"] == "fake"
+    assert failure.retry_after_ms == 7000
+    assert failure.violations == []
+
+
+async def test_unknown_method(driver: Driver) -> None:
+    """A method that the server does not have is UNIMPLEMENTED."""
+    failure = (await driver.do("unimplemented")).failure
+
+    assert failure.code == "UNIMPLEMENTED"
+    assert failure.reason == ""

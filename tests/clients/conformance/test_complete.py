@@ -1,0 +1,120 @@
+"""Every client has models answer, whole and streamed."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.conformance import GREETED, Scene
+from tests.support.driver import Driver, text_of
+from tests.support.faulty import FaultyServer
+from tests.support.prompts import write_prompt
+from tests.support.upstream import Exchange
+
+TEXT = 'Bonjour, Ada. <b>&amp;</b> \\ " é 🦜\n'
+# An integer of 32 bits does not hold it, and a double not the other.
+MANY, SEED = 2**40, 2**53 + 1
+USAGE = {"prompt_tokens": MANY, "completion_tokens": 2, "total_tokens": MANY + 2}
+TOOL, ARGUMENTS = "look_up", '{"city": "Zürich", "days": 3}'
+
+
+class Streaming:
+    """A provider that streams an answer, an event for each delta."""
+
+    def __init__(self, deltas: Sequence[Mapping[str, object]], finish: str) -> None:
+        choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
+        last = [{"index": 0, "delta": {}, "finish_reason": finish}]
+        about = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        events = [{**about, "choices": each} for each in (*choices, last)]
+        events.append({**about, "choices": [], "usage": USAGE})
+        self._lines = [f"data: {json.dumps(event)}\n\n".encode() for event in events]
+
+    async def answer(self, exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b"".join(self._lines) + b"data: [DONE]\n\n")
+        exchange.writer.close()
+
+
+async def test_text(driver: Driver, scene: Scene) -> None:
+    """An answer has the same text, tokens and end, whole and streamed."""
+    scene.upstream.answer = Streaming([{"content": each} for each in TEXT], "stop").answer
+
+    whole = (await driver.do("complete", prompt="greet", variables=GREETED)).completed
+    answer = await driver.do("complete_stream", prompt="greet", variables=GREETED)
+
+    answer.check()
+    events = answer.streamed
+    kinds = [event.WhichOneof("event") for event in events]
+    finished = events[-1].finished
+    assert kinds == ["started", *["text_delta"] * (len(kinds) - 2), "finished"]
+    assert text_of([whole.message]) == ["".join(event.text_delta for event in events)] == [TEXT]
+    assert whole.finish_reason == finished.finish_reason == pb.FINISH_REASON_STOP
+    assert whole.usage == finished.usage == pb.Usage(input_tokens=MANY, output_tokens=2)
+    assert whole.prompt.version == events[0].started.prompt.version
+
+
+async def test_tool_call(driver: Driver, scene: Scene) -> None:
+    """A tool call has the same name and arguments, whole and streamed."""
+    call = {"index": 0, "id": "call_1", "type": "function"}
+    first = {**call, "function": {"name": TOOL, "arguments": ""}}
+    rest = [{"index": 0, "function": {"arguments": each}} for each in ARGUMENTS]
+    deltas = [{"tool_calls": [each]} for each in (first, *rest)]
+    scene.upstream.answer = Streaming(deltas, "tool_calls").answer
+
+    whole = (await driver.do("complete", prompt="greet", variables=GREETED)).completed
+    answer = await driver.do("complete_stream", prompt="greet", variables=GREETED)
+
+    answer.check()
+    parts = [event.tool_call_delta for event in answer.streamed[1:-1]]
+    streamed = pb.ToolCall(
+        id="".join(part.id for part in parts),
+        name="".join(part.name for part in parts),
+        arguments_json="".join(part.arguments_json_delta for part in parts),
+    )
+    expected = pb.ToolCall(id="call_1", name=TOOL, arguments_json=ARGUMENTS)
+    assert list(whole.message.tool_calls) == [streamed] == [expected]
+    assert whole.finish_reason == pb.FINISH_REASON_TOOL_CALLS
+    assert answer.streamed[-1].finished.finish_reason == pb.FINISH_REASON_TOOL_CALLS
+
+
+async def test_model(driver: Driver, scene: Scene) -> None:
+    """A caller's model wins over the prompt's."""
+    completed = await driver.do("complete", prompt="greet", variables=GREETED, model="other/mine")
+
+    assert completed.completed.provider == "other"
+    assert [exchange.json["model"] for exchange in scene.upstream.exchanges] == ["mine"]
+
+
+async def test_large_integer(driver: Driver, scene: Scene) -> None:
+    """An integer of 64 bits comes whole, where a double would not hold it."""
+    write_prompt(scene.prompts, "seeded", "<user>\nHello\n</user>", seed=SEED)
+
+    resolved = (await driver.do("resolve", prompt="seeded")).resolved
+
+    assert resolved.parameters.seed == SEED
+
+
+async def test_stream_without_its_end(driver: Driver) -> None:
+    """A stream that ends well but without `finished` fails: half an answer is none."""
+    with FaultyServer(refuses=False).serve() as address:
+        await driver.connect(address)
+        answer = await driver.do("complete_stream", prompt="greet", variables=GREETED)
+
+    assert [event.text_delta for event in answer.streamed] == ["Half an ans"]
+    assert answer.failure.code == "INTERNAL"
+    assert answer.failure.reason == "STREAM_INCOMPLETE"
+    assert answer.failure.domain == "prompt-resolver"
+
+
+async def test_retries(driver: Driver) -> None:
+    """Where the server is busy, `Resolve` is tried three times, and a completion once."""
+    server = FaultyServer(refuses=True)
+    with server.serve() as address:
+        await driver.connect(address)
+        resolved = (await driver.do("resolve", prompt="greet", variables=GREETED)).resolved
+        whole = await driver.do("complete", prompt="greet", variables=GREETED)
+        streamed = await driver.do("complete_stream", prompt="greet", variables=GREETED)
+
+    assert resolved.prompt.id == "support/reply"
+    assert whole.failure.code == streamed.failure.code == "UNAVAILABLE"
+    assert whole.failure.reason == ""
+    assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}

@@ -1,0 +1,40 @@
+"""Every client goes on while the server that it calls is restarted, again and again."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.conformance import GREETED, Scene, running_scene
+from tests.support.driver import Driver
+from tests.support.ports import find_port
+
+RESTARTS = 5
+CALLS = 50
+
+
+@pytest.fixture
+async def restarted(tmp_path: Path) -> AsyncIterator[Scene]:
+    """A server that comes back on its address, and drains in seconds."""
+    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"127.0.0.1:{find_port()}"}
+    async with running_scene(tmp_path, settings="server: {drain_s: 5}", environ=environ) as scene:
+        yield scene
+
+
+@pytest.mark.parametrize("method", ["resolve", "complete"])
+async def test_rolling_restart(driver: Driver, restarted: Scene, method: str) -> None:
+    """No call fails while the server is stopped and started anew, five times."""
+    await driver.connect(restarted.address)
+    call = {"method": method, "prompt": "greet", "variables": GREETED, "timeout_ms": 30_000}
+
+    (await driver.do("repeat", **call, concurrency=4)).check()
+    for _ in range(RESTARTS):
+        await restarted.sent(method.title(), CALLS)
+        await restarted.restart()
+    await restarted.sent(method.title(), CALLS)
+    done = await driver.do("stop")
+
+    assert done.errors == []
+    assert done.failed == 0
+    assert sum(done.versions.values()) == done.calls
+    assert done.calls > RESTARTS * CALLS
