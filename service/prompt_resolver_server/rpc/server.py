@@ -130,7 +130,7 @@ class Listener:
                 # Two servers on one port would share its calls without a word.
                 ("grpc.so_reuseport", 0),
                 # Clients that ping every ten seconds are welcome, idle ones too: a sidecar's are.
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.keepalive_time_ms", 60_000),
             )
