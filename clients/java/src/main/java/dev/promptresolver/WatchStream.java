@@ -3,8 +3,6 @@ package dev.promptresolver;
 import dev.promptresolver.v1.PromptResolverGrpc.PromptResolverBlockingStub;
 import dev.promptresolver.v1.WatchPromptsRequest;
 import dev.promptresolver.v1.WatchPromptsResponse;
-import io.grpc.Context;
-import io.grpc.Context.CancellableContext;
 import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
@@ -12,19 +10,16 @@ import io.grpc.StatusRuntimeException;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.NoSuchElementException;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /** One watch over as many calls as it takes: each goes on after the last event of the one before. */
-final class WatchStream
-    implements ResponseStream<WatchPromptsResponse>, Iterator<WatchPromptsResponse> {
+final class WatchStream extends ContextStream<WatchPromptsResponse> {
   private static final long FIRST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 5_000;
   private static final int MAX_DOUBLINGS = 6;
 
-  private final CancellableContext context = Context.current().withCancellation();
   private final CountDownLatch cancelled = new CountDownLatch(1);
   private final ManagedChannel channel;
   private final PromptResolverBlockingStub stub;
@@ -42,13 +37,9 @@ final class WatchStream
   }
 
   @Override
-  public Iterator<WatchPromptsResponse> iterator() {
-    return this;
-  }
-
-  @Override
   public boolean hasNext() {
     while (true) {
+      checkOpen();
       try {
         return responses.hasNext();
       } catch (StatusRuntimeException failure) {
@@ -69,18 +60,8 @@ final class WatchStream
     return event;
   }
 
-  @Override
-  public void close() {
-    context.cancel(new CancellationException("the watch was closed"));
-  }
-
   private Iterator<WatchPromptsResponse> call() {
-    var caller = context.attach();
-    try {
-      return stub.watchPrompts(request);
-    } finally {
-      context.detach(caller);
-    }
+    return begin(() -> stub.watchPrompts(request));
   }
 
   /** Waits until the next call is worth making. Throws the failure where none is. */
@@ -94,11 +75,12 @@ final class WatchStream
     }
     try {
       if (cancelled.await(nextPauseMs(failure), TimeUnit.MILLISECONDS)) {
-        throw cancelled("the watch was closed");
+        checkOpen();
       }
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt();
-      throw cancelled("the thread was interrupted");
+      throw PromptResolverException.of(
+          Status.CANCELLED.withDescription("Thread interrupted").asRuntimeException());
     }
   }
 
@@ -112,9 +94,5 @@ final class WatchStream
     return deadline == null
         ? pause
         : Math.min(pause, deadline.timeRemaining(TimeUnit.MILLISECONDS) + 1);
-  }
-
-  private static PromptResolverException cancelled(String why) {
-    return PromptResolverException.of(Status.CANCELLED.withDescription(why).asRuntimeException());
   }
 }
