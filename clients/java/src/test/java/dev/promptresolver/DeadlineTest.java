@@ -35,8 +35,9 @@ final class DeadlineTest {
   @DisplayName("but not with a watch, which lasts")
   void watch() throws Exception {
     try (var server = new HangingServer();
-        var client = server.connect();
-        var events = client.watch(WatchPromptsRequest.getDefaultInstance())) {
+        var client = server.connect()) {
+      var events = client.watch(WatchPromptsRequest.getDefaultInstance());
+
       assertEquals(Optional.empty(), server.awaitCall());
       events.close();
       assertEquals("watch", server.awaitLeaving());
