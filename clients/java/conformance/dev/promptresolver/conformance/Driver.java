@@ -22,7 +22,6 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.concurrent.CancellationException;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executors;
@@ -124,8 +123,7 @@ public final class Driver implements AutoCloseable {
   private JsonObject complete(Command command) throws InvalidProtocolBufferException {
     return json(
         await(
-            command,
-            client.completeAsync(Requests.complete(command), Requests.options(command))));
+            command, client.completeAsync(Requests.complete(command), Requests.options(command))));
   }
 
   private void completeStream(Command command, JsonObject answer)

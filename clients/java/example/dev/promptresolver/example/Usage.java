@@ -80,7 +80,8 @@ final class Usage {
     return PromptResolverClient.builder()
         .address("dns:///prompt-resolver.example:50051")
         .caFile(Path.of("/etc/prompt-resolver/ca.crt"))
-        .certificate(Path.of("/etc/prompt-resolver/tls.crt"), Path.of("/etc/prompt-resolver/tls.key"))
+        .certificate(
+            Path.of("/etc/prompt-resolver/tls.crt"), Path.of("/etc/prompt-resolver/tls.key"))
         .tokenFile(Path.of("/etc/prompt-resolver/token"))
         .build();
   }

@@ -96,17 +96,19 @@ public final class ClientBuilder {
    * @throws IllegalArgumentException where one is not PEM, or the address is none
    */
   public PromptResolverClient build() {
-    var channel =
+    var builder =
         Grpc.newChannelBuilder(address, credentials())
             .defaultServiceConfig(ServiceConfig.VALUE)
             .keepAliveTime(KEEPALIVE_S, TimeUnit.SECONDS);
     if (serverName != null) {
-      channel.overrideAuthority(serverName);
+      builder.overrideAuthority(serverName);
     }
     if (Address.isBeside(address)) {
-      channel.proxyDetector(server -> null);
+      builder.proxyDetector(server -> null);
     }
-    return new PromptResolverClient(channel.build(), resolveTimeout, completeTimeout);
+    var channel = builder.build();
+    Reconnection.keepUp(channel);
+    return new PromptResolverClient(channel, resolveTimeout, completeTimeout);
   }
 
   private ChannelCredentials credentials() {

@@ -7,7 +7,9 @@ import io.grpc.Status;
 import java.util.Iterator;
 import java.util.function.Supplier;
 
-/** A stream whose calls run in a context of its own, inside of the caller's: it ends with either. */
+/**
+ * A stream whose calls run in a context of its own, inside of the caller's: it ends with either.
+ */
 abstract class ContextStream<T> implements ResponseStream<T>, Iterator<T> {
   final CancellableContext context = Context.current().withCancellation();
 

@@ -14,7 +14,6 @@ import dev.promptresolver.v1.ResolveResponse;
 import dev.promptresolver.v1.WatchPromptsRequest;
 import dev.promptresolver.v1.WatchPromptsResponse;
 import io.grpc.Channel;
-import io.grpc.ClientInterceptors;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
@@ -37,14 +36,12 @@ import java.util.function.Supplier;
  * the {@link io.grpc.Context} in which it began. The server then stops what it does for it.
  */
 public final class PromptResolverClient implements AutoCloseable {
-  private final ManagedChannel managed;
-  private final Channel channel;
+  private final ManagedChannel channel;
   private final Duration resolveTimeout;
   private final Duration completeTimeout;
 
-  PromptResolverClient(ManagedChannel managed, Duration resolveTimeout, Duration completeTimeout) {
-    this.managed = managed;
-    this.channel = ClientInterceptors.intercept(managed, new Reconnection(managed));
+  PromptResolverClient(ManagedChannel channel, Duration resolveTimeout, Duration completeTimeout) {
+    this.channel = channel;
     this.resolveTimeout = resolveTimeout;
     this.completeTimeout = completeTimeout;
   }
@@ -132,7 +129,7 @@ public final class PromptResolverClient implements AutoCloseable {
   public ResponseStream<WatchPromptsResponse> watch(
       WatchPromptsRequest request, CallOptions options) {
     return new WatchStream(
-        managed, with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
+        channel, with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
   }
 
   /** Returns the connection, token included, for calls that this class does not have. */
@@ -143,7 +140,7 @@ public final class PromptResolverClient implements AutoCloseable {
   /** Closes the connection. Calls that still run fail. */
   @Override
   public void close() {
-    managed.shutdownNow();
+    channel.shutdownNow();
   }
 
   private static <S extends AbstractStub<S>> S with(

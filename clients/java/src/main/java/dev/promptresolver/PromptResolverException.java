@@ -54,10 +54,7 @@ public final class PromptResolverException extends RuntimeException {
         Status.INTERNAL.withDescription(
             "the stream ended without `finished`: the answer is not whole");
     var info =
-        ErrorInfo.newBuilder()
-            .setReason("STREAM_INCOMPLETE")
-            .setDomain("prompt-resolver")
-            .build();
+        ErrorInfo.newBuilder().setReason("STREAM_INCOMPLETE").setDomain("prompt-resolver").build();
     return new PromptResolverException(
         status, com.google.rpc.Status.getDefaultInstance(), info, null);
   }
@@ -122,7 +119,8 @@ public final class PromptResolverException extends RuntimeException {
     }
   }
 
-  private static <T extends Message> Optional<T> find(com.google.rpc.Status details, Class<T> kind) {
+  private static <T extends Message> Optional<T> find(
+      com.google.rpc.Status details, Class<T> kind) {
     for (var detail : details.getDetailsList()) {
       if (detail.is(kind)) {
         try {

@@ -1,40 +1,42 @@
 package dev.promptresolver;
 
-import io.grpc.CallOptions;
-import io.grpc.Channel;
-import io.grpc.ClientCall;
-import io.grpc.ClientInterceptor;
 import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
-import io.grpc.MethodDescriptor;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicLong;
 
 /**
- * Has a server that was away tried at once when a call begins.
+ * Has a server that cannot be reached tried again about every second.
  *
- * <p>By itself gRPC waits longer after each attempt to connect, up to two minutes, whoever calls.
+ * <p>By itself gRPC waits longer after each attempt, up to two minutes: a server that was restarted
+ * would not be found before the deadlines of the calls that wait for it.
  */
-final class Reconnection implements ClientInterceptor {
-  private static final long SHORTEST_PAUSE_NS = TimeUnit.SECONDS.toNanos(1);
+final class Reconnection {
+  private static final Executor LATER = CompletableFuture.delayedExecutor(1, TimeUnit.SECONDS);
 
   private final ManagedChannel channel;
-  private final AtomicLong lastAt = new AtomicLong(System.nanoTime() - SHORTEST_PAUSE_NS);
 
-  Reconnection(ManagedChannel channel) {
+  private Reconnection(ManagedChannel channel) {
     this.channel = channel;
   }
 
-  @Override
-  public <Q, R> ClientCall<Q, R> interceptCall(
-      MethodDescriptor<Q, R> method, CallOptions options, Channel next) {
-    if (channel.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
-      var now = System.nanoTime();
-      var before = lastAt.get();
-      if (now - before >= SHORTEST_PAUSE_NS && lastAt.compareAndSet(before, now)) {
-        channel.resetConnectBackoff();
-      }
+  /** Begins, until the channel is shut down. */
+  static void keepUp(ManagedChannel channel) {
+    new Reconnection(channel).look();
+  }
+
+  private void look() {
+    var state = channel.getState(false);
+    if (state == ConnectivityState.TRANSIENT_FAILURE) {
+      LATER.execute(this::tryAgain);
+    } else if (state != ConnectivityState.SHUTDOWN) {
+      channel.notifyWhenStateChanged(state, this::look);
     }
-    return next.newCall(method, options);
+  }
+
+  private void tryAgain() {
+    channel.resetConnectBackoff();
+    look();
   }
 }

@@ -8,20 +8,23 @@ import java.util.Map;
 final class ServiceConfig {
   private static final Map<String, ?> RETRY_POLICY =
       Map.of(
-          "maxAttempts", 3.0,
-          "initialBackoff", "0.1s",
-          "maxBackoff", "1s",
-          "backoffMultiplier", 2.0,
-          "retryableStatusCodes", List.of("UNAVAILABLE"));
+          "maxAttempts",
+          3.0,
+          "initialBackoff",
+          "0.1s",
+          "maxBackoff",
+          "1s",
+          "backoffMultiplier",
+          2.0,
+          "retryableStatusCodes",
+          List.of("UNAVAILABLE"));
 
   /** Only Resolve is tried again: every completion may cost tokens. */
   private static final Map<String, ?> RESOLVE =
-      Map.of(
-          "name", List.of(method("Resolve")), "waitForReady", true, "retryPolicy", RETRY_POLICY);
+      Map.of("name", List.of(method("Resolve")), "waitForReady", true, "retryPolicy", RETRY_POLICY);
 
   private static final Map<String, ?> COMPLETIONS =
-      Map.of(
-          "name", List.of(method("Complete"), method("CompleteStream")), "waitForReady", true);
+      Map.of("name", List.of(method("Complete"), method("CompleteStream")), "waitForReady", true);
 
   static final Map<String, ?> VALUE =
       Map.of(

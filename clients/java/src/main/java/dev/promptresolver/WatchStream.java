@@ -14,7 +14,9 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
-/** One watch over as many calls as it takes: each goes on after the last event of the one before. */
+/**
+ * One watch over as many calls as it takes: each goes on after the last event of the one before.
+ */
 final class WatchStream extends ContextStream<WatchPromptsResponse> {
   private static final long FIRST_PAUSE_MS = 100;
   private static final long LONGEST_PAUSE_MS = 5_000;
