@@ -28,8 +28,8 @@ import java.util.function.Supplier;
  *
  * <p>Every call but {@code watch} has a timeout: the client's, or that of its {@link CallOptions}.
  * A call waits for a server that is not there yet, or restarts, for as long. {@code resolve} is
- * tried again, up to three times, where a status says so; a completion never is, as each one may
- * cost tokens.
+ * tried again, up to three times, where a status says so; a completion, which may cost tokens, only
+ * where a server that was stopped had not begun it.
  *
  * <p>A call that fails throws {@link PromptResolverException}. One that waits is cancelled by
  * interrupting its thread, a future by cancelling it, a stream by closing it, and each of them with

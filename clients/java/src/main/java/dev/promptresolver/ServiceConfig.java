@@ -6,33 +6,35 @@ import java.util.Map;
 
 /** What gRPC itself does for calls: wait for a server, try again, and spread them. */
 final class ServiceConfig {
-  private static final Map<String, ?> RETRY_POLICY =
-      Map.of(
-          "maxAttempts",
-          3.0,
-          "initialBackoff",
-          "0.1s",
-          "maxBackoff",
-          "1s",
-          "backoffMultiplier",
-          2.0,
-          "retryableStatusCodes",
-          List.of("UNAVAILABLE"));
+  /** A server that is being stopped cancels calls that it has not begun, and no others. */
+  private static final String NOT_BEGUN = "CANCELLED";
 
-  /** Only Resolve is tried again: every completion may cost tokens. */
-  private static final Map<String, ?> RESOLVE =
-      Map.of("name", List.of(method("Resolve")), "waitForReady", true, "retryPolicy", RETRY_POLICY);
-
-  private static final Map<String, ?> COMPLETIONS =
-      Map.of("name", List.of(method("Complete"), method("CompleteStream")), "waitForReady", true);
-
+  /** A completion is not tried again for anything else, as each one may cost tokens. */
   static final Map<String, ?> VALUE =
       Map.of(
-          "methodConfig", List.of(RESOLVE, COMPLETIONS),
-          "retryThrottling", Map.of("maxTokens", 10.0, "tokenRatio", 0.1),
+          "methodConfig",
+              List.of(
+                  methods(List.of("Resolve"), List.of("UNAVAILABLE", NOT_BEGUN)),
+                  methods(
+                      List.of("Complete", "CompleteStream", "WatchPrompts"), List.of(NOT_BEGUN))),
+          // As many as a busy caller may have under way when its server stops.
+          "retryThrottling", Map.of("maxTokens", 1000.0, "tokenRatio", 0.1),
           "loadBalancingConfig", List.of(Map.of("round_robin", Map.of())));
 
   private ServiceConfig() {}
+
+  private static Map<String, ?> methods(List<String> names, List<String> retryableStatusCodes) {
+    return Map.of(
+        "name", names.stream().map(ServiceConfig::method).toList(),
+        "waitForReady", true,
+        "retryPolicy",
+            Map.of(
+                "maxAttempts", 3.0,
+                "initialBackoff", "0.1s",
+                "maxBackoff", "1s",
+                "backoffMultiplier", 2.0,
+                "retryableStatusCodes", retryableStatusCodes));
+  }
 
   private static Map<String, ?> method(String name) {
     return Map.of("service", PromptResolverGrpc.SERVICE_NAME, "method", name);
