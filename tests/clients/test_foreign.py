@@ -26,7 +26,13 @@ class Example:
 
 EXAMPLES = [
     Example("go", ("go",), "go build -o build/ ./...", "build/example ADDRESS"),
-    Example("java", ("mvn",), "mvn -q compile", "mvn -q exec:java -Dexec.args=ADDRESS"),
+    Example(
+        "java",
+        ("mvn",),
+        "mvn -q test-compile",
+        "java -cp 'target/classes:target/test-classes:target/lib/*'"
+        " dev.promptresolver.example.Client ADDRESS",
+    ),
     Example("node", ("npm", "node"), "npm ci", "node client.js ADDRESS"),
 ]
 

@@ -39,6 +39,14 @@ DRIVERS = [
     DriverCommand("python", "python", (), "", f"{sys.executable} -m conformance.waiting"),
     DriverCommand("python-async", "python", (), "", f"{sys.executable} -m conformance.concurrent"),
     DriverCommand("go", "go", ("go",), "go build -o build/ ./...", "build/conformance"),
+    DriverCommand(
+        "java",
+        "java",
+        ("mvn", "java"),
+        "mvn -q test-compile",
+        "java -cp 'target/classes:target/test-classes:target/lib/*'"
+        " dev.promptresolver.conformance.Driver",
+    ),
 ]
 
 
