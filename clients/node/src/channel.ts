@@ -1,0 +1,61 @@
+// How the server is reached.
+
+import { readFileSync } from 'node:fs';
+
+import { Client, credentials, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
+
+const DEFAULT_ADDRESS = '127.0.0.1:50051';
+
+// Only Resolve is tried again: every completion may cost tokens.
+const SERVICE_CONFIG = {
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [
+    {
+      name: [{ service: 'prompt_resolver.v1.PromptResolver', method: 'Resolve' }],
+      retryPolicy: {
+        maxAttempts: 3,
+        initialBackoff: '0.1s',
+        maxBackoff: '1s',
+        backoffMultiplier: 2,
+        retryableStatusCodes: ['UNAVAILABLE'],
+      },
+    },
+  ],
+  retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },
+};
+
+/** Files that make the connection secure, all PEM. They are read when the client is made. */
+export interface TlsFiles {
+  /** The authorities that may vouch for the server. By default those that Node trusts. */
+  readonly caFile?: string | undefined;
+  /** The client's own certificate, for a server that wants one. Needs `keyFile`. */
+  readonly certFile?: string | undefined;
+  /** The key of that certificate. */
+  readonly keyFile?: string | undefined;
+  /** The name that the server's certificate must have. By default the address' host. */
+  readonly serverName?: string | undefined;
+}
+
+/** Returns a client of grpc-js. It connects with the first call. */
+export function openChannel(given: string | undefined, tls: TlsFiles | undefined): Client {
+  const address = given || process.env['PROMPT_RESOLVER_ADDRESS'] || DEFAULT_ADDRESS;
+  const options: ChannelOptions = {
+    'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
+    'grpc.keepalive_time_ms': 30_000,
+    // How large an answer may be is the server's to say.
+    'grpc.max_receive_message_length': -1,
+  };
+  // grpc-js would ask a proxy of the environment's even for what is beside the caller.
+  if (isBeside(address)) options['grpc.enable_http_proxy'] = 0;
+  if (tls?.serverName) options['grpc.ssl_target_name_override'] = tls.serverName;
+  return new Client(address, tls ? readCredentials(tls) : credentials.createInsecure(), options);
+}
+
+function readCredentials({ caFile, certFile, keyFile }: TlsFiles): ChannelCredentials {
+  const read = (file: string | undefined) => (file ? readFileSync(file) : null);
+  return credentials.createSsl(read(caFile), read(keyFile), read(certFile));
+}
+
+function isBeside(address: string): boolean {
+  return /^unix|^(dns:(\/\/\/)?)?(localhost|127\.[\d.]+|\[::1\])(:\d+)?$/.test(address);
+}
