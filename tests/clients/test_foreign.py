@@ -27,7 +27,7 @@ class Example:
 EXAMPLES = [
     Example("go", ("go",), "go build -o build/ ./...", "build/example ADDRESS"),
     Example("java", ("mvn",), "mvn -q compile", "mvn -q exec:java -Dexec.args=ADDRESS"),
-    Example("node", ("npm", "node"), "npm ci", "node client.js ADDRESS"),
+    Example("node", ("npm", "node"), "npm ci && npm run build", "node dist/example.js ADDRESS"),
 ]
 
 

@@ -39,6 +39,13 @@ DRIVERS = [
     DriverCommand("python", "python", (), "", f"{sys.executable} -m conformance.waiting"),
     DriverCommand("python-async", "python", (), "", f"{sys.executable} -m conformance.concurrent"),
     DriverCommand("go", "go", ("go",), "go build -o build/ ./...", "build/conformance"),
+    DriverCommand(
+        "node",
+        "node",
+        ("npm", "node"),
+        "npm ci && npm run build",
+        "node dist/conformance.js",
+    ),
 ]
 
 

@@ -1,0 +1,99 @@
+// The calls of a web page, with Connect's client. `window.run` takes a command, and returns the answer.
+
+import { toJson } from "@bufbuild/protobuf";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
+import {
+  BadRequestSchema,
+  CompleteResponseSchema,
+  CompleteStreamResponseSchema,
+  ErrorInfoSchema,
+  PromptResolver,
+  ResolveResponseSchema,
+  WatchPromptsResponseSchema,
+} from "prompt-resolver/messages";
+
+const TRANSPORTS = { "grpc-web": createGrpcWebTransport, connect: createConnectTransport };
+
+let client;
+
+const operations = {
+  connect({ address, protocol }) {
+    // Envoy translates Connect's protocol in its binary form alone.
+    client = createClient(
+      PromptResolver,
+      TRANSPORTS[protocol]({ baseUrl: address, useBinaryFormat: true }),
+    );
+    return { ok: true };
+  },
+
+  async resolve(command) {
+    const response = await client.resolve(requestOf(command), optionsOf(command));
+    return { ok: true, response: toJson(ResolveResponseSchema, response) };
+  },
+
+  async complete(command) {
+    const response = await client.complete(requestOf(command), optionsOf(command));
+    return { ok: true, response: toJson(CompleteResponseSchema, response) };
+  },
+
+  complete_stream(command) {
+    const stream = client.completeStream(requestOf(command), optionsOf(command));
+    return collect(stream, CompleteStreamResponseSchema, command.cancel_after_messages);
+  },
+
+  watch(command) {
+    const request = { prompts: command.prompts.map((id) => ({ id })) };
+    const stream = client.watchPrompts(request, optionsOf(command));
+    return collect(stream, WatchPromptsResponseSchema, command.messages);
+  },
+};
+
+/// Returns the events of a stream, which is left after so many, if that is said.
+async function collect(stream, schema, count) {
+  const events = [];
+  try {
+    for await (const event of stream) {
+      events.push(toJson(schema, event));
+      if (events.length === count) break;
+    }
+  } catch (error) {
+    return { ...failed(error), events };
+  }
+  return { ok: true, events };
+}
+
+function requestOf({ prompt, variables }) {
+  return { prompt: { id: prompt }, variables: variables ?? {} };
+}
+
+function optionsOf({ timeout_ms: timeoutMs, metadata }) {
+  return { timeoutMs: timeoutMs ?? undefined, headers: metadata ?? {} };
+}
+
+function failed(error) {
+  const { code, rawMessage: message } = ConnectError.from(error);
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const [request] = error.findDetails(BadRequestSchema);
+  return {
+    ok: false,
+    error: {
+      code: Code[code].replace(/\B[A-Z]/g, "_$&").toUpperCase(),
+      message,
+      reason: info?.reason ?? "",
+      domain: info?.domain ?? "",
+      metadata: info?.metadata ?? {},
+      violations:
+        request?.fieldViolations.map(({ field, description }) => ({ field, description })) ?? [],
+      retry_after_ms: null,
+    },
+  };
+}
+
+window.run = async (command) => {
+  try {
+    return await operations[command.op](command);
+  } catch (error) {
+    return failed(error);
+  }
+};
