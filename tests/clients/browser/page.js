@@ -38,27 +38,31 @@ const operations = {
   },
 
   complete_stream(command) {
-    const stream = client.completeStream(requestOf(command), optionsOf(command));
-    return collect(stream, CompleteStreamResponseSchema, command.cancel_after_messages);
+    const call = (options) => client.completeStream(requestOf(command), options);
+    return collect(call, command, CompleteStreamResponseSchema, command.cancel_after_messages);
   },
 
   watch(command) {
     const request = { prompts: command.prompts.map((id) => ({ id })) };
-    const stream = client.watchPrompts(request, optionsOf(command));
-    return collect(stream, WatchPromptsResponseSchema, command.messages);
+    const call = (options) => client.watchPrompts(request, options);
+    return collect(call, command, WatchPromptsResponseSchema, command.messages);
   },
 };
 
 /// Returns the events of a stream, which is left after so many, if that is said.
-async function collect(stream, schema, count) {
+async function collect(call, command, schema, count) {
   const events = [];
+  // Leaving the loop leaves the request as it is: only the signal ends it.
+  const leave = new AbortController();
   try {
-    for await (const event of stream) {
+    for await (const event of call({ ...optionsOf(command), signal: leave.signal })) {
       events.push(toJson(schema, event));
       if (events.length === count) break;
     }
   } catch (error) {
     return { ...failed(error), events };
+  } finally {
+    leave.abort();
   }
   return { ok: true, events };
 }
