@@ -1,7 +1,5 @@
 // Calls as JavaScript has them: a promise, or an async iterator.
 
-import { readFile } from 'node:fs/promises';
-
 import {
   fromBinary,
   toBinary,
@@ -13,6 +11,7 @@ import {
 import { Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
 
 import { PromptResolverError } from './errors.js';
+import type { TokenSource } from './token.js';
 
 /** What may be said of one call, beside its request. */
 export interface CallOptions {
@@ -22,12 +21,6 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** What is sent along, such as `x-request-id`, `traceparent` or `x-provider-key-openai`. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-}
-
-/** Where the token is that says who calls. */
-export interface TokenSource {
-  readonly token?: string | undefined;
-  readonly tokenFile?: string | undefined;
 }
 
 /** Makes calls over one channel, as one caller. */
@@ -51,7 +44,7 @@ export class Caller {
     throwIfAborted(signal);
     return new Promise((resolve, reject) => {
       const call = this.#channel.makeUnaryRequest(
-        ...path(method),
+        ...asGrpc(method),
         request,
         metadata,
         { deadline: deadline(options) },
@@ -75,7 +68,7 @@ export class Caller {
     const metadata = await this.#metadata(options);
     const { signal } = options;
     throwIfAborted(signal);
-    const call = this.#channel.makeServerStreamRequest(...path(method), request, metadata, {
+    const call = this.#channel.makeServerStreamRequest(...asGrpc(method), request, metadata, {
       deadline: deadline(options),
     });
     const cancel = () => call.cancel();
@@ -95,7 +88,7 @@ export class Caller {
   async #metadata(options: CallOptions): Promise<Metadata> {
     // A server that is started anew costs time, and no call.
     const metadata = new Metadata({ waitForReady: true });
-    const token = this.#token.token ?? (await readToken(this.#token.tokenFile));
+    const token = await this.#token();
     if (token) metadata.set('authorization', `Bearer ${token}`);
     for (const [name, value] of Object.entries(options.metadata ?? {})) metadata.set(name, value);
     return metadata;
@@ -103,7 +96,7 @@ export class Caller {
 }
 
 /** Returns what grpc-js wants to know of a method: its path, and how its messages become bytes. */
-function path<I extends DescMessage, O extends DescMessage>(
+function asGrpc<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O> | DescMethodServerStreaming<I, O>,
 ) {
   return [
@@ -115,16 +108,6 @@ function path<I extends DescMessage, O extends DescMessage>(
 
 function deadline({ timeoutMs = Infinity }: CallOptions): number {
   return Date.now() + timeoutMs;
-}
-
-async function readToken(file: string | undefined): Promise<string | undefined> {
-  if (file === undefined) return undefined;
-  try {
-    return (await readFile(file, 'utf8')).trim();
-  } catch (cause) {
-    const message = `expected a token in ${file}, which cannot be read`;
-    throw new PromptResolverError('FAILED_PRECONDITION', message, { cause });
-  }
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -6,23 +6,32 @@ import { Client, credentials, type ChannelCredentials, type ChannelOptions } fro
 
 const DEFAULT_ADDRESS = '127.0.0.1:50051';
 
-// Only Resolve is tried again: every completion may cost tokens.
+const SERVICE = 'prompt_resolver.v1.PromptResolver';
+
+// What is tried again: Resolve where a server cannot answer, and any call that a server which is being
+// stopped cancels before it began. No other completion, as each may cost tokens.
 const SERVICE_CONFIG = {
   loadBalancingConfig: [{ round_robin: {} }],
   methodConfig: [
-    {
-      name: [{ service: 'prompt_resolver.v1.PromptResolver', method: 'Resolve' }],
-      retryPolicy: {
-        maxAttempts: 3,
-        initialBackoff: '0.1s',
-        maxBackoff: '1s',
-        backoffMultiplier: 2,
-        retryableStatusCodes: ['UNAVAILABLE'],
-      },
-    },
+    retried(['Resolve'], ['UNAVAILABLE', 'CANCELLED']),
+    retried(['Complete', 'CompleteStream', 'WatchPrompts'], ['CANCELLED']),
   ],
-  retryThrottling: { maxTokens: 10, tokenRatio: 0.1 },
+  // As many as a busy caller may have under way when its server stops.
+  retryThrottling: { maxTokens: 1000, tokenRatio: 0.1 },
 };
+
+function retried(methods: string[], retryableStatusCodes: string[]) {
+  return {
+    name: methods.map((method) => ({ service: SERVICE, method })),
+    retryPolicy: {
+      maxAttempts: 3,
+      initialBackoff: '0.1s',
+      maxBackoff: '1s',
+      backoffMultiplier: 2,
+      retryableStatusCodes,
+    },
+  };
+}
 
 /** Files that make the connection secure, all PEM. They are read when the client is made. */
 export interface TlsFiles {

@@ -3,7 +3,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
 
-import { Caller, type CallOptions, type TokenSource } from './calls.js';
+import { Caller, type CallOptions } from './calls.js';
 import { openChannel, type TlsFiles } from './channel.js';
 import { PromptResolverError } from './errors.js';
 import {
@@ -17,18 +17,19 @@ import {
   type ResolveResponse,
   type WatchPromptsResponse,
 } from './generated/prompt_resolver/v1/prompt_resolver_pb.js';
+import { tokenSource } from './token.js';
 import { watch } from './watching.js';
 
 const RESOLVE_TIMEOUT_MS = 10_000;
 const COMPLETE_TIMEOUT_MS = 120_000;
 
 /** Where the server is, and who calls. */
-export interface ClientOptions extends TokenSource {
+export interface ClientOptions {
   /** `HOST:PORT`, `unix:/path` or `dns:///NAME:PORT`. By default `PROMPT_RESOLVER_ADDRESS`, else `127.0.0.1:50051`. */
   readonly address?: string | undefined;
   /** The caller's token. */
   readonly token?: string | undefined;
-  /** A file that has the token. It is read with every call, so that it may change. */
+  /** A file that has the token, in place of `token`. It is read with every call, so that it may change. */
   readonly tokenFile?: string | undefined;
   /** Makes the connection secure; `{}` does so with the authorities that Node trusts. */
   readonly tls?: TlsFiles | undefined;
@@ -38,8 +39,8 @@ export interface ClientOptions extends TokenSource {
  * A client of prompt-resolver. One is enough for a process; it connects with the first call.
  *
  * Requests are the contract's messages, as plain objects. All methods fail with `PromptResolverError`.
- * `resolve` is tried again, up to three times, where a status says "try again"; a completion never
- * is, as each one may cost tokens.
+ * `resolve` is tried again, up to three times, where the server is `UNAVAILABLE`; a completion is not,
+ * as each one may cost tokens, unless the server was stopped before it began.
  */
 export class PromptResolverClient {
   /** The channel as grpc-js has it, for what this class lacks. It knows no token and no deadline. */
@@ -48,7 +49,7 @@ export class PromptResolverClient {
 
   constructor(options: ClientOptions = {}) {
     this.channel = openChannel(options.address, options.tls);
-    this.#caller = new Caller(this.channel, options);
+    this.#caller = new Caller(this.channel, tokenSource(options.token, options.tokenFile));
   }
 
   /** Returns a rendered prompt, within 10 s unless told otherwise. */
