@@ -15,6 +15,7 @@ from tests.support.conformance import GREETED, Scene, running_scene
 from tests.support.documents import ROOT, Document
 from tests.support.driver import Driver, Violation, running_driver, text_of
 from tests.support.envoy import CONFIG, ENVOY, RunningEnvoy, configure, running_envoy, with_bridge
+from tests.support.npm import install_archive, sh
 from tests.support.ports import find_port
 from tests.support.prompts import write_prompt
 from tests.support.upstream import openai_events
@@ -75,16 +76,9 @@ def project(client: BuiltClient, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The page, and what it is made of: Connect, and the package's messages."""
     place = tmp_path_factory.mktemp("page") / "browser"
     shutil.copytree(FOLDER, place, ignore=shutil.ignore_patterns("node_modules"))
-    succeed(client.place, f"npm pack --silent --pack-destination {place}")
-    succeed(place, "npm ci --silent")
-    succeed(place, "npm install --silent --no-save --no-package-lock prompt-resolver-*.tgz")
+    sh("npm ci --silent", place)
+    install_archive(client.place, place)
     return place
-
-
-def succeed(place: Path, command: str) -> None:
-    """Run a command, whose end must be a good one."""
-    done = BuiltClient(place).sh(command)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +111,7 @@ def test_document(project: Path, client: BuiltClient) -> None:
     (project / "shown.ts").write_text(shown)
 
     options = "--ignoreConfig --noEmit --strict --module nodenext --lib es2023,dom,dom.iterable"
-    succeed(project, f"{client.place}/node_modules/.bin/tsc {options} shown.ts")
+    sh(f"{client.place}/node_modules/.bin/tsc {options} shown.ts", project)
 
 
 async def test_resolve(driver: Driver) -> None:

@@ -1,16 +1,15 @@
 """The Node package as its users have it: installed from its archive, and used as its page shows."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.building import CLIENTS, BuiltClient
+from tests.support.npm import install_archive, sh
 from tests.support.service import service_process
 
 PAGE = (CLIENTS / "node" / "README.md").read_text()
@@ -36,21 +35,6 @@ def read_program(page: str) -> str:
     return "\n".join(re.findall(r"^```ts\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
 
 
-def sh(command: str, place: Path, **environ: str) -> str:
-    """Run a command to its end, which must be a good one, and return what it says."""
-    done = subprocess.run(
-        ["sh", "-c", command],
-        cwd=place,
-        env={**os.environ, **environ},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def project(
     require_all: bool,
@@ -64,9 +48,12 @@ def project(
         report(f"not installed: {', '.join(missing)}")
     built = build_client("node", "npm ci && npm run build").place
     place = tmp_path_factory.mktemp("project")
-    sh(f"npm pack --silent --pack-destination {place}", built)
+    for name in ("package.json", "package-lock.json", ".npmrc"):
+        shutil.copy(built / name, place)
+    # What an installation of the archive has beside it, in the versions of the lock.
+    sh("npm ci --silent --omit=dev", place)
+    install_archive(built, place)
     (place / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
-    sh("npm install --silent prompt-resolver-*.tgz", place)
     (place / "tsconfig.json").write_text(json.dumps({"compilerOptions": COMPILER}))
     used, secured = PAGE.split("\n## TLS and tokens\n")
     (place / "used.ts").write_text(read_program(used))
