@@ -5,13 +5,16 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
+import grpc
 import pytest
 
 from tests.support.building import BuiltClient
-from tests.support.conformance import GREETED, Scene, running_scene
+from tests.support.conformance import GREETED, SERVICE, Scene, running_scene
 from tests.support.documents import ROOT, Document
 from tests.support.driver import Driver, Violation, running_driver, text_of
 from tests.support.envoy import CONFIG, ENVOY, RunningEnvoy, configure, running_envoy, with_bridge
@@ -29,6 +32,33 @@ WITHIN_S = 20
 DEADLINES = {"grpc-web": {"grpc-timeout": "500m"}, "connect": {"connect-timeout-ms": "500"}}
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(600)]
+
+
+@dataclass
+class RefusingServer:
+    """A server that ends every call with a status before it has begun."""
+
+    status: grpc.StatusCode
+    calls: int = 0
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[str]:
+        async def complete(
+            request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]
+        ) -> bytes:
+            self.calls += 1
+            await context.abort(self.status)
+
+        method: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(complete)
+        server = grpc.aio.server()
+        handler = grpc.method_handlers_generic_handler(SERVICE, {"Complete": method})
+        server.add_generic_rpc_handlers((handler,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        try:
+            yield f"127.0.0.1:{port}"
+        finally:
+            await server.stop(None)
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +299,25 @@ async def test_health(envoy: RunningEnvoy) -> None:
     """Envoy asks the server's health, for which it needs no token."""
     assert await envoy.stat("cluster.prompt-resolver.health_check.success") > 0
     assert await envoy.stat("cluster.prompt-resolver.membership_healthy") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "calls"), [(grpc.StatusCode.CANCELLED, 3), (grpc.StatusCode.UNAVAILABLE, 1)]
+)
+async def test_trying_again(
+    page: Driver, origin: str, tmp_path: Path, status: grpc.StatusCode, calls: int
+) -> None:
+    """What a stopping server has cancelled before it began is tried again, and nothing else."""
+    server = RefusingServer(status)
+
+    async with server.serve() as address:
+        config = configure(CONFIG.read_text(), server=address, origin=origin)
+        async with running_envoy(tmp_path, config) as envoy:
+            await page.connect(envoy.url, protocol="grpc-web")
+            failure = (await page.do("complete", prompt="greet")).failure
+
+    assert failure.code == status.name
+    assert server.calls == calls
 
 
 async def test_no_server(page: Driver, envoy: RunningEnvoy, scene: Scene) -> None:

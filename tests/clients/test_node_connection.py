@@ -13,12 +13,11 @@ import pytest
 
 from tests.support.building import BuiltClient
 from tests.support.certificates import Authority
-from tests.support.conformance import running_scene
+from tests.support.conformance import SERVICE, running_scene
 from tests.support.driver import Driver, running_driver
 from tests.support.names import running_name_server
 from tests.support.ports import find_port
 
-SERVICE = "prompt_resolver.v1.PromptResolver"
 # Without a proxy, which names would be asked for, and with the resolver that takes a name server.
 RUN = (
     "env -u http_proxy -u https_proxy -u grpc_proxy"

@@ -82,7 +82,7 @@ function failed(error) {
   return {
     ok: false,
     error: {
-      code: Code[code].replace(/\B[A-Z]/g, "_$&").toUpperCase(),
+      code: nameOf(code),
       message,
       reason: info?.reason ?? "",
       domain: info?.domain ?? "",
@@ -92,6 +92,12 @@ function failed(error) {
       retry_after_ms: null,
     },
   };
+}
+
+/// Returns the name that gRPC has for a code.
+function nameOf(code) {
+  if (code === Code.Canceled) return "CANCELLED";
+  return Code[code].replace(/\B[A-Z]/g, "_$&").toUpperCase();
 }
 
 window.run = async (command) => {
