@@ -9,9 +9,11 @@ from contextlib import AsyncExitStack, nullcontext
 from prometheus_client import CollectorRegistry
 
 from .assembly.engine import build_resolver
+from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
+from .loop_lag import LoopLag
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .scheduling import yielding_threads
@@ -39,6 +41,8 @@ async def serve(
     stopping, running = _Stopping(), Running()
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=version)
+        stack.callback(LoopLag(metrics.loop_lag.observe).close)
+        deliver_metrics(loaded, metrics, stack)
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)

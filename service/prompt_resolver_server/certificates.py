@@ -200,13 +200,13 @@ def _try_out(context: ssl.SSLContext, path: Path) -> float:
     except ssl.SSLCertVerificationError as error:
         problem = _PROBLEMS.get(error.verify_code, "is none of a server")
         raise CertificateError("cert", f"the certificate in {path} {problem}") from None
-    except OSError:
+    except (OSError, ValueError):
         raise CertificateError("cert", f"the certificate in {path} is none of a server") from None
     return ssl.cert_time_to_seconds(str(certificate["notAfter"]))
 
 
 def _shake_hands(context: ssl.SSLContext, client: ssl.SSLContext) -> Mapping[str, object]:
-    """Return the certificate that a client sees."""
+    """Return the certificate that a client sees. Raises `ValueError` where it comes to none."""
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     server_side = context.wrap_bio(there, back, server_side=True)
     client_side = client.wrap_bio(back, there)

@@ -25,6 +25,7 @@ from .rpc.calls import Calls
 from .rpc.server import (
     ADMIN_SERVICE,
     SERVICE,
+    ConnectionAge,
     Handlers,
     Listener,
     admin_handlers,
@@ -32,6 +33,7 @@ from .rpc.server import (
 )
 from .settings import Loaded
 from .settings.address import Address
+from .settings.model import ServerSettings
 from .tracing import NO_TRACER, Tracer
 from .watching.watches import Watches
 
@@ -215,6 +217,14 @@ class Doors:
             handlers,
             max_message_bytes=self._loaded.settings.server.max_message_bytes,
             with_reflection=reflected,
+            connections=_connection_age(self._loaded.settings.server),
         )
         self._grpc.append(listener)
         return self._binder.bind_grpc(key, address, listener)
+
+
+def _connection_age(settings: ServerSettings) -> ConnectionAge | None:
+    """Return how old connections may get, and calls on them then: as old as any call."""
+    if settings.max_connection_age_s is None:
+        return None
+    return ConnectionAge(settings.max_connection_age_s, settings.max_deadline_s)

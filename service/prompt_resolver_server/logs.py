@@ -38,7 +38,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             entry["type"] = type(record.exc_info[1]).__name__
             entry["where"] = where(record.exc_info[1])
-        return json.dumps(entry, default=str)
+        # JSON escapes all other control characters, and whatever is not ASCII.
+        return json.dumps(entry, default=str).replace("\x7f", "\\u007f")
 
 
 def configure_logs(level: str) -> None:

@@ -106,6 +106,7 @@ class Resolver:
 
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model."""
+        query.span.asked(query.prompt, query.alias)
         alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
         deployments = self._cooldowns.free(alias.deployments)
         resolution = await self._prepare(query, alias, pick(deployments, self._draw))

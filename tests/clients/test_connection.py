@@ -97,7 +97,7 @@ async def test_calls_are_spread_over_the_addresses_of_a_name() -> None:
 
     async with (
         running_name_server("127.0.0.1", "127.0.0.2") as names,
-        AsyncPromptResolverClient(f"dns://{names}/prompts.example:{port}") as client,
+        AsyncPromptResolverClient(f"dns://{names.address}/prompts.example:{port}") as client,
     ):
         while set(served) != {"127.0.0.1", "127.0.0.2"}:
             await client.resolve("x")

@@ -1,134 +1,37 @@
-"""The sidecar as the manifest runs it: its arguments, its volumes, its probes, and its end.
+"""The sidecar as the manifest runs it: its arguments, its volumes, its probes, and its end."""
 
-What a cluster would do is done here, with the same commands; only paths and addresses are others.
-"""
-
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from socket import create_server
 from threading import Event
 
 import pytest
 
 from prompt_resolver import PromptResolverClient, PromptResolverError
-from tests.support.manifest import Object, image_environment, read_manifest
-from tests.support.volume import Volume
+from tests.support.manifest import read_manifest
+from tests.support.pod import PATIENCE_S, Pod, make_pod
 
 MANIFEST = read_manifest()
-MOUNTS = [mount["mountPath"] for mount in MANIFEST.sidecar["volumeMounts"]]
 SWAPS = 100
-PATIENCE_S = 30
 SAID = {"name": "Ada", "company": "Juniper", "message": "Is it here?"}
-
-
-@dataclass
-class Pod:
-    """A pod's folder and addresses, in place of those that its containers see."""
-
-    folder: Path
-    grpc_address: str
-    admin_address: str
-    volumes: dict[str, Volume] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        command = self.folder / "bin" / "prompt-resolver"
-        command.parent.mkdir()
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m prompt_resolver.cli "$@"\n')
-        command.chmod(0o755)
-        for path in MOUNTS:
-            source = MANIFEST.volume(path)
-            if "emptyDir" in source:
-                (self.folder / path.lstrip("/")).mkdir()
-                continue
-            files = MANIFEST.files(path) if "configMap" in source else {}
-            self.volumes[path] = Volume(
-                self.folder / path.lstrip("/"),
-                {name: self.place(text) for name, text in files.items()},
-            )
-
-    def place(self, text: str) -> str:
-        """Return a text with its paths and addresses being this pod's."""
-        text = re.sub(rf"(?<![\w/])({'|'.join(MOUNTS)})\b", rf"{self.folder}\1", text)
-        text = text.replace("127.0.0.1:50051", self.grpc_address)
-        return text.replace("0.0.0.0:9090", self.admin_address)
-
-    def start(self, command: list[str], variables: dict[str, str]) -> subprocess.Popen[str]:
-        """Start a container's command, or one beside it."""
-        environment = {k: v for k, v in os.environ.items() if "PROMPT_RESOLVER" not in k}
-        placed = {name: self.place(value) for name, value in variables.items()}
-        # The addresses that commands have without being told are placed too.
-        environment["PROMPT_RESOLVER_ADDRESS"] = self.grpc_address
-        environment["PATH"] = f"{self.folder}/bin:{environment['PATH']}"
-        return subprocess.Popen(
-            [self.place(word) for word in command],
-            env={**environment, **placed},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def probe(self, name: str) -> tuple[bool, str]:
-        """Run a probe of the sidecar once, and return whether it succeeded and what it said."""
-        probe = MANIFEST.sidecar[name]
-        if "exec" in probe:
-            with self.start(probe["exec"]["command"], image_environment()) as process:
-                _, said = process.communicate(timeout=probe["timeoutSeconds"] * 4)
-            return process.returncode == 0, said
-        assert probe["httpGet"]["port"] == MANIFEST.sidecar["ports"][0]["name"]
-        return self.get(probe["httpGet"]["path"])
-
-    def get(self, path: str) -> tuple[bool, str]:
-        try:
-            with urllib.request.urlopen(f"http://{self.admin_address}{path}", timeout=5) as page:
-                return page.status == 200, page.read().decode()
-        except OSError as error:
-            return False, str(error)
-
-    @contextmanager
-    def running(self, container: Object, entrypoint: list[str]) -> Iterator[subprocess.Popen[str]]:
-        variables = {each["name"]: each["value"] for each in container.get("env", [])}
-        command = [*container.get("command", entrypoint), *container["args"]]
-        with self.start(command, image_environment() | variables) as process:
-            try:
-                yield process
-            finally:
-                # A container's end is the end of everything in it.
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
 def pod(tmp_path: Path) -> Pod:
-    with create_server(("127.0.0.1", 0)) as first, create_server(("127.0.0.1", 0)) as second:
-        addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in (first, second)]
-    return Pod(tmp_path, grpc_address=addresses[0], admin_address=addresses[1])
+    return make_pod(MANIFEST, tmp_path)
 
 
 @pytest.fixture
 def sidecar(pod: Pod) -> Iterator[subprocess.Popen[str]]:
     """The sidecar's process, once its startup probe has succeeded."""
-    with pod.running(MANIFEST.sidecar, ["prompt-resolver"]) as process:
-        wait_for_probe(pod, process, "startupProbe")
-        wait_for_probe(pod, process, "readinessProbe")
+    with pod.running(MANIFEST.sidecar) as process:
+        pod.wait_for_probe(process, "startupProbe")
+        pod.wait_for_probe(process, "readinessProbe")
         yield process
-
-
-def wait_for_probe(pod: Pod, process: subprocess.Popen[str], name: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not pod.probe(name)[0]:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
 
 
 def test_probes(pod: Pod, sidecar: subprocess.Popen[str]) -> None:
@@ -154,8 +57,8 @@ def test_prompt_that_cannot_be_had(pod: Pod) -> None:
     assert lacking != config
     pod.volumes["/config"].update({"config.yaml": pod.place(lacking)})
 
-    with pod.running(MANIFEST.sidecar, ["prompt-resolver"]) as process:
-        wait_for_probe(pod, process, "startupProbe")
+    with pod.running(MANIFEST.sidecar) as process:
+        pod.wait_for_probe(process, "startupProbe")
 
         assert not pod.probe("readinessProbe")[0]
         assert pod.probe("livenessProbe") == (True, "ok\n")
@@ -232,7 +135,7 @@ def test_prompts_change(pod: Pod, sidecar: subprocess.Popen[str]) -> None:
 
 def test_app(pod: Pod, sidecar: subprocess.Popen[str]) -> None:
     """The app that stands for yours gets its prompt, and ends when it is told to."""
-    with pod.running(MANIFEST.app, []) as app:
+    with pod.running(MANIFEST.app) as app:
         assert app.stdout is not None
         lines = []
         for line in app.stdout:

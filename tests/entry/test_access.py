@@ -143,7 +143,10 @@ async def test_named_callers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 @pytest.mark.parametrize(
     ("callers", "problem"),
     [
-        ("{}", "expected general_settings.master_key, callers, or insecure: true beyond loopback"),
+        (
+            "{}",
+            "expected general_settings.master_key, callers, tls_client_ca_file, or insecure: true",
+        ),
         ("{a: {token: as-token}}", "expected a free address"),
     ],
 )

@@ -126,3 +126,13 @@ async def test_overhead(service: RunningService, upstream: Upstream) -> None:
     assert 0 < overhead_s <= whole_s - upstream_s
     assert await service.metric(f'{name}_count{{method="complete"}}') == 1
     assert await service.metric(f'{name}_count{{method="stream"}}') == 1
+
+
+async def test_rare_counters_begin_at_nothing(service: RunningService) -> None:
+    """What an alert waits for is 0 once its provider is asked: only so is the first one a rise."""
+    await ask(service)
+    page = await service.metrics()
+
+    for name in ("upstream_stream_truncated", "upstream_retry_budget_exhausted"):
+        assert f'prompt_resolver_{name}_total{{provider="fake"}} 0.0\n' in page
+    assert 'prompt_resolver_series_overflows_total{family="prompt_resolver_tokens"} 0.0\n' in page

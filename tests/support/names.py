@@ -1,4 +1,4 @@
-"""A name server that knows one name, with as many addresses as a test likes."""
+"""A name server whose names have as many addresses as a test likes."""
 
 import asyncio
 import ipaddress
@@ -15,9 +15,17 @@ _QUESTION_AT, _ANSWER = 12, 0x8180
 _SAME_NAME = 0xC000 | _QUESTION_AT
 
 
-class _NameServer(asyncio.DatagramProtocol):
+class NameServer(asyncio.DatagramProtocol):
+    """Answers whoever asks for any name with its `addresses`, which may change."""
+
     def __init__(self, addresses: Sequence[str]) -> None:
-        self._addresses = [ipaddress.IPv4Address(each).packed for each in addresses]
+        self.addresses = addresses
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        host, port = self._transport.get_extra_info("sockname")
+        return f"{host}:{port}"
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -29,21 +37,21 @@ class _NameServer(asyncio.DatagramProtocol):
         end = data.index(b"\0", _QUESTION_AT) + 5
         (kind,) = struct.unpack_from(">H", data, end - 4)
         # Whoever asks for addresses of IPv6 hears that there are none.
-        found = self._addresses if kind == _A else []
+        known = [ipaddress.IPv4Address(each).packed for each in self.addresses]
+        found = known if kind == _A else []
         head = data[:2] + struct.pack(">5H", _ANSWER, 1, len(found), 0, 0)
         records = [struct.pack(">3HIH", _SAME_NAME, _A, 1, _TTL_S, 4) + each for each in found]
         self._transport.sendto(head + data[_QUESTION_AT:end] + b"".join(records), addr)
 
 
 @asynccontextmanager
-async def running_name_server(*addresses: str) -> AsyncIterator[str]:
-    """Answer whoever asks for any name with these addresses; yields where."""
+async def running_name_server(*addresses: str) -> AsyncIterator[NameServer]:
+    """Serve names that all have these addresses."""
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _NameServer(addresses), local_addr=("127.0.0.1", 0)
+    transport, server = await loop.create_datagram_endpoint(
+        lambda: NameServer(addresses), local_addr=("127.0.0.1", 0)
     )
-    host, port = transport.get_extra_info("sockname")
     try:
-        yield f"{host}:{port}"
+        yield server
     finally:
         transport.close()

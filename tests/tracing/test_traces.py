@@ -122,6 +122,7 @@ async def test_whole_answer(scene: Scene) -> None:
         "gen_ai.prompt.name": response.prompt.name,
         "gen_ai.prompt.version": response.prompt.version,
         "prompt_resolver.prompt.id": "greet",
+        "prompt_resolver.alias": "a",
         "prompt_resolver.store": "local",
         "prompt_resolver.cache": "miss",
         "prompt_resolver.stale": False,
@@ -284,6 +285,7 @@ async def test_log(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     assert logged == [call.trace_id for call in calls]
     assert logged[1] == TRACE
     assert calls[0].attributes["error.type"] == "alias_unknown"
+    assert calls[0].attributes["prompt_resolver.alias"] == "nobody"
     assert [call.status for call in calls] == [0, 0, 0]
 
 

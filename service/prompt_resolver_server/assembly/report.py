@@ -17,6 +17,7 @@ from ..providers.remote import Endpoint
 from ..settings import Loaded
 from ..values import Value
 from .endpoints import Endpoints, IncompleteError
+from .metrics import check_metrics
 from .model_list import build_aliases, build_terms, find_owner
 from .providers import ECHO
 from .shared_cache import check_shared_cache
@@ -102,6 +103,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
         await source.store.aclose()
     check_shared_cache(loaded)
     check_tracing(loaded)
+    check_metrics(loaded)
     endpoints = Endpoints(loaded)
     for name in endpoints.names:
         endpoints.dialect(name)

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias
@@ -13,7 +14,8 @@ from ..settings.secrets import Secret
 _AUTHORIZATION = "authorization"
 _STORE_KEY = "x-prompt-store-key"
 _PROVIDER_KEY_PREFIX = "x-provider-key-"
-_REQUEST_ID = "x-request-id"
+REQUEST_ID = "x-request-id"
+_REQUEST_ID_FORM = re.compile(r"[!-~]{1,128}")
 _TRACE_PARENT = "traceparent"
 _NO_CREDENTIALS = Credentials()
 _TRACE_PARENT_FORM = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -111,8 +113,14 @@ def _check_key(name: str, value: str) -> str:
 
 
 def request_id(metadata: Metadata) -> str:
-    """Return the id that the caller gave the call, for its log; empty if it gave none."""
-    return _first(metadata, _REQUEST_ID)
+    """Return the id that the caller gave the call, for its log; empty if it gave none of use."""
+    given = _first(metadata, REQUEST_ID)
+    return given if _REQUEST_ID_FORM.fullmatch(given) else ""
+
+
+def make_request_id() -> str:
+    """Return an id for a call whose caller gave none."""
+    return secrets.token_hex(16)
 
 
 def trace_id(metadata: Metadata) -> str:

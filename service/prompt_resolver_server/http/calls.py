@@ -14,14 +14,15 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ..entry.access import Access, trace_id
+from ..entry.access import Access
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import OVERTIME_S, Caller, Deadlines
 from ..entry.faults import as_error
+from ..entry.record import CallRecord, logs_all_calls
 from ..entry.running import Running
 from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
-from ..tracing import NO_SPAN, NO_TRACER, CallSpan, Tracer
+from ..tracing import NO_TRACER, Tracer
 from .browsers import Check
 from .headers import (
     error_headers,
@@ -29,8 +30,6 @@ from .headers import (
     read_metadata,
     read_request_id,
 )
-
-_log = logging.getLogger(__name__)
 
 # What ends a stream that goes wrong, if its reader takes it.
 _LAST_WORDS_S = 2.0
@@ -60,8 +59,7 @@ class HttpCall:
         self.request = request
         self.request_id = read_request_id(request.headers)
         self.caller_name = ""
-        self.reason = ""
-        self.span: CallSpan = NO_SPAN
+        self.record = CallRecord()
         self.stream: web.StreamResponse | None = None
         self._gates = gates
         self._gate: Gate | None = None
@@ -153,34 +151,33 @@ class HttpCalls:
         metrics = self._metrics.for_route(route)
 
         async def handler(request: web.Request) -> web.StreamResponse:
-            started = time.perf_counter()
             task = asyncio.current_task(self._loop)
             assert task is not None
             call = HttpCall(request, self._gates)
             self._running.add(task)
-            call.span = self._tracer.begin_http(
+            call.record.span = self._tracer.begin_http(
                 request.method, _path_of(request), read_metadata(request.headers)
             )
-            status = 499
+            status, reason, error = 499, "cancelled", None
             try:
                 response = await self._serve(call, handle, key_header)
-                status = response.status
+                status, reason = response.status, ""
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
             except BaseException as exception:
                 error = as_error(exception, draining=self._running.draining)
                 if error is None:
-                    call.reason = "cancelled"
                     raise
-                call.reason = error.reason.lower()
-                status = form.status(error)
-                self._log_failure(route, call, error, status)
+                status, reason = form.status(error), error.reason.lower()
+                _log_call(route, call, status, reason, error)
                 response = await self._tell(call, error, form)
             finally:
                 call.leave()
                 self._running.remove(task)
-                metrics.end(status, time.perf_counter() - started)
-                call.span.end(status, call.reason)
+                metrics.end(status, time.perf_counter() - call.record.started)
+                call.record.span.end(status, reason)
+                if error is None and logs_all_calls():
+                    _log_call(route, call, status, reason)
             return response
 
         return handler
@@ -198,7 +195,7 @@ class HttpCalls:
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
             async with asyncio.timeout_at(deadline + OVERTIME_S):
-                caller = Caller(deadline=deadline, credentials=credentials, span=call.span)
+                caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
                 return await handle(call, caller)
         except TimeoutError:
             raise ServerError(
@@ -235,21 +232,27 @@ class HttpCalls:
             call.request.transport.close()
         return call.stream
 
-    def _log_failure(self, route: str, call: HttpCall, error: ResolverError, status: int) -> None:
-        metadata = [*read_metadata(call.request.headers)]
-        _log.log(
-            logging.INFO if status < 500 else logging.WARNING,
-            "a call failed",
-            extra={
-                "method": route,
-                "code": status,
-                "reason": str(error.reason),
-                "caller": call.caller_name,
-                "request_id": call.request_id,
-                "trace_id": call.span.trace_id or trace_id(metadata),
-                "details": error.metadata,
-            },
-        )
+
+def _log_call(
+    route: str, call: HttpCall, status: int, reason: str, error: ResolverError | None = None
+) -> None:
+    call.record.write(
+        _level(status),
+        method=route,
+        code=status,
+        reason=reason,
+        caller=call.caller_name,
+        request_id=call.request_id,
+        metadata=read_metadata(call.request.headers),
+        details=error.metadata if error is not None else None,
+    )
+
+
+def _level(status: int) -> int:
+    """Return how much a call matters to an operator; one whose caller left (499) matters little."""
+    if status >= 500:
+        return logging.WARNING
+    return logging.DEBUG if status < 400 or status == 499 else logging.INFO
 
 
 def _path_of(request: web.Request) -> str:

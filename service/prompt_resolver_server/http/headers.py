@@ -5,17 +5,15 @@ or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
 """
 
 import math
-import re
-import secrets
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from ..answers import Dispatch, Finish
+from ..entry.access import make_request_id, request_id
 from ..errors import ResolverError, invalid_request
 from ..prompts import ResolvedPrompt, ServedTemplate
 from .status import may_try_again
 
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}
 
 # What a header's value may have in it as it is.
@@ -27,8 +25,7 @@ _MAX_VALUE = 512
 
 def read_request_id(headers: Mapping[str, str]) -> str:
     """Return the id that the caller gave the call, else a new one."""
-    given = headers.get("x-request-id", "")
-    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    return request_id(read_metadata(headers)) or make_request_id()
 
 
 def read_metadata(

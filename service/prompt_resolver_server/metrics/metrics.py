@@ -1,5 +1,6 @@
 """All metrics of one server: those of calls, of providers, and of prompts and their stores."""
 
+import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Gauge, Info
@@ -14,6 +15,7 @@ from .families import Families
 from .upstream import UpstreamMetrics
 
 _FETCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _RENDER_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1)
 
 
@@ -49,6 +51,16 @@ class Metrics:
             ("store", "outcome"),
             _FETCH_BUCKETS,
         )
+        self._successes = families.gauge(
+            "prompt_resolver_template_last_success_timestamp_seconds",
+            "When a store last answered with a template.",
+            ("store",),
+        )
+        self._evictions = families.counter(
+            "prompt_resolver_template_cache_evictions",
+            "Templates that were held no longer, as there were too many or they took too much.",
+            (),
+        )[()]
         self._state_entries = families.counter(
             "prompt_resolver_state_entries",
             "Copies of templates on disk that were read, written or removed, by what came of it.",
@@ -64,6 +76,12 @@ class Metrics:
             "Time that rendering a template took.",
             (),
             _RENDER_BUCKETS,
+        )[()]
+        self.loop_lag = families.histogram(
+            "prompt_resolver_event_loop_lag_seconds",
+            "By how much the event loop was late, looked at ten times a second.",
+            (),
+            _LAG_BUCKETS,
         )[()]
         self._shed = families.counter(
             "prompt_resolver_calls_shed",
@@ -112,6 +130,8 @@ class Metrics:
     def template_fetched(self, store: str, outcome: str, seconds: float) -> None:
         """Count a fetch from a store, `ok` or failed."""
         self._fetches[store, outcome].observe(seconds)
+        if outcome == "ok":
+            self._successes[store,].value = time.time()
 
     def shared_cache_asked(self, operation: str, outcome: str) -> None:
         """Count what the shared cache was asked: answered by `ok` or `none`, or failed."""
@@ -121,6 +141,10 @@ class Metrics:
         """Note how many templates are held, and about how many bytes they take."""
         self._cache_entries.set(entries)
         self._cache_bytes.set(size)
+
+    def templates_evicted(self, count: int) -> None:
+        """Count templates that gave way to others."""
+        self._evictions.value += count
 
     def state_handled(self, outcome: str, count: int) -> None:
         """Count copies on disk that were read, written or removed."""

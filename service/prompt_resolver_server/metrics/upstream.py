@@ -88,6 +88,9 @@ class UpstreamMetrics:
     def started(self, provider: str) -> None:
         """Count a request that a provider is answering from now on."""
         self.inflight[provider,].value += 1
+        # Whoever alerts on the first of these sees it rise only from a 0 that was there before.
+        self._truncated[provider,].value += 0
+        self._budget_exhausted[provider,].value += 0
 
     def first_chunk(self, provider: str, model: str, seconds: float) -> None:
         """Count the first event of a provider's stream."""

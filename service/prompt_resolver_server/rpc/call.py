@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from ..entry.access import Admit, request_id, trace_id
+from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
+from ..entry.record import CallRecord, logs_all_calls
 from ..errors import ResolverError
 from ..metrics import CallMetrics
-from ..tracing import NO_SPAN, CallSpan, Tracer
+from ..tracing import Tracer
 from ..values import Value
 from .status import to_status
-
-_log = logging.getLogger(__name__)
 
 _ABORT_S = 2.0
 _OF_THE_CALLER = frozenset(
@@ -48,18 +47,17 @@ class Call:
     """One call that runs: let in, and counted by how it ended."""
 
     __slots__ = (
-        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_span", "_started"),
+        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_record"),
         "task",
     )
 
     def __init__(self, method: Method, context: Context, task: asyncio.Task[Any]) -> None:
-        self._started = time.perf_counter()
+        self._record = CallRecord()
         self.task = task
         self._method = method
         self._context = context
         self._code = "OK"
         self._reason = ""
-        self._span: CallSpan = NO_SPAN
         self._gate: Gate | None = None
         self._name = ""
 
@@ -67,7 +65,8 @@ class Call:
         """Let the call in, and return who calls. Raises `CallError` and OVERLOADED."""
         context = self._context
         metadata = context.invocation_metadata() or ()
-        self._span = self._method.tracer.begin_rpc(self._method.path, metadata)
+        record = self._record
+        record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
         credentials = admit(metadata)
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
@@ -76,7 +75,7 @@ class Call:
         return Caller(
             deadline=deadlines.end(now, context.time_remaining()),
             credentials=credentials,
-            span=self._span,
+            span=record,
         )
 
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
@@ -88,15 +87,16 @@ class Call:
             expired = remaining_s is not None and remaining_s <= 0
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             self._reason = "deadline" if expired else "cancelled"
+            self._log()
             return
         status = to_status(error, repeatable=self._method.repeatable)
         self._code = status.code.name
         self._reason = error.reason.lower()
-        self._log_failure(error)
+        trailers = (*status.trailers, *self._log(error))
         try:
             # The end of a stream waits for what the caller has yet to read.
             async with asyncio.timeout(_ABORT_S):
-                await self._context.abort(status.code, status.message, status.trailers)
+                await self._context.abort(status.code, status.message, trailers)
         except (TimeoutError, grpc.aio.InternalError):
             # The caller does not read, or is gone: there is nobody to tell.
             raise asyncio.CancelledError from None
@@ -105,21 +105,35 @@ class Call:
         """Count the call that has ended."""
         if self._gate is not None:
             self._gate.leave()
-        self._method.metrics.end(self._code, time.perf_counter() - self._started)
-        self._span.end(self._code, self._reason)
+        record = self._record
+        self._method.metrics.end(self._code, time.perf_counter() - record.started)
+        record.span.end(self._code, self._reason)
+        if not self._reason and logs_all_calls():
+            self._context.set_trailing_metadata(self._log())
 
-    def _log_failure(self, error: ResolverError) -> None:
+    def _log(self, error: ResolverError | None = None) -> tuple[tuple[str, str], ...]:
+        """Write the call's line; return the id that it has there, if the caller does not know it.
+
+        No other call needs an id, and most callers bring none.
+        """
         metadata = self._context.invocation_metadata() or ()
-        _log.log(
-            logging.INFO if self._code in _OF_THE_CALLER else logging.WARNING,
-            "a call failed",
-            extra={
-                "method": self._method.path,
-                "code": self._code,
-                "reason": str(error.reason),
-                "caller": self._name,
-                "request_id": request_id(metadata),
-                "trace_id": self._span.trace_id or trace_id(metadata),
-                "details": error.metadata,
-            },
+        given = request_id(metadata)
+        made = given or make_request_id()
+        self._record.write(
+            _level(self._code),
+            method=self._method.path,
+            code=self._code,
+            reason=self._reason,
+            caller=self._name,
+            request_id=made,
+            metadata=metadata,
+            details=error.metadata if error is not None else None,
         )
+        return () if given else ((REQUEST_ID, made),)
+
+
+def _level(code: str) -> int:
+    """Return how much a call matters to an operator; one whose caller left matters little."""
+    if code in ("OK", "CANCELLED"):
+        return logging.DEBUG
+    return logging.INFO if code in _OF_THE_CALLER else logging.WARNING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import grpc
@@ -104,14 +105,36 @@ def admin_handlers(calls: Calls, resolver: Resolver, *, logs_prompts: bool) -> H
     }
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionAge:
+    """How long a connection may be used, and how long calls go on that run on it then."""
+
+    max_s: float
+    grace_s: float
+
+    @property
+    def options(self) -> tuple[tuple[str, int], ...]:
+        """The channel arguments that say so."""
+        return (
+            ("grpc.max_connection_age_ms", round(self.max_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", round(self.grace_s * 1000)),
+        )
+
+
 class Listener:
     """One gRPC server with one of our services, health, and reflection where it is asked for.
 
-    Made inside of a running event loop.
+    Made inside of a running event loop. `connections` tells how long one may last; None: for ever.
     """
 
     def __init__(
-        self, service: str, handlers: Handlers, *, max_message_bytes: int, with_reflection: bool
+        self,
+        service: str,
+        handlers: Handlers,
+        *,
+        max_message_bytes: int,
+        with_reflection: bool,
+        connections: ConnectionAge | None = None,
     ) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
@@ -133,6 +156,7 @@ class Listener:
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.keepalive_time_ms", 60_000),
+                *(connections.options if connections else ()),
             )
         )
         self._server.add_generic_rpc_handlers(

@@ -75,6 +75,10 @@ class ServerSettings(Block):
     """How many `CompleteStream` calls may run at once."""
     max_watches: _Calls = 2_000
     """How many `WatchPrompts` calls may run at once."""
+    max_connection_age_s: Seconds | None = None
+    """How long a gRPC connection may be used before its client has to make another, give or take a
+    tenth; null: for ever. Behind a name with several addresses it has clients find new ones. Calls
+    that run go on, for as long as a call may take; only watches are ended, with UNAVAILABLE."""
     drain_s: Annotated[float, Field(ge=0, le=86_400)] = 25.0
     """How long running calls may take to end once the service is told to stop."""
     max_message_bytes: Annotated[int, Field(ge=1024, le=64 * 1024 * 1024)] = 4 * 1024 * 1024
@@ -225,6 +229,16 @@ class TracingSettings(Block):
     """Which part of the calls that come without a trace of their own is traced."""
 
 
+class MetricsSettings(Block):
+    """Where metrics go, beside `/metrics`. Needs the extra `otel`."""
+
+    otlp_endpoint: Url = None
+    """The collector, to whose `/v1/metrics` they are sent over HTTP; unset: as the variables
+    `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` say; else nowhere."""
+    interval_s: Annotated[float, Field(gt=0)] = 60.0
+    """How often."""
+
+
 class CallerSettings(Block):
     """One of those who may call."""
 
@@ -243,6 +257,7 @@ class Settings(Block):
     cache: CacheSettings = CacheSettings()
     rendering: RenderingSettings = RenderingSettings()
     tracing: TracingSettings = TracingSettings()
+    metrics: MetricsSettings = MetricsSettings()
     default_store: str | None = None
     """The store of prompts that name none; unset: the first one."""
     prefetch: tuple[Annotated[PrefetchSettings, BeforeValidator(_read_prefetch)], ...] = ()

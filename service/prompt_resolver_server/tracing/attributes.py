@@ -1,8 +1,4 @@
-"""What spans say, by the names of OpenTelemetry's conventions. Pure.
-
-Those of models are GenAI's, which are still in development: of the repository
-`semantic-conventions-genai` at 024a4f9. What has no name there has one of ours.
-"""
+"""What spans say, by the names of OpenTelemetry's conventions. Pure."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -10,35 +6,28 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from ..answers import Finish, ModelRequest
-from ..prompts import ServedTemplate
+from ..conventions import OPERATION, OPERATION_NAME, PROVIDER, PROVIDER_NAMES, REQUEST_MODEL
+from ..prompts import PromptRef, ServedTemplate
 
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 Attributes: TypeAlias = dict[str, Attribute]
 
-OPERATION = "chat"
-ERROR_TYPE = "error.type"
 RESPONSE_ID = "gen_ai.response.id"
 FINISH_REASONS = "gen_ai.response.finish_reasons"
 FIRST_CHUNK = "gen_ai.response.time_to_first_chunk"
 COST = "prompt_resolver.cost_usd"
 LABEL = "prompt_resolver.label."
 
-PROVIDER_NAMES: Mapping[str, str] = {
-    "azure": "azure.ai.openai",
-    "azure_ai": "azure.ai.inference",
-    "bedrock": "aws.bedrock",
-    "gemini": "gcp.gemini",
-    "mistral": "mistral_ai",
-    "vertex_ai": "gcp.vertex_ai",
-    "watsonx": "ibm.watsonx.ai",
-    "xai": "x_ai",
-}
-"""The providers that have another name in the conventions, by ours."""
-
 _PARAMETERS = (
     *("temperature", "top_p", "top_k", "max_tokens", "seed"),
     *("frequency_penalty", "presence_penalty"),
 )
+
+
+def describe_asked(prompt: PromptRef, alias: str | None) -> Attributes:
+    """Return what a call asks for, as its caller names it."""
+    named = {"prompt_resolver.prompt.id": prompt.id, "prompt_resolver.alias": alias}
+    return {name: value for name, value in named.items() if value}
 
 
 def describe_served(served: ServedTemplate) -> Attributes:
@@ -72,9 +61,9 @@ def describe_request(
     """Return what a provider is asked, but nothing of what it is told."""
     parameters = request.parameters
     described: Attributes = {
-        "gen_ai.operation.name": OPERATION,
-        "gen_ai.provider.name": PROVIDER_NAMES.get(provider, provider),
-        "gen_ai.request.model": request.model,
+        OPERATION_NAME: OPERATION,
+        PROVIDER: PROVIDER_NAMES.get(provider, provider),
+        REQUEST_MODEL: request.model,
         "gen_ai.request.stream": stream,
         **_locate(base_url),
     }

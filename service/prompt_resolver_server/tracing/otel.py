@@ -22,17 +22,25 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from typing_extensions import override
 
 from ..answers import Cost, Finish, ModelRequest
-from ..prompts import ServedTemplate
+from ..conventions import (
+    ERROR_TYPE,
+    HTTP_ROUTE,
+    HTTP_STATUS,
+    OPERATION,
+    RPC_METHOD,
+    RPC_STATUS,
+    RPC_SYSTEM,
+)
+from ..prompts import PromptRef, ServedTemplate
 from .attributes import (
     COST,
-    ERROR_TYPE,
     FINISH_REASONS,
     FIRST_CHUNK,
     LABEL,
-    OPERATION,
     RESPONSE_ID,
     Attributes,
     describe_answer,
+    describe_asked,
     describe_request,
     describe_served,
 )
@@ -70,7 +78,7 @@ class OtelTracer:
         self._exporter = _TellingExporter(exporter)
         self._provider = TracerProvider(
             sampler=ParentBased(TraceIdRatioBased(sample_ratio)),
-            resource=_describe_service(version),
+            resource=describe_service(version),
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attribute_length=_MAX_TEXT),
         )
@@ -79,13 +87,13 @@ class OtelTracer:
 
     def begin_rpc(self, method: str, metadata: Metadata) -> CallSpan:
         """Begin the span of a gRPC call; see `Tracer.begin_rpc`."""
-        attributes: Attributes = {"rpc.system.name": "grpc", "rpc.method": method}
-        return self._begin(method, attributes, metadata, "rpc.response.status_code")
+        attributes: Attributes = {RPC_SYSTEM: "grpc", RPC_METHOD: method}
+        return self._begin(method, attributes, metadata, RPC_STATUS)
 
     def begin_http(self, method: str, route: str, metadata: Metadata) -> CallSpan:
         """Begin the span of an HTTP request; see `Tracer.begin_http`."""
-        attributes: Attributes = {"http.request.method": method, "http.route": route}
-        return self._begin(f"{method} {route}", attributes, metadata, "http.response.status_code")
+        attributes: Attributes = {"http.request.method": method, HTTP_ROUTE: route}
+        return self._begin(f"{method} {route}", attributes, metadata, HTTP_STATUS)
 
     async def aclose(self) -> None:
         """Deliver what there is; see `Tracer.aclose`."""
@@ -129,6 +137,10 @@ class OtelCallSpan:
     def trace_id(self) -> str:
         """The id of the trace; see `CallSpan.trace_id`."""
         return format_trace_id(self._span.get_span_context().trace_id)
+
+    def asked(self, prompt: PromptRef, alias: str | None) -> None:
+        """Note what is asked for; see `CallSpan.asked`."""
+        self._span.set_attributes(describe_asked(prompt, alias))
 
     def served(self, served: ServedTemplate) -> None:
         """Note which template was served; see `CallSpan.served`."""
@@ -228,7 +240,7 @@ class _TellingExporter(SpanExporter):
         self._exporter.shutdown()
 
 
-def _describe_service(version: str) -> Resource:
-    """Return what the spans are of: our name, unless the environment has another one."""
+def describe_service(version: str) -> Resource:
+    """Return what is told of: our name, unless the environment has another one."""
     ours = Resource({"service.name": "prompt-resolver", "service.version": version})
     return Resource.create().merge(ours).merge(OTELResourceDetector().detect())

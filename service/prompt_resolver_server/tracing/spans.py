@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from ..answers import Cost, Finish, ModelRequest
-from ..prompts import ServedTemplate
+from ..prompts import PromptRef, ServedTemplate
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 
@@ -31,6 +31,10 @@ class CallSpan(Protocol):
     @property
     def trace_id(self) -> str:
         """The id of the trace that the call is part of, in hexadecimal; empty if it is in none."""
+        ...
+
+    def asked(self, prompt: PromptRef, alias: str | None) -> None:
+        """Note what is asked for, as the caller names it."""
         ...
 
     def served(self, served: ServedTemplate) -> None:
@@ -91,6 +95,9 @@ class _NoAttempt:
 
 class _NoSpan:
     trace_id = ""
+
+    def asked(self, prompt: PromptRef, alias: str | None) -> None:
+        """See `CallSpan.asked`."""
 
     def served(self, served: ServedTemplate) -> None:
         """See `CallSpan.served`."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -534,6 +535,33 @@ async def test_counts(subject: Subject) -> None:
     assert sample("prompt_resolver_template_cache_entries") == 1
     assert (sample("prompt_resolver_template_cache_bytes") or 0) > 0
     assert sample("prompt_resolver_template_stale_served_total", {"store": "told"}) == 1
+
+
+async def test_last_success(subject: Subject) -> None:
+    """The time of a store's last template stays where it is when it fails, and has been none."""
+    name = "prompt_resolver_template_last_success_timestamp_seconds"
+    sample = subject.metrics.registry.get_sample_value
+    before = time.time()
+    assert sample(name, {"store": "told"}) is None
+    await subject.get()
+    succeeded_at = sample(name, {"store": "told"})
+    subject.told.says = unavailable()
+    await subject.get(refresh=True)
+
+    assert before <= (succeeded_at or 0) <= time.time()
+    assert sample(name, {"store": "told"}) == succeeded_at
+    assert sample(name, {"store": "asked"}) is None
+
+
+async def test_evictions() -> None:
+    """Templates that had to give way to others are counted, and what is held anew is not."""
+    subject = make(CacheLimits(max_entries=2))
+    for prompt_id in ("1", "2", "2", "3", "4"):
+        await subject.get(PromptRef(id=prompt_id), refresh=True)
+
+    sample = subject.metrics.registry.get_sample_value
+    assert sample("prompt_resolver_template_cache_evictions_total") == 2
+    assert sample("prompt_resolver_template_cache_entries") == 2
 
 
 async def test_owns_its_stores(subject: Subject) -> None:

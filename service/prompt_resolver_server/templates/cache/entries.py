@@ -122,16 +122,22 @@ class Entries(Generic[_Entry]):
             self._by_key.move_to_end(key)
         return entry
 
-    def put(self, key: Key, entry: _Entry) -> None:
-        """Keep an entry in place of the one before, unless it alone is too large."""
+    def put(self, key: Key, entry: _Entry) -> int:
+        """Keep an entry in place of the one before, unless it alone is too large.
+
+        Return how many others had to go.
+        """
         self.drop(key)
         if entry.cost > self.max_bytes:
-            return
+            return 0
         self._by_key[key] = entry
         self.size += entry.cost
+        evicted = 0
         while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
             _, oldest = self._by_key.popitem(last=False)
             self.size -= oldest.cost
+            evicted += 1
+        return evicted
 
     def fill(self, key: Key, entry: _Entry) -> bool:
         """Keep an entry as the one that was used longest ago, if there is room, and none is kept.

@@ -93,7 +93,7 @@ class Ledger:
         before = self.held.get(key)
         due_at = self._due_at(self._sources[key.store], confirmed_at)
         now = (before or Held(template, confirmed_at)).renewed(template, confirmed_at, due_at)
-        self.held.put(key, now)
+        self._metrics.templates_evicted(self.held.put(key, now))
         self.tell_size()
         changed = before is None or before.template is not template
         self._tell_confirmed(key, now, changed=changed)
