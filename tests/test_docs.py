@@ -313,8 +313,10 @@ def test_reasons(document: Document) -> None:
         )
         for variable in variables
     }
+    # STREAM_INCOMPLETE is the clients' own.
     others = re.compile(
         r"(PROMPT_RESOLVER|HUMANLOOP|LANGFUSE|OPENAI|ANTHROPIC|LITELLM|STORE_STALE|STORE_READY|GRPC|FAILED|OTEL)"
+        r"|STREAM_INCOMPLETE$"
     )
 
     statuses = {code.name for code in grpc.StatusCode}

@@ -33,7 +33,7 @@ EXAMPLES = [
         "java -cp 'target/classes:target/test-classes:target/lib/*'"
         " dev.promptresolver.example.Client ADDRESS",
     ),
-    Example("node", ("npm", "node"), "npm ci", "node client.js ADDRESS"),
+    Example("node", ("npm", "node"), "npm ci && npm run build", "node dist/example.js ADDRESS"),
 ]
 
 

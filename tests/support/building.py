@@ -10,7 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients"
 # What somebody built in the tree would hide that the commands do not build it.
-_PRODUCTS = shutil.ignore_patterns("node_modules", "target", "build", "dist", "__pycache__")
+_PRODUCTS = shutil.ignore_patterns(
+    "node_modules", "generated", "target", "build", "dist", "__pycache__"
+)
 
 
 @dataclass(frozen=True)

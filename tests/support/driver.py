@@ -47,6 +47,13 @@ DRIVERS = [
         "java -cp 'target/classes:target/test-classes:target/lib/*'"
         " dev.promptresolver.conformance.Driver",
     ),
+    DriverCommand(
+        "node",
+        "node",
+        ("npm", "node"),
+        "npm ci && npm run build",
+        "node dist/conformance.js",
+    ),
 ]
 
 

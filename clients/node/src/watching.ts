@@ -1,0 +1,58 @@
+// How a watch goes on after the connection broke.
+
+import { setTimeout } from 'node:timers/promises';
+
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+
+import type { CallOptions, Caller } from './calls.js';
+import { PromptResolverError } from './errors.js';
+import {
+  PromptResolver,
+  WatchPromptsRequestSchema,
+  type WatchPromptsResponse,
+} from './generated/prompt_resolver/v1/prompt_resolver_pb.js';
+
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 5_000;
+
+/** Watches prompts over as many calls as it takes. */
+export async function* watch(
+  caller: Caller,
+  init: MessageInitShape<typeof WatchPromptsRequestSchema>,
+  { timeoutMs = Infinity, ...options }: CallOptions,
+): AsyncGenerator<WatchPromptsResponse, void, undefined> {
+  const request = create(WatchPromptsRequestSchema, init);
+  const endsAt = performance.now() + timeoutMs;
+  const remainingMs = () => Math.max(0, endsAt - performance.now());
+  for (let failures = 0; ; failures += 1) {
+    const call = caller.stream(PromptResolver.method.watchPrompts, request, {
+      ...options,
+      timeoutMs: remainingMs(),
+    });
+    try {
+      for await (const event of call) {
+        request.afterRevision = event.revision;
+        failures = 0;
+        yield event;
+      }
+      return;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      const pauseMs = Math.min(pauseAfter(failures, error), remainingMs());
+      // Where the signal ends the pause, the next call says so.
+      await setTimeout(pauseMs, undefined, { signal: options.signal }).catch(() => {});
+    }
+  }
+}
+
+function isPassing(error: unknown): error is PromptResolverError {
+  if (!(error instanceof PromptResolverError)) return false;
+  const busy = error.code === 'RESOURCE_EXHAUSTED' && error.reason === 'OVERLOADED';
+  return busy || error.code === 'UNAVAILABLE';
+}
+
+function pauseAfter(failures: number, { retryAfterMs = 0 }: PromptResolverError): number {
+  const longestMs = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
+  // At a random time, so that not all whose server restarts come back at once.
+  return Math.max(retryAfterMs, Math.random() * longestMs);
+}
