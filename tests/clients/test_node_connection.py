@@ -96,7 +96,7 @@ async def test_calls_are_spread_over_the_addresses_of_a_name(driver: Driver) -> 
         calls.serve("127.0.0.2", port),
         running_name_server("127.0.0.1", "127.0.0.2") as names,
     ):
-        await driver.connect(f"dns://{names}/prompts.example:{port}")
+        await driver.connect(f"dns://{names.address}/prompts.example:{port}")
         while set(calls.hosts) != {"127.0.0.1", "127.0.0.2"}:
             (await driver.do("resolve", prompt="x")).check()
         calls.hosts.clear()

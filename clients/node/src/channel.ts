@@ -51,6 +51,9 @@ export function openChannel(given: string | undefined, tls: TlsFiles | undefined
   const options: ChannelOptions = {
     'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
     'grpc.keepalive_time_ms': 30_000,
+    // A server that was away is found within seconds, not minutes.
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 2_000,
     // How large an answer may be is the server's to say.
     'grpc.max_receive_message_length': -1,
   };
