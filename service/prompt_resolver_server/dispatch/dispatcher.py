@@ -13,7 +13,7 @@ from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
 from .account import Account
 from .attempt import RunningAttempt
-from .breaker import Breaker
+from .breaker import Breaker, State
 from .cooldowns import Cooldowns
 from .notation import ModelChoice
 from .orders import Limits, Order, Target
@@ -48,6 +48,7 @@ class Dispatcher:
         self._limits = limits or {}
         self._clock = clock or loop.time
         self._draw = draw
+        self._is_retired = False
         self._slots: dict[str, Slots] = {}
         self._by_name: dict[str, list[Target]] = {}
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
@@ -72,8 +73,20 @@ class Dispatcher:
 
     def _tell_breakers(self, name: str) -> None:
         """Tell the worst state of a provider's breakers."""
+        if self._is_retired:
+            return
         breakers = [each.breaker for each in self._by_name[name]]
         self._metrics.breaker_changed(name, max(each.state for each in breakers if each))
+
+    def retire(self) -> None:
+        """Tell of the breakers no more: others take their places, and begin closed.
+
+        What is on its way is answered.
+        """
+        self._is_retired = True
+        for name, targets in self._by_name.items():
+            if any(each.breaker is not None and each.breaker.is_open for each in targets):
+                self._metrics.breaker_changed(name, State.CLOSED)
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""

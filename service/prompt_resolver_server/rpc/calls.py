@@ -16,8 +16,9 @@ from google.protobuf.message import DecodeError, Message
 
 from ..entry.access import Admit
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller, Deadlines
+from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
+from ..entry.serving import Serving
 from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
 from ..tracing import NO_TRACER, Tracer
@@ -81,7 +82,7 @@ class HandleStream(Protocol[_Request_contra]):
 
 
 class Calls:
-    """Wraps the methods of the services.
+    """Wraps the methods of the services. `for_operators` tells that they are not for callers.
 
     Made inside of a running event loop.
     """
@@ -89,15 +90,15 @@ class Calls:
     def __init__(
         self,
         *,
-        admit: Admit,
+        serving: Serving,
         gates: Mapping[CallClass, Gate],
-        deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
         tracer: Tracer = NO_TRACER,
+        for_operators: bool = False,
     ) -> None:
-        self._admit = admit
-        self._deadlines = deadlines
+        self._serving = serving
+        self._for_operators = for_operators
         self._loop = asyncio.get_running_loop()
         self._gates = gates
         self._metrics = metrics
@@ -127,7 +128,7 @@ class Calls:
         async def handler(data: bytes, context: Context) -> bytes:
             call = self._begin(known, context)
             try:
-                caller = call.admit(self._admit, self._deadlines, self._loop.time())
+                caller = call.admit(self._admit, self._serving.deadlines, self._loop.time())
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
                 metrics.sent()
@@ -163,11 +164,11 @@ class Calls:
             repeatable=lasting,
             tracer=self._tracer,
         )
-        deadlines = NO_DEADLINES if lasting else self._deadlines
 
         async def handler(data: bytes, context: Context) -> None:
             call = self._begin(known, context, lasting=lasting)
             try:
+                deadlines = NO_DEADLINES if lasting else self._serving.deadlines
                 caller = call.admit(self._admit, deadlines, self._loop.time())
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
@@ -181,6 +182,11 @@ class Calls:
                 self._end(call)
 
         return grpc.unary_stream_rpc_method_handler(handler)
+
+    @property
+    def _admit(self) -> Admit:
+        access = self._serving.access
+        return access.admit_operator if self._for_operators else access.admit
 
     def _begin(self, method: Method, context: Context, *, lasting: bool = False) -> Call:
         task = asyncio.current_task(self._loop)
