@@ -76,6 +76,8 @@ async def serve(
         loop = asyncio.get_running_loop()
         stopping.listen(loop)
         loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+        # It would keep all that it reloads for as long as the loop.
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         await on_ready(addresses)
         await stopping.asked.wait()
         await reloading.stop()

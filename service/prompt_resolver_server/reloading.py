@@ -75,9 +75,10 @@ class Reloading:
 
     async def stop(self) -> None:
         """Reload nothing more."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        watching, self._watching = self._watching, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def aclose(self) -> None:
         """Reload nothing more, and close what has been replaced, whoever still uses it."""

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.prompts import replace_file
@@ -32,10 +31,3 @@ async def reload(
 async def refuse(service: RunningService, path: Path, config: str) -> None:
     """Have a service read a configuration that it refuses."""
     await reload(service, path, config, sample=REFUSED)
-
-
-async def until(service: RunningService, holds: Callable[[float], bool], sample: str) -> None:
-    """Wait until a sample of the metrics is as it has to be."""
-    async with asyncio.timeout(30):
-        while not holds(await service.metric(sample)):
-            pass
