@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -92,7 +93,7 @@ model_list: [{{model_name: chat, litellm_params: {{model: other/m, prompt_id: by
         answer = await service.client.complete(alias="chat")
         assert (answer.provider, answer.prompt.id) == ("other", "bye")
         assert upstream.exchanges[-1].headers["authorization"] == "Bearer key-of-other"
-        models = (await HttpDoor(service.http_url).get("/v1/models")).json
+        models: Any = (await HttpDoor(service.http_url).get("/v1/models")).value
         assert [each["id"] for each in models["data"]] == ["chat"]
         assert (await failure(service.client.complete("greet", variables=VARIABLES))).reason == (
             "PROMPT_NOT_FOUND"
@@ -137,7 +138,7 @@ def known_blocks(caplog: pytest.LogCaptureFixture) -> str:
         ("providers: {a: {}}", ":1: providers.a.dialect: expected one of openai"),
         ("server: {ca_file: nowhere}", ":1: server.ca_file: expected a readable file"),
         (
-            "model_list: [{model_name: a, litellm_params: {model: none/m, api_key: k}}]",
+            "model_list: [{model_name: a, litellm_params: {model: humanloop/auto, api_key: k}}]",
             ":1: model_list.0.litellm_params",
         ),
         ("stores: {a: {type: directory", ":1: "),
