@@ -20,7 +20,7 @@ class Callers:
     """Those who resolve, complete, stream and chat, each one call after the other, and who watch.
 
     They ask for the prompt `greet`, and for `remote` in the store `hl`, and bring the token that
-    `find_token` gives. `faults` are the calls that failed; `calls` counts all of them by their kind.
+    `find_token` gives. `faults` are the calls that failed; `calls` counts all by their kind.
     """
 
     def __init__(
