@@ -13,7 +13,7 @@ from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
 from .account import Account
 from .attempt import RunningAttempt
-from .breaker import Breaker, State
+from .breaker import Breaker, BreakerGauge
 from .cooldowns import Cooldowns
 from .notation import ModelChoice
 from .orders import Limits, Order, Target
@@ -48,9 +48,8 @@ class Dispatcher:
         self._limits = limits or {}
         self._clock = clock or loop.time
         self._draw = draw
-        self._is_retired = False
         self._slots: dict[str, Slots] = {}
-        self._by_name: dict[str, list[Target]] = {}
+        self._gauges: dict[str, BreakerGauge] = {}
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
         self._alias_targets = {
             (row, name): self._target(name, each) for (row, name), each in alias_providers.items()
@@ -63,30 +62,23 @@ class Dispatcher:
         limits = self._limits.get(name, _NO_LIMITS)
         breaker = None
         if limits.breaker:
-            tell = partial(self._tell_breakers, name)
-            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=tell)
+            gauge = self._gauges.get(name)
+            if gauge is None:
+                gauge = BreakerGauge(partial(self._metrics.breaker_changed, name))
+                self._gauges[name] = gauge
+            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=gauge.tell)
+            gauge.add(breaker)
         if limits.max_concurrency is not None and name not in self._slots:
             self._slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
-        target = Target(provider, breaker=breaker, slots=self._slots.get(name))
-        self._by_name.setdefault(name, []).append(target)
-        return target
-
-    def _tell_breakers(self, name: str) -> None:
-        """Tell the worst state of a provider's breakers."""
-        if self._is_retired:
-            return
-        breakers = [each.breaker for each in self._by_name[name]]
-        self._metrics.breaker_changed(name, max(each.state for each in breakers if each))
+        return Target(provider, breaker=breaker, slots=self._slots.get(name))
 
     def retire(self) -> None:
         """Tell of the breakers no more: others take their places, and begin closed.
 
         What is on its way is answered.
         """
-        self._is_retired = True
-        for name, targets in self._by_name.items():
-            if any(each.breaker is not None and each.breaker.is_open for each in targets):
-                self._metrics.breaker_changed(name, State.CLOSED)
+        for gauge in self._gauges.values():
+            gauge.retire()
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""
