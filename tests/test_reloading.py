@@ -479,3 +479,15 @@ async def test_no_file(caplog: pytest.LogCaptureFixture) -> None:
         async with asyncio.timeout(10):
             while "there is nothing to reload" not in caplog.text:
                 await service.client.resolve("support/reply", variables=EXAMPLE)
+
+
+async def test_what_may_be_a_slip(
+    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A new setting that does nothing is named in the log, once."""
+    async with running_service(tmp_path) as service:
+        for _ in range(2):
+            await reload(service, path, "litellm_settings: {set_verbose: true}")
+
+    named = [record.setting for record in caplog.records if hasattr(record, "setting")]
+    assert named == ["litellm_settings.set_verbose"]

@@ -105,7 +105,7 @@ async def test_reloads_under_load(
                     remote.exchanges.clear()
                     used.append(vitals(pid))
                     print(f"after {number} reloads: {used[-1]}")
-        assert await service.metric(OK) == times
+        assert await service.metric(OK) >= times
         code, log = await asyncio.to_thread(process.stop)
 
     print(callers.calls)

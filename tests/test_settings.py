@@ -10,8 +10,8 @@ from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.settings import ConfigError, Loaded
 from prompt_resolver_server.settings.address import Address, parse_address
 from prompt_resolver_server.settings.environment import Environment
-from prompt_resolver_server.settings.model import ServerSettings
-from prompt_resolver_server.settings.restart import RELOADED, list_fixed
+from prompt_resolver_server.settings.model import CacheSettings, ServerSettings, Settings
+from prompt_resolver_server.settings.restart import PLACES, RELOADED, list_fixed
 from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
 from prompt_resolver_server.templates.directory.store import DirectorySettings
 from tests.support.volume import Volume
@@ -475,19 +475,23 @@ def test_folder_of_a_volume(tmp_path: Path) -> None:
 
 
 def test_what_takes_effect_with_a_start(tmp_path: Path) -> None:
-    """Every key of `server` is told, but for those that may change while the service runs."""
+    """Whatever is not said to be reloaded takes effect with a start, and is told by its place."""
     path = tmp_path / "c.yaml"
     path.write_text("")
     before = load_configuration(path, {})
-    changed: dict[str, object] = {
-        name: "127.0.0.1:1" if name.endswith("address") else not field.default
-        for name, field in ServerSettings.model_fields.items()
+    settings = before.settings
+    server = dict.fromkeys(ServerSettings.model_fields, object())
+    cache = dict.fromkeys(CacheSettings.model_fields, object())
+    changed = {
+        **dict.fromkeys(Settings.model_fields, object()),
+        "server": settings.server.model_copy(update=server),
+        "cache": settings.cache.model_copy(update=cache),
     }
-    server = before.settings.server.model_copy(update=changed)
-    after = replace(before, settings=before.settings.model_copy(update={"server": server}))
+    after = replace(before, settings=settings.model_copy(update=changed))
 
-    assert ServerSettings.model_fields.keys() >= RELOADED
-    assert {place[1] for place in list_fixed(before, after)} == (
-        ServerSettings.model_fields.keys() - RELOADED
-    )
+    places = {".".join(place) for place in PLACES}
+    assert places > RELOADED
+    fixed = {".".join(map(str, place)) for place in list_fixed(before, after)}
+    assert fixed == places - RELOADED
+    assert {"server.grpc_address", "server.state_dir", "cache.redis", "tracing"} < fixed
     assert [*list_fixed(before, before.again())] == []

@@ -83,7 +83,7 @@ class Doors:
         self._tracer = tracer
         self._stack = stack
         self._binder = Binder(loaded, metrics, stack)
-        self._protected: list[str] = []
+        self._protected: dict[str, Address] = {}
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
         self._gates = make_gates(_limits(loaded), metrics)
@@ -109,10 +109,8 @@ class Doors:
 
     def check(self, loaded: Loaded) -> None:
         """Raise `ConfigError` for a configuration that may not be served where the doors are."""
-        binder = Binder(loaded, self._stack)
-        for key in self._protected:
-            if (address := binder.read(key, unix=True)) is not None:
-                binder.check_protection(key, address)
+        for key, address in self._protected.items():
+            self._binder.check_protection(key, address, loaded)
 
     def adopt(self, loaded: Loaded, engine: Engine, *, lost: Collection[str]) -> None:
         """Serve by another configuration from now on, in one step; see `Replacement.lost`."""
@@ -179,7 +177,7 @@ class Doors:
 
     def _check_protection(self, key: str, address: Address) -> None:
         self._binder.check_protection(key, address)
-        self._protected.append(key)
+        self._protected[key] = address
 
     def _http_calls(self, check: Check, tracer: Tracer) -> HttpCalls:
         return HttpCalls(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from .assembly.configuration import warn_of
 from .assembly.engine import Engine, Retired
 from .doors import Doors
 from .entry.running import Running
@@ -139,6 +140,7 @@ class Reloading:
         retired = self._engine.adopt(draft)
         self._doors.adopt(loaded, self._engine, lost=retired.lost)
         self._prefetch.adopt(self._engine.resolver.catalogue, loaded.settings.prefetch)
+        warn_of(loaded, before=self.loaded)
         if (level := loaded.settings.server.log_level) != self.loaded.settings.server.log_level:
             set_level(level)
         self.loaded = loaded

@@ -20,12 +20,14 @@ async def reload(
 
     `pid` is that of its process, if it is not this one; `sample` counts what is to come of it.
     """
-    before = await service.metric(sample)
     replace_file(path, config)
-    os.kill(pid or os.getpid(), signal.SIGHUP)
-    async with asyncio.timeout(30):
-        while await service.metric(sample) == before:
-            pass
+    # The first may have begun before.
+    for _ in range(2):
+        before = await service.metric(sample)
+        os.kill(pid or os.getpid(), signal.SIGHUP)
+        async with asyncio.timeout(30):
+            while await service.metric(sample) == before:
+                pass
 
 
 async def refuse(service: RunningService, path: Path, config: str) -> None:

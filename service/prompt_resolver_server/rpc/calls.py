@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..entry.access import Admit
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
@@ -125,10 +124,14 @@ class Calls:
             tracer=self._tracer,
         )
 
+        serving, for_operators = self._serving, self._for_operators
+
         async def handler(data: bytes, context: Context) -> bytes:
             call = self._begin(known, context)
             try:
-                caller = call.admit(self._admit, self._serving.deadlines, self._loop.time())
+                access = serving.access
+                admit = access.admit_operator if for_operators else access.admit
+                caller = call.admit(admit, serving.deadlines, self._loop.time())
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
                 metrics.sent()
@@ -165,11 +168,15 @@ class Calls:
             tracer=self._tracer,
         )
 
+        serving, for_operators = self._serving, self._for_operators
+
         async def handler(data: bytes, context: Context) -> None:
             call = self._begin(known, context, lasting=lasting)
             try:
-                deadlines = NO_DEADLINES if lasting else self._serving.deadlines
-                caller = call.admit(self._admit, deadlines, self._loop.time())
+                access = serving.access
+                admit = access.admit_operator if for_operators else access.admit
+                deadlines = NO_DEADLINES if lasting else serving.deadlines
+                caller = call.admit(admit, deadlines, self._loop.time())
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
                     await handle(_parse(request_type, data), caller, Stream(context, metrics))
@@ -182,11 +189,6 @@ class Calls:
                 self._end(call)
 
         return grpc.unary_stream_rpc_method_handler(handler)
-
-    @property
-    def _admit(self) -> Admit:
-        access = self._serving.access
-        return access.admit_operator if self._for_operators else access.admit
 
     def _begin(self, method: Method, context: Context, *, lasting: bool = False) -> Call:
         task = asyncio.current_task(self._loop)

@@ -58,7 +58,7 @@ class TemplateCache:
         self._metrics = metrics
         self._clock = clock
         self._salt = salt or secrets.token_bytes(32)
-        current = self._sources.current
+        self._current = current = self._sources.current
         self._ledger = Ledger(current, limits=limits, metrics=metrics, clock=clock, draw=draw)
         self._fetcher = Fetcher(current, self._ledger, peers=peers, metrics=metrics, clock=clock)
         # What is looked at by each call.
@@ -78,7 +78,7 @@ class TemplateCache:
     @property
     def sources(self) -> Mapping[str, Source]:
         """The stores that are served, by name."""
-        return self._sources.current
+        return self._current
 
     def adopt(
         self, sources: Mapping[str, Source], *, default_store: str, limits: CacheLimits
@@ -201,7 +201,7 @@ class TemplateCache:
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
         name = store if store is not None else self._default_store
-        return name, self._sources.find(name)
+        return name, self._current.get(name) or self._sources.find(name)
 
     def members(self, store: str | None) -> tuple[Member]:
         """Return the store of this name, or the default one. Raises STORE_UNKNOWN."""

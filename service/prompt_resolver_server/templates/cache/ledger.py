@@ -159,7 +159,8 @@ class Ledger:
             if key.store in replacement.lost:
                 self.held.drop(key)
             elif key.store in outgoing:
-                held.due_at, held.retry = min(held.due_at, now), held.retry.now()
+                held.due_at = min(held.due_at, now)
+                held.retry = held.retry.now() if held.failures else AT_ONCE
         self._negative_ttl_s = limits.negative_ttl_s
         for entries in (self.held, self.absent):
             entries.limit(limits.max_entries, limits.max_bytes)
