@@ -90,7 +90,7 @@ class TemplateCache:
         stores are to be released.
         """
         replacement = self._sources.replace(sources)
-        self._fetcher.forget(replacement.outgoing.keys())
+        self._fetcher.adopt(replacement)
         self._ledger.adopt(replacement, limits)
         self._default_store = self.inventory.default_store = default_store
         return replacement

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ from .ledger import ABSENT, Ledger
 from .peering import Peering
 from .peers import Peers
 from .source import Lookup, Source
+from .sources import Replacement
 
 _ENDING = ABSENT | {Reason.STORE_AUTH}
 
@@ -91,10 +92,12 @@ class Fetcher:
             self._looking.add(key)
             flight.task.add_done_callback(partial(self._look_after, key, ask_store))
 
-    def forget(self, stores: Collection[str]) -> None:
-        """Have what is being fetched from these stores go to those who wait, and to nobody else."""
-        for key in [key for key in self.flights.keys() if key.store in stores]:  # noqa: SIM118
+    def adopt(self, replacement: Replacement) -> None:
+        """Have what is being fetched from stores that were replaced go to those who wait alone."""
+        outgoing = replacement.outgoing
+        for key in [key for key in self.flights.keys() if key.store in outgoing]:  # noqa: SIM118
             self.flights.forget(key)
+        self.peering.abandon(replacement.lost)
 
     async def aclose(self) -> None:
         """End all fetches, and leave the peers."""
