@@ -450,10 +450,16 @@ async def test_file_that_changes(tmp_path: Path, prompts: Path, upstream: Upstre
 
 
 async def test_file_that_is_gone_for_a_moment(
-    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A file that is gone or half-written is a fault, which its return mends without a signal."""
-    async with running_service(tmp_path, "providers: {}\n") as service:
+    monkeypatch.chdir(tmp_path.parent)
+    name = path.relative_to(tmp_path.parent)
+    replace_file(path, "providers: {}\n")
+    async with serving_file(name) as service:
         await asyncio.to_thread(path.unlink)
         async with asyncio.timeout(30):
             while await service.metric(SUCCESSFUL) == 1:
@@ -468,8 +474,20 @@ async def test_file_that_is_gone_for_a_moment(
                 pass
 
     gone, half = faults(caplog)
-    assert gone == f"{path}: expected a readable file: No such file or directory"
-    assert half.startswith(f"{path}:1: ")
+    assert gone == f"{name}: expected a readable file: No such file or directory"
+    assert half.startswith(f"{name}:1: ")
+
+
+async def test_what_is_wrong_elsewhere(tmp_path: Path, path: Path) -> None:
+    """What was refused for something beside the file is tried again without a signal."""
+    async with running_service(tmp_path) as service:
+        await refuse(service, path, "stores: {local: {type: directory, path: prompts}}")
+        write_prompt(tmp_path / "prompts", "p", "<user>\nx\n</user>")
+        async with asyncio.timeout(30):
+            while await service.metric(SUCCESSFUL) == 0:
+                pass
+
+        await service.client.resolve("p")
 
 
 async def test_no_file(caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
 # What is wrong may be mended elsewhere, as where a folder is missing that the file names.
-_AGAIN_S = 10.0
+_AGAIN_S = 3.0
 
 _Looks: TypeAlias = tuple[Look | None, ...]
 
@@ -72,6 +72,7 @@ class Reloading:
         """Have the configuration read again at once, whatever the file looks like."""
         if self.loaded.path is None:
             _log.warning("there is nothing to reload: the configuration has no file")
+            return
         self._asked.set()
 
     async def stop(self) -> None:
@@ -163,8 +164,10 @@ def _look(loaded: Loaded) -> _Looks:
 
     It takes microseconds: less than handing it to a thread would.
     """
-    files = [loaded.path, loaded.settings.server.ca_file]
-    return tuple(_look_at(loaded.folder / file) for file in files if file is not None)
+    files = [loaded.path] if loaded.path is not None else []
+    if (ca_file := loaded.settings.server.ca_file) is not None:
+        files.append(loaded.folder / ca_file)
+    return tuple(_look_at(file) for file in files)
 
 
 def _look_at(path: Path) -> Look | None:
