@@ -162,8 +162,8 @@ class Ledger:
                 held.due_at = min(held.due_at, now)
                 held.retry = held.retry.now() if held.failures else AT_ONCE
         self._negative_ttl_s = limits.negative_ttl_s
-        for entries in (self.held, self.absent):
-            entries.limit(limits.max_entries, limits.max_bytes)
+        self._metrics.templates_evicted(self.held.limit(limits.max_entries, limits.max_bytes))
+        self.absent.limit(limits.max_entries, limits.max_bytes)
         self.tell_size()
 
     def tell_size(self) -> None:
