@@ -30,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--restarts", type=int, default=2, help="how often the service is killed and started again"
     )
+    parser.addoption(
+        "--reloads", type=int, default=30, help="how often the configuration is replaced under load"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

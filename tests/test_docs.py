@@ -23,8 +23,8 @@ from prompt_resolver_server import __main__ as serve
 from prompt_resolver_server import config_check, render_file
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.endpoints import Endpoints
-from prompt_resolver_server.assembly.engine import build_tls
 from prompt_resolver_server.assembly.report import build_report
+from prompt_resolver_server.assembly.trust import build_tls
 from prompt_resolver_server.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.http import headers
 from prompt_resolver_server.http import status as http_status

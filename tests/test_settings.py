@@ -1,6 +1,7 @@
 """The configuration: what it may say, and how its faults are told."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.settings import ConfigError, Loaded
 from prompt_resolver_server.settings.address import Address, parse_address
 from prompt_resolver_server.settings.environment import Environment
+from prompt_resolver_server.settings.model import CacheSettings, ServerSettings, Settings
+from prompt_resolver_server.settings.restart import PLACES, RELOADED, list_fixed
 from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
 from prompt_resolver_server.templates.directory.store import DirectorySettings
+from tests.support.volume import Volume
 
 
 def load(folder: Path, text: str, **environ: str) -> Loaded:
@@ -436,3 +440,58 @@ def test_redis(tmp_path: Path, url: str) -> None:
     assert loaded.settings.cache.redis is not None
     assert loaded.settings.cache.redis.url == url
     assert loaded.absent_keys == ("cache.redis.password",)
+
+
+def test_read_again(tmp_path: Path) -> None:
+    """What is read again comes from the same places, and is equal where they say the same."""
+    path, key = tmp_path / "c.yaml", tmp_path / "key"
+    key.write_text("k")
+    path.write_text(f"providers: {{openai: {{api_key: k}}, groq: {{api_key: 'file:{key}'}}}}")
+    environ = {"PROMPT_RESOLVER_CONFIG": str(path), "PROMPT_RESOLVER_DRAIN_S": "3"}
+    loaded = load_configuration(None, environ, {"log_level": "error"})
+    key.write_text("k2")
+    again = loaded.again()
+
+    assert again.path == path
+    assert again.settings == loaded.settings
+    assert (again.settings.server.drain_s, again.settings.server.log_level) == (3, "error")
+    assert again.environment == loaded.environment
+    path.write_text("providers: {openai: {api_key: other}, groq: {api_key: k2}}")
+    changed = again.again().settings.providers
+    assert changed["openai"] != loaded.settings.providers["openai"]
+    assert changed["groq"] != loaded.settings.providers["groq"]
+    path.write_text("providers: [")
+    with pytest.raises(ConfigError):
+        again.again()
+
+
+def test_folder_of_a_volume(tmp_path: Path) -> None:
+    """Relative paths start where the file is named, though it is a link to another folder."""
+    volume = Volume(tmp_path / "volume", {"c.yaml": ""})
+    loaded = load_configuration(tmp_path / "volume" / "c.yaml", {})
+    volume.update({"c.yaml": ""})
+
+    assert loaded.folder == loaded.again().folder == tmp_path / "volume"
+
+
+def test_what_takes_effect_with_a_start(tmp_path: Path) -> None:
+    """Whatever is not said to be reloaded takes effect with a start, and is told by its place."""
+    path = tmp_path / "c.yaml"
+    path.write_text("")
+    before = load_configuration(path, {})
+    settings = before.settings
+    server = dict.fromkeys(ServerSettings.model_fields, object())
+    cache = dict.fromkeys(CacheSettings.model_fields, object())
+    changed = {
+        **dict.fromkeys(Settings.model_fields, object()),
+        "server": settings.server.model_copy(update=server),
+        "cache": settings.cache.model_copy(update=cache),
+    }
+    after = replace(before, settings=settings.model_copy(update=changed))
+
+    places = {".".join(place) for place in PLACES}
+    assert places > RELOADED
+    fixed = {".".join(map(str, place)) for place in list_fixed(before, after)}
+    assert fixed == places - RELOADED
+    assert {"server.grpc_address", "server.state_dir", "cache.redis", "tracing"} < fixed
+    assert [*list_fixed(before, before.again())] == []

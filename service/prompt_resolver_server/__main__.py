@@ -14,7 +14,7 @@ from prompt_resolver._version import __version__
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .app import serve
-from .assembly.configuration import load_configuration
+from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
 from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded
@@ -42,10 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.detailed_debug:
             write_requests()
             _log.warning("the log has prompts and variables in it, as --detailed-debug asks for")
-        for name in loaded.without_effect:
-            _log.warning("a setting has no effect in this version", extra={"setting": name})
-        for name in loaded.absent_keys:
-            _log.warning("a key's file is not there yet", extra={"setting": name})
+        warn_of(loaded)
         uvloop.run(
             serve(
                 loaded,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, nullcontext
 
 from prometheus_client import CollectorRegistry
 
-from .assembly.engine import build_resolver
+from .assembly.engine import build_engine
 from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
@@ -16,6 +16,7 @@ from .entry.running import Running
 from .loop_lag import LoopLag
 from .metrics import Metrics
 from .prefetch import Prefetch
+from .reloading import Reloading
 from .scheduling import yielding_threads
 from .settings import Loaded
 
@@ -34,8 +35,9 @@ async def serve(
 ) -> None:
     """Run the service until SIGTERM or SIGINT; a second one cuts the drain short.
 
-    `on_ready` is called once every door is open; `trace_requests` is for `build_resolver`. Raises
-    `ConfigError` for a configuration that cannot be served.
+    Its configuration is reloaded when its file changes, and on SIGHUP. `on_ready` is called once
+    every door is open; `trace_requests` is for `build_engine`. Raises `ConfigError` for a
+    configuration that cannot be served.
     """
     settings = loaded.settings.server
     stopping, running = _Stopping(), Running()
@@ -45,13 +47,13 @@ async def serve(
         deliver_metrics(loaded, metrics, stack)
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
-        resolver = await build_resolver(loaded, metrics, stack, trace_requests=trace_requests)
-        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+        engine = await build_engine(loaded, metrics, stack, trace_requests=trace_requests)
+        prefetch = Prefetch(engine.resolver.catalogue, loaded.settings.prefetch)
         stack.push_async_callback(prefetch.aclose)
         prefetch.start()
         doors = Doors(
             loaded,
-            resolver=resolver,
+            engine=engine,
             prefetch=prefetch,
             metrics=metrics,
             running=running,
@@ -61,11 +63,27 @@ async def serve(
         )
         with yielding_threads() if settings.yielding_threads else nullcontext():
             addresses = await doors.open()
-        stopping.listen(asyncio.get_running_loop())
+        reloading = Reloading(
+            loaded,
+            engine=engine,
+            doors=doors,
+            prefetch=prefetch,
+            running=running,
+            metrics=metrics,
+        )
+        stack.push_async_callback(reloading.aclose)
+        reloading.start()
+        loop = asyncio.get_running_loop()
+        stopping.listen(loop)
+        loop.add_signal_handler(signal.SIGHUP, reloading.ask)
+        # It would keep all that it reloads for as long as the loop.
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         await on_ready(addresses)
         await stopping.asked.wait()
-        _log.info("draining", extra={"drain_s": settings.drain_s})
-        await _drain(doors, running, stopping, settings.drain_s)
+        await reloading.stop()
+        drain_s = reloading.loaded.settings.server.drain_s
+        _log.info("draining", extra={"drain_s": drain_s})
+        await _drain(doors, running, stopping, drain_s)
 
 
 async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s: float) -> None:

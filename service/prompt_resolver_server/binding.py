@@ -43,13 +43,17 @@ class Binder:
         text = getattr(self._settings, key)
         return parse_address(text, unix=unix) if text else None
 
-    def check_protection(self, key: str, address: Address) -> None:
-        """Raise `ConfigError` for a door that anybody could reach and everybody could use."""
-        settings = self._loaded.settings
+    def check_protection(self, key: str, address: Address, loaded: Loaded | None = None) -> None:
+        """Raise `ConfigError` for a door that anybody could reach and everybody could use.
+
+        `loaded` is the configuration that is to be served there, if it is not the one at hand.
+        """
+        loaded = loaded or self._loaded
+        settings = loaded.settings
         with_token = bool(settings.callers) or settings.general_settings.master_key is not None
         is_mutual = self._certificates is not None and self._certificates.is_mutual
         if not (address.is_local or with_token or is_mutual or settings.server.insecure):
-            raise self._loaded.fault(
+            raise loaded.fault(
                 ("server", key),
                 "expected general_settings.master_key, callers, tls_client_ca_file, or"
                 " insecure: true beyond loopback",

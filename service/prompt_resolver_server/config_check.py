@@ -12,8 +12,8 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .aliases import Terms
 from .assembly.configuration import load_configuration
-from .assembly.engine import build_tls
 from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
+from .assembly.trust import build_tls
 from .settings import ConfigError
 
 _ACCOUNT = "the credentials of its account"

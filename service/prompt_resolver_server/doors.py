@@ -1,14 +1,17 @@
 """The doors of a running service: where it listens, and what stands behind each of them."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from .assembly.engine import Engine
 from .binding import Binder
-from .entry.access import Access, Admit
-from .entry.admission import make_gates
+from .entry.access import Access
+from .entry.admission import CallClass, make_gates
 from .entry.caller import Deadlines
 from .entry.running import Running
+from .entry.serving import Serving
 from .http.admin import admin_routes
 from .http.browsers import Check, keep_pages_out
 from .http.calls import HttpCalls
@@ -20,7 +23,6 @@ from .http.page.routes import page_routes
 from .http.page.visitors import Visitors
 from .metrics import Metrics
 from .prefetch import Prefetch
-from .resolver import Resolver
 from .rpc.calls import Calls
 from .rpc.server import (
     ADMIN_SERVICE,
@@ -64,7 +66,7 @@ class Doors:
         self,
         loaded: Loaded,
         *,
-        resolver: Resolver,
+        engine: Engine,
         prefetch: Prefetch,
         metrics: Metrics,
         running: Running,
@@ -74,41 +76,28 @@ class Doors:
     ) -> None:
         self._loaded = loaded
         self._logs_prompts = logs_prompts
-        self._resolver = resolver
+        self._serving = _make_serving(loaded, engine)
         self._prefetch = prefetch
         self._metrics = metrics
         self._running = running
         self._tracer = tracer
         self._stack = stack
         self._binder = Binder(loaded, metrics, stack)
+        self._protected: dict[str, Address] = {}
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
-        self._access = Access(
-            master_key=loaded.settings.general_settings.master_key,
-            callers={name: row.token for name, row in loaded.settings.callers.items()},
+        self._gates = make_gates(_limits(loaded), metrics)
+        self._watches = Watches(
+            engine.resolver.templates, capacity=loaded.settings.cache.max_entries
         )
-        settings = loaded.settings.server
-        self._gates = make_gates(
-            {
-                "resolve": settings.max_resolves,
-                "complete": settings.max_completions,
-                "stream": settings.max_streams,
-                "watch": settings.max_watches,
-            },
-            metrics,
-        )
-        self._watches = Watches(resolver.templates, capacity=loaded.settings.cache.max_entries)
         stack.push_async_callback(self._watches.aclose)
-        self._deadlines = Deadlines(
-            default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
-        )
 
     async def open(self) -> Addresses:
         """Open every door that is configured. Raises `ConfigError` where one cannot be opened."""
         admin = await self._open_admin()
         http = await self._open_http()
-        grpc = self._bind_data(self._grpc_calls(self._access.admit))
-        admin_grpc = self._bind_admin(self._grpc_calls(self._access.admit_operator))
+        grpc = self._bind_data(self._grpc_calls())
+        admin_grpc = self._bind_admin(self._grpc_calls(for_operators=True))
         for listener in self._grpc:
             await listener.start()
         if self._prefetch.missing:
@@ -117,6 +106,23 @@ class Doors:
         else:
             await self._become_ready()
         return Addresses(grpc, http, admin, admin_grpc)
+
+    def check(self, loaded: Loaded) -> None:
+        """Raise `ConfigError` for a configuration that may not be served where the doors are."""
+        for key, address in self._protected.items():
+            self._binder.check_protection(key, address, loaded)
+
+    def adopt(self, loaded: Loaded, engine: Engine, *, lost: Collection[str]) -> None:
+        """Serve by another configuration from now on, in one step; see `Replacement.lost`."""
+        serving = _make_serving(loaded, engine)
+        self._serving.resolver = serving.resolver
+        self._serving.access = serving.access
+        self._serving.deadlines = serving.deadlines
+        for name, limit in _limits(loaded).items():
+            self._gates[name].limit = limit
+        self._watches.adopt(
+            serving.resolver.templates, capacity=loaded.settings.cache.max_entries, lost=lost
+        )
 
     async def close(self, grace_s: float) -> None:
         """Let no new call in, and end those that run once the time given is over."""
@@ -145,8 +151,8 @@ class Doors:
         )
         page = page_routes(
             # It asks every few seconds, which is no trace of anything.
-            self._http_calls(Visitors(self._access).check, NO_TRACER),
-            resolver=self._resolver,
+            self._http_calls(Visitors(self._serving).check, NO_TRACER),
+            serving=self._serving,
             metrics=self._metrics,
             gates=self._gates,
         )
@@ -157,38 +163,40 @@ class Doors:
         address = self._binder.read("http_address", unix=False)
         if address is None:
             return None
-        self._binder.check_protection("http_address", address)
-        calls = self._http_calls(keep_pages_out(self._access), self._tracer)
-        resolver = self._resolver
+        self._check_protection("http_address", address)
+        calls = self._http_calls(keep_pages_out(self._serving), self._tracer)
         routes = [
-            *chat_routes(calls, resolver),
-            *humanloop_routes(calls, resolver.catalogue),
-            *litellm_routes(calls, resolver.catalogue),
+            *chat_routes(calls, self._serving),
+            *humanloop_routes(calls, self._serving),
+            *litellm_routes(calls, self._serving),
             not_served(),
         ]
         max_bytes = self._loaded.settings.server.max_message_bytes
         self._http = HttpListener(routes, max_body_bytes=max_bytes)
         return await self._binder.bind_http("http_address", address, self._http)
 
+    def _check_protection(self, key: str, address: Address) -> None:
+        self._binder.check_protection(key, address)
+        self._protected[key] = address
+
     def _http_calls(self, check: Check, tracer: Tracer) -> HttpCalls:
         return HttpCalls(
-            access=self._access,
+            serving=self._serving,
             check=check,
             gates=self._gates,
-            deadlines=self._deadlines,
             running=self._running,
             metrics=self._metrics,
             tracer=tracer,
         )
 
-    def _grpc_calls(self, admit: Admit) -> Calls:
+    def _grpc_calls(self, *, for_operators: bool = False) -> Calls:
         return Calls(
-            admit=admit,
+            serving=self._serving,
             gates=self._gates,
-            deadlines=self._deadlines,
             running=self._running,
             metrics=self._metrics,
             tracer=self._tracer,
+            for_operators=for_operators,
         )
 
     def _bind_data(self, calls: Calls) -> Address:
@@ -196,14 +204,14 @@ class Doors:
         address = self._binder.read("grpc_address", unix=True)
         assert address is not None
         reflected = address.is_local if settings.reflection is None else settings.reflection
-        handlers = data_handlers(calls, self._resolver, self._watches)
+        handlers = data_handlers(calls, self._serving, self._watches)
         return self._bind("grpc_address", address, SERVICE, handlers, reflected=reflected)
 
     def _bind_admin(self, calls: Calls) -> Address | None:
         address = self._binder.read("admin_grpc_address", unix=True)
         if address is None:
             return None
-        handlers = admin_handlers(calls, self._resolver, logs_prompts=self._logs_prompts)
+        handlers = admin_handlers(calls, self._serving, logs_prompts=self._logs_prompts)
         return self._bind(
             "admin_grpc_address", address, ADMIN_SERVICE, handlers, reflected=address.is_local
         )
@@ -211,7 +219,7 @@ class Doors:
     def _bind(
         self, key: str, address: Address, service: str, handlers: Handlers, *, reflected: bool
     ) -> Address:
-        self._binder.check_protection(key, address)
+        self._check_protection(key, address)
         listener = Listener(
             service,
             handlers,
@@ -228,3 +236,28 @@ def _connection_age(settings: ServerSettings) -> ConnectionAge | None:
     if settings.max_connection_age_s is None:
         return None
     return ConnectionAge(settings.max_connection_age_s, settings.max_deadline_s)
+
+
+def _make_serving(loaded: Loaded, engine: Engine) -> Serving:
+    settings = loaded.settings
+    return Serving(
+        resolver=engine.resolver,
+        access=Access(
+            master_key=settings.general_settings.master_key,
+            callers={name: row.token for name, row in settings.callers.items()},
+        ),
+        deadlines=Deadlines(
+            default_s=settings.server.default_deadline_s,
+            longest_s=settings.server.max_deadline_s,
+        ),
+    )
+
+
+def _limits(loaded: Loaded) -> Mapping[CallClass, int]:
+    settings = loaded.settings.server
+    return {
+        "resolve": settings.max_resolves,
+        "complete": settings.max_completions,
+        "stream": settings.max_streams,
+        "watch": settings.max_watches,
+    }

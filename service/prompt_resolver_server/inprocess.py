@@ -24,6 +24,7 @@ from .assembly.engine import build_resolver
 from .entry.access import Access
 from .entry.caller import Caller, Deadlines
 from .entry.faults import as_error
+from .entry.serving import Serving
 from .logs import hide_requests, write_requests
 from .metrics import Metrics
 from .prefetch import Prefetch
@@ -94,11 +95,14 @@ class InProcessClient:
         is_verbose: Callable[[], bool],
     ) -> None:
         settings = loaded.settings.server
-        self._access = Access(master_key=None)
-        self._deadlines = Deadlines(
-            default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
+        self._serving = Serving(
+            resolver=resolver,
+            access=Access(master_key=None),
+            deadlines=Deadlines(
+                default_s=settings.default_deadline_s, longest_s=settings.max_deadline_s
+            ),
         )
-        self._servicer = PromptResolverServicer(resolver)
+        self._servicer = PromptResolverServicer(self._serving)
         self._loop = asyncio.get_running_loop()
         self._stack = stack
         self._is_verbose = is_verbose
@@ -161,8 +165,8 @@ class InProcessClient:
             self._shown = shown
             (write_requests if shown else hide_requests)()
         return Caller(
-            deadline=self._deadlines.end(self._loop.time(), options.get("timeout_s")),
-            credentials=self._access.admit(options.get("credentials", {}).items()),
+            deadline=self._serving.deadlines.end(self._loop.time(), options.get("timeout_s")),
+            credentials=self._serving.access.admit(options.get("credentials", {}).items()),
         )
 
 

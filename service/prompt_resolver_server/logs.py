@@ -51,6 +51,11 @@ def configure_logs(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def set_level(level: str) -> None:
+    """Write everything from this level on."""
+    logging.getLogger().setLevel(level.upper())
+
+
 def write_requests() -> None:
     """Write the log of requests to standard error as it is, for people to read."""
     logger = logging.getLogger(REQUEST_LOG)

@@ -42,6 +42,15 @@ class Prefetch:
         """Return once every required prompt has been there."""
         await self._ready.wait()
 
+    def adopt(self, catalogue: Catalogue, prompts: Sequence[PrefetchSettings]) -> None:
+        """Fetch these prompts from now on, in place of those before. What is ready stays so."""
+        for task in self._fetching:
+            task.cancel()
+        self._catalogue, self._prompts = catalogue, prompts
+        if not self._ready.is_set():
+            self._required = {_refer(each) for each in prompts if each.required}
+        self.start()
+
     def start(self) -> None:
         """Begin, in the running event loop."""
         self._note()

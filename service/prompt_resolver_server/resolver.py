@@ -5,12 +5,14 @@ Every door comes through here, so that they all mean the same.
 
 import logging
 import time
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from .aliases import NO_FALLBACKS, NO_ROW, Alias, Deployment, Fallbacks, Terms
 from .answers import Answer, Dispatch, Finish
+from .candidates import Prepare
 from .catalogue import Catalogue
 from .dispatch.dispatcher import Dispatcher
 from .dispatch.notation import ModelChoice, ModelName, Notation
@@ -64,7 +66,7 @@ class Resolver:
         self._metrics = metrics
         self._draw = draw
         self._failover = Failover(
-            prepare=self._prepare,
+            prepare=_without_keeping(self),
             aliases=aliases,
             dispatcher=dispatcher,
             metrics=metrics.upstream,
@@ -109,7 +111,7 @@ class Resolver:
         query.span.asked(query.prompt, query.alias)
         alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
         deployments = self._cooldowns.free(alias.deployments)
-        resolution = await self._prepare(query, alias, pick(deployments, self._draw))
+        resolution = await self.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
             query.span.served(served)
         return resolution
@@ -136,7 +138,7 @@ class Resolver:
         if dispatch.cost is not None:
             span.charged(dispatch.cost)
 
-    async def _prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
+    async def prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
         """Return the prompt as one of an alias' deployments serves it."""
         began = time.perf_counter()
         explained = explaining() is not None
@@ -241,6 +243,21 @@ class Resolver:
                 "an alias and its template name different models",
                 extra={"alias": alias, "served": choice.model, "passed_over": choice.passed_over},
             )
+
+
+def _without_keeping(resolver: Resolver) -> Prepare:
+    """Return what prepares candidates of a resolver, for a part of it.
+
+    Where the one kept the other, each that is replaced would stay until cycles are looked for.
+    """
+    alive = weakref.ref(resolver)
+
+    async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
+        found = alive()
+        assert found is not None
+        return await found.prepare(query, alias, deployment)
+
+    return prepare
 
 
 def alias_unknown(name: str) -> CallError:

@@ -453,3 +453,18 @@ async def test_request_that_cannot_be_sent() -> None:
     assert (scene.account.asked, scene.account.targets) == (0, [])
     assert value("prompt_resolver_upstream_attempts_total", counted) == 1
     assert value("prompt_resolver_upstream_inflight", {"provider": "fake"}) == 0
+
+
+async def test_dispatcher_that_is_retired() -> None:
+    """One that another takes the place of has its breakers told as closed, and tells no more."""
+    scene = Scene()
+    await scene.fail(20)
+    assert scene.breaker_state == 2
+    scene.dispatcher.retire()
+    assert scene.breaker_state == 0
+
+    scene.clock.advance(1)
+    pausing = scene.provider.act = Pausing(begins=False)
+    async with running(scene.complete(), pausing):
+        assert scene.breaker_state == 0
+    assert scene.breaker_state == 0

@@ -152,7 +152,7 @@ async def test_names(service: RunningService, suffix: str) -> None:
     ours = [name for name in names if name.startswith("prompt_resolver_")]
     endings = (
         *("_total", "_seconds", "_info", "_inflight", "_entries", "_bytes", "_state"),
-        "_created",
+        *("_created", "_successful"),
     )
     assert all(name.endswith(endings) for name in ours)
     assert any(name.endswith(suffix) for name in ours)

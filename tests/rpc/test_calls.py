@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import grpc
 import pytest
@@ -10,8 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from prompt_resolver.errors import PromptResolverError, from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.entry.access import Access
-from prompt_resolver_server.entry.caller import Caller, Deadlines
+from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.metrics import Metrics
@@ -19,6 +19,7 @@ from prompt_resolver_server.rpc.calls import Calls, Send
 from prompt_resolver_server.rpc.server import SERVICE, Listener
 from tests.support.calls import status_of
 from tests.support.raw import call_stream, call_unary
+from tests.support.serving import make_serving
 
 SECRET = "a prompt, a value and a key"
 
@@ -35,25 +36,25 @@ async def fail_in_the_stream(request: pb.CompleteStreamRequest, caller: Caller, 
 @pytest.fixture
 async def channel() -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server whose methods have faults."""
-    calls = Calls(
-        admit=Access(master_key=None).admit,
-        gates={},
-        deadlines=Deadlines(default_s=5, longest_s=5),
-        running=Running(),
-        metrics=Metrics(CollectorRegistry(), version="test"),
-    )
-    handlers = {
-        "Resolve": calls.unary(SERVICE, "Resolve", pb.ResolveRequest, fail),
-        "CompleteStream": calls.stream(
-            SERVICE, "CompleteStream", pb.CompleteStreamRequest, fail_in_the_stream
-        ),
-    }
-    listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
-    port = listener.bind("127.0.0.1:0")
-    await listener.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield channel
-    await listener.stop(0)
+    async with AsyncExitStack() as stack:
+        calls = Calls(
+            serving=make_serving(stack),
+            gates={},
+            running=Running(),
+            metrics=Metrics(CollectorRegistry(), version="test"),
+        )
+        handlers = {
+            "Resolve": calls.unary(SERVICE, "Resolve", pb.ResolveRequest, fail),
+            "CompleteStream": calls.stream(
+                SERVICE, "CompleteStream", pb.CompleteStreamRequest, fail_in_the_stream
+            ),
+        }
+        listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
+        port = listener.bind("127.0.0.1:0")
+        await listener.start()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel
+        await listener.stop(0)
 
 
 async def caught(call: "grpc.aio.Call") -> PromptResolverError:

@@ -5,25 +5,16 @@ from contextlib import AsyncExitStack
 
 import pytest
 from msgspec.structs import replace
-from prometheus_client import CollectorRegistry
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.aliases import Terms
 from prompt_resolver_server.answers import Credentials
-from prompt_resolver_server.dispatch.dispatcher import Dispatcher
-from prompt_resolver_server.dispatch.notation import Notation
 from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import Message, Placeholder, Template, Text
-from prompt_resolver_server.providers.echo import EchoProvider
-from prompt_resolver_server.rendering import Renderer
-from prompt_resolver_server.resolver import Resolver
 from prompt_resolver_server.rpc.servicer import PromptResolverServicer
-from prompt_resolver_server.templates.cache.cache import TemplateCache
-from prompt_resolver_server.templates.cache.source import Source
 from tests.support.rendering import make_text
-from tests.support.stores import ToldStore, make_template
+from tests.support.serving import make_serving
+from tests.support.stores import make_template
 
 CHAT = replace(
     make_template("p", "1"),
@@ -62,26 +53,7 @@ def caller() -> Caller:
 
 def serving(template: Template, stack: AsyncExitStack) -> PromptResolverServicer:
     """Return what answers the calls of a service that has this template alone."""
-    metrics = Metrics(CollectorRegistry(), version="test")
-    sources, providers = {"told": Source(ToldStore(template), 60)}, {"echo": EchoProvider()}
-    templates = TemplateCache(sources=sources, default_store="told", metrics=metrics)
-    stack.push_async_callback(templates.aclose)
-    renderer = Renderer()
-    stack.push_async_callback(renderer.aclose)
-    return PromptResolverServicer(
-        Resolver(
-            templates=templates,
-            renderer=renderer,
-            notation=Notation(stores=sources, providers=providers),
-            aliases={},
-            terms=Terms(),
-            dispatcher=Dispatcher(
-                providers=providers, alias_providers={}, metrics=metrics.upstream
-            ),
-            metrics=metrics,
-            draw=lambda: 0.0,
-        )
-    )
+    return PromptResolverServicer(make_serving(stack, template))
 
 
 async def resolve(template: Template, *asked: pb.ResolveRequest) -> list[str]:

@@ -59,7 +59,7 @@ def environment(name: str) -> Document:
 
 @dataclass
 class HumanloopApi:
-    """The stand-in. `fail`, while it is set, answers every request in its place.
+    """The stand-in, which `keys` open. `fail`, while it is set, answers every request in its place.
 
     `on_request` is called with each request, before anything is answered.
     """
@@ -69,6 +69,7 @@ class HumanloopApi:
     fail: Answer | None = None
     on_request: Callable[[], object] = bool
     exchanges: list[Exchange] = field(default_factory=list)
+    keys: tuple[str, ...] = (KEY,)
 
     @property
     def requests(self) -> list[str]:
@@ -96,7 +97,7 @@ class HumanloopApi:
         if self.fail is not None:
             await self.fail(exchange)
             return
-        if exchange.headers.get("x-api-key") != KEY:
+        if exchange.headers.get("x-api-key") not in self.keys:
             await send(exchange, {"detail": "Invalid API key"}, status="401 Unauthorized")
             return
         found = self._find(exchange)

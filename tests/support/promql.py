@@ -23,11 +23,7 @@ Labels = frozenset[str]
 SCRAPE = frozenset({"namespace", "pod", "job", "instance"})
 
 # Rules and panels for what other modules have yet to register. EMPTY THIS once they do.
-PENDING: Mapping[str, Labels] = {
-    "prompt_resolver_config_last_reload_successful": frozenset(),
-    "prompt_resolver_config_last_reload_success_timestamp_seconds": frozenset(),
-    "prompt_resolver_config_reloads_total": frozenset({"outcome"}),
-}
+PENDING: Mapping[str, Labels] = {}
 
 # All that labels may say that expressions ask for.
 VALUES = frozenset(

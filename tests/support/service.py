@@ -61,6 +61,15 @@ async def running_service(
     """Serve a configuration, whose relative paths start at the folder, in this process."""
     path = folder / "config.yaml"
     path.write_text(config)
+    async with serving_file(path, environ) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving_file(
+    path: Path | None, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningService]:
+    """Serve the configuration of a file, or the defaults, in this process."""
     loaded = load_configuration(path, {**FREE_PORTS, **(environ or {})})
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
 

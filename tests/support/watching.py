@@ -55,6 +55,10 @@ class Watcher:
                 return failure.code, failure.reason
         return await self._call.code(), ""
 
+    @property
+    def has_ended(self) -> bool:
+        return self._call.done()
+
     def cancel(self) -> None:
         self._call.cancel()
 

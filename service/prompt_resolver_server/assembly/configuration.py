@@ -1,5 +1,6 @@
 """Reads a configuration, whose stores may be of the kinds that there are."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from ..settings import Loaded, load_settings
 from ..settings.model import AnyStoreSettings
 from ..templates.chain import ChainSettings
 from ..templates.kinds import KINDS
+
+_log = logging.getLogger(__name__)
 
 
 def load_configuration(
@@ -17,3 +20,13 @@ def load_configuration(
     """Return the configuration of a file, or the defaults; see `load_settings`."""
     stores: list[type[AnyStoreSettings]] = [kind.settings for kind in KINDS]
     return load_settings(path, environ, overrides, stores=(*stores, ChainSettings))
+
+
+def warn_of(loaded: Loaded, *, before: Loaded | None = None) -> None:
+    """Log what may be a slip in a configuration, and was not one of the configuration before."""
+    for name in loaded.without_effect:
+        if before is None or name not in before.without_effect:
+            _log.warning("a setting has no effect in this version", extra={"setting": name})
+    for name in loaded.absent_keys:
+        if before is None or name not in before.absent_keys:
+            _log.warning("a key's file is not there yet", extra={"setting": name})

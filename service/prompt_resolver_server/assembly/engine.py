@@ -1,117 +1,157 @@
-"""Builds the engine behind all doors: stores, cache, providers and aliases become a `Resolver`."""
+"""Builds the engine behind all doors: stores, cache, providers and aliases become a `Resolver`.
 
-import logging
-import random
-import ssl
+Its configuration may be replaced while it answers: a draft is made beside what serves, and takes
+its place in one step. What is held of the stores stays, wherever they do.
+"""
+
+import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ..dispatch.dispatcher import Dispatcher
-from ..dispatch.notation import Notation
 from ..metrics import Metrics
 from ..pricing import build_prices
-from ..providers.transport.direct import DirectTransport
-from ..providers.transport.proxied import AiohttpTransport
-from ..providers.transport.routed import RoutedTransport
-from ..providers.transport.traced import TracedTransport
-from ..providers.transport.transport import Transport
-from ..rendering import Renderer, WorkerPool
 from ..resolver import Resolver
 from ..settings import Loaded
+from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
+from ..templates.cache.disk import DiskCopies
 from ..templates.cache.ledger import CacheLimits
-from ..templates.chain import Chains
-from .endpoints import Endpoints
-from .model_list import (
-    build_alias_providers,
-    build_aliases,
-    build_default_fallbacks,
-    build_terms,
-    list_unserved,
-)
-from .providers import ProviderFactory, build_limits
-from .shared_cache import build_shared_cache
-from .state import keep_copies, open_state
-from .stores import build_stores
+from ..templates.cache.sources import Replacement
+from .parts import Parts, Workshop, build_base
+from .shared_cache import build_shared_cache, find_accounts
+from .state import keep_copies, list_remote, open_state
 
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from ..templates.cache.shared.shared_cache import SharedCache
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """What served before a configuration was replaced, and goes on to for the calls that run."""
+
+    parts: Parts
+    successor: Parts
+    replacement: Replacement
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """The names of the stores whose templates are no longer there; see `Replacement`."""
+        return self.replacement.lost
+
+
+class Engine:
+    """What is behind the doors. `build_engine` makes it."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        workshop: Workshop,
+        cache: TemplateCache,
+        *,
+        copies: DiskCopies | None,
+        shared_cache: "SharedCache | None",
+    ) -> None:
+        self._parts = parts
+        self._workshop = workshop
+        self._cache = cache
+        self._copies = copies
+        self._shared_cache = shared_cache
+
+    @property
+    def resolver(self) -> Resolver:
+        """What answers calls that begin now."""
+        return self._parts.resolver
+
+    async def draft(self, loaded: Loaded) -> Parts:
+        """Return the parts of another configuration. Raises `ConfigError`. Nothing is changed."""
+        before = self._parts
+        if self._copies is not None:
+            # What comes late from the disk is of the stores that there were at the start.
+            await self._copies.restored.wait()
+        trust, stores = await asyncio.to_thread(build_base, loaded, before=before)
+        try:
+            return await self._workshop.make(loaded, trust, stores, before=before)
+        except BaseException:
+            for name, source in stores.sources.items():
+                if before.stores.sources.get(name) is not source:
+                    await source.store.aclose()
+            raise
+
+    def adopt(self, draft: Parts) -> Retired:
+        """Answer by a draft from now on, in one step. What it replaces is to be released."""
+        before, self._parts = self._parts, draft
+        cache, sources = draft.loaded.settings.cache, draft.stores.sources
+        replacement = self._cache.adopt(
+            sources, default_store=draft.stores.default, limits=_limits(cache)
+        )
+        if self._copies is not None:
+            self._copies.adopt(
+                list_remote(sources),
+                lost=replacement.lost,
+                max_entries=cache.max_entries,
+                max_bytes=cache.max_bytes,
+            )
+        if self._shared_cache is not None:
+            accounts, tls = find_accounts(sources), draft.trust.tls
+            self._shared_cache.adopt(accounts, lost=replacement.lost, tls=tls)
+        before.dispatcher.retire()
+        return Retired(before, draft, replacement)
+
+    async def release(self, retired: Retired) -> None:
+        """Close what served before, once all calls have ended that ran by then."""
+        await self._cache.release(retired.replacement)
+        await retired.parts.aclose(but=retired.successor)
+
+    async def aclose(self) -> None:
+        """Close all connections to providers, and end the workers."""
+        await self._parts.aclose()
+
+
+async def build_engine(
+    loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
+) -> Engine:
+    """Return the engine of a configuration, with what was served before this process began.
+
+    What it holds open is closed with the stack. `trace_requests` is for `Workshop`. Raises
+    `ConfigError` for what cannot be built.
+    """
+    trust, stores = build_base(loaded)
+    cache = loaded.settings.cache
+    state = open_state(loaded)
+    shared_cache = build_shared_cache(loaded, stores.sources, metrics, trust.tls)
+    held = TemplateCache(
+        sources=stores.sources,
+        default_store=stores.default,
+        metrics=metrics,
+        limits=_limits(cache),
+        salt=state.salt if state is not None else None,
+        peers=shared_cache,
+    )
+    stack.push_async_callback(held.aclose)
+    copies = None
+    if state is not None:
+        copies = await keep_copies(state, held, cache, metrics, stack)
+    if shared_cache is not None:
+        shared_cache.join(held)
+    workshop = Workshop(held, metrics, build_prices(), trace_requests=trace_requests)
+    parts = await workshop.make(loaded, trust, stores)
+    engine = Engine(parts, workshop, held, copies=copies, shared_cache=shared_cache)
+    stack.push_async_callback(engine.aclose)
+    return engine
 
 
 async def build_resolver(
     loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
 ) -> Resolver:
-    """Return the resolver of a configuration, with what was served before this process began.
-
-    What it holds open is closed with the stack. `trace_requests` has every request to a provider
-    written to the log of requests, prompts and all. Raises `ConfigError` for what cannot be built.
-    """
-    tls = build_tls(loaded)
-    stores = build_stores(loaded, tls)
-    cache = loaded.settings.cache
-    state = open_state(loaded)
-    shared_cache = build_shared_cache(loaded, stores.sources, metrics, tls)
-    held = TemplateCache(
-        sources=stores.sources,
-        default_store=stores.default,
-        metrics=metrics,
-        limits=CacheLimits(
-            max_entries=cache.max_entries,
-            max_bytes=cache.max_bytes,
-            negative_ttl_s=cache.negative_ttl_s,
-        ),
-        salt=state.salt if state is not None else None,
-        peers=shared_cache,
-    )
-    stack.push_async_callback(held.aclose)
-    if state is not None:
-        await keep_copies(state, held, cache, metrics, stack)
-    if shared_cache is not None:
-        shared_cache.join(held)
-    find_proxy = loaded.environment.proxy_for
-    transport: Transport = RoutedTransport(
-        direct=DirectTransport(tls=tls),
-        proxied=AiohttpTransport(tls=tls, find_proxy=find_proxy),
-        find_proxy=find_proxy,
-    )
-    if trace_requests:
-        transport = TracedTransport(transport)
-    stack.push_async_callback(transport.aclose)
-    factory = ProviderFactory(Endpoints(loaded), transport)
-    providers = factory.make_all()
-    notation = Notation(stores=stores.names, providers=providers)
-    aliases = build_aliases(loaded, notation)
-    for row, provider in list_unserved(aliases, notation):
-        _log.warning(
-            "an alias' provider is not known",
-            extra={"setting": f"model_list.{row}.litellm_params", "provider": provider},
-        )
-    rendering = loaded.settings.rendering
-    renderer = Renderer(WorkerPool(size=rendering.workers, time_limit_s=rendering.time_limit_s))
-    stack.push_async_callback(renderer.aclose)
-    return Resolver(
-        templates=Chains(held, stores.chains, default_store=stores.default),
-        renderer=renderer,
-        notation=notation,
-        aliases=aliases,
-        terms=build_terms(loaded.settings),
-        fallbacks=build_default_fallbacks(loaded, aliases),
-        dispatcher=Dispatcher(
-            providers=providers,
-            alias_providers=build_alias_providers(loaded, notation, aliases, factory),
-            limits=build_limits(loaded.settings),
-            metrics=metrics.upstream,
-            prices=build_prices(),
-        ),
-        metrics=metrics,
-        draw=random.random,
-    )
+    """Return the resolver of a configuration that is never replaced; see `build_engine`."""
+    engine = await build_engine(loaded, metrics, stack, trace_requests=trace_requests)
+    return engine.resolver
 
 
-def build_tls(loaded: Loaded) -> ssl.SSLContext:
-    """Return how outgoing calls know whom they talk to. Raises `ConfigError`."""
-    ca_file = loaded.settings.server.ca_file
-    try:
-        return ssl.create_default_context(cafile=loaded.folder / ca_file if ca_file else None)
-    except OSError:
-        raise loaded.fault(
-            ("server", "ca_file"), "expected a readable file of certificates"
-        ) from None
+def _limits(settings: CacheSettings) -> CacheLimits:
+    return CacheLimits(
+        max_entries=settings.max_entries,
+        max_bytes=settings.max_bytes,
+        negative_ttl_s=settings.negative_ttl_s,
+    )

@@ -11,7 +11,7 @@ from ..templates.cache.source import Source
 from ..templates.store import AccountStore
 
 if TYPE_CHECKING:
-    from ..templates.cache.shared.shared_cache import SharedCache
+    from ..templates.cache.shared.shared_cache import FindAccount, SharedCache
 
 
 def check_shared_cache(loaded: Loaded) -> None:
@@ -46,11 +46,16 @@ def build_shared_cache(
         Sharing(
             prefix=settings.key_prefix,
             keep_s=settings.keep_s,
-            accounts={
-                name: source.store.account
-                for name, source in sources.items()
-                if source.is_remote and isinstance(source.store, AccountStore)
-            },
+            accounts=find_accounts(sources),
         ),
         metrics=metrics,
     )
+
+
+def find_accounts(sources: Mapping[str, Source]) -> "Mapping[str, FindAccount]":
+    """Return what the stores are asked with whose templates replicas may share."""
+    return {
+        name: source.store.account
+        for name, source in sources.items()
+        if source.is_remote and isinstance(source.store, AccountStore)
+    }

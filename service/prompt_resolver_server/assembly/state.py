@@ -1,5 +1,6 @@
 """What outlives a restart: copies on disk of what the cache holds."""
 
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from ..metrics import Metrics
@@ -7,6 +8,7 @@ from ..settings import Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.disk import DiskCopies
+from ..templates.cache.source import Source
 from ..templates.cache.state import StateDir, StateError
 
 # Longer than ten thousand copies take; what takes longer is read while calls are served.
@@ -30,11 +32,11 @@ async def keep_copies(
     settings: CacheSettings,
     metrics: Metrics,
     stack: AsyncExitStack,
-) -> None:
-    """Have a cache hold the copies that are there, and have copies made of what it holds later."""
+) -> DiskCopies:
+    """Have a cache hold the copies that are there, and return what makes copies of it later."""
     copies = DiskCopies(
         state,
-        stores={name for name, source in cache.sources.items() if source.is_remote},
+        stores=list_remote(cache.sources),
         max_entries=settings.max_entries,
         max_bytes=settings.max_bytes,
         metrics=metrics,
@@ -45,3 +47,9 @@ async def keep_copies(
         lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s),
         within_s=_RESTORE_S,
     )
+    return copies
+
+
+def list_remote(sources: Mapping[str, Source]) -> frozenset[str]:
+    """Return the names of the stores that may be out of reach: copies are kept of these."""
+    return frozenset(name for name, source in sources.items() if source.is_remote)

@@ -1,21 +1,25 @@
 """Stores, of the configuration and of themselves."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..settings import Loaded
+from ..settings.environment import Environment
 from ..settings.litellm import AliasSettings
 from ..settings.load import Place
 from ..settings.model import AnyStoreSettings, StoreSettings
+from ..settings.secrets import Secret
 from ..templates.cache.source import Source
 from ..templates.chain import ChainSettings
 from ..templates.directory.store import DirectorySettings
 from ..templates.formats.format_rule import PromptFormat
 from ..templates.kind import Site, StoreKind
 from ..templates.kinds import KINDS
+from ..templates.store import TemplateStore
+from ..templates.web_store import WebStore
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 """The prompts that are served where no store is configured."""
@@ -24,17 +28,31 @@ DOTPROMPT = "dotprompt"
 """The store of LiteLLM's `global_prompt_directory`, by the prefix that LiteLLM gives it."""
 
 _EXAMPLES_STORE = "examples"
+_NOT_DECISIVE = ("ttl_s", "timeout_s")
 
 _KINDS: Mapping[type[StoreSettings], StoreKind[Any]] = {kind.settings: kind for kind in KINDS}
 
 
+class _Origin(NamedTuple):
+    """What a store is built from: if that is the same, it is the same store."""
+
+    settings: StoreSettings
+    environment: Environment
+    folder: Path
+    tls: ssl.SSLContext
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All stores: those that have prompts, the chains with their members, and the default one."""
+    """All stores: those that have prompts, the chains with their members, and the default one.
+
+    `origins` has what each of them was built from.
+    """
 
     sources: Mapping[str, Source]
     chains: Mapping[str, tuple[str, ...]]
     default: str
+    origins: Mapping[str, _Origin]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,8 +60,8 @@ class Stores:
         return (*self.sources, *self.chains)
 
 
-def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
-    """Return the stores of a configuration.
+def build_stores(loaded: Loaded, tls: ssl.SSLContext, *, before: Stores | None = None) -> Stores:
+    """Return the stores of a configuration, each the very one of `before` if it would be the same.
 
     Some are there without being configured. The first of them that a row of `model_list` names is
     the default one, in place of the examples, where no store is configured. Raises `ConfigError`.
@@ -74,12 +92,23 @@ def build_stores(loaded: Loaded, tls: ssl.SSLContext) -> Stores:
         for name, store in stores.items()
         if isinstance(store, ChainSettings)
     }
-    sources = {
-        name: _build(store, Site(name=name, loaded=loaded, tls=tls, places=places.get(name, {})))
+    origins = {
+        name: _Origin(store, loaded.environment, loaded.folder, tls)
         for name, store in stores.items()
         if isinstance(store, StoreSettings)
     }
-    return Stores(sources, chains, default)
+    known = before.sources if before is not None else {}
+    known_origins = before.origins if before is not None else {}
+    sources = {
+        name: known[name]
+        if known_origins.get(name) == origin
+        else _build(
+            origin.settings,
+            Site(name=name, loaded=loaded, tls=tls, places=places.get(name, {})),
+        )
+        for name, origin in origins.items()
+    }
+    return Stores(sources, chains, default, origins)
 
 
 def _check_chain(
@@ -111,9 +140,23 @@ def _directory(path: Path, default_format: PromptFormat | None = None) -> Direct
 
 def _build(settings: StoreSettings, site: Site) -> Source:
     kind = _KINDS[type(settings)]
+    store = kind.build(settings, site)
     return Source(
-        kind.build(settings, site),
+        store,
         settings.ttl_s,
         is_remote=kind.is_remote,
         selects=kind.selects,
+        place=_place(settings, site, store),
     )
+
+
+def _place(settings: StoreSettings, site: Site, store: TemplateStore) -> Hashable:
+    """Return all that decides which templates a store has: who asks, and how often, does not."""
+    decisive = {
+        name: value
+        for name, value in settings
+        if name not in _NOT_DECISIVE and not (value is None or isinstance(value, Secret))
+    }
+    # Where a store is may be left to the environment.
+    address = store.base_url if isinstance(store, WebStore) else site.loaded.folder
+    return repr(sorted(decisive.items())), address

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import Enum, IntEnum
+from weakref import WeakSet
 
 from ..errors import Reason, ResolverError, UpstreamError
 
@@ -69,6 +70,7 @@ class Breaker:
     """
 
     __slots__ = (
+        "__weakref__",
         "_clock",
         "_draw",
         "_next_probe",
@@ -159,6 +161,32 @@ class Breaker:
         longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**self._pauses)
         self._pauses = min(self._pauses + 1, 16)
         self._next_probe = self._clock() + longest_s * (1 - _JITTER * self._draw())
+
+
+class BreakerGauge:
+    """Tells the worst state of a provider's breakers, until it is retired.
+
+    It does not keep them: they go with what they are of.
+    """
+
+    def __init__(self, tell: Callable[[State], None]) -> None:
+        self._tell: Callable[[State], None] | None = tell
+        self._breakers: WeakSet[Breaker] = WeakSet()
+
+    def add(self, breaker: Breaker) -> None:
+        """Tell of one more breaker, whose `on_change` calls `tell`."""
+        self._breakers.add(breaker)
+
+    def tell(self) -> None:
+        """Tell the worst state."""
+        if self._tell is not None:
+            self._tell(max(each.state for each in self._breakers))
+
+    def retire(self) -> None:
+        """Tell nothing more: others take the breakers' places, and begin closed."""
+        if self._tell is not None and any(each.is_open for each in self._breakers):
+            self._tell(State.CLOSED)
+        self._tell = None
 
 
 class _Recent:

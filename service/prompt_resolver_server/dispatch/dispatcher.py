@@ -13,7 +13,7 @@ from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
 from .account import Account
 from .attempt import RunningAttempt
-from .breaker import Breaker
+from .breaker import Breaker, BreakerGauge
 from .cooldowns import Cooldowns
 from .notation import ModelChoice
 from .orders import Limits, Order, Target
@@ -49,7 +49,7 @@ class Dispatcher:
         self._clock = clock or loop.time
         self._draw = draw
         self._slots: dict[str, Slots] = {}
-        self._by_name: dict[str, list[Target]] = {}
+        self._gauges: dict[str, BreakerGauge] = {}
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
         self._alias_targets = {
             (row, name): self._target(name, each) for (row, name), each in alias_providers.items()
@@ -62,18 +62,23 @@ class Dispatcher:
         limits = self._limits.get(name, _NO_LIMITS)
         breaker = None
         if limits.breaker:
-            tell = partial(self._tell_breakers, name)
-            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=tell)
+            gauge = self._gauges.get(name)
+            if gauge is None:
+                gauge = BreakerGauge(partial(self._metrics.breaker_changed, name))
+                self._gauges[name] = gauge
+            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=gauge.tell)
+            gauge.add(breaker)
         if limits.max_concurrency is not None and name not in self._slots:
             self._slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
-        target = Target(provider, breaker=breaker, slots=self._slots.get(name))
-        self._by_name.setdefault(name, []).append(target)
-        return target
+        return Target(provider, breaker=breaker, slots=self._slots.get(name))
 
-    def _tell_breakers(self, name: str) -> None:
-        """Tell the worst state of a provider's breakers."""
-        breakers = [each.breaker for each in self._by_name[name]]
-        self._metrics.breaker_changed(name, max(each.state for each in breakers if each))
+    def retire(self) -> None:
+        """Tell of the breakers no more: others take their places, and begin closed.
+
+        What is on its way is answered.
+        """
+        for gauge in self._gauges.values():
+            gauge.retire()
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""

@@ -12,11 +12,11 @@ _RETRY_AFTER_S = 0.5
 
 
 class Gate:
-    """Lets calls of one class in, up to a limit."""
+    """Lets calls of one class in, up to a limit, which may be changed."""
 
     def __init__(self, name: CallClass, limit: int, metrics: Metrics) -> None:
         self._name = name
-        self._limit = limit
+        self.limit = limit
         self._running = 0
         self._shed = metrics.watch_class(name, lambda: self._running)
 
@@ -27,12 +27,12 @@ class Gate:
 
     def enter(self) -> None:
         """Count a call that begins. Raises OVERLOADED where too many run."""
-        if self._running >= self._limit:
+        if self._running >= self.limit:
             self._shed.value += 1
             raise ServerError(
                 Reason.OVERLOADED,
-                f"this server runs {self._limit} calls of this class, which is all that it may",
-                metadata={"class": self._name, "limit": str(self._limit)},
+                f"this server runs {self.limit} calls of this class, which is all that it may",
+                metadata={"class": self._name, "limit": str(self.limit)},
                 retry_after_s=_RETRY_AFTER_S,
             )
         self._running += 1

@@ -35,6 +35,11 @@ class Running:
         if not self._tasks:
             self._quiet.set()
 
+    async def outlast(self) -> None:
+        """Wait until the calls have ended that run now, but for lasting ones."""
+        if tasks := self._tasks - self._lasting:
+            await asyncio.wait(tasks)
+
     def refuse(self) -> None:
         """Let no more calls in, and end those that would not end: the service is shutting down."""
         self.refusing = True

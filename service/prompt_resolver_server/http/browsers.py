@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..entry.access import Access
+from ..entry.serving import Serving
 from ..errors import Blame, CallError, Reason
 
 Headers = Mapping[str, str]
@@ -18,14 +18,14 @@ Check = Callable[[web.Request], None]
 """Raises CALLER_FORBIDDEN for a request that must not be answered."""
 
 
-def keep_pages_out(access: Access) -> Check:
+def keep_pages_out(serving: Serving) -> Check:
     """Return the check of a door that has no pages: no other's may use it, unless it has a token.
 
     A name that a page has resolve to this machine is, to the browser, the page's own.
     """
 
     def check(request: web.Request) -> None:
-        if access.is_open and comes_from_a_page(request.headers):
+        if serving.access.is_open and comes_from_a_page(request.headers):
             raise forbidden(
                 "without general_settings.master_key or callers, no page in a browser is served"
             )

@@ -14,12 +14,12 @@ from typing import Protocol
 
 from aiohttp import web
 
-from ..entry.access import Access
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import OVERTIME_S, Caller, Deadlines
+from ..entry.caller import OVERTIME_S, Caller
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, logs_all_calls
 from ..entry.running import Running
+from ..entry.serving import Serving
 from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
 from ..tracing import NO_TRACER, Tracer
@@ -118,24 +118,22 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class HttpCalls:
     """Wraps the handlers of a door's routes. Made inside of a running event loop.
 
-    `check` is asked of every request that `access` lets in.
+    `check` is asked of every request that is let in.
     """
 
     def __init__(
         self,
         *,
-        access: Access,
+        serving: Serving,
         check: Check,
         gates: Mapping[CallClass, Gate],
-        deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
         tracer: Tracer = NO_TRACER,
     ) -> None:
-        self._access = access
+        self._serving = serving
         self._check = check
         self._gates = gates
-        self._deadlines = deadlines
         self._running = running
         self._metrics = metrics
         self._tracer = tracer
@@ -188,10 +186,10 @@ class HttpCalls:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
-        credentials = self._access.admit(read_metadata(headers, key_header))
+        credentials = self._serving.access.admit(read_metadata(headers, key_header))
         call.caller_name = credentials.caller
         self._check(call.request)
-        deadline = self._deadlines.end(self._loop.time(), read_deadline(headers))
+        deadline = self._serving.deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
             async with asyncio.timeout_at(deadline + OVERTIME_S):

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ..answers import Delta
 from ..entry.caller import Caller
+from ..entry.serving import Serving
 from ..json_codec import encode_json
 from ..parameters import Json
 from ..prompts import ResolvedPrompt
@@ -26,9 +27,9 @@ _JSON = {"Content-Type": "application/json"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
 
-def chat_routes(calls: HttpCalls, resolver: Resolver) -> Sequence[web.RouteDef]:
+def chat_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
     """Return the routes of the API, inside of a running event loop."""
-    api, errors = ChatApi(resolver), OpenAIErrors()
+    api, errors = ChatApi(serving), OpenAIErrors()
     complete = calls.wrap("chat.completions", api.complete, errors)
     list_models = calls.wrap("models", api.list_models, errors)
     get_model = calls.wrap("models", api.get_model, errors)
@@ -62,23 +63,24 @@ def not_served() -> web.RouteDef:
 
 
 class ChatApi:
-    """Answers the API's calls by a `Resolver`."""
+    """Answers the API's calls, each by the `Resolver` that serves when it comes."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
         self._loop = asyncio.get_running_loop()
         self._since = int(time.time())
 
     async def complete(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer a chat: whole, or as it arrives."""
+        resolver = self._serving.resolver
         document = read_document(await call.read())
-        request = read_request(document, self._resolver, caller, now=self._loop.time())
+        request = read_request(document, resolver, caller, now=self._loop.time())
         call.enter("stream" if request.stream else "complete")
-        resolution = await self._resolver.resolve(request.query)
+        resolution = await resolver.resolve(request.query)
         _log_labels(request, resolution, call)
         if request.stream:
-            return await self._stream(call, request, resolution)
-        answer, dispatch = await self._resolver.complete(resolution)
+            return await self._stream(call, request, resolver, resolution)
+        answer, dispatch = await resolver.complete(resolution)
         return web.Response(
             body=write_answer(answer, request.name),
             headers={
@@ -88,8 +90,9 @@ class ChatApi:
             },
         )
 
+    @staticmethod
     async def _stream(
-        self, call: HttpCall, request: ChatRequest, resolution: Resolution
+        call: HttpCall, request: ChatRequest, resolver: Resolver, resolution: Resolution
     ) -> web.StreamResponse:
         writer = ChunkWriter(request.name, with_usage=request.with_usage)
 
@@ -98,20 +101,20 @@ class ChatApi:
                 await call.begin_stream({**_EVENTS, **resolved_headers(prompt)})
             await call.send(writer.deltas(deltas))
 
-        finish, dispatch = await self._resolver.stream(resolution, deliver)
+        finish, dispatch = await resolver.stream(resolution, deliver)
         await call.send(writer.finish(finish, dispatch.cost))
         assert call.stream is not None
         return call.stream
 
     async def list_models(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """List the aliases, which are the models of this API."""
-        models: list[Json] = [self._model(name) for name in self._resolver.aliases]
+        models: list[Json] = [self._model(name) for name in self._serving.resolver.aliases]
         return _respond({"object": "list", "data": models})
 
     async def get_model(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Tell of one alias."""
         name = call.request.match_info["name"]
-        if name not in self._resolver.aliases:
+        if name not in self._serving.resolver.aliases:
             raise alias_unknown(name)
         return _respond(self._model(name))
 

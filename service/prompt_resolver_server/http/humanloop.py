@@ -17,6 +17,7 @@ from aiohttp import web
 
 from ..catalogue import Catalogue
 from ..entry.caller import Caller
+from ..entry.serving import Serving
 from ..errors import Reason, ServerError
 from ..json_codec import encode_json
 from ..prompts import PromptRef
@@ -31,9 +32,9 @@ _JSON = {"Content-Type": "application/json"}
 _KEY_HEADER = "x-api-key"
 
 
-def humanloop_routes(calls: HttpCalls, catalogue: Catalogue) -> Sequence[web.RouteDef]:
+def humanloop_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
     """Return the routes of the API, inside of a running event loop."""
-    api, errors = HumanloopApi(catalogue), HumanloopErrors()
+    api, errors = HumanloopApi(serving), HumanloopErrors()
 
     def serve(name: str, handle: Handle) -> Handler:
         return calls.wrap(f"humanloop.{name}", handle, errors, key_header=_KEY_HEADER)
@@ -50,10 +51,14 @@ def humanloop_routes(calls: HttpCalls, catalogue: Catalogue) -> Sequence[web.Rou
 
 
 class HumanloopApi:
-    """Answers the API's calls by a `Catalogue`."""
+    """Answers the API's calls by the `Catalogue` that serves when they come."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    @property
+    def _catalogue(self) -> Catalogue:
+        return self._serving.resolver.catalogue
 
     async def get_prompt(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer with a prompt."""

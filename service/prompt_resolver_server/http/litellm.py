@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from ..catalogue import Catalogue
 from ..entry.caller import Caller
+from ..entry.serving import Serving
 from ..errors import CallError, Reason
 from ..prompts import PromptRef
 from .calls import HttpCall, HttpCalls
@@ -26,9 +26,9 @@ from .openai_errors import OpenAIErrors
 _JSON = {"Content-Type": "application/json"}
 
 
-def litellm_routes(calls: HttpCalls, catalogue: Catalogue) -> Sequence[web.RouteDef]:
+def litellm_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
     """Return the routes of the API, inside of a running event loop."""
-    api = LiteLLMApi(catalogue)
+    api = LiteLLMApi(serving)
     return [
         web.get(
             "/beta/litellm_prompt_management",
@@ -38,15 +38,15 @@ def litellm_routes(calls: HttpCalls, catalogue: Catalogue) -> Sequence[web.Route
 
 
 class LiteLLMApi:
-    """Answers the API's calls by a `Catalogue`."""
+    """Answers the API's calls by the `Catalogue` that serves when they come."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
 
     async def get_prompt(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer with a prompt, its variables still in it."""
         call.enter("resolve")
-        served = await self._catalogue.fetch(
+        served = await self._serving.resolver.catalogue.fetch(
             read_ref(call.request.query),
             deadline=caller.deadline,
             store_key=caller.credentials.store_key,

@@ -94,6 +94,21 @@ class Metrics:
             ("call_class",),
             registry=registry,
         )
+        self._reloaded = Gauge(
+            "prompt_resolver_config_last_reload_successful",
+            "1 if the configuration is what its file said when last read, 0 if that was refused.",
+            registry=registry,
+        )
+        self._reloaded_at = Gauge(
+            "prompt_resolver_config_last_reload_success_timestamp_seconds",
+            "When the configuration that serves was read, in Unix time.",
+            registry=registry,
+        )
+        self._reloads = families.counter(
+            "prompt_resolver_config_reloads",
+            "How often the configuration was read again: adopted (ok), or refused as a whole.",
+            ("outcome",),
+        )
         self._cache_entries = Gauge(
             "prompt_resolver_template_cache_entries", "Templates that are held.", registry=registry
         )
@@ -118,6 +133,21 @@ class Metrics:
         """
         self._calls_running.labels(call_class).set_function(count)
         return self._shed[call_class,]
+
+    def config_read(self) -> None:
+        """Note that the configuration that serves is as it has just been read."""
+        self._reloaded.set(1)
+        self._reloaded_at.set_to_current_time()
+
+    def config_reloaded(self) -> None:
+        """Count a configuration that was read again, and serves from now on."""
+        self._reloads[("ok",)].value += 1
+        self.config_read()
+
+    def config_refused(self) -> None:
+        """Count a configuration that was read again, and cannot be served."""
+        self._reloads[("refused",)].value += 1
+        self._reloaded.set(0)
 
     def template_served(self, store: str, result: CacheResult) -> None:
         """Count a template that was served."""

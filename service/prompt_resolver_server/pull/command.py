@@ -16,8 +16,8 @@ from prompt_resolver.arguments import INTERRUPTED, USAGE_ERROR, ArgumentParser, 
 from prompt_resolver.endings import run_to_end
 
 from ..assembly.configuration import load_configuration
-from ..assembly.engine import build_tls
 from ..assembly.stores import build_stores
+from ..assembly.trust import build_tls
 from ..errors import ResolverError
 from ..settings import ConfigError
 from ..templates.store import TemplateStore

@@ -9,10 +9,10 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as data_pb
 
 from ..entry.caller import Caller
 from ..entry.faults import as_error
+from ..entry.serving import Serving
 from ..errors import ResolverError, invalid_request
 from ..explaining import Step, recording, tell
 from ..prompts import PromptRef, ServedTemplate
-from ..resolver import Resolver
 from ..templates.cache.inventory import HeldTemplate
 from ..upkeep import MAX_PROMPTS, Upkeep
 from .decode import read_query, read_ref
@@ -26,10 +26,13 @@ _PAGE_SIZE = 100
 class AdminServicer:
     """Answers the calls of operators. `logs_prompts` tells that the server's log has prompts."""
 
-    def __init__(self, resolver: Resolver, *, logs_prompts: bool) -> None:
-        self._resolver = resolver
-        self._upkeep = Upkeep(resolver.templates)
+    def __init__(self, serving: Serving, *, logs_prompts: bool) -> None:
+        self._serving = serving
         self._logs_prompts = logs_prompts
+
+    @property
+    def _upkeep(self) -> Upkeep:
+        return Upkeep(self._serving.resolver.templates)
 
     async def list_prompts(
         self, request: pb.ListPromptsRequest, caller: Caller
@@ -84,7 +87,7 @@ class AdminServicer:
                 query = read_query(
                     request.request, credentials=caller.credentials, deadline=caller.deadline
                 )
-                await self._resolver.resolve(query)
+                await self._serving.resolver.resolve(query)
             except Exception as exception:  # noqa: BLE001 - whatever goes wrong is the last step
                 error = as_error(exception, draining=False)
                 assert error is not None
@@ -92,7 +95,7 @@ class AdminServicer:
         return pb.ExplainResolveResponse(steps=[_write_step(step) for step in steps])
 
     def _write_held(self, held: HeldTemplate, served: ServedTemplate) -> pb.HeldPrompt:
-        ttl_s = self._resolver.inventory.ttls_s[held.store]
+        ttl_s = self._serving.resolver.inventory.ttls_s[held.store]
         ref = PromptRef(
             id=held.id, store=held.store, version=held.version, environment=held.environment
         )

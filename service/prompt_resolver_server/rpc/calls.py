@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..entry.access import Admit
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller, Deadlines
+from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
+from ..entry.serving import Serving
 from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
 from ..tracing import NO_TRACER, Tracer
@@ -81,7 +81,7 @@ class HandleStream(Protocol[_Request_contra]):
 
 
 class Calls:
-    """Wraps the methods of the services.
+    """Wraps the methods of the services. `for_operators` tells that they are not for callers.
 
     Made inside of a running event loop.
     """
@@ -89,15 +89,15 @@ class Calls:
     def __init__(
         self,
         *,
-        admit: Admit,
+        serving: Serving,
         gates: Mapping[CallClass, Gate],
-        deadlines: Deadlines,
         running: Running,
         metrics: Metrics,
         tracer: Tracer = NO_TRACER,
+        for_operators: bool = False,
     ) -> None:
-        self._admit = admit
-        self._deadlines = deadlines
+        self._serving = serving
+        self._for_operators = for_operators
         self._loop = asyncio.get_running_loop()
         self._gates = gates
         self._metrics = metrics
@@ -124,10 +124,14 @@ class Calls:
             tracer=self._tracer,
         )
 
+        serving, for_operators = self._serving, self._for_operators
+
         async def handler(data: bytes, context: Context) -> bytes:
             call = self._begin(known, context)
             try:
-                caller = call.admit(self._admit, self._deadlines, self._loop.time())
+                access = serving.access
+                admit = access.admit_operator if for_operators else access.admit
+                caller = call.admit(admit, serving.deadlines, self._loop.time())
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
                 metrics.sent()
@@ -163,12 +167,16 @@ class Calls:
             repeatable=lasting,
             tracer=self._tracer,
         )
-        deadlines = NO_DEADLINES if lasting else self._deadlines
+
+        serving, for_operators = self._serving, self._for_operators
 
         async def handler(data: bytes, context: Context) -> None:
             call = self._begin(known, context, lasting=lasting)
             try:
-                caller = call.admit(self._admit, deadlines, self._loop.time())
+                access = serving.access
+                admit = access.admit_operator if for_operators else access.admit
+                deadlines = NO_DEADLINES if lasting else serving.deadlines
+                caller = call.admit(admit, deadlines, self._loop.time())
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
                     await handle(_parse(request_type, data), caller, Stream(context, metrics))

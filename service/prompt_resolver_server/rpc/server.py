@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection
 from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
 
 from ..certificates import CertificateKeeper
-from ..resolver import Resolver
+from ..entry.serving import Serving
 from ..watching.watches import Watches
 from .admin import AdminServicer
 from .calls import Calls
@@ -35,9 +35,9 @@ Handlers: TypeAlias = "Mapping[str, Handler]"
 """The methods of a service, by name."""
 
 
-def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> Handlers:
+def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
     """Return the handlers of `PromptResolver`, by method."""
-    pb, servicer = prompt_resolver_pb2, PromptResolverServicer(resolver)
+    pb, servicer = prompt_resolver_pb2, PromptResolverServicer(serving)
     return {
         "Resolve": calls.unary(
             SERVICE,
@@ -68,9 +68,9 @@ def data_handlers(calls: Calls, resolver: Resolver, watches: Watches) -> Handler
     }
 
 
-def admin_handlers(calls: Calls, resolver: Resolver, *, logs_prompts: bool) -> Handlers:
+def admin_handlers(calls: Calls, serving: Serving, *, logs_prompts: bool) -> Handlers:
     """Return the handlers of `PromptResolverAdmin`, by method."""
-    pb, servicer = admin_pb2, AdminServicer(resolver, logs_prompts=logs_prompts)
+    pb, servicer = admin_pb2, AdminServicer(serving, logs_prompts=logs_prompts)
     return {
         "ListPrompts": calls.unary(
             ADMIN_SERVICE,

@@ -7,6 +7,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..answers import Delta
 from ..entry.caller import Caller
+from ..entry.serving import Serving
 from ..prompts import ResolvedPrompt
 from ..resolver import Resolution, Resolver
 from .calls import Send
@@ -18,42 +19,45 @@ _log = logging.getLogger(__name__)
 
 
 class PromptResolverServicer:
-    """Answers the contract's calls by a `Resolver`."""
+    """Answers the contract's calls, each by the `Resolver` that serves when it comes."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
 
     async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
         """Return the rendered prompt."""
         query = read_query(
             request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
         )
-        return write_resolved((await self._resolver.resolve(query)).prompt)
+        return write_resolved((await self._serving.resolver.resolve(query)).prompt)
 
     async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
         """Return the model's whole answer."""
-        resolution = await self._resolve(request, caller)
-        answer, dispatch = await self._resolver.complete(resolution)
+        resolver = self._serving.resolver
+        resolution = await self._resolve(resolver, request, caller)
+        answer, dispatch = await resolver.complete(resolution)
         return write_completed(answer, dispatch, include_resolved=request.include_resolved)
 
     async def complete_stream(
         self, request: pb.CompleteStreamRequest, caller: Caller, send: Send
     ) -> None:
         """Send the model's answer as it arrives."""
-        resolution = await self._resolve(request, caller)
+        resolver = self._serving.resolver
+        resolution = await self._resolve(resolver, request, caller)
 
         async def deliver(prompt: ResolvedPrompt, deltas: Sequence[Delta]) -> None:
             for delta in deltas:
                 await send(write_delta(delta, prompt, include_resolved=request.include_resolved))
 
-        finish, dispatch = await self._resolver.stream(resolution, deliver)
+        finish, dispatch = await resolver.stream(resolution, deliver)
         await send(write_finished(finish, dispatch))
 
-    async def _resolve(self, request: CompleteRequest, caller: Caller) -> Resolution:
+    @staticmethod
+    async def _resolve(resolver: Resolver, request: CompleteRequest, caller: Caller) -> Resolution:
         query = read_query(
             request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
         )
-        resolution = await self._resolver.resolve(query)
+        resolution = await resolver.resolve(query)
         if request.metadata:
             caller.span.labelled(request.metadata)
             _log.info(

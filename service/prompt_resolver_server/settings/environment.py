@@ -4,11 +4,16 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in the stubs
 
+from typing_extensions import override
+
 from .secrets import EnvironmentSecret, Secret
 
 
 class Environment:
-    """Variables that are looked up by those who need them, when they need them."""
+    """Variables that are looked up by those who need them, when they need them.
+
+    Two are equal that have the same variables.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -17,6 +22,12 @@ class Environment:
             for scheme in ("http", "https", "all", "no")
             if (proxy := environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY"))
         }
+
+    @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Environment) and other._environ == self._environ
+
+    __hash__ = None  # type: ignore[assignment]  # what it shows may change
 
     def first(self, names: tuple[str, ...]) -> str | None:
         """Return the first of several variables that is set. Empty counts as not set."""

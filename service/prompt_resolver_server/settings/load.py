@@ -5,8 +5,9 @@ with what was expected and what kind of thing came, never with a value: any valu
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
@@ -57,13 +58,16 @@ class ConfigError(Exception):
 class Loaded:
     """A configuration, and where it comes from.
 
-    `folder` is where its relative paths start; `without_effect` names what in it does nothing, and
-    `absent_keys` the keys whose files are not there yet.
+    `path` is that of its file, if there is one, and `folder` is where its relative paths start;
+    `without_effect` names what in it does nothing, and `absent_keys` the keys whose files are not
+    there yet. `again` reads it once more, from the file as it is by then; see `load_settings`.
     """
 
     settings: Settings
     environment: Environment
+    path: Path | None
     folder: Path
+    again: Callable[[], "Loaded"]
     without_effect: tuple[str, ...]
     absent_keys: tuple[str, ...]
     source: "_Source"
@@ -85,6 +89,7 @@ def load_settings(
     `stores` are the settings of the kinds of stores that there are. `overrides` are keys of the
     `server` block that win over both. Raises `ConfigError`.
     """
+    again = partial(load_settings, path, environ, dict(overrides or {}), stores=stores)
     if path is None and (name := environ.get(f"{_PREFIX}CONFIG")):
         path = Path(name)
     source = _Source(path)
@@ -106,11 +111,14 @@ def load_settings(
         details = error.errors(include_url=False, include_input=False, include_context=True)
         raise ConfigError(*(source.describe(each, values) for each in details)) from None
     without_effect.extend(list_unused(settings))
-    folder = path.resolve().parent if path is not None else Path.cwd()
+    # Not where links lead: a volume of Kubernetes has another folder there with each update.
+    folder = path.absolute().parent if path is not None else Path.cwd()
     return Loaded(
         settings=settings,
         environment=Environment(variables),
+        path=path,
         folder=folder,
+        again=again,
         without_effect=tuple(without_effect),
         absent_keys=tuple(_list_absent_keys(settings)),
         source=source,

@@ -4,12 +4,19 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from typing_extensions import override
 
+Look: TypeAlias = tuple[int, int, int]
+"""What a file looks like: one that was replaced, or written to, looks different."""
+
 
 class Secret(ABC):
-    """A secret, which may be replaced while the service runs."""
+    """A secret, which may be replaced while the service runs.
+
+    Two are equal that come from the same place, or are the same value.
+    """
 
     @abstractmethod
     def reveal(self) -> str | None:
@@ -28,6 +35,14 @@ class FixedSecret(Secret):
         return self._value
 
     @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FixedSecret) and other._value == self._value
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    @override
     def __repr__(self) -> str:
         return "FixedSecret(…)"
 
@@ -42,15 +57,14 @@ class FileSecret(Secret):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._value: str | None = None
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: Look | None = None
         self.reveal()
 
     @override
     def reveal(self) -> str | None:
         """Return the file's content without the white space around it."""
         try:
-            status = os.stat(self._path)
-            seen = (status.st_ino, status.st_size, status.st_mtime_ns)
+            seen = look_at(self._path)
             if seen != self._seen:
                 self._value = self._path.read_text("utf-8").strip() or self._value
                 self._seen = seen
@@ -59,8 +73,25 @@ class FileSecret(Secret):
         return self._value
 
     @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FileSecret) and other._path == self._path
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._path)
+
+    @override
     def __repr__(self) -> str:
         return f"FileSecret({str(self._path)!r})"
+
+
+def look_at(path: Path) -> Look:
+    """Return what a file looks like, which changes with its content, wherever links lead.
+
+    Raises `OSError`.
+    """
+    status = os.stat(path)
+    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class EnvironmentSecret(Secret):

@@ -14,7 +14,7 @@ from ..prompts import PromptRef, ServedTemplate
 from ..settings.model import AnyStoreSettings
 from .cache.cache import TemplateCache
 from .cache.inventory import Inventory
-from .cache.source import Member, store_unknown
+from .cache.source import Member, Source, store_unknown
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +42,24 @@ class ChainSettings(AnyStoreSettings):
 class Chains:
     """A `TemplateSupply` over a cache, with chains beside its stores.
 
-    `chains` has the names of each chain's members. What any member but the first serves is marked
-    as a fallback. A caller's own key is for the first member that is remote, and goes to no other.
+    `chains` has the names of each chain's members, which are some of `sources`: unset, those that
+    the cache has now. What any member but the first serves is marked as a fallback. A caller's own
+    key is for the first member that is remote, and goes to no other.
     """
 
     def __init__(
-        self, cache: TemplateCache, chains: Mapping[str, Sequence[str]], *, default_store: str
+        self,
+        cache: TemplateCache,
+        chains: Mapping[str, Sequence[str]],
+        *,
+        default_store: str,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.cache = self._cache = cache
         self._default_store = default_store
-        self._chains = {name: _members(cache, names) for name, names in chains.items()}
+        # Those of the cache may be replaced, with all of this.
+        self._sources = {**(cache.sources if sources is None else sources)}
+        self._chains = {name: _members(self._sources, names) for name, names in chains.items()}
         # Of these it has been told.
         self._passed_over: set[str] = set()
 
@@ -108,11 +116,11 @@ class Chains:
         if members is not None:
             return members
         self._check(name)
-        return self._cache.members(name)
+        return (Member(name, self._sources[name].store),)
 
     def _check(self, store: str) -> None:
-        if store not in self._cache.sources:
-            raise store_unknown(store, (*self._cache.sources, *self._chains))
+        if store not in self._sources:
+            raise store_unknown(store, (*self._sources, *self._chains))
 
     def _tell_passed_over(self, member: Member, reason: Reason) -> None:
         """Log, once until it serves again, why a member that should have served cannot.
@@ -164,8 +172,7 @@ async def first_that_serves(
     raise min(errors.values(), key=_weight)
 
 
-def _members(cache: TemplateCache, names: Sequence[str]) -> Sequence[Member]:
-    sources = cache.sources
+def _members(sources: Mapping[str, Source], names: Sequence[str]) -> Sequence[Member]:
     keyed = next((name for name in names if sources[name].is_remote), None)
     return [Member(name, sources[name].store, name == keyed) for name in names]
 

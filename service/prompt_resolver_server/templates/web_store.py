@@ -68,6 +68,11 @@ class WebStore(ABC):
         self._note(template, answer.validators)
         return template
 
+    @property
+    def base_url(self) -> str:
+        """Where the API is."""
+        return self._client.base_url
+
     def confirms(self, held: Template) -> bool:
         """Return False: the API would have to be asked."""
         return False

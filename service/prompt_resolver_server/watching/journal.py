@@ -79,7 +79,7 @@ class Journal:
         self, inventory: Inventory, *, capacity: int, now_s: Callable[[], float] = time.time
     ) -> None:
         self._inventory = inventory
-        self._capacity = capacity
+        self.capacity = capacity
         self._records: OrderedDict[Key, Record] = OrderedDict()
         self._followers: dict[Subject, set[Follower]] = {}
         self._views: dict[Key, View] = {}
@@ -223,7 +223,7 @@ class Journal:
         if changed or any(behind):
             record.content_revision = self.revision
         self._review_views(key)
-        if len(self._records) > 2 * self._capacity:
+        if len(self._records) > 2 * self.capacity:
             self._forget()
 
     def _review_views(self, member: Key) -> None:
@@ -255,7 +255,7 @@ class Journal:
         """Forget the oldest records, down to the capacity."""
         kept = (self._kept, self._views)
         for key in [key for key in self._records if not any(key in each for each in kept)]:
-            if len(self._records) <= self._capacity:
+            if len(self._records) <= self.capacity:
                 break
             self._forgotten = max(self._forgotten, self._records.pop(key).revision)
 

@@ -7,7 +7,7 @@ that fails is left alone for a while.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -60,7 +60,7 @@ class Keeper:
     def __init__(self, templates: TemplateCache, journal: Journal, *, most: int) -> None:
         self._templates = templates
         self._journal = journal
-        self._most = most
+        self.most = most
         self._loop = asyncio.get_running_loop()
         self._topics: dict[Key, _Topic] = {}
         self._named = 0
@@ -84,11 +84,11 @@ class Keeper:
         Raises OVERLOADED where they are too many, of all watches or of all prompts.
         """
         new = sum(key not in self._topics or not self._topics[key].named for key in keys)
-        if self._named + new > self._most:
+        if self._named + new > self.most:
             raise ServerError(
                 Reason.OVERLOADED,
-                f"{self._most} prompts are watched by name, which is all that may be",
-                metadata={"limit": str(self._most)},
+                f"{self.most} prompts are watched by name, which is all that may be",
+                metadata={"limit": str(self.most)},
             )
         if self._names + len(keys) > MAX_NAMES:
             raise ServerError(
@@ -166,6 +166,12 @@ class Keeper:
             topic.lost = True
             self._schedule(key, topic, 0)
 
+    def look_again(self, stores: Collection[str]) -> None:
+        """Find out at once what has become of all watched prompts of these stores."""
+        for key in self._topics if stores else ():
+            if key.store in stores:
+                self.lost(key)
+
     async def aclose(self) -> None:
         """Look after nothing more."""
         tasks = [*self._looks, *([self._task] if self._task is not None else ())]
@@ -239,6 +245,9 @@ class Keeper:
                     ref_of(key), deadline=deadline, caller_key=topic.caller_key
                 )
         except CallError as error:
+            if error.reason is Reason.STORE_UNKNOWN:
+                # It was configured when the watch began.
+                self._journal.removed(key)
             return error
         except ResolverError as error:
             failure = error
@@ -266,7 +275,8 @@ class Keeper:
     def _pause_s(self, key: Key, topic: _Topic) -> float:
         """Return in how many seconds a prompt is to be looked at again."""
         inventory = self._templates.inventory
-        ttl_s = inventory.ttls_s[key.store]
+        # A store that is gone may come back.
+        ttl_s = inventory.ttls_s.get(key.store, _EVERY_S)
         if topic.failures:
             pause_s = min(2.0 ** (topic.failures - 1), _LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
         elif ttl_s == 0:

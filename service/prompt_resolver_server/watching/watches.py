@@ -96,6 +96,16 @@ class Watches:
         self._keeper = Keeper(templates, self._journal, most=capacity)
         templates.listen(self._journal)
 
+    def adopt(self, supply: TemplateSupply, *, capacity: int, lost: Collection[str]) -> None:
+        """Watch what these stores serve from now on; see `Replacement.lost`.
+
+        A watch goes on with the stores that it began with. Of lost ones it is told what has become
+        of each prompt.
+        """
+        self._supply = supply
+        self._journal.capacity = self._keeper.most = capacity
+        self._keeper.look_again(lost)
+
     @asynccontextmanager
     async def open(
         self, refs: Sequence[PromptRef], *, after: int | None, caller_key: str | None

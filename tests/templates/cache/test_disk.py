@@ -400,6 +400,7 @@ async def test_disk_that_is_full(world: World, require_all: bool) -> None:
     with mounted(world.folder, require_all=require_all):
         async with world.process() as process:
             await process.get()
+        async with world.process() as process:
             (world.folder / "ballast").write_bytes(b"")
             with contextlib.suppress(OSError), (world.folder / "ballast").open("wb", 0) as file:
                 while file.write(bytes(4096)):
@@ -541,3 +542,26 @@ def test_folder_that_cannot_be_used(
 
     with pytest.raises(StateError, match=expected):
         StateDir(tmp_path / "state")
+
+
+async def test_copies_of_lost_stores(world: World) -> None:
+    """All copies of a store that is lost are removed, whether read or written, and no others."""
+    async with world.process("before") as process:
+        await process.get("q", store="before")
+    async with world.process() as process:
+        await process.get()
+        await process.get("r")
+        process.copies.adopt(
+            {"told"}, lost={"before"}, max_entries=world.max_entries, max_bytes=world.max_bytes
+        )
+    assert process.counted("removed") == 1
+    assert len(world.files) == 2
+
+    async with world.process() as process:
+        assert process.counted("restored") == 2
+        await process.get(refresh=True)
+        process.copies.adopt(
+            set(), lost={"told"}, max_entries=world.max_entries, max_bytes=world.max_bytes
+        )
+        await process.get(refresh=True)
+    assert world.files == []

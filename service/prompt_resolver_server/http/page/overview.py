@@ -8,30 +8,32 @@ from collections import Counter
 from collections.abc import Mapping
 
 from ...entry.admission import CallClass, Gate
+from ...entry.serving import Serving
 from ...metrics import Metrics
 from ...parameters import Json
-from ...resolver import Resolver
+from ...templates.cache.inventory import Inventory
 
 
 class Overview:
     """Tells how one service is doing."""
 
     def __init__(
-        self, *, resolver: Resolver, metrics: Metrics, gates: Mapping[CallClass, Gate]
+        self, *, serving: Serving, metrics: Metrics, gates: Mapping[CallClass, Gate]
     ) -> None:
-        self._resolver = resolver
+        self._serving = serving
         self._metrics = metrics
         self._gates = gates
         self._started_at = time.monotonic()
 
     def describe(self) -> dict[str, Json]:
         """Return it as a document."""
-        inventory = self._resolver.inventory
+        resolver = self._serving.resolver
+        inventory = resolver.inventory
         return {
             "version": self._metrics.version,
             "uptime_s": time.monotonic() - self._started_at,
-            "aliases": list(self._resolver.aliases),
-            "stores": self._stores(),
+            "aliases": list(resolver.aliases),
+            "stores": self._stores(inventory),
             "cache": {"entries": inventory.entries, "bytes": inventory.size},
             "calls": self._calls(),
             "running": {name: gate.running for name, gate in self._gates.items()},
@@ -47,12 +49,12 @@ class Overview:
             ],
         }
 
-    def _stores(self) -> list[Json]:
+    def _stores(self, inventory: Inventory) -> list[Json]:
         """Return each store, and how often a template of it was served in which way."""
-        inventory = self._resolver.inventory
         served: dict[str, dict[str, Json]] = {name: {} for name in inventory.ttls_s}
         for (store, result), count in self._metrics.templates.items():
-            served[store][result] = int(count)
+            if store in served:
+                served[store][result] = int(count)
         return [
             {
                 "name": name,

@@ -6,11 +6,11 @@ from aiohttp import web
 
 from ...entry.admission import CallClass, Gate
 from ...entry.caller import Caller
+from ...entry.serving import Serving
 from ...errors import invalid_request
 from ...json_codec import encode_json
 from ...metrics import Metrics
 from ...parameters import Json
-from ...resolver import Resolver
 from ...templates.cache.inventory import HeldTemplate
 from ..calls import HttpCall, HttpCalls
 from ..fields import read_document
@@ -29,13 +29,13 @@ _HEADERS = {**SAFETY, "Cache-Control": "no-store"}
 def page_routes(
     calls: HttpCalls,
     *,
-    resolver: Resolver,
+    serving: Serving,
     metrics: Metrics,
     gates: Mapping[CallClass, Gate],
 ) -> Sequence[web.RouteDef]:
     """Return the routes of the page and of its API, inside of a running event loop."""
     errors = OpenAIErrors()
-    api = PageApi(resolver, Overview(resolver=resolver, metrics=metrics, gates=gates))
+    api = PageApi(serving, Overview(serving=serving, metrics=metrics, gates=gates))
 
     def wrap(name: str, answer: _Answer) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(call: HttpCall, caller: Caller) -> web.StreamResponse:
@@ -62,8 +62,8 @@ def page_routes(
 class PageApi:
     """What the page asks for."""
 
-    def __init__(self, resolver: Resolver, overview: Overview) -> None:
-        self._resolver = resolver
+    def __init__(self, serving: Serving, overview: Overview) -> None:
+        self._serving = serving
         self._overview = overview
 
     async def overview(self, call: HttpCall, caller: Caller) -> dict[str, Json]:
@@ -76,7 +76,7 @@ class PageApi:
         skip = query.get("skip", "0")
         if not (skip.isascii() and skip.isdigit() and len(skip) < 10):
             raise invalid_request("skip", "expected a whole number from 0")
-        found = self._resolver.inventory.find(
+        found = self._serving.resolver.inventory.find(
             query.get("text", ""), skip=int(skip), most=PAGE_SIZE + 1
         )
         return {
@@ -91,7 +91,7 @@ class PageApi:
             raise invalid_request("content-type", "expected application/json")
         query = read_query(read_document(await call.read()), caller)
         call.enter("resolve")
-        resolution = await self._resolver.resolve(query)
+        resolution = await self._serving.resolver.resolve(query)
         return write_prompt(resolution.prompt)
 
 

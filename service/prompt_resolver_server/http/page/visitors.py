@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ...entry.access import Access
+from ...entry.serving import Serving
 from ...settings.address import Address
 from ..browsers import Headers, comes_from_elsewhere, forbidden
 
@@ -16,15 +16,15 @@ from ..browsers import Headers, comes_from_elsewhere, forbidden
 class Visitors:
     """Turns away who may not see. Tokens are `Access`' own business."""
 
-    def __init__(self, access: Access) -> None:
-        self._open = access.is_open
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
 
     def check(self, request: web.Request) -> None:
         """Raise CALLER_FORBIDDEN for a request that must not be answered."""
         if comes_from_elsewhere(request.headers):
             raise forbidden("expected a request of this page itself, not of another site's")
         transport = request.transport
-        if self._open and (
+        if self._serving.access.is_open and (
             transport is None
             or not is_from_here(
                 request.headers,

@@ -34,6 +34,10 @@ class Retry:
     soonest_at: float = -inf
     latest_at: float = -inf
 
+    def now(self) -> "Retry":
+        """Return what allows to ask at once, however many failures there were."""
+        return Retry(self.failures)
+
     @classmethod
     def at(cls, time: float) -> "Retry":
         """Return what allows to ask from a time on, after an answer that was no failure."""

@@ -6,6 +6,7 @@ that is no prompt, it goes on being served and says so. Only the store itself ca
 answering that there is no such prompt, or that the key may not have it.
 """
 
+import asyncio
 import hmac
 import random
 import secrets
@@ -25,6 +26,7 @@ from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
 from .peers import Peers
 from .source import Lookup, Member, Source, store_unknown
+from .sources import Replacement, Sources
 from .steps import tell_fetched, tell_looked, tell_query
 
 _DEFAULT_LIMITS = CacheLimits()
@@ -51,18 +53,19 @@ class TemplateCache:
         salt: bytes | None = None,
         peers: Peers | None = None,
     ) -> None:
-        self.sources = sources
+        self._sources = Sources(sources)
         self._default_store = default_store
         self._metrics = metrics
         self._clock = clock
         self._salt = salt or secrets.token_bytes(32)
-        self._ledger = Ledger(sources, limits=limits, metrics=metrics, clock=clock, draw=draw)
-        self._fetcher = Fetcher(sources, self._ledger, peers=peers, metrics=metrics, clock=clock)
+        self._current = current = self._sources.current
+        self._ledger = Ledger(current, limits=limits, metrics=metrics, clock=clock, draw=draw)
+        self._fetcher = Fetcher(current, self._ledger, peers=peers, metrics=metrics, clock=clock)
         # What is looked at by each call.
         self._held, self._flights = self._ledger.held, self._fetcher.flights
         self.inventory = Inventory(
             self._held,
-            sources=sources,
+            sources=current,
             default_store=default_store,
             clock=clock,
         )
@@ -71,6 +74,32 @@ class TemplateCache:
     def cache(self) -> "TemplateCache":
         """This cache itself, which is a `TemplateSupply` without chains."""
         return self
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The stores that are served, by name."""
+        return self._current
+
+    def adopt(
+        self, sources: Mapping[str, Source], *, default_store: str, limits: CacheLimits
+    ) -> Replacement:
+        """Serve these stores from now on, within these limits; see `Sources.replace`.
+
+        What a store served is held on if it is still at the same place, and asked for again when it
+        is needed. What is being fetched from a store that was replaced goes to those who wait. Such
+        stores are to be released.
+        """
+        replacement = self._sources.replace(sources)
+        self._fetcher.adopt(replacement)
+        self._ledger.adopt(replacement, limits)
+        self._default_store = self.inventory.default_store = default_store
+        return replacement
+
+    async def release(self, replacement: Replacement) -> None:
+        """Close what was replaced, once all calls have ended that ran by then."""
+        if forgotten := self._flights.forgotten:
+            await asyncio.wait(forgotten)
+        await self._sources.release(replacement.outgoing)
 
     def listen(self, listener: CacheListener) -> None:
         """Tell a listener of all changes from now on."""
@@ -117,6 +146,8 @@ class TemplateCache:
         nothing where a store fails and there is a copy to serve.
         """
         lookup = self._lookup(ref, caller_key)
+        if lookup.key.store not in self.sources:
+            raise store_unknown(lookup.key.store, self.sources)
         held = self._held.get(lookup.key)
         now = self._clock()
         if held is None:
@@ -170,10 +201,7 @@ class TemplateCache:
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
         name = store if store is not None else self._default_store
-        source = self.sources.get(name)
-        if source is None:
-            raise store_unknown(name, self.sources)
-        return name, source
+        return name, self._current.get(name) or self._sources.find(name)
 
     def members(self, store: str | None) -> tuple[Member]:
         """Return the store of this name, or the default one. Raises STORE_UNKNOWN."""
@@ -182,7 +210,8 @@ class TemplateCache:
 
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
-        return self._ledger.outages[store].is_down
+        outage = self._ledger.outages.get(store)
+        return outage is not None and outage.is_down
 
     def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
         """Hold a copy from before this process, if there is room; return whether it is held.
@@ -194,8 +223,7 @@ class TemplateCache:
     async def aclose(self) -> None:
         """End the fetches that run, and close the stores."""
         await self._fetcher.aclose()
-        for source in self.sources.values():
-            await source.store.aclose()
+        await self._sources.aclose()
 
     def _lookup(self, ref: PromptRef, caller_key: str | None) -> Lookup:
         name, source = self.find(ref.store)

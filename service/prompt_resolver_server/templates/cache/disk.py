@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ...metrics import Metrics
 from .entries import Held, Key
@@ -23,6 +23,13 @@ _LAST_WRITES_S = 5.0
 
 Restore: TypeAlias = Callable[[Copy, float], object]
 """Takes a copy from before this process, and its age in seconds."""
+
+
+class _File(NamedTuple):
+    """A copy's file: its size, and the store that it is of; empty where that is not known."""
+
+    size: int
+    store: str
 
 
 class DiskCopies:
@@ -59,8 +66,9 @@ class DiskCopies:
         self._pending: dict[Key, Copy | None] = {}
         self._closing = False
         self._fails = False
-        # The files by name with their sizes, the one first that was written longest ago.
-        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._lost: set[str] = set()
+        # The files by name, the one first that was written longest ago.
+        self._files: OrderedDict[str, _File] = OrderedDict()
         self._bytes = 0
 
     async def start(self, restore: Restore, *, within_s: float) -> None:
@@ -75,6 +83,21 @@ class DiskCopies:
         self._thread.start()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.restored.wait(), within_s)
+
+    def adopt(
+        self, stores: Collection[str], *, lost: Collection[str], max_entries: int, max_bytes: int
+    ) -> None:
+        """Keep copies of these stores from now on, within these limits; see `Replacement.lost`.
+
+        All copies of lost stores are removed. What is there must have been restored.
+        """
+        with self._change:
+            self._stores = stores
+            self._max_entries, self._max_bytes = max_entries, max_bytes
+            self._lost.update(lost)
+            for key in [key for key in self._pending if key.store in lost]:
+                del self._pending[key]
+            self._change.notify()
 
     async def aclose(self) -> None:
         """Write what is still to be written, and end."""
@@ -120,16 +143,20 @@ class DiskCopies:
         with contextlib.suppress(RuntimeError):
             # It is raised by a loop that is closed: then nobody waits for anything any more.
             self._read_all()
-            while batch := self._next():
-                self._write(batch)
+            while work := self._next():
+                lost, batch = work
+                self._write(batch, lost)
 
-    def _next(self) -> dict[Key, Copy | None]:
-        """Return what is to be written; nothing at the end."""
+    def _next(self) -> tuple[set[str], dict[Key, Copy | None]] | None:
+        """Return whose copies are to be removed, and what is to be written; None at the end."""
         with self._change:
-            while not self._pending and not self._closing:
+            while not (self._pending or self._lost or self._closing):
                 self._change.wait()
-            batch, self._pending = self._pending, {}
-            return batch
+            if not (self._pending or self._lost):
+                return None
+            pending, self._pending = self._pending, {}
+            lost, self._lost = self._lost, set()
+        return lost, pending
 
     def _read_all(self) -> None:
         try:
@@ -140,15 +167,16 @@ class DiskCopies:
         outcomes: dict[str, int] = {}
         copies: list[Copy] = []
         for file in files:
-            if len(self._sizes) >= self._max_entries or self._bytes + file.size > self._max_bytes:
+            store = ""
+            if len(self._files) >= self._max_entries or self._bytes + file.size > self._max_bytes:
                 outcome = "surplus"
             else:
-                outcome = self._read(file.name, copies)
+                outcome, store = self._read(file.name, copies)
             if outcome in ("surplus", "corrupt", "not_a_file"):
                 self._remove(file.name)
             else:
-                self._sizes[file.name] = file.size
-                self._sizes.move_to_end(file.name, last=False)
+                self._files[file.name] = _File(file.size, store)
+                self._files.move_to_end(file.name, last=False)
                 self._bytes += file.size
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
             if len(copies) >= _CHUNK:
@@ -157,27 +185,28 @@ class DiskCopies:
         self._loop.call_soon_threadsafe(self._deliver, copies)
         self._loop.call_soon_threadsafe(self._tell_restored, outcomes)
 
-    def _read(self, name: str, copies: list[Copy]) -> str:
-        """Read a copy, and return what came of it."""
+    def _read(self, name: str, copies: list[Copy]) -> tuple[str, str]:
+        """Read a copy, and return what came of it, and of which store it is, if that is known."""
         try:
             copy = unseal(self._state.read(name), self._state.secret)
         except ForeignCopyError:
-            return "foreign_format"
+            return "foreign_format", ""
         except BrokenCopyError:
-            return "corrupt"
+            return "corrupt", ""
         except NotOurFileError:
-            return "not_a_file"
+            return "not_a_file", ""
         except OSError:
-            return "unreadable"
+            return "unreadable", ""
+        store = copy.key.store
         if name_of(copy.key) != name:
-            return "corrupt"
-        if copy.key.store not in self._stores:
-            return "unknown_store"
+            return "corrupt", store
+        if store not in self._stores:
+            return "unknown_store", store
         copies.append(copy)
-        return "restored"
+        return "restored", store
 
-    def _write(self, batch: dict[Key, Copy | None]) -> None:
-        outcomes = {"written": 0, "removed": 0, "failed": 0}
+    def _write(self, batch: dict[Key, Copy | None], lost: set[str]) -> None:
+        outcomes = {"written": 0, "removed": self._remove_lost(lost), "failed": 0}
         fault: OSError | None = None
         for key, copy in batch.items():
             try:
@@ -189,7 +218,7 @@ class DiskCopies:
                 else:
                     data = seal(copy, self._state.secret)
                     self._state.write(name, data)
-                    self._keep(name, len(data))
+                    self._keep(name, _File(len(data), key.store))
                     outcomes["written"] += 1
             except OSError as error:
                 outcomes["failed"] += 1
@@ -206,18 +235,27 @@ class DiskCopies:
         self._fails = fault is not None
         self._loop.call_soon_threadsafe(self._count, outcomes)
 
-    def _keep(self, name: str, size: int) -> None:
+    def _remove_lost(self, stores: set[str]) -> int:
+        """Remove the copies of these stores, and return how many there were."""
+        names = [name for name, file in self._files.items() if file.store in stores]
+        for name in names:
+            self._forget(name)
+            self._remove(name)
+        return len(names)
+
+    def _keep(self, name: str, file: _File) -> None:
         """Note a file that was written, and remove those that were written longest ago."""
         self._forget(name)
-        self._sizes[name] = size
-        self._bytes += size
-        while len(self._sizes) > self._max_entries or self._bytes > self._max_bytes:
-            oldest = next(iter(self._sizes))
+        self._files[name] = file
+        self._bytes += file.size
+        while len(self._files) > self._max_entries or self._bytes > self._max_bytes:
+            oldest = next(iter(self._files))
             self._forget(oldest)
             self._remove(oldest)
 
     def _forget(self, name: str) -> None:
-        self._bytes -= self._sizes.pop(name, 0)
+        file = self._files.pop(name, None)
+        self._bytes -= file.size if file is not None else 0
 
     def _remove(self, name: str) -> None:
         with contextlib.suppress(OSError):

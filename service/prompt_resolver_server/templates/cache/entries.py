@@ -132,12 +132,7 @@ class Entries(Generic[_Entry]):
             return 0
         self._by_key[key] = entry
         self.size += entry.cost
-        evicted = 0
-        while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
-            _, oldest = self._by_key.popitem(last=False)
-            self.size -= oldest.cost
-            evicted += 1
-        return evicted
+        return self._make_room()
 
     def fill(self, key: Key, entry: _Entry) -> bool:
         """Keep an entry as the one that was used longest ago, if there is room, and none is kept.
@@ -153,8 +148,21 @@ class Entries(Generic[_Entry]):
         self.size += entry.cost
         return True
 
+    def limit(self, max_entries: int, max_bytes: int) -> int:
+        """Keep at most so many, and so much, from now on. Return how many have to go."""
+        self.max_entries, self.max_bytes = max_entries, max_bytes
+        return self._make_room()
+
     def drop(self, key: Key) -> None:
         """Forget an entry, if there is one."""
         entry = self._by_key.pop(key, None)
         if entry is not None:
             self.size -= entry.cost
+
+    def _make_room(self) -> int:
+        evicted = 0
+        while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
+            _, oldest = self._by_key.popitem(last=False)
+            self.size -= oldest.cost
+            evicted += 1
+        return evicted

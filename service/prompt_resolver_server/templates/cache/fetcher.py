@@ -15,6 +15,7 @@ from .ledger import ABSENT, Ledger
 from .peering import Peering
 from .peers import Peers
 from .source import Lookup, Source
+from .sources import Replacement
 
 _ENDING = ABSENT | {Reason.STORE_AUTH}
 
@@ -91,6 +92,13 @@ class Fetcher:
             self._looking.add(key)
             flight.task.add_done_callback(partial(self._look_after, key, ask_store))
 
+    def adopt(self, replacement: Replacement) -> None:
+        """Have what is being fetched from stores that were replaced go to those who wait alone."""
+        outgoing = replacement.outgoing
+        for key in [key for key in self.flights.keys() if key.store in outgoing]:  # noqa: SIM118
+            self.flights.forget(key)
+        self.peering.abandon(replacement.lost)
+
     async def aclose(self) -> None:
         """End all fetches, and leave the peers."""
         await self.flights.aclose()
@@ -131,18 +139,25 @@ class Fetcher:
             self._metrics.template_fetched(key.store, outcome, time.perf_counter() - started)
         # What is true is what was true when the store was asked.
         now = self._hold(key, template, asked_at)
-        if self.flights.is_current(key):
+        if self._is_wanted(key):
             self.peering.share(key, now)
         return now
 
     def _hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
-        if self.flights.is_current(key):
+        if self._is_wanted(key):
             return self._ledger.hold(key, template, confirmed_at)
         return Held(template, confirmed_at)
 
     def _fail(self, lookup: Lookup, error: Exception) -> None:
-        if self.flights.is_current(lookup.key):
+        if self._is_wanted(lookup.key):
             self._ledger.fail(lookup, error)
+
+    def _is_wanted(self, key: Key) -> bool:
+        """Tell whether what the flight that asks brings is to be held: it has not been forgotten.
+
+        Of a store that is gone nothing is.
+        """
+        return self.flights.is_current(key) and key.store in self._sources
 
     def _look_after(self, key: Key, ask_store: bool, ended: asyncio.Task[Outcome]) -> None:
         self._looking.discard(key)

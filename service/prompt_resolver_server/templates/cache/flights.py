@@ -1,7 +1,7 @@
 """One fetch in flight for each key, however many callers wait for it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -56,6 +56,11 @@ class Flights(Generic[_Key, _Result]):
         """Tell whether the task that asks is still the flight of a key."""
         flight = self._running.get(key)
         return flight is not None and flight.task is asyncio.current_task()
+
+    @property
+    def forgotten(self) -> Collection[asyncio.Task[_Result]]:
+        """The flights that still run, for those who wait, and are forgotten."""
+        return self._forgotten
 
     def forget(self, key: _Key) -> None:
         """Let the next fetch for a key begin anew. The one that runs ends for those who wait."""

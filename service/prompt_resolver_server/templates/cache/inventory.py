@@ -57,10 +57,14 @@ class Inventory:
         clock: Callable[[], float],
     ) -> None:
         self._sources = sources
-        self.ttls_s = {name: source.ttl_s for name, source in sources.items()}
         self.default_store = default_store
         self._held = held
         self._clock = clock
+
+    @property
+    def ttls_s(self) -> Mapping[str, float]:
+        """For how many seconds what each store has confirmed is served."""
+        return {name: source.ttl_s for name, source in self._sources.items()}
 
     @property
     def entries(self) -> int:

@@ -12,6 +12,7 @@ from .backoff import AT_ONCE, Outage, Retry
 from .entries import Absence, Entries, Held, Key
 from .listener import CacheListener
 from .source import Lookup, Source
+from .sources import Replacement
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ class Ledger:
 
     def check_absence(self, lookup: Lookup, now: float) -> ResolverError | None:
         """Return what the store said instead of a prompt, while it is not to be asked again."""
-        absence, outage = self.absent.get(lookup.key), self.outages[lookup.key.store]
-        if absence is None or outage.admits(absence.retry, now):
+        absence = self.absent.get(lookup.key)
+        if absence is None or self.outages[lookup.key.store].admits(absence.retry, now):
             return None
         return absence.error.again()
 
@@ -140,6 +141,29 @@ class Ledger:
             before = absence.retry if absence is not None else AT_ONCE
             retry = outage.failed(error, before, now, own_key=lookup.caller_key is None)
             self._remember(lookup, error, retry)
+        self.tell_size()
+
+    def adopt(self, replacement: Replacement, limits: CacheLimits) -> None:
+        """Keep what replaced sources have served, but for those that are lost, within new limits.
+
+        What is kept is due, whatever became of asking the source before.
+        """
+        now, outgoing = self._clock(), replacement.outgoing
+        for name in outgoing:
+            self.outages.pop(name)
+        for name in self._sources:
+            self.outages.setdefault(name, Outage(self._draw))
+        for key in [key for key in self.absent.keys() if key.store in outgoing]:  # noqa: SIM118
+            self.absent.drop(key)
+        for key, held in [*self.held.recent()] if outgoing else ():
+            if key.store in replacement.lost:
+                self.held.drop(key)
+            elif key.store in outgoing:
+                held.due_at = min(held.due_at, now)
+                held.retry = held.retry.now() if held.failures else AT_ONCE
+        self._negative_ttl_s = limits.negative_ttl_s
+        self._metrics.templates_evicted(self.held.limit(limits.max_entries, limits.max_bytes))
+        self.absent.limit(limits.max_entries, limits.max_bytes)
         self.tell_size()
 
     def tell_size(self) -> None:

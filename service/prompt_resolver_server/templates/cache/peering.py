@@ -1,7 +1,7 @@
 """What a cache does with what its peers know: whether its store has to be asked at all."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import inf
 
 from ...prompts import Template
@@ -106,6 +106,14 @@ class Peering:
         if (peers := self._of(key)) is not None:
             peers.forgotten(key)
 
+    def abandon(self, stores: Collection[str]) -> None:
+        """Forget what was known of stores that are gone or elsewhere, and tell the peers nothing.
+
+        Theirs may still be there.
+        """
+        for times in (self._dropped_at, self._confirmed_at):
+            times.forget(stores)
+
     async def aclose(self) -> None:
         """Leave the peers."""
         if self._peers is not None:
@@ -160,6 +168,10 @@ class _Times:
 
     def get(self, key: Key) -> float:
         return self._times.get(key, -inf)
+
+    def forget(self, stores: Collection[str]) -> None:
+        for key in [key for key in self._times if key.store in stores]:
+            del self._times[key]
 
     def note(self, key: Key, time: float) -> None:
         self._times[key] = time

@@ -1,6 +1,6 @@
 """A store as the cache has it."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from ...errors import CallError, Reason
@@ -14,7 +14,8 @@ from .entries import Key
 class Source:
     """A store, and for how many seconds what it confirmed is served without asking again.
 
-    With 0 the store is asked with each call, after it came and before anything is served. The other
+    With 0 the store is asked with each call, after it came and before anything is served. `place`
+    tells where the templates are: sources of the same name and place have the same ones. The other
     fields are those of `StoreKind`.
     """
 
@@ -22,6 +23,7 @@ class Source:
     ttl_s: float
     is_remote: bool = True
     selects: ServedReason = "deployed"
+    place: Hashable = None
 
     def reason(self, key: Key) -> ServedReason:
         """Return why the version that is held under a key is the one that is served."""

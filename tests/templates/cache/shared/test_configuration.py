@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.assembly.configuration import load_configuration
-from prompt_resolver_server.assembly.engine import build_tls
 from prompt_resolver_server.assembly.report import build_report
+from prompt_resolver_server.assembly.trust import build_tls
 from prompt_resolver_server.settings import ConfigError
 from tests.support.service import running_service
 

@@ -81,6 +81,11 @@ class RedisServer:
         self._pool = _make_pool(address, timeout_s)
         self._redis = Redis(connection_pool=self._pool)
 
+    def trust(self, tls: SSLContext) -> None:
+        """Know the server by this from the next connection on."""
+        if "tls" in self._pool.connection_kwargs:
+            self._pool.connection_kwargs["tls"] = tls
+
     async def read(self, name: str) -> tuple[bytes, int] | None:
         """Return a value and for how many milliseconds it is kept; None if there is none."""
 

@@ -10,9 +10,10 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ssl import SSLContext
 
 from ....json_codec import JsonError
 from ....metrics import Metrics
@@ -81,6 +82,18 @@ class SharedCache:
             asyncio.ensure_future(self._work()),
             asyncio.ensure_future(self._follow(replica)),
         ]
+
+    def adopt(
+        self, accounts: Mapping[str, FindAccount], *, lost: Collection[str], tls: SSLContext
+    ) -> None:
+        """Share the templates of these stores from now on; see `Sharing` and `Replacement.lost`.
+
+        What a lost store served, and has not been shared yet, must not be in another one's name.
+        """
+        self._sharing = replace(self._sharing, accounts=accounts)
+        self._server.trust(tls)
+        while lost and not self._queue.empty():
+            self._queue.get_nowait()
 
     def shares(self, key: Key) -> bool:
         """Tell whether a key is of a store that is shared, and asked with a key of its own.
