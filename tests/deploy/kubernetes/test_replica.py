@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +155,27 @@ def test_serves_callers_with_certificates(manifest: Manifest, tmp_path: Path) ->
     assert prompt.prompt.id == "support/reply"
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     assert alive == (True, "ok\n")
+
+
+@pytest.mark.parametrize("manifest", ["kustomize/shared"], indirect=True)
+def test_configuration_changes(pod: Pod, replica: subprocess.Popen[str]) -> None:
+    """A change of its ConfigMap is taken by the pod that runs, and what is wrong by none."""
+    text = pod.manifest.files("/config")["config.yaml"]
+    changed = text.replace("callers:\n", "callers:\n  billing: {token: 'file:/callers/billing'}\n")
+    pod.volumes["/callers"].update({"app": "token-of-app", "billing": "token-of-billing"})
+
+    pod.volumes["/config"].update({"config.yaml": "server: {nonsense: 1}\n"})
+    wait_for_metric(pod, 'prompt_resolver_config_reloads_total{outcome="refused"} 1.0')
+    pod.volumes["/config"].update({"config.yaml": pod.place(changed)})
+    wait_for_metric(pod, 'prompt_resolver_config_reloads_total{outcome="ok"} 1.0')
+    for name in ("app", "billing"):
+        with PromptResolverClient(pod.grpc_address, token=f"token-of-{name}") as client:
+            assert client.resolve("greeting", variables={"name": "Ada"}).messages
+
+    assert replica.poll() is None
+
+
+def wait_for_metric(pod: Pod, line: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while line not in pod.get("/metrics")[1].splitlines():
+        assert time.monotonic() < deadline
