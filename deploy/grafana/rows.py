@@ -426,6 +426,12 @@ _PROCESS = Row(
             ),
             kind="stat",
         ),
+        Panel(
+            "Certificates read anew",
+            "By what came of it.",
+            "short",
+            (Query(rose("prompt_resolver_certificate_reloads_total", "outcome"), "{{outcome}}"),),
+        ),
     ),
 )
 

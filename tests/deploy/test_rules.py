@@ -33,9 +33,13 @@ SLIPS = {
     "PromptResolverUpstreamErrors": ("[1h]", "[5m]"),
     "PromptResolverFirstChunkSlow": ("> 5\n", "> 50\n"),
     "PromptResolverCertificateExpiring": ("< 7 * 86400", "< 70 * 86400"),
+    "PromptResolverCertificateReloadFailed": (
+        "prompt_resolver_certificate_last_reload_successful == 0",
+        "prompt_resolver_certificate_last_reload_successful == 1",
+    ),
     "PromptResolverConfigReloadFailed": (
-        "for: 1m\n        labels: {severity: warning}",
-        "for: 9m\n        labels: {severity: warning}",
+        "config_last_reload_successful == 0\n        for: 1m",
+        "config_last_reload_successful == 0\n        for: 9m",
     ),
 }
 """What is made of some rules, by the alert that it spoils."""
