@@ -141,11 +141,10 @@ def test_says_what_it_is(config: Object) -> None:
 
 @dataclass(frozen=True)
 class Service:
-    """A container that serves, with as little as it needs, and the process that waits for it."""
+    """A container that serves, with as little as it needs."""
 
     containers: Containers
     name: str
-    process: subprocess.Popen[str]
 
     def run(self, *command: str) -> str:
         """Run a command in the container, and return what it printed."""
@@ -156,9 +155,9 @@ class Service:
 def service(containers: Containers, image: str) -> Iterator[Service]:
     """The service in a container that may write to `/state` alone."""
     name = "prompt-resolver"
-    with containers.start(
-        "podman",
+    containers.podman(
         "run",
+        "--detach",
         f"--name={name}",
         "--read-only",
         "--read-only-tmpfs=false",
@@ -169,11 +168,10 @@ def service(containers: Containers, image: str) -> Iterator[Service]:
         "--memory=256m",
         "--env=PROMPT_RESOLVER_STATE_DIR=/state",
         image,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("ready ")
-        yield Service(containers, name, process)
-        containers.podman("rm", "--force", "--time=0", name)
+    )
+    containers.wait_until_ready(name)
+    yield Service(containers, name)
+    containers.podman("rm", "--force", "--time=0", name)
 
 
 def test_runs_as_nobody(service: Service) -> None:
@@ -214,6 +212,4 @@ for folder, folders, _ in os.walk("/"):
 
 def test_end(service: Service) -> None:
     """SIGTERM ends it with 0."""
-    service.containers.podman("stop", "--time=30", service.name)
-
-    assert service.process.wait(30) == 0
+    assert service.containers.end(service.name) == 0

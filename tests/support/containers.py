@@ -6,7 +6,10 @@ No daemon is asked, and nothing of the machine's own images is touched.
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 COMMANDS = ("buildah", "podman", "runc", "mmdebstrap")
 _STORAGE = """
@@ -57,16 +60,31 @@ class Containers:
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """Begin to run a command whose output is read while it runs."""
-        return subprocess.Popen(
-            command,
+    @contextmanager
+    def follow(self, container: str) -> Iterator[IO[str]]:
+        """Read what a container prints on standard output, from its first line on."""
+        with subprocess.Popen(
+            ["podman", "logs", "--follow", container],
             env=self.environ,
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-        )
+        ) as log:
+            assert log.stdout is not None
+            try:
+                yield log.stdout
+            finally:
+                log.kill()
+
+    def wait_until_ready(self, container: str) -> None:
+        """Wait until the service in a container says that it is ready."""
+        with self.follow(container) as log:
+            assert any(line.startswith("ready ") for line in log), f"{container} has ended"
+
+    def end(self, container: str) -> int:
+        """End what runs in a container as a cluster does, and return its exit code."""
+        self.podman("stop", "--time=60", container)
+        return int(self.podman("inspect", container, "--format={{.State.ExitCode}}"))
 
     def buildah(self, *arguments: str) -> str:
         return self.run("buildah", *arguments)
