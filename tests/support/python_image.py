@@ -86,6 +86,7 @@ def _pack_python(archive: Path) -> None:
             f"--directory={prefix}",
             "--owner=0",
             "--group=0",
+            "--exclude=*.a",
             "--exclude=__pycache__",
             "--exclude=lib/python3.11/site-packages/*",
             "--exclude=lib/python3.11/test",
