@@ -71,7 +71,7 @@ bench-peers: ## Install what the bench compares with: LiteLLM's proxy, 740 MB ou
 	@"$(PEERS_HOME)/litellm/bin/pip" --disable-pip-version-check install --quiet 'litellm[proxy]==1.106.2'
 
 image: ## Build the container image; ARGS="--build-arg LOCK=all" for one with all extras
-	docker build --tag prompt-resolver $(ARGS) .
+	@deploy/build-image $(ARGS)
 
 manifest: .venv-kubernetes/.installed ## Render deploy/sidecar.yaml
 	@{ head -n 2 deploy/sidecar.yaml; .venv-kubernetes/bin/kubectl kustomize deploy/kustomize/examples/native-sidecar; } \

@@ -3,25 +3,30 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from prompt_resolver import PromptResolverError
+from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
 from tests.support.calls import VARIABLES, Streamed, failure
 from tests.support.flood import Flood
 from tests.support.http import HttpDoor
 from tests.support.load import Load
+from tests.support.ports import find_port
 from tests.support.scene import Scene, faults_in, running_scene
 from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_events
 
 DRAIN_S = 2
 HELD = 10
+ENDS = 20
+EACH = 4
+PATIENCE_S = 30
 
 
 @pytest.fixture
@@ -54,6 +59,44 @@ async def test_mixed_load(tmp_path: Path, scene: Scene) -> None:
     assert ended_after_s < scene.drain_s + 3
     refused = [load.outcomes[f"{kind} UNAVAILABLE"] for kind in ("resolve", "complete", "stream")]
     assert all(refused)
+
+
+@pytest.mark.timeout(300)
+async def test_ends_under_load(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
+    """Twenty times it is ended under load and started anew: no call fails, and health turns first.
+
+    A stream that is cut is told so; all else is answered, by the next one if need be.
+    """
+    address = f"127.0.0.1:{find_port()}"
+    config = f"""
+server: {{drain_s: {DRAIN_S}}}
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    async with AsyncPromptResolverClient(address) as client, Callers(client) as callers:
+        for _ in range(ENDS):
+            async with (
+                running_process(tmp_path, config, {"PROMPT_RESOLVER_GRPC_ADDRESS": address}) as (
+                    _,
+                    process,
+                ),
+                grpc.aio.insecure_channel(address) as channel,
+            ):
+                watching = asyncio.ensure_future(watch_health(channel))
+                await callers.go_on(50)
+                process.process.send_signal(signal.SIGTERM)
+                told_at = time.monotonic()
+                code = await asyncio.to_thread(process.process.wait, 30)
+                ended_after_s = time.monotonic() - told_at
+                statuses = await watching
+
+            assert code == 0
+            assert ended_after_s < DRAIN_S + 3
+            assert statuses == ["SERVING", "NOT_SERVING"]
+        async with running_process(tmp_path, config, {"PROMPT_RESOLVER_GRPC_ADDRESS": address}):
+            await callers.end()
+
+    assert callers.failures == []
 
 
 async def test_running_calls(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
@@ -137,6 +180,68 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     assert faults_in(log) == []
     assert code == 0
     assert ended_after_s < 10
+
+
+class Callers:
+    """Callers that call again and again until they are ended. `failures` are what should not be."""
+
+    def __init__(self, client: AsyncPromptResolverClient) -> None:
+        self._client = client
+        self._ending = False
+        self._answered = asyncio.Semaphore(0)
+        self.failures: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        calls = (self._resolve, self._complete, self._stream)
+        self._tasks = [asyncio.ensure_future(self._again(each)) for each in calls * EACH]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def go_on(self, calls: int) -> None:
+        """Wait until so many more calls have been answered."""
+        self._answered = asyncio.Semaphore(0)
+        for _ in range(calls):
+            await self._answered.acquire()
+
+    async def end(self) -> None:
+        """Begin no more calls, and wait for those that run."""
+        self._ending = True
+        await asyncio.gather(*self._tasks)
+
+    async def _again(self, call: Callable[[], Awaitable[None]]) -> None:
+        while not self._ending:
+            try:
+                await call()
+            except PromptResolverError as error:
+                if not (call == self._stream and error.reason == "DRAINING"):
+                    self.failures.append(f"{call.__name__}: {error.code} {error}")
+            else:
+                self._answered.release()
+
+    async def _resolve(self) -> None:
+        await self._client.resolve("greet", variables=VARIABLES, timeout_s=PATIENCE_S)
+
+    async def _complete(self) -> None:
+        await self._client.complete("greet", variables=VARIABLES, timeout_s=PATIENCE_S)
+
+    async def _stream(self) -> None:
+        stream = self._client.complete_stream("greet", variables=VARIABLES, timeout_s=PATIENCE_S)
+        events = [event async for event in stream]
+        assert events[-1].HasField("finished")
+
+
+async def watch_health(channel: grpc.aio.Channel) -> list[str]:
+    """Return what health is, up to the end of SERVING."""
+    watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
+    watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+    call = watch(b"")
+    told = aiter(call)
+    replies = [health_pb2.HealthCheckResponse.FromString(await anext(told)) for _ in range(2)]
+    call.cancel()
+    return [health_pb2.HealthCheckResponse.ServingStatus.Name(each.status) for each in replies]
 
 
 def begin(service: RunningService, each: int) -> list[Awaitable[str]]:

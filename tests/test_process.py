@@ -38,6 +38,22 @@ def test_starts_without_anything() -> None:
     assert [json.loads(line)["message"] for line in log.splitlines()] == ["draining"]
 
 
+def test_end_while_it_starts(tmp_path: Path) -> None:
+    """SIGTERM ends it with 0 while it starts, when its own handler is not there yet."""
+    config = tmp_path / "config.yaml"
+    os.mkfifo(config)
+    serve = [sys.executable, "-m", "prompt_resolver.cli", "serve", "--config", str(config)]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as process:
+        # It has been opened at both ends, and the reader waits for what never comes.
+        with config.open("w"):
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+        assert process.stderr is not None
+        said = process.stderr.read()
+
+    assert (code, said) == (0, "")
+
+
 def test_tells_its_doors(tmp_path: Path) -> None:
     """The ready line tells every door, closed ones and sockets too."""
     environ = {

@@ -8,6 +8,7 @@ may not be installed.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -50,6 +51,9 @@ def _run_of_service(command: str, arguments: Sequence[str]) -> int:
         case "render":
             from prompt_resolver_server.render_file import main as run  # noqa: PLC0415
         case _:
+            # The kernel keeps from a container's first process what that has no handler for, and
+            # the service has its own only once it serves.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             from prompt_resolver_server.__main__ import main as run  # noqa: PLC0415
     return run(arguments)
 
