@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
 from prompt_resolver_server.errors import (
     Blame,
@@ -314,13 +315,15 @@ async def test_lists() -> None:
     catalogue = Catalogue(Chains(cache, {"all": tuple(stores)}, default_store="all"))
     deadline = asyncio.get_running_loop().time() + 10
 
-    page = await catalogue.list_prompts(ListQuery(), deadline=deadline, store_key="key-of-caller")
+    page = await catalogue.list_prompts(
+        ListQuery(), deadline=deadline, credentials=Credentials(store_key="key-of-caller")
+    )
     assert page.templates == (BAKED,)
     assert [key for _, key in stores["baked"].fetches] == [None]
 
     stores["baked"].says = unavailable()
     with pytest.raises(ServerError) as caught:
-        await catalogue.list_prompts(ListQuery(), deadline=deadline, store_key=None)
+        await catalogue.list_prompts(ListQuery(), deadline=deadline, credentials=Credentials())
     assert caught.value.reason == Reason.NOT_IMPLEMENTED
 
 

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ..answers import Credentials
 from ..entry.serving import Serving
 from ..errors import Blame, CallError, Reason
 
 Headers = Mapping[str, str]
 
-Check = Callable[[web.Request], None]
-"""Raises CALLER_FORBIDDEN for a request that must not be answered."""
+Check = Callable[[web.Request, Credentials], None]
+"""Raises CALLER_FORBIDDEN for a request that must not be answered to who was let in."""
 
 
 def keep_pages_out(serving: Serving) -> Check:
@@ -24,7 +25,7 @@ def keep_pages_out(serving: Serving) -> Check:
     A name that a page has resolve to this machine is, to the browser, the page's own.
     """
 
-    def check(request: web.Request) -> None:
+    def check(request: web.Request, credentials: Credentials) -> None:
         if serving.access.is_open and comes_from_a_page(request.headers):
             raise forbidden(
                 "without general_settings.master_key or callers, no page in a browser is served"
