@@ -59,7 +59,7 @@ def test_malformed_rules(tmp_path: Path, row: str, problem: str) -> None:
         ),
         (
             "general_settings: {master_key: t}\ncallers: {a: {token: t}}",
-            ["callers.a.token: expected another one than that of 'the master key'"],
+            ["callers.a.token: expected another one than the master key"],
         ),
         (
             MUTUAL + "callers: {a: {certificate: n}, b: {certificate: n, token: t}}",
@@ -67,7 +67,7 @@ def test_malformed_rules(tmp_path: Path, row: str, problem: str) -> None:
         ),
         (
             "callers: {a: {token: t, certificate: n}}",
-            ["callers.a.certificate: expected server.tls_client_ca_file, by which it is asked for"],
+            ["callers.a.certificate: expected server.tls_client_ca_file beside it"],
         ),
     ],
 )
@@ -116,7 +116,7 @@ callers:
                 "no store is configured that 'loca' matches",
                 "no store is configured that 'team-*' matches",
                 "no alias is configured that 'absent' matches",
-                "the alias 'hr' may be used, and brings the prompt 'hr/policy'",
+                "the alias 'hr' brings the prompt 'hr/policy', which `prompts` does not name",
             ),
         ),
     )

@@ -93,16 +93,17 @@ def _list_faults(loaded: Loaded) -> Iterator[tuple[Place, str]]:
     tokens = {master_key.reveal(): "the master key"} if master_key is not None else {}
     certificates: dict[str, str] = {}
     for name, row in settings.callers.items():
+        owner = f"that of {name!r}"
         if row.certificate is not None:
             place = ("callers", name, "certificate")
             if settings.server.tls_client_ca_file is None:
-                yield place, "expected server.tls_client_ca_file, by which it is asked for"
-            if (other := certificates.setdefault(row.certificate, name)) != name:
-                yield place, f"expected another one than that of {other!r}"
+                yield place, "expected server.tls_client_ca_file beside it"
+            if (other := certificates.setdefault(row.certificate, owner)) != owner:
+                yield place, f"expected another one than {other}"
         if row.token is not None:
-            other = tokens.setdefault(row.token.reveal(), name)
-            if other != name:
-                yield ("callers", name, "token"), f"expected another one than that of {other!r}"
+            other = tokens.setdefault(row.token.reveal(), owner)
+            if other != owner:
+                yield ("callers", name, "token"), f"expected another one than {other}"
 
 
 def _list_idle(rules: Rules, kind: Kind, names: Collection[str]) -> Iterator[str]:
@@ -118,10 +119,11 @@ def _list_brought(rules: Rules, aliases: Mapping[str, Alias]) -> Iterator[str]:
         return
     permissions = _build_permissions(rules)
     for alias in aliases.values():
-        brought = {each.prompt.id for each in alias.deployments if each.prompt is not None}
         if permissions.allow("alias", alias.name):
-            yield from (
-                f"the alias {alias.name!r} may be used, and brings the prompt {prompt!r}"
-                for prompt in sorted(brought)
-                if not permissions.allow("prompt", prompt)
-            )
+            brought = {each.prompt.id for each in alias.deployments if each.prompt is not None}
+            for prompt in sorted(brought):
+                if not permissions.allow("prompt", prompt):
+                    yield (
+                        f"the alias {alias.name!r} brings the prompt {prompt!r}, which"
+                        " `prompts` does not name"
+                    )
