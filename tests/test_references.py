@@ -37,10 +37,9 @@ def forbidden(
     query = Query(
         prompt=ref, deadline=0, credentials=Credentials(permissions=permissions), model=model
     )
-    requested = notation.read(model, permissions) if model is not None else None
     alias = Alias(name="a", deployments=deployments or (Deployment(),))
     try:
-        check_query(query, alias, requested, notation=notation, supply=supply)
+        check_query(query, alias, notation=notation, supply=supply)
     except CallError as error:
         assert store.fetches == []
         return error.metadata["kind"]

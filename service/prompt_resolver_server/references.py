@@ -27,22 +27,16 @@ def refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) -
     return replace(ref, store=requested.store)
 
 
-def check_query(
-    query: Query,
-    alias: Alias,
-    requested: ModelName | None,
-    *,
-    notation: Notation,
-    supply: TemplateSupply,
-) -> None:
+def check_query(query: Query, alias: Alias, *, notation: Notation, supply: TemplateSupply) -> None:
     """Raise CALLER_FORBIDDEN unless the caller may use the prompt and the model that it names.
 
     What the alias brings needs no rule, and that is all there is where the call names nothing else.
     Every deployment is looked at, so that the answer does not depend on which of them serves.
     """
     asked, permissions = query.prompt, query.credentials.permissions
-    names_store = asked.store is not None
-    if requested is not None:
+    requested, names_store = None, asked.store is not None
+    if query.model is not None:
+        requested = notation.read(query.model, permissions)
         names_store = names_store or requested.store is not None
         _check_model(requested, notation, permissions)
     if not (asked.id or names_store):

@@ -13,7 +13,7 @@ from .answers import Answer, Dispatch, Finish
 from .candidates import Prepare
 from .catalogue import Catalogue
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.notation import ModelChoice, ModelName, Notation
+from .dispatch.notation import ModelChoice, Notation
 from .dispatch.route import Draw, pick
 from .errors import CallError, Reason, TemplateError, invalid_request
 from .explaining import explaining
@@ -122,9 +122,8 @@ class Resolver:
         if query.alias is not None:
             permissions.check("alias", query.alias)
             alias = self._find_alias(query.alias)
-        if permissions.are_limited:
-            requested = self._read_model(query)
-            check_query(query, alias, requested, notation=self._notation, supply=self._templates)
+        if permissions.rules:
+            check_query(query, alias, notation=self._notation, supply=self._templates)
         deployments = self._cooldowns.free(alias.deployments)
         resolution = await self.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
@@ -159,7 +158,9 @@ class Resolver:
         explained = explaining() is not None
         if explained:
             tell_alias(alias, deployment)
-        requested = self._read_model(query)
+        requested = None
+        if query.model is not None:
+            requested = self._notation.read(query.model, query.credentials.permissions)
         ref = refer(query.prompt, deployment, requested)
         served = await self._fetch(query, ref, deployment)
         template = served.template if served is not None else None
@@ -208,11 +209,6 @@ class Resolver:
         if alias is None:
             raise _alias_unknown(name)
         return alias
-
-    def _read_model(self, query: Query) -> ModelName | None:
-        if query.model is None:
-            return None
-        return self._notation.read(query.model, query.credentials.permissions)
 
     async def _fetch(
         self, query: Query, ref: PromptRef, deployment: Deployment
