@@ -288,8 +288,15 @@ async def test_chains(scene: Guarded) -> None:
             for other in others
         ]
 
+    keys = bearer("token-of-chained")
+    async with watching(
+        scene.service.address, refs("support/spare", store="both"), keys=keys
+    ) as watch:
+        told = await watch.told()
+
     assert served.prompt.store == "spare"
     assert kinds == ["store"] * 3
+    assert told[0] == "support/spare"
 
 
 async def test_a_store_that_is_not_there(tmp_path: Path, upstream: Upstream) -> None:
