@@ -154,8 +154,8 @@ async def test_no_method_forgets(scene: Guarded, method: str) -> None:
     ]
 
     assert (there.code, there.reason) == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_FORBIDDEN")
-    # The store comes first, and is named by none of the two.
-    assert (there.message, there.metadata) == ("this caller may not use the store 'hl'", STORE)
+    # The store comes first, and the call has not named it.
+    assert (there.message, there.metadata) == ("this caller may not use the default store", STORE)
     assert (absent.message, absent.metadata) == (there.message, there.metadata)
 
 

@@ -71,13 +71,18 @@ class Permissions(Value, frozen=True):
     def check(self, kind: Kind, name: str) -> None:
         """Raise CALLER_FORBIDDEN for what the caller may not use."""
         if not self.allow(kind, name):
-            raise CallError(
-                Reason.CALLER_FORBIDDEN,
-                f"this caller may not use the {kind} {name!r}",
-                metadata={"kind": kind},
-                blame=Blame.CALLER_DENIED,
-            )
+            raise forbidden(kind, f"the {kind} {name!r}")
 
 
 UNLIMITED = Permissions()
 """Those of callers without rules."""
+
+
+def forbidden(kind: Kind, what: str) -> CallError:
+    """Return the error for something that a caller may not use, and that the message calls so."""
+    return CallError(
+        Reason.CALLER_FORBIDDEN,
+        f"this caller may not use {what}",
+        metadata={"kind": kind},
+        blame=Blame.CALLER_DENIED,
+    )

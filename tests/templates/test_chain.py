@@ -21,6 +21,7 @@ from prompt_resolver_server.errors import (
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.templates.listing import ListQuery, TemplatePage
@@ -300,6 +301,18 @@ class ListedStore(ToldStore):
 
     list_versions: Callable[..., object] = list_prompts
     list_environments: Callable[..., object] = list_prompts
+
+
+async def test_default_store_that_is_replaced() -> None:
+    """Who has the stores of before has their default as well, whatever the cache's is by now."""
+    scene = Scene()
+    deadline = asyncio.get_running_loop().time() + 10
+    before = Chains(scene.cache, {}, default_store="live")
+    scene.cache.adopt({**scene.cache.sources}, default_store="baked", limits=CacheLimits())
+
+    served = await before.get(PromptRef(id="p"), refresh=False, deadline=deadline)
+
+    assert (before.default_store, served.store, served.template) == ("live", "live", LIVE)
 
 
 async def test_lists() -> None:

@@ -1,8 +1,10 @@
 """Which prompts of which stores a caller may use, before anything is fetched, and in lists."""
 
+from itertools import count
+
 from msgspec.structs import replace
 
-from ..permissions import Permissions
+from ..permissions import Permissions, forbidden
 from ..prompts import PromptRef, Template
 from .cache.source import store_unknown
 from .listing import MAX_PAGE_SIZE, ListingStore, ListQuery, TemplatePage
@@ -18,7 +20,11 @@ def check_permitted(ref: PromptRef, supply: TemplateSupply, permissions: Permiss
     if not permissions.are_limited:
         return
     store = ref.store if ref.store is not None else supply.default_store
-    permissions.check("store", store)
+    if not permissions.allow("store", store):
+        # The caller is told of no name that it has not said.
+        raise forbidden(
+            "store", "the default store" if ref.store is None else f"the store {store!r}"
+        )
     # An empty id is no prompt's, and its store says so.
     if ref.id:
         permissions.check("prompt", ref.id)
@@ -36,17 +42,16 @@ async def list_permitted(
     """
     first = (query.page - 1) * query.size
     shown: list[Template] = []
-    read = total = 0
-    while True:
-        whole = replace(query, page=1 + read // MAX_PAGE_SIZE, size=MAX_PAGE_SIZE)
+    total = 0
+    for number in count(1):
+        whole = replace(query, page=number, size=MAX_PAGE_SIZE)
         page = await store.list_prompts(whole, caller_key=caller_key)
+        if not page.templates:
+            break
         for template in page.templates:
-            if permissions.allow("prompt", template.id) or permissions.allow(
-                "prompt", template.path
-            ):
+            names = (template.id, template.path)
+            if any(permissions.allow("prompt", name) for name in names):
                 if first <= total < first + query.size:
                     shown.append(template)
                 total += 1
-        read += MAX_PAGE_SIZE
-        if not page.templates or read >= page.total:
-            return TemplatePage(templates=tuple(shown), total=total)
+    return TemplatePage(templates=tuple(shown), total=total)
