@@ -21,12 +21,14 @@ from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.http.browsers import keep_pages_out
 from prompt_resolver_server.http.calls import HttpCalls
 from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import collect, failure
 from tests.support.guarded import Guarded, guarded_config, running_guarded
 from tests.support.http import HttpAnswer
 from tests.support.operator import bearer
 from tests.support.page import call, reason_of
 from tests.support.prompts import replace_file
+from tests.support.reloads import refuse
 from tests.support.serving import make_serving
 from tests.support.upstream import Exchange, Upstream, openai_events
 from tests.support.watching import refs, watching
@@ -469,6 +471,25 @@ async def test_a_reload(tmp_path: Path, upstream: Upstream, change: str) -> None
     assert error.reason == reason
     assert (streamed.error, streamed.text) == (None, "Hello")
     assert ended == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_FORBIDDEN")
+
+
+async def test_callers_that_cannot_be_told_apart(
+    tmp_path: Path, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With two callers of one token a service does not start, and takes no such configuration."""
+    own, other = "app: {token: token-of-app}", "other: {token: token-of-app}"
+    with pytest.raises(ConfigError, match=r"callers\.other\.token: expected another one"):
+        async with running_guarded(tmp_path, upstream, f"{own}\n{other}"):
+            pass
+    async with (
+        running_guarded(tmp_path, upstream, own) as scene,
+        scene.client("app") as client,
+    ):
+        config = guarded_config(scene.api, upstream, f"{own}\n{other}")
+        await refuse(scene.service, tmp_path / "config.yaml", config)
+        await client.resolve(SELF)
+
+    assert any("callers.other.token" in getattr(each, "fault", "") for each in caplog.records)
 
 
 async def try_to(call: Awaitable[object]) -> PromptResolverError | None:
