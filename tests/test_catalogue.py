@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 import pytest
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
 from prompt_resolver_server.errors import ResolverError
 from prompt_resolver_server.metrics import Metrics
@@ -17,6 +18,7 @@ from prompt_resolver_server.templates.store import TemplateStore
 from tests.support.stores import ToldStore, make_template
 
 TEMPLATE = make_template("p", "1")
+ANYBODY = Credentials()
 
 
 class ListedStore(ToldStore):
@@ -52,14 +54,14 @@ def make_catalogue(store: TemplateStore) -> Catalogue:
 
 
 def lists(
-    catalogue: Catalogue, *, deadline: float | None = None, store_key: str | None = None
+    catalogue: Catalogue, *, deadline: float | None = None, credentials: Credentials = ANYBODY
 ) -> list[Awaitable[object]]:
     """Return a call for each of the lists."""
     until = asyncio.get_running_loop().time() + 10 if deadline is None else deadline
     return [
-        catalogue.list_prompts(ListQuery(page=7), deadline=until, store_key=store_key),
-        catalogue.list_versions("p", deadline=until, store_key=store_key),
-        catalogue.list_environments("p", deadline=until, store_key=store_key),
+        catalogue.list_prompts(ListQuery(page=7), deadline=until, credentials=credentials),
+        catalogue.list_versions("p", deadline=until, credentials=credentials),
+        catalogue.list_environments("p", deadline=until, credentials=credentials),
     ]
 
 
@@ -76,7 +78,8 @@ async def test_lists() -> None:
 
     for _ in range(2):
         page, versions, environments = [
-            await each for each in lists(catalogue, store_key="key-of-caller")
+            await each
+            for each in lists(catalogue, credentials=Credentials(store_key="key-of-caller"))
         ]
 
     assert page == TemplatePage(templates=(TEMPLATE,), total=7)
@@ -93,7 +96,7 @@ async def test_store_without_lists() -> None:
     catalogue = make_catalogue(ToldStore(TEMPLATE))
     until = asyncio.get_running_loop().time() + 10
 
-    served = await catalogue.fetch(PromptRef(id="p"), deadline=until, store_key=None)
+    served = await catalogue.fetch(PromptRef(id="p"), deadline=until, credentials=ANYBODY)
 
     assert served.template is TEMPLATE
     for call in lists(catalogue):

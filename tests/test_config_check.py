@@ -132,6 +132,51 @@ def test_for_programs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert CANARY not in shown + SHOWN
 
 
+CALLERS = """
+server: {tls_cert_file: c, tls_key_file: k, tls_client_ca_file: a}
+callers:
+  free: {token: os.environ/OPENAI_API_KEY}
+  app:
+    token: token-of-app
+    certificate: spiffe://example.org/app
+    prompts: [support/*, greet]
+    stores: [absent]
+    models: []
+"""
+
+CALLERS_SHOWN = """
+caller free, known by its token
+  prompts     all
+  stores      all
+  aliases     all
+  models      all
+
+caller app, known by its token or the certificate of spiffe://example.org/app
+  prompts     support/*, greet
+  stores      absent
+  aliases     all
+  models      none
+  note        no store is configured that 'absent' matches
+"""
+
+
+def test_callers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told what each caller is known by, and what it may use, and no token."""
+    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+    path = tmp_path / "c.yaml"
+    path.write_text(CALLERS)
+
+    assert main(["check", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert CALLERS_SHOWN in shown
+    assert main(["check", str(path), "--json"]) == 0
+    shown += capsys.readouterr().out
+    assert CANARY not in shown
+    assert "token-of-app" not in shown
+
+
 def test_faults(tmp_path: Path) -> None:
     """A configuration that cannot be served is told line by line, with the exit code 2."""
     path = tmp_path / "c.yaml"

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server import answers
 from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
-from prompt_resolver_server.answers import Emit, Finish, ModelRequest
+from prompt_resolver_server.answers import Credentials, Emit, Finish, ModelRequest
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits
@@ -598,7 +598,11 @@ def failover(
     )
     ref = PromptRef(id="p")
     resolution = Resolution(
-        query=Query(prompt=ref, deadline=asyncio.get_running_loop().time() + time_left_s),
+        query=Query(
+            prompt=ref,
+            deadline=asyncio.get_running_loop().time() + time_left_s,
+            credentials=Credentials(),
+        ),
         alias=alias,
         deployment=alias.deployments[0],
         ref=ref,

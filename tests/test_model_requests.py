@@ -11,6 +11,7 @@ from grpc import StatusCode
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.aliases import Alias, Deployment
+from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.model_requests import make_model_request
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters, ResponseFormat
@@ -181,7 +182,13 @@ def insisted(said: Parameters | ToolChoice) -> frozenset[str]:
     choice = said if isinstance(said, ToolChoice) else None
     deployment, ref = Deployment(), PromptRef(id="p")
     resolution = Resolution(
-        query=Query(prompt=ref, deadline=0, parameters=parameters, tool_choice=choice),
+        query=Query(
+            prompt=ref,
+            deadline=0,
+            credentials=Credentials(),
+            parameters=parameters,
+            tool_choice=choice,
+        ),
         alias=Alias(name="a", deployments=(deployment,)),
         deployment=deployment,
         ref=ref,

@@ -21,6 +21,7 @@ from prompt_resolver_server.settings.litellm import (
 )
 from prompt_resolver_server.settings.model import (
     CacheSettings,
+    CallerSettings,
     MetricsSettings,
     PrefetchSettings,
     ProviderSettings,
@@ -148,6 +149,7 @@ def test_settings_are_complete() -> None:
         *RenderingSettings.model_fields,
         *TracingSettings.model_fields,
         *MetricsSettings.model_fields,
+        *CallerSettings.model_fields,
         *GeneralSettings.model_fields,
     ):
         assert f"`{name}`" in README or f".{name}`" in README or f"`{name}:" in README, name

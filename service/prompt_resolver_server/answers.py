@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import field
 
 from .parameters import Parameters
+from .permissions import UNLIMITED, Permissions
 from .prompts import Message, Reasoning, ResolvedPrompt, Tool, ToolChoice
 from .values import Value
 
@@ -153,12 +154,12 @@ class Dispatch(Value, frozen=True, kw_only=True):
 
 
 class Credentials(Value, frozen=True, kw_only=True):
-    """Who calls, and the keys it brought along for this call: by provider, and for the store.
+    """Who calls, what it may use, and the keys it brought along: by provider, and for the store.
 
-    `caller` is the configured name of the token that let the call in, empty without one.
+    `caller` is the configured name of who was let in, empty for anybody else.
     """
 
     caller: str = ""
-
+    permissions: Permissions = UNLIMITED
     provider_keys: Mapping[str, str] = field(default_factory=dict)
     store_key: str | None = None

@@ -4,71 +4,89 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from .answers import Credentials
 from .errors import Reason, ServerError
 from .prompts import PromptRef, ServedTemplate, Template
 from .templates.cache.source import Member
 from .templates.chain import first_that_serves
 from .templates.listing import Environment, ListingStore, ListQuery, TemplatePage
+from .templates.permitted import check_permitted, list_permitted
 from .templates.supply import TemplateSupply
 
 _Result = TypeVar("_Result")
 
 
 class Catalogue:
-    """What there is to read in the stores.
+    """What there is to read in the stores, for those who may.
 
-    Every `deadline` is on the event loop's clock, and every `store_key` is the caller's own key of
-    the store. Lists are those of the default store, or of the first of a chain that answers. They
-    come from the store itself, and so raise what it raises; NOT_IMPLEMENTED where it has none, and
-    DEADLINE.
+    Every `deadline` is on the event loop's clock, and `credentials` are the caller's: whatever it
+    may not use is CALLER_FORBIDDEN before anything is fetched. Lists are those of the default
+    store, or of the first of a chain that answers. They come from the store itself, and so raise
+    what it raises; NOT_IMPLEMENTED where it has none, and DEADLINE.
     """
 
     def __init__(self, templates: TemplateSupply) -> None:
         self._templates = templates
 
     async def fetch(
-        self, ref: PromptRef, *, deadline: float, store_key: str | None
+        self, ref: PromptRef, *, deadline: float, credentials: Credentials
     ) -> ServedTemplate:
         """Return the template that `ref` names, as `TemplateSupply.get` does."""
+        check_permitted(ref, self._templates, credentials.permissions)
         return await self._templates.get(
-            ref, refresh=False, deadline=deadline, caller_key=store_key
+            ref, refresh=False, deadline=deadline, caller_key=credentials.store_key
         )
 
     async def list_prompts(
-        self, query: ListQuery, *, deadline: float, store_key: str | None
+        self, query: ListQuery, *, deadline: float, credentials: Credentials
     ) -> TemplatePage:
-        """Return a page of the prompts."""
-        return await self._list(
-            lambda store, key: store.list_prompts(query, caller_key=key), deadline, store_key
-        )
+        """Return a page of the prompts that the caller may name, by id or by path."""
+        permissions = credentials.permissions
+
+        async def read(store: ListingStore, key: str | None) -> TemplatePage:
+            if "prompt" in permissions.rules:
+                return await list_permitted(store, query, permissions, caller_key=key)
+            return await store.list_prompts(query, caller_key=key)
+
+        return await self._list("", read, deadline, credentials)
 
     async def list_versions(
-        self, prompt_id: str, *, deadline: float, store_key: str | None
+        self, prompt_id: str, *, deadline: float, credentials: Credentials
     ) -> tuple[Template, ...]:
         """Return all versions of a prompt."""
         return await self._list(
-            lambda store, key: store.list_versions(prompt_id, caller_key=key), deadline, store_key
+            prompt_id,
+            lambda store, key: store.list_versions(prompt_id, caller_key=key),
+            deadline,
+            credentials,
         )
 
     async def list_environments(
-        self, prompt_id: str, *, deadline: float, store_key: str | None
+        self, prompt_id: str, *, deadline: float, credentials: Credentials
     ) -> tuple[Environment, ...]:
         """Return the environments that a prompt may be deployed to."""
         return await self._list(
+            prompt_id,
             lambda store, key: store.list_environments(prompt_id, caller_key=key),
             deadline,
-            store_key,
+            credentials,
         )
 
     async def _list(
         self,
+        prompt_id: str,
         read: Callable[[ListingStore, str | None], Awaitable[_Result]],
         deadline: float,
-        store_key: str | None,
+        credentials: Credentials,
     ) -> _Result:
+        """Return what a store tells of a prompt, or of all of them where the id is empty."""
+        check_permitted(PromptRef(id=prompt_id), self._templates, credentials.permissions)
+
         async def ask(member: Member, until: float) -> _Result:
             store = _as_listing(member)
-            return await _bounded(read(store, store_key if member.takes_key else None), until)
+            return await _bounded(
+                read(store, credentials.store_key if member.takes_key else None), until
+            )
 
         return await first_that_serves(self._templates.members(None), ask, deadline=deadline)
 

@@ -11,11 +11,25 @@ import msgspec
 from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 
 from .aliases import Terms
+from .assembly.callers import CallerReport
 from .assembly.configuration import load_configuration
-from .assembly.report import AliasReport, ConfigReport, PromptReport, RowReport, build_report
+from .assembly.report import (
+    AliasReport,
+    ConfigReport,
+    PromptReport,
+    RowReport,
+    build_report,
+)
 from .assembly.trust import build_tls
+from .permissions import Kind
 from .settings import ConfigError
 
+_KINDS: Mapping[Kind, str] = {
+    "prompt": "prompts",
+    "store": "stores",
+    "alias": "aliases",
+    "model": "models",
+}
 _ACCOUNT = "the credentials of its account"
 _NOT_SET: Mapping[str | None, str] = {
     None: "not set",
@@ -74,6 +88,9 @@ def _lines(found: ConfigReport) -> Iterator[str]:
     for alias in found.aliases:
         yield ""
         yield from _alias_lines(alias)
+    for caller in found.callers:
+        yield ""
+        yield from _caller_lines(caller)
     yield ""
     yield from (f"differs from LiteLLM: {each}" for each in found.differs)
     yield from (f"no effect: {each}" for each in found.without_effect)
@@ -91,6 +108,17 @@ def _alias_lines(alias: AliasReport) -> Iterator[str]:
     ):
         if names:
             yield f"  falls back to {', then '.join(names)}{why}"
+
+
+def _caller_lines(caller: CallerReport) -> Iterator[str]:
+    known_by = ["its token"] if caller.has_token else []
+    if caller.certificate is not None:
+        known_by.append(f"the certificate of {caller.certificate}")
+    yield f"caller {caller.name}, known by {' or '.join(known_by)}"
+    for kind, title in _KINDS.items():
+        globs = caller.rules.get(kind)
+        yield f"  {title:<10}  {'all' if globs is None else ', '.join(globs) or 'none'}"
+    yield from (f"  note        {each}" for each in caller.notes)
 
 
 def _row_lines(row: RowReport, *, alone: bool) -> Iterator[str]:

@@ -1,13 +1,15 @@
 """The doors of a running service: where it listens, and what stands behind each of them."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from aiohttp import web
+
+from .assembly.callers import build_access, check_callers
 from .assembly.engine import Engine
 from .binding import Binder
-from .entry.access import Access
 from .entry.admission import CallClass, make_gates
 from .entry.caller import Deadlines
 from .entry.running import Running
@@ -59,7 +61,8 @@ class Addresses:
 class Doors:
     """All doors of one service, opened and closed together.
 
-    What they hold is released with the stack. `logs_prompts` tells that the log has prompts.
+    What they hold is released with the stack. `logs_prompts` tells that the log has prompts. Raises
+    `ConfigError` for callers that cannot be told apart.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Doors:
         tracer: Tracer = NO_TRACER,
         logs_prompts: bool = False,
     ) -> None:
+        check_callers(loaded)
         self._loaded = loaded
         self._logs_prompts = logs_prompts
         self._serving = _make_serving(loaded, engine)
@@ -109,6 +113,7 @@ class Doors:
 
     def check(self, loaded: Loaded) -> None:
         """Raise `ConfigError` for a configuration that may not be served where the doors are."""
+        check_callers(loaded)
         for key, address in self._protected.items():
             self._binder.check_protection(key, address, loaded)
 
@@ -165,12 +170,7 @@ class Doors:
             return None
         self._check_protection("http_address", address)
         calls = self._http_calls(keep_pages_out(self._serving), self._tracer)
-        routes = [
-            *chat_routes(calls, self._serving),
-            *humanloop_routes(calls, self._serving),
-            *litellm_routes(calls, self._serving),
-            not_served(),
-        ]
+        routes = data_routes(calls, self._serving)
         max_bytes = self._loaded.settings.server.max_message_bytes
         self._http = HttpListener(routes, max_body_bytes=max_bytes)
         return await self._binder.bind_http("http_address", address, self._http)
@@ -231,6 +231,16 @@ class Doors:
         return self._binder.bind_grpc(key, address, listener)
 
 
+def data_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
+    """Return the routes of the HTTP data door, inside of a running event loop."""
+    return [
+        *chat_routes(calls, serving),
+        *humanloop_routes(calls, serving),
+        *litellm_routes(calls, serving),
+        not_served(),
+    ]
+
+
 def _connection_age(settings: ServerSettings) -> ConnectionAge | None:
     """Return how old connections may get, and calls on them then: as old as any call."""
     if settings.max_connection_age_s is None:
@@ -242,10 +252,7 @@ def _make_serving(loaded: Loaded, engine: Engine) -> Serving:
     settings = loaded.settings
     return Serving(
         resolver=engine.resolver,
-        access=Access(
-            master_key=settings.general_settings.master_key,
-            callers={name: row.token for name, row in settings.callers.items()},
-        ),
+        access=build_access(loaded),
         deadlines=Deadlines(
             default_s=settings.server.default_deadline_s,
             longest_s=settings.server.max_deadline_s,

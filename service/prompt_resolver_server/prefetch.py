@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from .answers import Credentials
 from .catalogue import Catalogue
 from .errors import Reason, ResolverError
 from .prompts import PromptRef
@@ -83,7 +84,7 @@ class Prefetch:
         async with self._free:
             deadline = asyncio.get_running_loop().time() + _ATTEMPT_S
             try:
-                await self._catalogue.fetch(ref, deadline=deadline, store_key=None)
+                await self._catalogue.fetch(ref, deadline=deadline, credentials=Credentials())
             except ResolverError as error:
                 return error.reason
             except Exception:  # noqa: BLE001 - a fault of ours, and no reason to give up

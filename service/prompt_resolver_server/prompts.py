@@ -163,6 +163,11 @@ class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
     as_text: bool = False
     created_at: datetime | None = None
 
+    @property
+    def path(self) -> str:
+        """Where the template is, without a file's ending: the prompt's id, where ids are paths."""
+        return self.location.removesuffix(".prompt")
+
 
 CacheResult = Literal["hit", "miss", "stale", "fallback", "bypass"]
 ServedReason = Literal["deployed", "pinned", "label", "fallback"]

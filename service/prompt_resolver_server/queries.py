@@ -23,6 +23,7 @@ class Query(Value, frozen=True, kw_only=True):
 
     prompt: PromptRef
     deadline: float
+    credentials: Credentials
     variables: Mapping[str, Json] = field(default_factory=dict)
     model: str | None = None
     messages: tuple[Message, ...] = ()
@@ -33,7 +34,6 @@ class Query(Value, frozen=True, kw_only=True):
     placeholders: Mapping[str, tuple[Message, ...]] = field(default_factory=dict)
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
-    credentials: Credentials = field(default_factory=Credentials)
     span: CallSpan = NO_SPAN
 
 

@@ -6,24 +6,24 @@ Every door comes through here, so that they all mean the same.
 import logging
 import time
 import weakref
-from collections.abc import Collection, Mapping, Sequence
-
-from msgspec.structs import replace
+from collections.abc import Mapping, Sequence
 
 from .aliases import NO_FALLBACKS, NO_ROW, Alias, Deployment, Fallbacks, Terms
 from .answers import Answer, Dispatch, Finish
 from .candidates import Prepare
 from .catalogue import Catalogue
 from .dispatch.dispatcher import Dispatcher
-from .dispatch.notation import ModelChoice, ModelName, Notation
+from .dispatch.notation import ModelChoice, Notation
 from .dispatch.route import Draw, pick
 from .errors import CallError, Reason, TemplateError, invalid_request
 from .explaining import explaining
 from .failover import Deliver, Failover
 from .metrics import Metrics
 from .parameters import Json
+from .permissions import Permissions
 from .prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from .queries import Query, Resolution
+from .references import check_query, refer
 from .rendering import Renderer, join
 from .steps import tell_alias, tell_choice, tell_parameters, tell_rendered
 from .templates.cache.inventory import Inventory
@@ -90,26 +90,40 @@ class Resolver:
         """What the cache of templates holds."""
         return self._templates.inventory
 
-    @property
-    def aliases(self) -> Collection[str]:
-        """The names of the aliases."""
-        return self._aliases.keys()
+    def list_aliases(self, permissions: Permissions) -> Sequence[str]:
+        """Return the names of the aliases that may be used."""
+        return [name for name in self._aliases if permissions.allow("alias", name)]
 
-    def find_model(self, name: str) -> tuple[str | None, str | None]:
+    def check_alias(self, name: str, permissions: Permissions) -> None:
+        """Raise CALLER_FORBIDDEN or ALIAS_UNKNOWN for what is no alias that may be used."""
+        permissions.check("alias", name)
+        self._find_alias(name)
+
+    def find_model(self, name: str, permissions: Permissions) -> tuple[str | None, str | None]:
         """Tell whether a name is an alias or a model: as the one or the other of the two returned.
 
-        What is no alias is a model only if it names a store or a provider. Raises ALIAS_UNKNOWN.
+        What is no alias is a model only if it names a store or a provider. An alias or a store that
+        may not be used is none. Raises CALLER_FORBIDDEN and ALIAS_UNKNOWN.
         """
-        if name in self._aliases:
+        if name in self._aliases and permissions.allow("alias", name):
             return name, None
-        if not self._notation.names_owner(name):
-            raise alias_unknown(name)
+        if not self._notation.names_owner(name, permissions):
+            permissions.check("alias", name)
+            # It may begin with a store's name, and whether it does is not told.
+            permissions.check("store", name.partition("/")[0])
+            raise _alias_unknown(name)
         return None, name
 
     async def resolve(self, query: Query) -> Resolution:
-        """Return the rendered prompt. Calls no model."""
+        """Return the rendered prompt. Calls no model. Raises CALLER_FORBIDDEN before anything."""
         query.span.asked(query.prompt, query.alias)
-        alias = self._find_alias(query.alias) if query.alias is not None else self._no_alias
+        permissions = query.credentials.permissions
+        alias = self._no_alias
+        if query.alias is not None:
+            permissions.check("alias", query.alias)
+            alias = self._find_alias(query.alias)
+        if permissions.rules:
+            check_query(query, alias, notation=self._notation, supply=self._templates)
         deployments = self._cooldowns.free(alias.deployments)
         resolution = await self.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
@@ -144,8 +158,10 @@ class Resolver:
         explained = explaining() is not None
         if explained:
             tell_alias(alias, deployment)
-        requested = self._notation.read(query.model) if query.model is not None else None
-        ref = _refer(query.prompt, deployment, requested)
+        requested = None
+        if query.model is not None:
+            requested = self._notation.read(query.model, query.credentials.permissions)
+        ref = refer(query.prompt, deployment, requested)
         served = await self._fetch(query, ref, deployment)
         template = served.template if served is not None else None
         choice = self._notation.choose(
@@ -191,7 +207,7 @@ class Resolver:
     def _find_alias(self, name: str) -> Alias:
         alias = self._aliases.get(name)
         if alias is None:
-            raise alias_unknown(name)
+            raise _alias_unknown(name)
         return alias
 
     async def _fetch(
@@ -260,28 +276,13 @@ def _without_keeping(resolver: Resolver) -> Prepare:
     return prepare
 
 
-def alias_unknown(name: str) -> CallError:
+def _alias_unknown(name: str) -> CallError:
     """Return the error for an alias that is not configured."""
     return CallError(
         Reason.ALIAS_UNKNOWN,
         f"alias: no alias {name!r} is configured",
         metadata={"alias": name},
     )
-
-
-def _refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) -> PromptRef:
-    """Fill what a reference leaves out from the alias; the call's own selector stays."""
-    store = ref.store if ref.store is not None else deployment.store
-    if ref.id or deployment.prompt is None:
-        ref = ref if store == ref.store else replace(ref, store=store)
-    else:
-        selected = ref.version is not None or ref.environment is not None
-        ref = replace(ref if selected else deployment.prompt, id=deployment.prompt.id, store=store)
-    if requested is None or requested.store is None:
-        return ref
-    if ref.store not in (None, requested.store):
-        raise invalid_request("model", f"expected no other store than {ref.store!r}")
-    return replace(ref, store=requested.store)
 
 
 def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ...]:

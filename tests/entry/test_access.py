@@ -1,22 +1,34 @@
 """Who may call, and who is turned away."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from typing_extensions import override
 
-from prompt_resolver import AsyncPromptResolverClient
+from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
+from prompt_resolver.v1.admin_pb2 import ListPromptsRequest
+from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminStub
 from prompt_resolver_server.answers import Credentials
-from prompt_resolver_server.entry.access import Access
+from prompt_resolver_server.entry.access import Access, KnownCaller
 from prompt_resolver_server.errors import CallError
+from prompt_resolver_server.permissions import Globs, Permissions
 from prompt_resolver_server.settings import ConfigError
 from prompt_resolver_server.settings.secrets import FixedSecret
 from tests.support.calls import failure, status_of
+from tests.support.certificates import Authority, PairFiles, connection_options, trust
+from tests.support.http import HttpDoor
+from tests.support.operator import ADMIN_DOOR, bearer, refusal
 from tests.support.raw import check_health
-from tests.support.service import running_service
+from tests.support.service import RunningService, running_service
+
+if TYPE_CHECKING:
+    from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminAsyncStub
 
 PROTECTED = "general_settings: {master_key: os.environ/MASTER_KEY}"
 ENVIRON = {"MASTER_KEY": "let-me-in"}
@@ -158,3 +170,170 @@ async def test_callers_open_the_door(tmp_path: Path, callers: str, problem: str)
     with pytest.raises(ConfigError, match=problem):
         async with running_service(tmp_path, f"callers: {callers}", environ):
             pass
+
+
+NAMED = """
+callers:
+  mesh: {certificate: 'spiffe://example.org/mesh', token: token-of-mesh, prompts: [extract/invoice]}
+  named: {certificate: named.example.org, prompts: []}
+  plain: {certificate: plain-name}
+  tokened: {token: token-of-tokened, prompts: []}
+"""
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def mutual(authority: Authority, callers: str) -> str:
+    """Return a configuration that lets those in for whom the authority vouches."""
+    server = authority.write("server", "localhost", "127.0.0.1")
+    return f"""
+server:
+  tls_cert_file: {server.cert_file}
+  tls_key_file: {server.key_file}
+  tls_client_ca_file: {authority.ca_file}
+{callers}
+"""
+
+
+async def answers(
+    service: RunningService, authority: Authority, pair: PairFiles, token: str | None = None
+) -> tuple[str, str, str]:
+    """Return what comes of a call over gRPC, over HTTP, and at the gRPC door of operators."""
+    options = connection_options(authority, pair)
+    async with AsyncPromptResolverClient(service.address, token=token, **options) as client:
+        over_grpc = await reason_of(client.resolve("extract/invoice", variables=VARIABLES))
+    door = HttpDoor(
+        service.http_url.replace("http:", "https:"),
+        {"Authorization": f"Bearer {token}"} if token else {},
+        trust(authority, pair),
+    )
+    answer = await door.get("/v5/prompts/extract/invoice")
+    over_http = "OK" if answer.status == 200 else str(answer.json["reason"])
+    async with AsyncPromptResolverClient(
+        service.admin_grpc_address, token=token, **options
+    ) as operator:
+        stub: PromptResolverAdminAsyncStub = PromptResolverAdminStub(operator.channel)
+        metadata = tuple(bearer(token)) if token else ()
+        _, at_admin = await refusal(stub.ListPrompts(ListPromptsRequest(), metadata=metadata))
+    return over_grpc, over_http, at_admin or "OK"
+
+
+async def reason_of(call: Awaitable[object]) -> str:
+    try:
+        await call
+    except PromptResolverError as error:
+        return error.reason
+    return "OK"
+
+
+async def test_certificates(tmp_path: Path, authority: Authority) -> None:
+    """A caller is known by any name in its certificate, at every door; a token comes first."""
+    uri = "spiffe://example.org/mesh"
+    pairs = {
+        "mesh": authority.issue_identity(uri, "named.example.org", common_name="plain-name"),
+        "named": authority.issue("a.example.org", "named.example.org"),
+        "plain": authority.issue("b.example.org", common_name="plain-name"),
+        "other": authority.issue("x.named.example.org", common_name="Plain-Name"),
+    }
+    files = {name: authority.keep(name, pair) for name, pair in pairs.items()}
+    async with running_service(tmp_path, mutual(authority, NAMED), ADMIN_DOOR) as service:
+        by_certificate = {
+            name: await answers(service, authority, pair) for name, pair in files.items()
+        }
+        by_token = {
+            token: await answers(service, authority, files["plain"], token)
+            for token in ("token-of-mesh", "token-of-tokened", "token-of-nobody")
+        }
+
+    missing, invalid = "CALLER_TOKEN_MISSING", "CALLER_TOKEN_INVALID"
+    forbidden = "CALLER_FORBIDDEN"
+    assert by_certificate == {
+        "mesh": ("OK", "OK", forbidden),
+        "named": (forbidden, forbidden, forbidden),
+        "plain": ("OK", "OK", "OK"),
+        "other": (missing, missing, missing),
+    }
+    assert by_token == {
+        "token-of-mesh": ("OK", "OK", forbidden),
+        "token-of-tokened": (forbidden, forbidden, forbidden),
+        "token-of-nobody": (invalid, invalid, invalid),
+    }
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ("", "OK"),
+        ("general_settings: {master_key: let-me-in}", "CALLER_TOKEN_MISSING"),
+        ("callers: {a: {token: token-of-a}}", "CALLER_TOKEN_MISSING"),
+        ("callers: {a: {certificate: name-of-a}}", "CALLER_TOKEN_MISSING"),
+    ],
+)
+async def test_certificates_of_nobody(
+    tmp_path: Path, authority: Authority, known: str, expected: str
+) -> None:
+    """That an authority vouches for a client is enough only where nobody is named."""
+    pair = authority.write("client", "client.example.org")
+    async with running_service(tmp_path, mutual(authority, known), ADMIN_DOOR) as service:
+        assert await answers(service, authority, pair) == (expected,) * 3
+
+
+async def test_pages_bring_no_certificate(tmp_path: Path, authority: Authority) -> None:
+    """A page that a browser shows its user's certificate for is not served: the page has none."""
+    pair = authority.write("client", "named.example.org")
+    callers = "callers: {named: {certificate: named.example.org, token: token-of-named}}"
+    async with running_service(tmp_path, mutual(authority, callers)) as service:
+        url = service.http_url.replace("http:", "https:")
+        door = HttpDoor(url, {"Origin": "https://site.example"}, trust(authority, pair))
+        without = await door.get("/v1/models")
+        with_token = await door.get("/v1/models", authorization="Bearer token-of-named")
+
+    assert (without.status, with_token.status) == (403, 200)
+
+
+def test_keys_and_rules() -> None:
+    """The keys that a caller brings change nothing about who it is and what it may use."""
+    rules = Permissions({"prompt": Globs.of(["a"])})
+    access = Access(
+        master_key=None,
+        callers=[KnownCaller(name="a", certificate="name-of-a", permissions=rules)],
+    )
+
+    bare = access.admit([], lambda: ("other", "name-of-a"))
+    keyed = access.admit(
+        [("x-prompt-store-key", "k"), ("x-provider-key-openai", "p")], lambda: ("name-of-a",)
+    )
+
+    assert (bare.caller, bare.permissions) == ("a", rules)
+    assert (keyed.caller, keyed.permissions) == ("a", rules)
+    assert (keyed.store_key, keyed.provider_keys) == ("k", {"openai": "p"})
+    assert "name-of-a" not in repr([bare, keyed])
+
+
+class CountedSecret(FixedSecret):
+    """A secret that counts how often it was needed."""
+
+    needed = 0
+
+    @override
+    def reveal(self) -> str | None:
+        self.needed += 1
+        return super().reveal()
+
+
+@pytest.mark.parametrize("token", ["a", "b", "m", "other"])
+def test_all_tokens_are_compared(token: str) -> None:
+    """Each token is compared, whichever of them is the one, so that time does not tell."""
+    secrets = {name: CountedSecret(name) for name in "abm"}
+    access = Access(
+        master_key=secrets["m"],
+        callers=[KnownCaller(name=name, token=secrets[name]) for name in "ab"],
+    )
+
+    with suppress(CallError):
+        access.admit([("authorization", f"Bearer {token}")])
+
+    assert [secret.needed for secret in secrets.values()] == [1, 1, 1]

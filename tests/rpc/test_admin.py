@@ -363,6 +363,7 @@ async def test_the_admin_door_has_no_data(scene: Scene) -> None:
 
 
 TOKENS = "callers: {app: {token: token-of-app}}\n"
+RULES = "callers: {app: {token: token-of-app, models: ['*']}}\n"
 MASTER = "general_settings: {master_key: key-of-master}\n"
 
 
@@ -375,10 +376,13 @@ MASTER = "general_settings: {master_key: key-of-master}\n"
         (TOKENS + MASTER, "", "CALLER_TOKEN_MISSING"),
         (TOKENS, "token-of-app", "OK"),
         (TOKENS, "", "CALLER_TOKEN_MISSING"),
+        (RULES, "token-of-app", "CALLER_FORBIDDEN"),
+        (RULES + MASTER, "token-of-app", "CALLER_FORBIDDEN"),
+        (RULES + MASTER, "key-of-master", "OK"),
     ],
 )
 async def test_who_may(tmp_path: Path, config: str, token_: str, expected: str) -> None:
-    """With a master key it alone opens the admin door, for every method; else what callers have."""
+    """With a master key it alone opens the admin door, else any caller without rules."""
     got = set()
     async with (
         running_service(tmp_path, config, ADMIN_DOOR) as service,

@@ -2,6 +2,7 @@
 
 import io
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,10 +62,14 @@ class HttpAnswer:
 
 @dataclass(frozen=True)
 class HttpDoor:
-    """A door, and the headers that every request to it brings. Paths are sent as they are."""
+    """A door, and the headers that every request to it brings. Paths are sent as they are.
+
+    `tls` is for one that speaks it.
+    """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
 
     async def get(self, path: str, **headers: str) -> HttpAnswer:
         return await self._send("GET", path, None, headers)
@@ -91,6 +96,7 @@ class HttpDoor:
                 URL(self.url + path, encoded=True),
                 data=data,
                 headers={**content, **self.headers, **own},
+                ssl=self.tls or True,
             ) as response,
         ):
             received = bytearray()

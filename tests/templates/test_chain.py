@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
 from prompt_resolver_server.errors import (
     Blame,
@@ -20,6 +21,7 @@ from prompt_resolver_server.errors import (
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.templates.listing import ListQuery, TemplatePage
@@ -301,6 +303,18 @@ class ListedStore(ToldStore):
     list_environments: Callable[..., object] = list_prompts
 
 
+async def test_default_store_that_is_replaced() -> None:
+    """Who has the stores of before has their default as well, whatever the cache's is by now."""
+    scene = Scene()
+    deadline = asyncio.get_running_loop().time() + 10
+    before = Chains(scene.cache, {}, default_store="live")
+    scene.cache.adopt({**scene.cache.sources}, default_store="baked", limits=CacheLimits())
+
+    served = await before.get(PromptRef(id="p"), refresh=False, deadline=deadline)
+
+    assert (before.default_store, served.store, served.template) == ("live", "live", LIVE)
+
+
 async def test_lists() -> None:
     """Lists are those of the first member that answers."""
     scene = Scene()
@@ -314,13 +328,15 @@ async def test_lists() -> None:
     catalogue = Catalogue(Chains(cache, {"all": tuple(stores)}, default_store="all"))
     deadline = asyncio.get_running_loop().time() + 10
 
-    page = await catalogue.list_prompts(ListQuery(), deadline=deadline, store_key="key-of-caller")
+    page = await catalogue.list_prompts(
+        ListQuery(), deadline=deadline, credentials=Credentials(store_key="key-of-caller")
+    )
     assert page.templates == (BAKED,)
     assert [key for _, key in stores["baked"].fetches] == [None]
 
     stores["baked"].says = unavailable()
     with pytest.raises(ServerError) as caught:
-        await catalogue.list_prompts(ListQuery(), deadline=deadline, store_key=None)
+        await catalogue.list_prompts(ListQuery(), deadline=deadline, credentials=Credentials())
     assert caught.value.reason == Reason.NOT_IMPLEMENTED
 
 

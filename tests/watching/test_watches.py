@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.permissions import UNLIMITED
 from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
@@ -41,7 +42,9 @@ class Subject:
     @asynccontextmanager
     async def watch(self, *ids: str, after: int | None = None) -> AsyncIterator[Watch]:
         refs = [PromptRef(id=each) for each in ids]
-        async with self.watches.open(refs, after=after, caller_key=None) as watch:
+        async with self.watches.open(
+            refs, after=after, caller_key=None, permit=lambda: UNLIMITED
+        ) as watch:
             yield watch
 
     def key(self, prompt_id: str) -> Key:
@@ -243,7 +246,9 @@ async def test_a_chain_whose_first_store_needed_room() -> None:
 
     async with (
         asyncio.timeout(10),
-        watches.open([PromptRef(id="p")], after=None, caller_key=None) as watch,
+        watches.open(
+            [PromptRef(id="p")], after=None, caller_key=None, permit=lambda: UNLIMITED
+        ) as watch,
     ):
         began = await watch.next()
         await get("p", "baked")

@@ -139,7 +139,7 @@ const (
 	ErrorReason_ERROR_REASON_CALLER_TOKEN_MISSING ErrorReason = 37
 	// UNAUTHENTICATED: the call's token is not one of this server's.
 	ErrorReason_ERROR_REASON_CALLER_TOKEN_INVALID ErrorReason = 38
-	// PERMISSION_DENIED: the caller may not use this prompt, store or alias.
+	// PERMISSION_DENIED: the caller may not use this. Metadata: `kind`: prompt, store, alias or model.
 	ErrorReason_ERROR_REASON_CALLER_FORBIDDEN ErrorReason = 39
 	// UNIMPLEMENTED: this version of the server does not serve the method.
 	ErrorReason_ERROR_REASON_NOT_IMPLEMENTED ErrorReason = 40

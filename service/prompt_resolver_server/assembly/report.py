@@ -16,6 +16,7 @@ from ..dispatch.route import shares
 from ..providers.remote import Endpoint
 from ..settings import Loaded
 from ..values import Value
+from .callers import CallerReport, check_callers, report_callers
 from .endpoints import Endpoints, IncompleteError
 from .metrics import check_metrics
 from .model_list import build_aliases, build_terms, find_owner
@@ -89,6 +90,7 @@ class ConfigReport(Value, frozen=True, kw_only=True):
     chains: Mapping[str, tuple[str, ...]]
     default_store: str
     aliases: tuple[AliasReport, ...]
+    callers: tuple[CallerReport, ...]
     terms: Terms
     differs: tuple[str, ...]
     without_effect: tuple[str, ...]
@@ -101,6 +103,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     stores = build_stores(loaded, tls)
     for source in stores.sources.values():
         await source.store.aclose()
+    check_callers(loaded)
     check_shared_cache(loaded)
     check_tracing(loaded)
     check_metrics(loaded)
@@ -117,6 +120,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
         chains=stores.chains,
         default_store=stores.default,
         aliases=tuple(reporter.report_alias(alias) for alias in aliases.values()),
+        callers=tuple(report_callers(loaded, stores.names, aliases)),
         terms=build_terms(loaded.settings),
         differs=tuple(_list_differences(loaded)),
         without_effect=loaded.without_effect,

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from ..aliases import Deployment
 from ..errors import Blame, CallError, Reason
+from ..permissions import UNLIMITED, Permissions
 from ..prompts import Template
 from ..values import Value
 
@@ -45,6 +46,12 @@ class ModelName(Value, frozen=True, kw_only=True):
     prefix: str | None = None
     model: str | None = None
 
+    @property
+    def full_name(self) -> str:
+        """The model as it was named, without the store; empty if none was."""
+        model = self.model or ""
+        return model if self.prefix is None else f"{self.prefix}/{model}"
+
 
 class ModelChoice(Value, frozen=True, kw_only=True):
     """The model that was chosen, whose it is, and who named it. Empty if nobody named one.
@@ -67,17 +74,20 @@ _NO_CHOICE = ModelChoice()
 
 
 class Notation:
-    """Reads model strings, knowing which stores and providers there are."""
+    """Reads model strings, knowing which stores and providers there are.
+
+    A store that a caller may not use is none in what it names.
+    """
 
     def __init__(self, *, stores: Container[str], providers: Container[str]) -> None:
         self._stores = stores
         self._providers = providers
 
-    def read(self, text: str) -> ModelName:
+    def read(self, text: str, permissions: Permissions = UNLIMITED) -> ModelName:
         """Take a model string apart."""
         store = None
         first, slash, rest = text.partition("/")
-        if first in self._stores:
+        if first in self._stores and permissions.allow("store", first):
             store, text = first, rest
             if text in ("", "auto"):
                 return ModelName(store=store)
@@ -90,12 +100,16 @@ class Notation:
         """Tell whether there is a provider of this name."""
         return name in self._providers
 
-    def names_owner(self, text: str) -> bool:
+    def has_owner(self, prefix: str) -> bool:
+        """Tell whether what stands before a model is a provider's name, or Humanloop's for it."""
+        return self.provider_name(prefix) in self._providers
+
+    def names_owner(self, text: str, permissions: Permissions = UNLIMITED) -> bool:
         """Tell whether a model string begins with a store that there is, or with a provider."""
         first, slash, _ = text.partition("/")
-        if first in self._stores:
+        if first in self._stores and permissions.allow("store", first):
             return True
-        return bool(slash) and self.provider_name(first) in self._providers
+        return bool(slash) and self.has_owner(first)
 
     def choose(
         self, *, requested: ModelName | None, deployment: Deployment, template: Template | None

@@ -9,26 +9,29 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ..answers import Credentials
 from ..entry.serving import Serving
 from ..errors import Blame, CallError, Reason
 
 Headers = Mapping[str, str]
+_TOKENS = ("Authorization", "X-API-KEY")
 
-Check = Callable[[web.Request], None]
-"""Raises CALLER_FORBIDDEN for a request that must not be answered."""
+Check = Callable[[web.Request, Credentials], None]
+"""Raises CALLER_FORBIDDEN for a request that must not be answered to who was let in."""
 
 
 def keep_pages_out(serving: Serving) -> Check:
     """Return the check of a door that has no pages: no other's may use it, unless it has a token.
 
-    A name that a page has resolve to this machine is, to the browser, the page's own.
+    A name that a page has resolve to this machine is, to the browser, the page's own. A certificate
+    is its user's, and shown for whatever page asks.
     """
 
-    def check(request: web.Request) -> None:
-        if serving.access.is_open and comes_from_a_page(request.headers):
-            raise forbidden(
-                "without general_settings.master_key or callers, no page in a browser is served"
-            )
+    def check(request: web.Request, credentials: Credentials) -> None:
+        headers = request.headers
+        has_token = not serving.access.is_open and any(name in headers for name in _TOKENS)
+        if comes_from_a_page(headers) and not has_token:
+            raise forbidden("no page in a browser is served without the token of a caller")
 
     return check
 

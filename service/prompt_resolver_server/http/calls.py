@@ -8,7 +8,7 @@ which id; the door has no logic beyond that.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from .headers import (
     read_metadata,
     read_request_id,
 )
+from .peers import peer_names
 
 # What ends a stream that goes wrong, if its reader takes it.
 _LAST_WORDS_S = 2.0
@@ -75,6 +76,11 @@ class HttpCall:
         if self._gate is not None:
             self._gate.leave()
             self._gate = None
+
+    def find_peer_names(self) -> Sequence[str]:
+        """Return the names in the certificate that the caller has shown."""
+        transport = self.request.transport
+        return peer_names(transport.get_extra_info("peercert")) if transport is not None else ()
 
     async def read(self) -> bytes:
         """Return the request's body. Raises REQUEST_TOO_LARGE and REQUEST_INVALID."""
@@ -186,9 +192,11 @@ class HttpCalls:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
-        credentials = self._serving.access.admit(read_metadata(headers, key_header))
+        credentials = self._serving.access.admit(
+            read_metadata(headers, key_header), call.find_peer_names
+        )
         call.caller_name = credentials.caller
-        self._check(call.request)
+        self._check(call.request, credentials)
         deadline = self._serving.deadlines.end(self._loop.time(), read_deadline(headers))
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.

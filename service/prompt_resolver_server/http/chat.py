@@ -13,7 +13,7 @@ from ..entry.serving import Serving
 from ..json_codec import encode_json
 from ..parameters import Json
 from ..prompts import ResolvedPrompt
-from ..resolver import Resolution, Resolver, alias_unknown
+from ..resolver import Resolution, Resolver
 from .calls import HttpCall, HttpCalls
 from .chat_answer import ChunkWriter, write_answer
 from .chat_request import ChatRequest, read_request
@@ -107,15 +107,15 @@ class ChatApi:
         return call.stream
 
     async def list_models(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
-        """List the aliases, which are the models of this API."""
-        models: list[Json] = [self._model(name) for name in self._serving.resolver.aliases]
+        """List the aliases, which are the models of this API: those that the caller may use."""
+        names = self._serving.resolver.list_aliases(caller.credentials.permissions)
+        models: list[Json] = [self._model(name) for name in names]
         return _respond({"object": "list", "data": models})
 
     async def get_model(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Tell of one alias."""
         name = call.request.match_info["name"]
-        if name not in self._serving.resolver.aliases:
-            raise alias_unknown(name)
+        self._serving.resolver.check_alias(name, caller.credentials.permissions)
         return _respond(self._model(name))
 
     def _model(self, name: str) -> dict[str, Json]:

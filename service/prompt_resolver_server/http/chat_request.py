@@ -68,7 +68,9 @@ def read_request(
         raise invalid_request("body", f"expected at most {_MAX_FIELDS} fields")
     _refuse_what_is_not_carried(document)
     name = read_text(document, "model")
-    alias, model = resolver.find_model(name) if name is not None else (None, None)
+    alias, model = None, None
+    if name is not None:
+        alias, model = resolver.find_model(name, caller.credentials.permissions)
     query = Query(
         prompt=_prompt_ref(document),
         deadline=_deadline(document, caller.deadline, now),

@@ -76,7 +76,7 @@ class HumanloopApi:
         call.enter("resolve")
         query = read_list_query(call.request.query)
         page = await self._catalogue.list_prompts(
-            query, deadline=caller.deadline, store_key=caller.credentials.store_key
+            query, deadline=caller.deadline, credentials=caller.credentials
         )
         return await _respond(lambda: write_page(page, query))
 
@@ -84,7 +84,7 @@ class HumanloopApi:
         """Answer with all versions of a prompt."""
         call.enter("resolve")
         versions = await self._catalogue.list_versions(
-            _id(call), deadline=caller.deadline, store_key=caller.credentials.store_key
+            _id(call), deadline=caller.deadline, credentials=caller.credentials
         )
         return await _respond(lambda: write_versions(versions))
 
@@ -92,7 +92,7 @@ class HumanloopApi:
         """Answer with the environments of a prompt, and what is deployed to them."""
         call.enter("resolve")
         environments = await self._catalogue.list_environments(
-            _id(call), deadline=caller.deadline, store_key=caller.credentials.store_key
+            _id(call), deadline=caller.deadline, credentials=caller.credentials
         )
         return await _respond(lambda: write_environments(environments))
 
@@ -109,7 +109,7 @@ class HumanloopApi:
 
     async def _serve(self, ref: PromptRef, caller: Caller) -> web.StreamResponse:
         served = await self._catalogue.fetch(
-            ref, deadline=caller.deadline, store_key=caller.credentials.store_key
+            ref, deadline=caller.deadline, credentials=caller.credentials
         )
         # Its variables are found by reading all of it.
         body = await asyncio.to_thread(write_prompt, served.template)

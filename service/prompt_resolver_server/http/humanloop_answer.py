@@ -22,7 +22,6 @@ from ..templates.listing import Environment, ListQuery, TemplatePage
 from .chat_answer import write_thought
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_ENDING = ".prompt"
 _PROVIDERS = {ours: humanloops for humanloops, ours in HUMANLOOP_PROVIDERS.items()}
 
 # An effort that is a number is a budget of thinking tokens.
@@ -87,8 +86,7 @@ def _prompts(templates: Iterable[Template]) -> list[Json]:
 def _prompt(template: Template) -> Json:
     created_at = _moment(template.created_at)
     return {
-        # Where a file is, is its path with an ending, which the API's paths go without.
-        "path": template.location.removesuffix(_ENDING),
+        "path": template.path,
         "id": template.id,
         "name": template.name,
         "type": "prompt",

@@ -49,7 +49,7 @@ class LiteLLMApi:
         served = await self._serving.resolver.catalogue.fetch(
             read_ref(call.request.query),
             deadline=caller.deadline,
-            store_key=caller.credentials.store_key,
+            credentials=caller.credentials,
         )
         # Its variables are found by reading all of it.
         body = await asyncio.to_thread(write_prompt, served.template)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -18,6 +19,7 @@ from ..errors import ResolverError
 from ..metrics import CallMetrics
 from ..tracing import Tracer
 from ..values import Value
+from .credentials import peer_names
 from .status import to_status
 
 _ABORT_S = 2.0
@@ -67,7 +69,7 @@ class Call:
         metadata = context.invocation_metadata() or ()
         record = self._record
         record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
-        credentials = admit(metadata)
+        credentials = admit(metadata, self._peer_names)
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
             gate.enter()
@@ -77,6 +79,9 @@ class Call:
             credentials=credentials,
             span=record,
         )
+
+    def _peer_names(self) -> Sequence[str]:
+        return peer_names(self._context.auth_context())
 
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
         """Tell the caller what went wrong, if it still listens."""

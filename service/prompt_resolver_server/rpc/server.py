@@ -61,7 +61,7 @@ def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
             SERVICE,
             "WatchPrompts",
             pb.WatchPromptsRequest,
-            WatchServicer(watches).watch,
+            WatchServicer(watches, serving).watch,
             call_class="watch",
             lasting=True,
         ),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..entry.caller import Caller
+from ..entry.serving import Serving
 from ..watching.events import Change, Event
 from ..watching.watches import Watches
 from .calls import Stream
@@ -25,15 +26,23 @@ _CHANGES: Mapping[Change, pb.Change.ValueType] = {
 class WatchServicer:
     """Answers the calls that watch."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: Watches, serving: Serving) -> None:
         self._watches = watches
+        self._serving = serving
 
     async def watch(self, request: pb.WatchPromptsRequest, caller: Caller, stream: Stream) -> None:
-        """Send what happens to the prompts, until the call is cancelled."""
+        """Send what happens to the prompts, until the call is cancelled.
+
+        It lasts, so it goes by what the caller may use at each event.
+        """
         refs = [read_ref(ref, f"prompts[{i}]") for i, ref in enumerate(request.prompts)]
         after = request.after_revision if request.HasField("after_revision") else None
+        credentials = caller.credentials
         async with self._watches.open(
-            refs, after=after, caller_key=caller.credentials.store_key
+            refs,
+            after=after,
+            caller_key=credentials.store_key,
+            permit=lambda: self._serving.access.renew(credentials),
         ) as watch:
             revision = watch.snapshot_revision
             await stream.begin(((SNAPSHOT_KEY, str(revision)),) if revision is not None else ())

@@ -26,6 +26,7 @@ from .secrets import Secret
 
 _OWNER = re.compile(r"[^:\s]+(:[^:\s]+)?|:[^:\s]+")
 
+Globs = tuple[Annotated[str, Field(min_length=1)], ...]
 _Calls = Annotated[int, Field(ge=1, le=10_000)]
 
 
@@ -240,10 +241,31 @@ class MetricsSettings(Block):
 
 
 class CallerSettings(Block):
-    """One of those who may call."""
+    """One of those who may call, and what it may use.
 
-    token: Annotated[Secret, BeforeValidator(read_secret)]
+    The lists are of globs: the names that it may use, whether or not they are there. In a glob `*`
+    stands for any characters, slashes included. Unset: all; an empty list: none.
+    """
+
+    token: Annotated[Secret | None, BeforeValidator(read_secret)] = None
     """The bearer token that lets it in: text, `os.environ/NAME` or `file:/path`."""
+    certificate: Annotated[str, Field(min_length=1)] | None = None
+    """A name in the certificate that lets it in: a URI, such as a SPIFFE ID, a DNS name, or the
+    common name. Needs `server.tls_client_ca_file`."""
+    prompts: Globs | None = None
+    """The ids and paths of the prompts that it may name, with an alias or without."""
+    stores: Globs | None = None
+    """The stores whose prompts it may name; a chain by its own name."""
+    aliases: Globs | None = None
+    """The aliases that it may use. Each brings its own prompt, store and model."""
+    models: Globs | None = None
+    """The models that it may name in place of a prompt's or an alias' own."""
+
+    @model_validator(mode="after")
+    def _is_known_by_something(self) -> Self:
+        if self.token is None and self.certificate is None:
+            raise ValueError("expected a token, a certificate, or both")
+        return self
 
 
 class Settings(Block):
@@ -267,7 +289,7 @@ class Settings(Block):
         default_factory=dict
     )
     callers: dict[Annotated[str, Field(pattern=NAME)], CallerSettings] = Field(default_factory=dict)
-    """Those who may call, by name; with any, or with a master key, all calls need a token."""
+    """Those who may call, by name; with any, or with a master key, whoever calls is one of them."""
     general_settings: GeneralSettings = GeneralSettings()
     litellm_settings: LitellmSettings = LitellmSettings()
     router_settings: RouterSettings = RouterSettings()

@@ -6,7 +6,7 @@ through an outage of its own.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Literal, TypeVar
 
 from ..errors import Blame, Reason, ResolverError, TemplateError
@@ -56,7 +56,7 @@ class Chains:
         sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.cache = self._cache = cache
-        self._default_store = default_store
+        self.default_store = default_store
         # Those of the cache may be replaced, with all of this.
         self._sources = {**(cache.sources if sources is None else sources)}
         self._chains = {name: _members(self._sources, names) for name, names in chains.items()}
@@ -67,6 +67,11 @@ class Chains:
     def inventory(self) -> Inventory:
         """What the cache holds."""
         return self._cache.inventory
+
+    @property
+    def stores(self) -> Collection[str]:
+        """The names of all stores, chains of them included."""
+        return (*self._sources, *self._chains)
 
     async def get(
         self,
@@ -80,9 +85,12 @@ class Chains:
 
         Of a chain: that of the first member which has one to serve.
         """
-        name = ref.store if ref.store is not None else self._default_store
+        name = ref.store if ref.store is not None else self.default_store
         if name not in self._chains:
             self._check(name)
+            if ref.store is None and self._cache.default_store != name:
+                # It has been replaced, and this has not.
+                ref = at_member(ref, name)
             return await self._cache.get(
                 ref, refresh=refresh, deadline=deadline, caller_key=caller_key
             )
@@ -111,7 +119,7 @@ class Chains:
 
     def members(self, store: str | None) -> Sequence[Member]:
         """Return the stores behind a name, or the default one. Raises STORE_UNKNOWN."""
-        name = store if store is not None else self._default_store
+        name = store if store is not None else self.default_store
         members = self._chains.get(name)
         if members is not None:
             return members
@@ -120,7 +128,7 @@ class Chains:
 
     def _check(self, store: str) -> None:
         if store not in self._sources:
-            raise store_unknown(store, (*self._sources, *self._chains))
+            raise store_unknown(store, self.stores)
 
     def _tell_passed_over(self, member: Member, reason: Reason) -> None:
         """Log, once until it serves again, why a member that should have served cannot.

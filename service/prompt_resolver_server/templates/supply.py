@@ -1,6 +1,6 @@
 """Where templates come from, for those who serve them: a cache, or chains that stand above it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from ..prompts import PromptRef, ServedTemplate
@@ -20,6 +20,16 @@ class TemplateSupply(Protocol):
     @property
     def inventory(self) -> Inventory:
         """What is held."""
+        ...
+
+    @property
+    def stores(self) -> Collection[str]:
+        """The names of all stores, chains of them included."""
+        ...
+
+    @property
+    def default_store(self) -> str:
+        """The name of the store of prompts that name none."""
         ...
 
     async def get(

@@ -1,13 +1,16 @@
 """What callers watch: each at its own pace, and of each prompt at most one event behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from typing import TypeAlias
 
 from ..errors import invalid_request
+from ..permissions import Permissions
 from ..prompts import PromptRef
 from ..templates.cache.entries import Key
 from ..templates.chain import at_member
+from ..templates.permitted import check_permitted
 from ..templates.supply import TemplateSupply
 from .events import Change, Event, ref_of
 from .journal import Journal, Record
@@ -16,16 +19,22 @@ from .keeper import Keeper
 MAX_PROMPTS = 1_000
 """How many prompts one watch may name."""
 
+Permit: TypeAlias = Callable[[], Permissions]
+"""Returns what a caller may use by now. Raises CALLER_FORBIDDEN for one who may not call."""
+
 
 class Watch:
     """One caller's view of the journal: what it has yet to be told, in the order of the revisions.
 
-    `snapshot_revision` is the newest revision of the snapshot that it begins with: 0 for an empty
-    one, None where the watch goes on after a revision that it knew.
+    `permit` is asked at each event. `of_all` tells that the caller has named nothing, so that what
+    it may not see is passed over. `snapshot_revision` is the newest revision of the snapshot that
+    it begins with: 0 for an empty one, None where the watch goes on after a revision that it knew.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, permit: Permit, *, of_all: bool) -> None:
         self._journal = journal
+        self._permit = permit
+        self._of_all = of_all
         # By prompt: whether the caller has yet to be told of another version.
         self._pending: dict[Key, bool] = {}
         self._snapshot: set[Key] = set()
@@ -54,7 +63,10 @@ class Watch:
         self._changed.set()
 
     async def next(self) -> Event:
-        """Return the next event, once there is one."""
+        """Return the next event, once there is one.
+
+        Raises CALLER_FORBIDDEN for what the caller has named, and may not see any more.
+        """
         while True:
             while not self._pending:
                 self._changed.clear()
@@ -63,13 +75,22 @@ class Watch:
             changed = self._pending.pop(key)
             record = self._journal.get(key)
             # What the journal has forgotten, nobody looks after: it is held no more.
-            if record is not None:
+            if record is not None and self._is_seen(key):
                 return Event(
                     ref=ref_of(key),
                     served=self._journal.describe(key, record),
                     change=self._change(key, record, changed=changed),
                     revision=record.revision,
                 )
+
+    def _is_seen(self, key: Key) -> bool:
+        """Tell whether the caller is told of a prompt. Raises CALLER_FORBIDDEN."""
+        permissions = self._permit()
+        if self._of_all:
+            return may_see(key, permissions)
+        permissions.check("store", key.store)
+        permissions.check("prompt", key.id)
+        return True
 
     def _change(self, key: Key, record: Record, *, changed: bool) -> Change:
         first = key in self._snapshot
@@ -108,27 +129,39 @@ class Watches:
 
     @asynccontextmanager
     async def open(
-        self, refs: Sequence[PromptRef], *, after: int | None, caller_key: str | None
+        self,
+        refs: Sequence[PromptRef],
+        *,
+        after: int | None,
+        caller_key: str | None,
+        permit: Permit,
     ) -> AsyncIterator[Watch]:
         """Watch these prompts, or without any all that are held, until the context ends.
 
         All that are held are those that the store's own key opened or, where the caller has a key,
-        those that this one did. `after` is the revision to go on after. Raises `CallError` for a
+        those that this one did: as far as the caller may use them. `after` is the revision to go on
+        after. Raises CALLER_FORBIDDEN where the caller may not use one of them, `CallError` for a
         reference that no store can have, OVERLOADED, and STORE_AUTH for a key of the caller's.
         """
         if len(refs) > MAX_PROMPTS:
             raise invalid_request("prompts", f"expected at most {MAX_PROMPTS} prompts")
+        for ref in refs:
+            check_permitted(ref, self._supply, permit())
         if after is not None and not self._journal.knows(after):
             after = None
         credential = self._templates.credential(caller_key)
         chosen = dict(self._choose(ref, caller_key, credential) for ref in refs)
-        watch, subjects = Watch(self._journal), chosen or (credential,)
+        watch = Watch(self._journal, permit, of_all=not chosen)
+        subjects = chosen or (credential,)
         with ExitStack() as stack:
             self._keep(chosen, credential, caller_key, stack)
             self._journal.follow(subjects, watch)
             stack.callback(self._journal.leave, subjects, watch)
             await self._keeper.look([[*keys] for keys in chosen.values()])
-            watch.begin(self._records(chosen, credential, after), after=after)
+            records = self._records(chosen, credential, after)
+            if not chosen:
+                records = ((key, each) for key, each in records if may_see(key, permit()))
+            watch.begin(records, after=after)
             yield watch
 
     def _choose(
@@ -145,7 +178,7 @@ class Watches:
             keys[self._templates.key(at_member(ref, member.name), key)] = key
         if len(members) == 1:
             return next(iter(keys)), keys
-        store = ref.store or self._templates.inventory.default_store
+        store = ref.store or self._supply.default_store
         return Key(store, ref.id, ref.version, ref.environment, credential), keys
 
     def _keep(
@@ -182,3 +215,8 @@ class Watches:
         for key in keys or self._templates.inventory.keys(credential):
             if (found := self._journal.find(key)) is not None:
                 yield key, found
+
+
+def may_see(key: Key, permissions: Permissions) -> bool:
+    """Tell whether a caller may use a prompt that is held, of the very store that has it."""
+    return permissions.allow("store", key.store) and permissions.allow("prompt", key.id)

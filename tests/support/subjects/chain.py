@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.prompts import PromptRef, Template
@@ -32,7 +33,9 @@ class ChainStore:
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
     ) -> Template:
-        served = await self._catalogue.fetch(ref, deadline=self._deadline, store_key=caller_key)
+        served = await self._catalogue.fetch(
+            ref, deadline=self._deadline, credentials=Credentials(store_key=caller_key)
+        )
         return served.template
 
     def confirms(self, held: Template) -> bool:
@@ -42,21 +45,21 @@ class ChainStore:
         self, query: ListQuery, *, caller_key: str | None = None
     ) -> TemplatePage:
         return await self._catalogue.list_prompts(
-            query, deadline=self._deadline, store_key=caller_key
+            query, deadline=self._deadline, credentials=Credentials(store_key=caller_key)
         )
 
     async def list_versions(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Template, ...]:
         return await self._catalogue.list_versions(
-            prompt_id, deadline=self._deadline, store_key=caller_key
+            prompt_id, deadline=self._deadline, credentials=Credentials(store_key=caller_key)
         )
 
     async def list_environments(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Environment, ...]:
         return await self._catalogue.list_environments(
-            prompt_id, deadline=self._deadline, store_key=caller_key
+            prompt_id, deadline=self._deadline, credentials=Credentials(store_key=caller_key)
         )
 
     async def aclose(self) -> None: ...

@@ -146,7 +146,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CALLER_TOKEN_INVALID: _ErrorReason.ValueType  # 38
     """UNAUTHENTICATED: the call's token is not one of this server's."""
     ERROR_REASON_CALLER_FORBIDDEN: _ErrorReason.ValueType  # 39
-    """PERMISSION_DENIED: the caller may not use this prompt, store or alias."""
+    """PERMISSION_DENIED: the caller may not use this. Metadata: `kind`: prompt, store, alias or model."""
     ERROR_REASON_NOT_IMPLEMENTED: _ErrorReason.ValueType  # 40
     """UNIMPLEMENTED: this version of the server does not serve the method."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 41
@@ -287,7 +287,7 @@ ERROR_REASON_CALLER_TOKEN_MISSING: ErrorReason.ValueType  # 37
 ERROR_REASON_CALLER_TOKEN_INVALID: ErrorReason.ValueType  # 38
 """UNAUTHENTICATED: the call's token is not one of this server's."""
 ERROR_REASON_CALLER_FORBIDDEN: ErrorReason.ValueType  # 39
-"""PERMISSION_DENIED: the caller may not use this prompt, store or alias."""
+"""PERMISSION_DENIED: the caller may not use this. Metadata: `kind`: prompt, store, alias or model."""
 ERROR_REASON_NOT_IMPLEMENTED: ErrorReason.ValueType  # 40
 """UNIMPLEMENTED: this version of the server does not serve the method."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 41

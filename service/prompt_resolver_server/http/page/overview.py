@@ -11,6 +11,7 @@ from ...entry.admission import CallClass, Gate
 from ...entry.serving import Serving
 from ...metrics import Metrics
 from ...parameters import Json
+from ...permissions import UNLIMITED
 from ...templates.cache.inventory import Inventory
 
 
@@ -32,7 +33,7 @@ class Overview:
         return {
             "version": self._metrics.version,
             "uptime_s": time.monotonic() - self._started_at,
-            "aliases": list(resolver.aliases),
+            "aliases": [*resolver.list_aliases(UNLIMITED)],
             "stores": self._stores(inventory),
             "cache": {"entries": inventory.entries, "bytes": inventory.size},
             "calls": self._calls(),

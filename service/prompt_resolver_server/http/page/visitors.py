@@ -1,6 +1,7 @@
 """Who may see what the page shows: those who may call the data doors, and no page but ours.
 
-Whoever brings a token that lets calls in may see. Where there are no tokens, whoever is on this
+Whoever brings a token that lets calls in may see, unless it has rules: the page shows all there is.
+Where there are no tokens, whoever is on this
 machine may: the admin port may be open to more than that, for probes and scrapes.
 """
 
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ...answers import Credentials
+from ...entry.access import not_for_callers
 from ...entry.serving import Serving
 from ...settings.address import Address
 from ..browsers import Headers, comes_from_elsewhere, forbidden
@@ -19,8 +22,10 @@ class Visitors:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
 
-    def check(self, request: web.Request) -> None:
-        """Raise CALLER_FORBIDDEN for a request that must not be answered."""
+    def check(self, request: web.Request, credentials: Credentials) -> None:
+        """Raise CALLER_FORBIDDEN for a request that must not be answered to who was let in."""
+        if credentials.permissions.are_limited:
+            raise not_for_callers("the master key, or a caller without rules")
         if comes_from_elsewhere(request.headers):
             raise forbidden("expected a request of this page itself, not of another site's")
         transport = request.transport

@@ -11,7 +11,7 @@ import hmac
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -54,7 +54,7 @@ class TemplateCache:
         peers: Peers | None = None,
     ) -> None:
         self._sources = Sources(sources)
-        self._default_store = default_store
+        self.default_store = default_store
         self._metrics = metrics
         self._clock = clock
         self._salt = salt or secrets.token_bytes(32)
@@ -76,6 +76,11 @@ class TemplateCache:
         return self
 
     @property
+    def stores(self) -> Collection[str]:
+        """The names of the stores."""
+        return self._current.keys()
+
+    @property
     def sources(self) -> Mapping[str, Source]:
         """The stores that are served, by name."""
         return self._current
@@ -92,7 +97,7 @@ class TemplateCache:
         replacement = self._sources.replace(sources)
         self._fetcher.adopt(replacement)
         self._ledger.adopt(replacement, limits)
-        self._default_store = self.inventory.default_store = default_store
+        self.default_store = self.inventory.default_store = default_store
         return replacement
 
     async def release(self, replacement: Replacement) -> None:
@@ -200,7 +205,7 @@ class TemplateCache:
 
     def find(self, store: str | None) -> tuple[str, Source]:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
-        name = store if store is not None else self._default_store
+        name = store if store is not None else self.default_store
         return name, self._current.get(name) or self._sources.find(name)
 
     def members(self, store: str | None) -> tuple[Member]:
