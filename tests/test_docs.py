@@ -135,6 +135,14 @@ def test_example_of_an_outage(tmp_path: Path) -> None:
     assert ready.returncode == 0
 
 
+def test_index() -> None:
+    """Every page for users is in the index of them."""
+    index = Document(ROOT / "docs" / "README.md")
+    listed = {path.resolve() for path, _ in index.links} | {index.path}
+
+    assert {*(ROOT / "docs").glob("*.md")} <= listed
+
+
 @each_document
 def test_metrics(document: Document) -> None:
     """Every metric that is named has a row on its page."""

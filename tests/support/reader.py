@@ -65,7 +65,7 @@ class Reader:
                 self._said = await self._succeed(sys.executable, "-c", self._localize(block.text))
             case "text":
                 # What a program prints stands below it.
-                assert self._said == block.text
+                assert self._said.rstrip() == block.text.rstrip(), self._said
             case _ if block.path:
                 path = self._folder / block.path
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ class Reader:
             for line in typed
         )
         _, said = await self._run(*_SHELL, script)
-        assert self._globalize(said) == text
+        assert (shown := self._globalize(said)) == text, shown
 
     async def _succeed(self, *command: str) -> str:
         code, said = await self._run(*command)
