@@ -347,9 +347,8 @@ async def drip(exchange: Exchange) -> None:
 @pytest.mark.parametrize("answer", [wait, drip])
 async def test_time_is_capped(api: Upstream, kind: WebKind, answer: Answer) -> None:
     """A service that is silent, or never gets to its end, is waited for so long and no longer."""
-    store = kind.make(api.url, timeout_s=0.5)
-    await store.fetch(HELLO, None)
     api.answer = answer
+    store = kind.make(api.url, timeout_s=0.5)
 
     error = await failure(store.fetch(HELLO, None))
 
