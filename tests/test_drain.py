@@ -322,6 +322,40 @@ model_list: [{{model_name: m, litellm_params: {{model: fake/m}}}}]
     assert code == 0
 
 
+async def test_last_answers(tmp_path: Path, upstream: Upstream) -> None:
+    """An answer that is given while the service stops tells that its connection is not kept."""
+    held: asyncio.Queue[Exchange] = asyncio.Queue()
+    finishing = asyncio.Event()
+
+    async def hold(exchange: Exchange) -> None:
+        held.put_nowait(exchange)
+        await finishing.wait()
+        await answer(exchange)
+
+    answer, upstream.answer = upstream.answer, hold
+    config = f"""
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+model_list: [{{model_name: m, litellm_params: {{model: fake/m}}}}]
+"""
+    said = [{"role": "user", "content": "hi"}]
+    async with (
+        running_process(tmp_path, config) as (service, process),
+        aiohttp.ClientSession(base_url=service.http_url) as kept,
+    ):
+        chat = {"model": "m", "messages": said}
+        call = asyncio.ensure_future(kept.post("/v1/chat/completions", json=chat))
+        await held.get()
+        process.process.send_signal(signal.SIGTERM)
+        await refusing(service)
+        finishing.set()
+        async with await call as response:
+            last = response.status, response.headers.get("connection")
+        code = await asyncio.to_thread(process.process.wait, 30)
+
+    assert last == (200, "close")
+    assert code == 0
+
+
 async def refusing(service: RunningService) -> None:
     """Wait until the admin door says that the service is not ready any more."""
     async with aiohttp.ClientSession() as session:

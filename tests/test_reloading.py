@@ -14,18 +14,21 @@ import trustme
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.assembly.configuration import load_configuration
 from tests.support.calls import VARIABLES, collect, failure
 from tests.support.http import HttpDoor
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import replace_file, write_prompt
-from tests.support.reloads import SUCCESSFUL, refuse, reload
-from tests.support.service import running_service, serving_file
+from tests.support.reloads import OK, SUCCESSFUL, refuse, reload
+from tests.support.service import FREE_PORTS, running_service, serving, serving_file
 from tests.support.upstream import Exchange, Upstream, openai_events, running_upstream
 from tests.support.volume import Volume
 from tests.support.watching import refs, watching
 
 IN_USE_S = 5.0
 """How soon a file's new content is in use."""
+WRITTEN_S = 3.0
+"""For how long a file is being written; it is looked at every second."""
 EXAMPLE = {"company": "J", "customer_name": "A", "order_id": "1", "message": "Where is it?"}
 READY_AT = "prompt_resolver_config_last_reload_success_timestamp_seconds"
 
@@ -233,7 +236,7 @@ async def test_tokens_are_replaced(tmp_path: Path, path: Path) -> None:
         assert (await door.get("/v1/models", authorization="Bearer token-1")).status == 401
         assert (await door.get("/v1/models", authorization="Bearer token-2")).status == 200
 
-        await reload(service, path, "")
+        await reload(service, path, "callers: {}")
         await before.resolve("support/reply", variables=EXAMPLE)
 
 
@@ -476,6 +479,58 @@ async def test_file_that_is_gone_for_a_moment(
     gone, half = faults(caplog)
     assert gone == f"{name}: expected a readable file: No such file or directory"
     assert half.startswith(f"{name}:1: ")
+
+
+async def test_half_of_a_file(tmp_path: Path, path: Path) -> None:
+    """While a file is being written, nothing of it is taken, though half of it would be valid."""
+    whole = "providers: {}\ncallers: {me: {token: let-me-in}}\n"
+    async with running_service(tmp_path, whole) as service:
+        until, outcomes = time.monotonic() + WRITTEN_S, set()
+        while time.monotonic() < until:
+            await asyncio.to_thread(path.write_text, whole.partition("callers")[0])
+            outcomes.add((await failure(service.client.resolve("p"))).reason)
+        await asyncio.to_thread(path.write_text, whole)
+        async with asyncio.timeout(30):
+            while await service.metric(OK) == 0:
+                pass
+
+        assert outcomes == {"CALLER_TOKEN_MISSING"}
+        assert (await failure(service.client.resolve("p"))).reason == "CALLER_TOKEN_MISSING"
+
+
+async def test_what_is_no_configuration(
+    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was emptied, or cannot be read again, is refused, and waited for by nobody."""
+    async with running_service(tmp_path, "callers: {me: {token: let-me-in}}\n") as service:
+        await refuse(service, path, "")
+        await asyncio.to_thread(path.unlink)
+        os.mkfifo(path)
+        try:
+            async with asyncio.timeout(30):
+                while "which may be read again" not in faults(caplog)[-1]:
+                    os.kill(os.getpid(), signal.SIGHUP)
+                    await service.get("/healthz")
+        finally:
+            # Whoever waits for a writer, waits no more.
+            os.close(os.open(path, os.O_RDWR))
+
+        assert (await failure(service.client.resolve("p"))).reason == "CALLER_TOKEN_MISSING"
+    assert faults(caplog)[0] == f"{path}: expected a configuration, got an empty file"
+    assert faults(caplog)[-1] == f"{path}: expected a file, which may be read again"
+
+
+async def test_change_during_the_start(tmp_path: Path, prompts: Path, path: Path) -> None:
+    """What changes after it was read, and before it serves, is used soon after."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    replace_file(path, f"stores: {{local: {{type: directory, path: '{empty}'}}}}\n")
+    loaded = load_configuration(path, FREE_PORTS)
+    replace_file(path, f"stores: {{local: {{type: directory, path: '{prompts}'}}}}\n")
+    async with serving(loaded) as service, asyncio.timeout(30):
+        while await service.metric(OK) == 0:
+            pass
+        await service.client.resolve("greet", variables=VARIABLES)
 
 
 async def test_what_is_wrong_elsewhere(tmp_path: Path, path: Path) -> None:

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Sequence
@@ -57,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
+    # Python gives up its handlers before it ends, and the exit code would be another one.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return 0
 
 

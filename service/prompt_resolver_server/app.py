@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, nullcontext
 
@@ -19,6 +18,7 @@ from .prefetch import Prefetch
 from .reloading import Reloading
 from .scheduling import yielding_threads
 from .settings import Loaded
+from .signals import Signals
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +40,11 @@ async def serve(
     configuration that cannot be served.
     """
     settings = loaded.settings.server
-    stopping, running = _Stopping(), Running()
+    signals, running = Signals(), Running()
     async with AsyncExitStack() as stack:
+        # The first to be there, and the last to go: what is not listened to is not heard by the
+        # first process of a container, and the end of any other.
+        stack.enter_context(signals.listening())
         metrics = Metrics(CollectorRegistry(), version=version)
         stack.callback(LoopLag(metrics.loop_lag.observe).close)
         deliver_metrics(loaded, metrics, stack)
@@ -70,23 +73,19 @@ async def serve(
             prefetch=prefetch,
             running=running,
             metrics=metrics,
+            asked=signals.reload,
         )
         stack.push_async_callback(reloading.aclose)
         reloading.start()
-        loop = asyncio.get_running_loop()
-        stopping.listen(loop)
-        loop.add_signal_handler(signal.SIGHUP, reloading.ask)
-        # It would keep all that it reloads for as long as the loop.
-        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         await on_ready(addresses)
-        await stopping.asked.wait()
+        await signals.stop.wait()
         await reloading.stop()
         drain_s = reloading.loaded.settings.server.drain_s
         _log.info("draining", extra={"drain_s": drain_s})
-        await _drain(doors, running, stopping, drain_s)
+        await _drain(doors, running, signals, drain_s)
 
 
-async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s: float) -> None:
+async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: float) -> None:
     """Refuse new calls, let running ones end, and end those that do not.
 
     Health checks that watch are not waited for: they would last as long as their clients.
@@ -94,7 +93,7 @@ async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s:
     running.refuse()
     refusing = asyncio.ensure_future(doors.close(drain_s + 2 * _LAST_WORDS_S))
     idle = asyncio.ensure_future(running.idle())
-    hurry = asyncio.ensure_future(stopping.asked_again.wait())
+    hurry = asyncio.ensure_future(signals.hurry.wait())
     await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
     if not idle.done():
         running.end_all()
@@ -102,20 +101,5 @@ async def _drain(doors: Doors, running: Running, stopping: "_Stopping", drain_s:
     idle.cancel()
     hurry.cancel()
     # What has been answered may yet have to be sent.
-    await doors.close(0 if stopping.asked_again.is_set() else _LAST_WORDS_S)
+    await doors.close(0 if signals.hurry.is_set() else _LAST_WORDS_S)
     await refusing
-
-
-class _Stopping:
-    """Whether the service has been told to stop, once or twice."""
-
-    def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.asked_again = asyncio.Event()
-
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ask)
-
-    def _ask(self) -> None:
-        (self.asked_again if self.asked.is_set() else self.asked).set()

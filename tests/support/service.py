@@ -17,6 +17,7 @@ from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver_server.app import serve
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.doors import Addresses
+from prompt_resolver_server.settings import Loaded
 
 FREE_PORTS = {
     "PROMPT_RESOLVER_GRPC_ADDRESS": "127.0.0.1:0",
@@ -70,7 +71,13 @@ async def serving_file(
     path: Path | None, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunningService]:
     """Serve the configuration of a file, or the defaults, in this process."""
-    loaded = load_configuration(path, {**FREE_PORTS, **(environ or {})})
+    async with serving(load_configuration(path, {**FREE_PORTS, **(environ or {})})) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(loaded: Loaded) -> AsyncIterator[RunningService]:
+    """Serve a configuration that has been read, in this process."""
     ready: asyncio.Future[Addresses] = asyncio.get_running_loop().create_future()
 
     async def on_ready(doors: Addresses) -> None:

@@ -51,11 +51,20 @@ def _run_of_service(command: str, arguments: Sequence[str]) -> int:
         case "render":
             from prompt_resolver_server.render_file import main as run  # noqa: PLC0415
         case _:
-            # The kernel keeps from a container's first process what that has no handler for, and
-            # the service has its own only once it serves.
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            _mind_signals()
             from prompt_resolver_server.__main__ import main as run  # noqa: PLC0415
     return run(arguments)
+
+
+def _mind_signals() -> None:
+    """Have signals mean what they do to the service, before it takes them itself and after.
+
+    The first process of a container would not hear SIGTERM, and any other would end by SIGHUP, with
+    which the service is told to read its configuration again.
+    """
+    # There is nothing to clean up. An exception might be swallowed, as by what is being imported.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _is_installed(command: str) -> bool:

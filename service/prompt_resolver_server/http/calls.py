@@ -168,6 +168,9 @@ class HttpCalls:
                 status, reason = response.status, ""
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
+                    if self._running.refusing:
+                        # The next call would meet the end of the connection.
+                        response.force_close()
             except BaseException as exception:
                 error = as_error(exception, draining=self._running.draining)
                 if error is None:

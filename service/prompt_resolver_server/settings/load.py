@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +17,7 @@ from pydantic_core import ErrorDetails
 from ..parameters import Json, kind_of
 from ..strict_yaml import Document, YamlError, parse
 from .environment import Environment
+from .files import Look, look_if_there, read_whole
 from .model import AnyStoreSettings, ServerSettings, Settings, of_stores
 from .secrets import Secret
 from .unused import FOREIGN_BLOCKS, list_unused
@@ -25,6 +27,9 @@ _REFERENCE = "os.environ/"
 _VARIABLES = "environment_variables"
 _MASTER_KEY = "LITELLM_MASTER_KEY"
 Place = tuple[str | int, ...]
+Looks: TypeAlias = tuple[Look | None, Look | None]
+"""What the configuration's file looks like, and the one of certificates; None for one that is not
+there."""
 
 # What pydantic's faults expect, in the words of the file.
 _EXPECTED = {
@@ -60,17 +65,32 @@ class Loaded:
 
     `path` is that of its file, if there is one, and `folder` is where its relative paths start;
     `without_effect` names what in it does nothing, and `absent_keys` the keys whose files are not
-    there yet. `again` reads it once more, from the file as it is by then; see `load_settings`.
+    there yet. `looks` tells what its files looked like when it was read; see `look`. `again` reads
+    it once more, from the file as it is by then; see `load_settings`.
     """
 
     settings: Settings
     environment: Environment
     path: Path | None
     folder: Path
+    looks: Looks
     again: Callable[[], "Loaded"]
     without_effect: tuple[str, ...]
     absent_keys: tuple[str, ...]
     source: "_Source"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in the file."""
+        return not self.source.document.value
+
+    def look(self) -> Looks:
+        """Return what the files look like that it is read from.
+
+        It takes microseconds: less than handing it to a thread would.
+        """
+        file = look_if_there(self.path) if self.path is not None else None
+        return file, _look_at_authorities(self.settings, self.folder)
 
     def fault(self, place: Place, problem: str) -> ConfigError:
         """Return the error for a value that turned out to be unusable, with its place."""
@@ -118,6 +138,7 @@ def load_settings(
         environment=Environment(variables),
         path=path,
         folder=folder,
+        looks=(source.look, _look_at_authorities(settings, folder)),
         again=again,
         without_effect=tuple(without_effect),
         absent_keys=tuple(_list_absent_keys(settings)),
@@ -132,10 +153,11 @@ class _Source:
         self._name = str(path) if path is not None else "defaults"
         self._overlaid: dict[Place, str] = {}
         self.document = Document({}, {})
+        self.look: Look | None = None
         if path is None:
             return
         try:
-            text = path.read_text("utf-8")
+            text, self.look = read_whole(path)
         except UnicodeDecodeError:
             raise ConfigError(f"{path}: expected UTF-8") from None
         except OSError as error:
@@ -185,6 +207,11 @@ class _Source:
                 expected = _EXPECTED.get(kind) or error["msg"].removeprefix("Input should be ")
                 came = kind_of(_value_at(values, place))
                 return self.at(place, f"expected {expected}, got {came}")
+
+
+def _look_at_authorities(settings: Settings, folder: Path) -> Look | None:
+    ca_file = settings.server.ca_file
+    return look_if_there(folder / ca_file) if ca_file is not None else None
 
 
 def _unknown_key(place: Place) -> str:

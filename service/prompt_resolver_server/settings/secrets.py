@@ -1,15 +1,12 @@
 """Secrets: values that are shown to those who use them, and to nobody else."""
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
 from typing_extensions import override
 
-Look: TypeAlias = tuple[int, int, int]
-"""What a file looks like: one that was replaced, or written to, looks different."""
+from .files import Look, look_at
 
 
 class Secret(ABC):
@@ -83,15 +80,6 @@ class FileSecret(Secret):
     @override
     def __repr__(self) -> str:
         return f"FileSecret({str(self._path)!r})"
-
-
-def look_at(path: Path) -> Look:
-    """Return what a file looks like, which changes with its content, wherever links lead.
-
-    Raises `OSError`.
-    """
-    status = os.stat(path)
-    return (status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class EnvironmentSecret(Secret):
