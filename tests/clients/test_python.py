@@ -104,7 +104,7 @@ async def test_asyncio_errors(service: ServiceProcess) -> None:
 
 def test_only_resolve_is_tried_again() -> None:
     """A busy server is asked again for a prompt, and never for an answer."""
-    server = FaultyServer(refuses=True)
+    server = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
 
     with server.serve() as address, PromptResolverClient(address) as client:
         response = client.resolve("support/reply")

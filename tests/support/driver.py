@@ -149,8 +149,12 @@ class Driver:
 
     async def connect(self, address: str, **options: object) -> None:
         """Connect to a server, in place of the one that it was connected to."""
+        (await self.try_to_connect(address, **options)).check()
+
+    async def try_to_connect(self, address: str, **options: object) -> Answer:
+        """Do so, and return whether the client was content with the options."""
         command = {"address": address, "token": None, "token_file": None, "tls": None, **options}
-        (await self.do("connect", **command)).check()
+        return await self.do("connect", **command)
 
 
 @asynccontextmanager

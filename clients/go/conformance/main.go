@@ -123,5 +123,7 @@ func (d *driver) close() error {
 	if d.client == nil {
 		return nil
 	}
-	return d.client.Close()
+	client := d.client
+	d.client = nil
+	return client.Close()
 }

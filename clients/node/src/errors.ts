@@ -63,7 +63,7 @@ export class PromptResolverError extends Error {
 
   /** Returns what an error of grpc-js says. `cause` is its cause, by default that error. */
   static from(error: ServiceError, cause: unknown = error): PromptResolverError {
-    const code = status[error.code] as StatusName;
+    const code = (status[error.code] as StatusName | undefined) ?? 'UNKNOWN';
     return new PromptResolverError(code, error.details, { ...read(detailsOf(error)), cause });
   }
 }

@@ -44,8 +44,8 @@ async def test_watching(driver: Driver, scene: Scene) -> None:
 
 
 async def test_resumption(driver: Driver) -> None:
-    """Where it is cut off, a watch asks for what came after its last event, time and again."""
-    server = FaultyServer(refuses=False)
+    """Where it is cut off or ended, a watch asks for what came after its last event, each time."""
+    server = FaultyServer()
     with server.serve() as address:
         await driver.connect(address)
         answer = await driver.do("watch", prompts=["x"], messages=3, timeout_ms=60_000)
