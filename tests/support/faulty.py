@@ -92,7 +92,7 @@ class FaultyServer:
 
 
 class NewerServer(FaultyServer):
-    """A server of a later version: it says what clients of this one do not know."""
+    """A server of a later version: it says what clients do not know, and what is garbled."""
 
     def resolve(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         role: pb.Role.ValueType = OF_TOMORROW  # type: ignore[assignment]
@@ -103,7 +103,8 @@ class NewerServer(FaultyServer):
 
     def complete(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         status = Status(code=grpc.StatusCode.FAILED_PRECONDITION.value[0], message="later")
-        status.details.add(type_url="type.googleapis.com/google.rpc.OfTomorrow", value=b"\xff")
+        for name in ("OfTomorrow", "BadRequest"):
+            status.details.add(type_url=f"type.googleapis.com/google.rpc.{name}", value=b"\xff")
         info = ErrorInfo(reason="OF_TOMORROW", domain="prompt-resolver", metadata={"of": "later"})
         status.details.add(
             type_url="type.googleapis.com/google.rpc.ErrorInfo", value=info.SerializeToString()

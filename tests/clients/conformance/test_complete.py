@@ -151,7 +151,7 @@ async def test_begun(driver: Driver) -> None:
 
 
 async def test_newer_server(driver: Driver) -> None:
-    """What a newer server says, and a client does not know, is no hindrance."""
+    """What a client does not know or cannot read of what a server says is no hindrance."""
     with NewerServer().serve() as address:
         await driver.connect(address)
         resolved = (await driver.do("resolve", prompt="x")).resolved

@@ -9,7 +9,6 @@ import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
@@ -28,8 +27,6 @@ public final class ClientBuilder {
   private Path certificateFile;
   private Path keyFile;
   private String serverName;
-  private Duration resolveTimeout = Duration.ofSeconds(10);
-  private Duration completeTimeout = Duration.ofSeconds(120);
 
   ClientBuilder() {}
 
@@ -84,18 +81,6 @@ public final class ClientBuilder {
     return this;
   }
 
-  /** Says how long {@code resolve} may take where its options do not: by default 10 s. */
-  public ClientBuilder resolveTimeout(Duration timeout) {
-    this.resolveTimeout = Objects.requireNonNull(timeout, "timeout");
-    return this;
-  }
-
-  /** Says how long completions may take where their options do not: by default 120 s. */
-  public ClientBuilder completeTimeout(Duration timeout) {
-    this.completeTimeout = Objects.requireNonNull(timeout, "timeout");
-    return this;
-  }
-
   /**
    * Returns the client. It connects when it is first called.
    *
@@ -117,7 +102,7 @@ public final class ClientBuilder {
     }
     var channel = builder.build();
     Reconnection.keepUp(channel);
-    return new PromptResolverClient(channel, resolveTimeout, completeTimeout);
+    return new PromptResolverClient(channel);
   }
 
   private ChannelCredentials credentials() {
