@@ -20,7 +20,11 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 _LONGEST_LINE = 64 * 1024 * 1024
 # What is beside the caller is called directly: a proxy that is not there would show if it is asked.
-_PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9")
+_PROXIES = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9"),
+    # Java's proxies are properties, and loopback is excepted unless nothing is to be.
+    "JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9 -Dhttp.nonProxyHosts=",
+}
 _NO_PROXIES = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 
 
