@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import grpc
 
@@ -15,6 +16,8 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 # A double does not hold it.
 FIRST_REVISION = 2**53 + 1
 DELTAS = 100
+AGAIN = 7
+"""The call with which a watch gets events again."""
 OF_TOMORROW = 1000
 """A value that no enum has yet, and the number of a field that no message has."""
 
@@ -56,15 +59,20 @@ class FaultyServer:
         yield pb.CompleteStreamResponse(text_delta="Half an ans").SerializeToString()
 
     def watch_prompts(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
-        """Yield one event, and end: well at first, then with an error."""
+        """Yield one event, and end: well at first, then with an error; in between, be busy."""
         self._note("WatchPrompts", context)
-        revision = FIRST_REVISION + len(self.resumed)
         self.resumed.append(pb.WatchPromptsRequest.FromString(request).after_revision)
+        calls = len(self.resumed)
+        if 2 < calls < AGAIN:
+            if calls % 2:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
+            _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+        revision = FIRST_REVISION + calls - 1
         ref = pb.PromptRef(id="x", store="local")
         yield pb.WatchPromptsResponse(
             ref=ref, change=pb.CHANGE_UPDATED, revision=revision
         ).SerializeToString()
-        if len(self.resumed) > 1:
+        if calls > 1:
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
 
     @contextmanager
@@ -102,16 +110,21 @@ class NewerServer(FaultyServer):
         return known.SerializeToString() + _unknown_field(field_of_tomorrow)
 
     def complete(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        status = Status(code=grpc.StatusCode.FAILED_PRECONDITION.value[0], message="later")
-        for name in ("OfTomorrow", "BadRequest"):
-            status.details.add(type_url=f"type.googleapis.com/google.rpc.{name}", value=b"\xff")
-        info = ErrorInfo(reason="OF_TOMORROW", domain="prompt-resolver", metadata={"of": "later"})
-        status.details.add(
-            type_url="type.googleapis.com/google.rpc.ErrorInfo", value=info.SerializeToString()
-        )
-        details = ("grpc-status-details-bin", status.SerializeToString())
-        context.set_trailing_metadata((details,))
-        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "later")
+        _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "OF_TOMORROW")
+
+
+def _abort(context: grpc.ServicerContext, code: grpc.StatusCode, reason: str) -> NoReturn:
+    """End a call with a reason, beside a detail that nobody knows and one that is garbled."""
+    status = Status(code=code.value[0], message="no")
+    info = ErrorInfo(reason=reason, domain="prompt-resolver", metadata={"of": "faulty"})
+    for name, value in (
+        ("OfTomorrow", b"\xff"),
+        ("BadRequest", b"\xff"),
+        ("ErrorInfo", info.SerializeToString()),
+    ):
+        status.details.add(type_url=f"type.googleapis.com/google.rpc.{name}", value=value)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(code, "no")
 
 
 def _unknown_field(data: bytes) -> bytes:

@@ -160,4 +160,4 @@ async def test_newer_server(driver: Driver) -> None:
     assert [message.role for message in resolved.messages] == [OF_TOMORROW]
     assert text_of(resolved.messages) == ["Hello"]
     assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "OF_TOMORROW")
-    assert failure.metadata == {"of": "later"}
+    assert failure.metadata == {"of": "faulty"}

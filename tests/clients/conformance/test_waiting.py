@@ -8,7 +8,7 @@ from tests.support.driver import Driver
 from tests.support.ports import find_port
 from tests.support.relay import running_relay
 
-ATTEMPTS = 10
+ATTEMPTS = 12
 
 
 async def test_waiting(driver: Driver, tmp_path: Path) -> None:
