@@ -86,16 +86,6 @@ async def test_python_from_litellm(upstream: Upstream) -> None:
     assert "Say: this is used" in err
 
 
-def test_watching() -> None:
-    """The program that watches is told how the prompts are."""
-    (program,) = read_programs("clients/README.md")
-
-    with service_process() as service:
-        said = run_program(program, service.address)
-
-    assert re.fullmatch(r"CHANGE_SNAPSHOT (support/reply|extract/invoice) \w+\n", said)
-
-
 def read_programs(page: str) -> list[str]:
     return [each.text for each in Document(ROOT / page).blocks if each.language == "python"]
 

@@ -107,7 +107,7 @@ func (c *Client) CompleteStream(
 				yield(nil, toError(err))
 				return
 			}
-			finished = event.GetFinished() != nil
+			finished = finished || event.GetFinished() != nil
 			if !yield(event, nil) {
 				return
 			}

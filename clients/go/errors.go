@@ -1,6 +1,7 @@
 package promptresolver
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -42,8 +43,22 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("prompt-resolver: %s: %s", e.Reason, e.Message)
 }
 
+// Is has errors.Is find context.Canceled and context.DeadlineExceeded, by the code.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case context.Canceled:
+		return e.Code == codes.Canceled
+	case context.DeadlineExceeded:
+		return e.Code == codes.DeadlineExceeded
+	}
+	return false
+}
+
 // GRPCStatus returns the status, for those who ask for it by status.FromError.
 func (e *Error) GRPCStatus() *status.Status {
+	if e.status == nil {
+		return status.New(e.Code, e.Message)
+	}
 	return e.status
 }
 
@@ -72,12 +87,10 @@ func newError(err error) *Error {
 }
 
 func incomplete() *Error {
-	failure := status.New(codes.Internal, "the stream ended without `finished`")
 	return &Error{
-		Code:    failure.Code(),
-		Message: failure.Message(),
+		Code:    codes.Internal,
+		Message: "the stream ended without `finished`",
 		Reason:  StreamIncomplete,
 		Domain:  "prompt-resolver",
-		status:  failure,
 	}
 }

@@ -70,6 +70,20 @@ func ExampleClient_CompleteStream() {
 	_ = answer
 }
 
+func ExampleClient_Watch() {
+	watch := func(ctx context.Context, client *promptresolver.Client) error {
+		request := &pb.WatchPromptsRequest{Prompts: []*pb.PromptRef{{Id: "support/reply"}}}
+		for event, err := range client.Watch(ctx, request) {
+			if err != nil {
+				return err
+			}
+			fmt.Println(event.GetChange(), event.GetPrompt().GetId(), event.GetPrompt().GetVersion())
+		}
+		return nil
+	}
+	_ = watch
+}
+
 func ExampleError() {
 	tell := func(err error) {
 		var failure *promptresolver.Error

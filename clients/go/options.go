@@ -130,6 +130,8 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 func defaultDialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		// The most that a server may be set to send.
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second}),
 		// A server that is back is found soon; unless told otherwise, gRPC looks every two minutes.
 		grpc.WithConnectParams(grpc.ConnectParams{

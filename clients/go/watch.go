@@ -2,6 +2,8 @@ package promptresolver
 
 import (
 	"context"
+	"errors"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"time"
@@ -30,20 +32,24 @@ func (c *Client) Watch(
 	return func(yield func(*pb.WatchPromptsResponse, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		request := proto.CloneOf(request)
+		resumed := &pb.WatchPromptsRequest{}
+		proto.Merge(resumed, request)
 		pause := firstPause
 		for {
-			stream, err := c.stub.WatchPrompts(ctx, request)
+			stream, err := c.stub.WatchPrompts(ctx, resumed)
 			for err == nil {
 				var event *pb.WatchPromptsResponse
 				if event, err = stream.Recv(); err != nil {
 					break
 				}
-				request.AfterRevision = proto.Uint64(event.GetRevision())
+				resumed.AfterRevision = proto.Uint64(event.GetRevision())
 				pause = firstPause
 				if !yield(event, nil) {
 					return
 				}
+			}
+			if errors.Is(err, io.EOF) {
+				err = status.Error(codes.Unavailable, "the server has ended the watch")
 			}
 			failure := newError(err)
 			if !failure.passes() {

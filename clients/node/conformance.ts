@@ -81,9 +81,18 @@ class Driver {
     this.#client.close();
   }
 
-  #connect({ address, token, token_file, tls }: Command): Answer {
+  #connect(command: Command): Answer {
     this.#client.close();
-    this.#client = new PromptResolverClient({
+    try {
+      this.#client = this.#open(command);
+    } catch (error) {
+      return failed(new PromptResolverError('FAILED_PRECONDITION', (error as Error).message));
+    }
+    return { ok: true };
+  }
+
+  #open({ address, token, token_file, tls }: Command): PromptResolverClient {
+    return new PromptResolverClient({
       address,
       token: token ?? undefined,
       tokenFile: token_file ?? undefined,
@@ -96,7 +105,6 @@ class Driver {
           }
         : undefined,
     });
-    return { ok: true };
   }
 
   async #completeStream(command: Command): Promise<Answer> {

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import grpc
 import pytest
 
 from tests.support.building import CLIENTS, BuiltClient
@@ -99,7 +100,7 @@ def test_calls(built: BuiltExample, address: str) -> None:
 @pytest.mark.timeout(600)
 def test_stream_without_its_end(built: BuiltExample) -> None:
     """A client fails where a stream ends well but without `finished`: half an answer is none."""
-    server = FaultyServer(refuses=False)
+    server = FaultyServer()
 
     with server.serve() as address:
         done = built.call(address)
@@ -113,7 +114,7 @@ def test_stream_without_its_end(built: BuiltExample) -> None:
 @pytest.mark.timeout(600)
 def test_retries(built: BuiltExample) -> None:
     """A client tries `Resolve` again where the server is busy, and no completion."""
-    server = FaultyServer(refuses=True)
+    server = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
 
     with server.serve() as address:
         done = built.call(address)

@@ -59,3 +59,12 @@ def test_form(generated: BuiltClient, command: str) -> None:
     done = generated.sh(command)
 
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(600)
+def test_package(generated: BuiltClient) -> None:
+    """The package passes its own tests."""
+    done = generated.sh("go test ./...")
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -6,16 +6,14 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import grpc
 import pytest
 
 from tests.support.building import BuiltClient
-from tests.support.conformance import SERVICE, running_scene
+from tests.support.conformance import SERVICE
 from tests.support.driver import Driver, running_driver
 from tests.support.names import running_name_server
-from tests.support.ports import find_port
 
 # Without a proxy, which names would be asked for, and with the resolver that takes a name server.
 RUN = (
@@ -69,24 +67,6 @@ async def driver(
             yield driver
 
 
-async def test_token_in_a_file(driver: Driver, tmp_path: Path) -> None:
-    """A token is read from its file with each call; while that is gone, the last one stays."""
-    file, calls = tmp_path / "token", Calls()
-
-    async with calls.serve() as port:
-        await driver.connect(f"127.0.0.1:{port}", token_file=str(file))
-        failure = (await driver.do("resolve", prompt="x")).failure
-        for token in ("first\n", "second\n"):
-            file.write_text(token)
-            (await driver.do("resolve", prompt="x")).check()
-        file.unlink()
-        (await driver.do("resolve", prompt="x")).check()
-
-    assert failure.code == "FAILED_PRECONDITION"
-    assert failure.message == f"expected a token in {file}, which cannot be read"
-    assert calls.tokens == ["Bearer first", "Bearer second", "Bearer second"]
-
-
 async def test_calls_are_spread_over_the_addresses_of_a_name(driver: Driver) -> None:
     """Behind a name each of its servers has its turn."""
     calls = Calls()
@@ -104,17 +84,3 @@ async def test_calls_are_spread_over_the_addresses_of_a_name(driver: Driver) -> 
             (await driver.do("resolve", prompt="x")).check()
 
     assert sorted(calls.hosts) == ["127.0.0.1"] * 5 + ["127.0.0.2"] * 5
-
-
-async def test_waiting(driver: Driver, tmp_path: Path) -> None:
-    """A call waits for a server that is being started, and no longer than it may take."""
-    address = f"127.0.0.1:{find_port()}"
-    await driver.connect(address)
-
-    failure = (await driver.do("resolve", prompt="plain", timeout_ms=300)).failure
-    resolving = asyncio.ensure_future(driver.do("resolve", prompt="plain", timeout_ms=60_000))
-    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": address}
-    async with running_scene(tmp_path, environ=environ):
-        (await resolving).check()
-
-    assert failure.code == "DEADLINE_EXCEEDED"

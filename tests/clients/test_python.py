@@ -1,6 +1,7 @@
 """The Python clients: what a program with only the base install has."""
 
 import inspect
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,8 +22,12 @@ from prompt_resolver.address import is_beside
 from prompt_resolver.errors import FieldViolation, from_rpc_error
 from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.building import CLIENTS
+from tests.support.documents import Document
 from tests.support.faulty import FaultyServer
 from tests.support.service import ServiceProcess, run_cli, service_process
+
+PAGE = Document(CLIENTS / "python" / "README.md")
 
 EXAMPLE: dict[str, Variable] = {
     "company": "J",
@@ -104,7 +109,7 @@ async def test_asyncio_errors(service: ServiceProcess) -> None:
 
 def test_only_resolve_is_tried_again() -> None:
     """A busy server is asked again for a prompt, and never for an answer."""
-    server = FaultyServer(refuses=True)
+    server = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
 
     with server.serve() as address, PromptResolverClient(address) as client:
         response = client.resolve("support/reply")
@@ -312,3 +317,24 @@ def test_unknown_option() -> None:
     with pytest.raises(TypeError, match="unexpected option 'tools'"):
         resolve_request("p", {"tools": []})  # type: ignore[typeddict-unknown-key]
     assert complete_request(pb.CompleteRequest, "p", {"tools": []}) is not None
+
+
+def test_page(service: ServiceProcess) -> None:
+    """What the package's page shows does what it says; its code for TLS is Python at least."""
+    code = [block.text for block in PAGE.blocks if block.language == "python"]
+    *used, secured = code
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(used)],
+        env={**os.environ, "PROMPT_RESOLVER_ADDRESS": service.address},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    compile(secured, str(PAGE.path), "exec")
+    assert done.returncode == 0, done.stderr
+    assert "gpt-4o-mini 2\n" in done.stdout
+    assert "Ada writes about order A-1001:" in done.stdout
+    assert "INVALID_ARGUMENT VARIABLES_INVALID\nvariables.company missing\n" in done.stdout
+    assert "cancelled: True\nCHANGE_SNAPSHOT support/reply " in done.stdout

@@ -15,7 +15,9 @@ import pytest
 from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
+from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.calls import VARIABLES, failure
+from tests.support.raw import call_stream
 from tests.support.service import RunningService, running_service
 from tests.support.unreachable import (
     SilentServer,
@@ -242,3 +244,21 @@ async def test_cancelled_calls_are_counted(service: RunningService, upstream: Up
     assert await service.metric(upstream_cancelled) == 1
     assert await service.metric(handled) == 1
     assert await service.metric('prompt_resolver_upstream_inflight{provider="fake"}') == 0
+
+
+@pytest.mark.parametrize("method", ["Complete", "CompleteStream"])
+async def test_headers_come_first(service: RunningService, upstream: Upstream, method: str) -> None:
+    """Headers come before a provider answers: from then on, gRPC's clients call no second time.
+
+    Where something between cancels the call, they would for one that they take as not begun.
+    """
+    provider = WaitingProvider(streamed=True)
+    upstream.answer = provider.answer
+    request = pb.CompleteRequest(prompt=pb.PromptRef(id="greet"))
+    request.variables.update(VARIABLES)
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        # As a stream, also where it is none: gRPC's Python tells of headers only then.
+        call = call_stream(channel, SERVICE, method, request.SerializeToString())
+        await provider.waiting.get()
+        await asyncio.wait_for(call.initial_metadata(), 5)
+        call.cancel()

@@ -20,7 +20,11 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 _LONGEST_LINE = 64 * 1024 * 1024
 # What is beside the caller is called directly: a proxy that is not there would show if it is asked.
-_PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9")
+_PROXIES = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9"),
+    # Java's proxies are properties, and loopback is excepted unless nothing is to be.
+    "JAVA_TOOL_OPTIONS": "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=9 -Dhttp.nonProxyHosts=",
+}
 _NO_PROXIES = ("no_proxy", "NO_PROXY", "no_grpc_proxy")
 
 
@@ -149,8 +153,12 @@ class Driver:
 
     async def connect(self, address: str, **options: object) -> None:
         """Connect to a server, in place of the one that it was connected to."""
+        (await self.try_to_connect(address, **options)).check()
+
+    async def try_to_connect(self, address: str, **options: object) -> Answer:
+        """Do so, and return whether the client was content with the options."""
         command = {"address": address, "token": None, "token_file": None, "tls": None, **options}
-        (await self.do("connect", **command)).check()
+        return await self.do("connect", **command)
 
 
 @asynccontextmanager

@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 
 
 class Relay:
-    """Passes on what comes, until it is cut."""
+    """Passes on what comes, until it is cut; at first it may refuse some connections."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, refused: int) -> None:
+        self._refused = refused
         self._host, _, self._port = target.rpartition(":")
         self._writers: set[asyncio.StreamWriter] = set()
         self.address = ""
@@ -21,6 +22,9 @@ class Relay:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.connections <= self._refused:
+            writer.close()
+            return
         far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
         self._writers |= {writer, far_writer}
         try:
@@ -44,9 +48,9 @@ async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 @asynccontextmanager
-async def running_relay(target: str) -> AsyncIterator[Relay]:
+async def running_relay(target: str, refused: int = 0) -> AsyncIterator[Relay]:
     """Relay to a server on a free port of loopback until the context ends."""
-    relay = Relay(target)
+    relay = Relay(target, refused)
     server = await asyncio.start_server(relay.accept, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     relay.address = f"{host}:{port}"

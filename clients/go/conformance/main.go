@@ -86,6 +86,10 @@ func (d *driver) connect(command *command) *answer {
 
 func (d *driver) completeStream(ctx context.Context, command *command) *answer {
 	answer := &answer{OK: true}
+	if command.CancelAfterMessages > 0 {
+		// It is the loop that is left.
+		ctx = context.WithoutCancel(ctx)
+	}
 	for event, err := range d.client.CompleteStream(ctx, command.streamRequest()) {
 		if err != nil {
 			answer.fail(err)
@@ -123,5 +127,7 @@ func (d *driver) close() error {
 	if d.client == nil {
 		return nil
 	}
-	return d.client.Close()
+	client := d.client
+	d.client = nil
+	return client.Close()
 }

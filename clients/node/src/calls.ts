@@ -8,7 +8,7 @@ import {
   type DescMethodUnary,
   type MessageShape,
 } from '@bufbuild/protobuf';
-import { Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
+import { connectivityState, Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
 
 import { PromptResolverError } from './errors.js';
 import type { TokenSource } from './token.js';
@@ -41,7 +41,7 @@ export class Caller {
   ): Promise<MessageShape<O>> {
     const metadata = await this.#metadata(options);
     const { signal } = options;
-    throwIfAborted(signal);
+    this.#throwIfEnded(signal);
     return new Promise((resolve, reject) => {
       const call = this.#channel.makeUnaryRequest(
         ...asGrpc(method),
@@ -67,7 +67,7 @@ export class Caller {
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
     const metadata = await this.#metadata(options);
     const { signal } = options;
-    throwIfAborted(signal);
+    this.#throwIfEnded(signal);
     const call = this.#channel.makeServerStreamRequest(...asGrpc(method), request, metadata, {
       deadline: deadline(options),
     });
@@ -82,6 +82,15 @@ export class Caller {
     } finally {
       signal?.removeEventListener('abort', cancel);
       cancel();
+    }
+  }
+
+  #throwIfEnded(signal: AbortSignal | undefined): void {
+    if (signal?.aborted) {
+      throw new PromptResolverError('CANCELLED', 'the call was cancelled', { cause: signal.reason });
+    }
+    if (this.#channel.getChannel().getConnectivityState(false) === connectivityState.SHUTDOWN) {
+      throw new PromptResolverError('CANCELLED', 'the client is closed');
     }
   }
 
@@ -108,12 +117,6 @@ function asGrpc<I extends DescMessage, O extends DescMessage>(
 
 function deadline({ timeoutMs = Infinity }: CallOptions): number {
   return Date.now() + timeoutMs;
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) {
-    throw new PromptResolverError('CANCELLED', 'the call was cancelled', { cause: signal.reason });
-  }
 }
 
 function failure(error: ServiceError, signal: AbortSignal | undefined): PromptResolverError {

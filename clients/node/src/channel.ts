@@ -51,11 +51,13 @@ export function openChannel(given: string | undefined, tls: TlsFiles | undefined
   const options: ChannelOptions = {
     'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
     'grpc.keepalive_time_ms': 30_000,
-    // A server that was away is found within seconds, not minutes.
+    // A server that is back is found soon; unless told otherwise, gRPC looks every two minutes.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 2_000,
-    // How large an answer may be is the server's to say.
-    'grpc.max_receive_message_length': -1,
+    // As soon is one that has got another address.
+    'grpc.dns_min_time_between_resolutions_ms': 2_000,
+    // The most that a server may be set to send.
+    'grpc.max_receive_message_length': 64 * 1024 * 1024,
   };
   // grpc-js would ask a proxy of the environment's even for what is beside the caller.
   if (isBeside(address)) options['grpc.enable_http_proxy'] = 0;

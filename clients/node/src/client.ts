@@ -29,7 +29,7 @@ export interface ClientOptions {
   readonly address?: string | undefined;
   /** The caller's token. */
   readonly token?: string | undefined;
-  /** A file that has the token, in place of `token`. It is read with every call, so that it may change. */
+  /** A file that has the token, in place of `token`. It is read with every call; while it cannot be, the last one stays. */
   readonly tokenFile?: string | undefined;
   /** Makes the connection secure; `{}` does so with the authorities that Node trusts. */
   readonly tls?: TlsFiles | undefined;
@@ -47,6 +47,7 @@ export class PromptResolverClient {
   readonly channel: Client;
   readonly #caller: Caller;
 
+  /** Fails for files that cannot be read. */
   constructor(options: ClientOptions = {}) {
     this.channel = openChannel(options.address, options.tls);
     this.#caller = new Caller(this.channel, tokenSource(options.token, options.tokenFile));

@@ -1,6 +1,6 @@
 // What a failed call throws.
 
-import { fromBinary, type DescMessage } from '@bufbuild/protobuf';
+import { fromBinary, type DescMessage, type MessageShape } from '@bufbuild/protobuf';
 import { anyUnpack, durationMs, type Any } from '@bufbuild/protobuf/wkt';
 import { status, type ServiceError } from '@grpc/grpc-js';
 
@@ -63,7 +63,7 @@ export class PromptResolverError extends Error {
 
   /** Returns what an error of grpc-js says. `cause` is its cause, by default that error. */
   static from(error: ServiceError, cause: unknown = error): PromptResolverError {
-    const code = status[error.code] as StatusName;
+    const code = (status[error.code] as StatusName | undefined) ?? 'UNKNOWN';
     return new PromptResolverError(code, error.details, { ...read(detailsOf(error)), cause });
   }
 }
@@ -78,9 +78,17 @@ function detailsOf(error: ServiceError): Any[] {
   }
 }
 
+function unpack<T extends DescMessage>(detail: Any, schema: T): MessageShape<T> | undefined {
+  try {
+    return anyUnpack(detail, schema);
+  } catch {
+    return undefined; // One that is garbled leaves the others as they are.
+  }
+}
+
 function read(details: Any[]): Particulars {
   const find = <T extends DescMessage>(schema: T) =>
-    details.map((detail) => anyUnpack(detail, schema)).find((message) => message !== undefined);
+    details.map((detail) => unpack(detail, schema)).find((message) => message !== undefined);
   const info = find(ErrorInfoSchema);
   const delay = find(RetryInfoSchema)?.retryDelay;
   const request = find(BadRequestSchema);

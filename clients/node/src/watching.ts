@@ -29,19 +29,20 @@ export async function* watch(
       ...options,
       timeoutMs: remainingMs(),
     });
+    let retryAfterMs = 0;
     try {
       for await (const event of call) {
         request.afterRevision = event.revision;
         failures = 0;
         yield event;
       }
-      return;
     } catch (error) {
       if (!isPassing(error)) throw error;
-      const pauseMs = Math.min(pauseAfter(failures, error), remainingMs());
-      // Where the signal ends the pause, the next call says so.
-      await setTimeout(pauseMs, undefined, { signal: options.signal }).catch(() => {});
+      retryAfterMs = error.retryAfterMs ?? 0;
     }
+    const pauseMs = Math.min(Math.max(retryAfterMs, pauseAfter(failures)), remainingMs());
+    // Where the signal ends the pause, the next call says so.
+    await setTimeout(pauseMs, undefined, { signal: options.signal }).catch(() => {});
   }
 }
 
@@ -51,8 +52,8 @@ function isPassing(error: unknown): error is PromptResolverError {
   return busy || error.code === 'UNAVAILABLE';
 }
 
-function pauseAfter(failures: number, { retryAfterMs = 0 }: PromptResolverError): number {
+function pauseAfter(failures: number): number {
   const longestMs = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
   // At a random time, so that not all whose server restarts come back at once.
-  return Math.max(retryAfterMs, Math.random() * longestMs);
+  return Math.random() * longestMs;
 }

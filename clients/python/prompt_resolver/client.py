@@ -83,15 +83,16 @@ class PromptResolverClient(Connection):
             metadata=self._metadata(options),
             wait_for_ready=self._wait_for_ready,
         )
-        event = pb.CompleteStreamResponse()
+        finished = False
         try:
             for event in call:
+                finished = finished or event.HasField("finished")
                 yield event
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
-        if not event.HasField("finished"):
+        if not finished:
             raise StreamIncompleteError
 
     def watch(
@@ -109,12 +110,13 @@ class PromptResolverClient(Connection):
                 resumption.request(),
                 timeout=resumption.remaining_s(),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready and resumption.reconnects,
             )
             try:
                 for event in call:
                     resumption.note(event)
                     yield event
-                return
+                pause_s = resumption.pause_s(None)
             except grpc.RpcError as error:
                 pause_s = resumption.pause_s(from_rpc_error(error))
             finally:
@@ -192,15 +194,16 @@ class AsyncPromptResolverClient(Connection):
             metadata=self._metadata(options),
             wait_for_ready=self._wait_for_ready,
         )
-        event = pb.CompleteStreamResponse()
+        finished = False
         try:
             async for event in call:
+                finished = finished or event.HasField("finished")
                 yield event
         except grpc.RpcError as error:
             raise from_rpc_error(error) from None
         finally:
             call.cancel()
-        if not event.HasField("finished"):
+        if not finished:
             raise StreamIncompleteError
 
     async def watch(
@@ -213,12 +216,13 @@ class AsyncPromptResolverClient(Connection):
                 resumption.request(),
                 timeout=resumption.remaining_s(),
                 metadata=self._metadata(options),
+                wait_for_ready=self._wait_for_ready and resumption.reconnects,
             )
             try:
                 async for event in call:
                     resumption.note(event)
                     yield event
-                return
+                pause_s = resumption.pause_s(None)
             except grpc.RpcError as error:
                 pause_s = resumption.pause_s(from_rpc_error(error))
             finally:

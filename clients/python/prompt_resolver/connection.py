@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, Unpack
+from typing import TypeAlias, Unpack
 
 import grpc
 
@@ -38,16 +38,22 @@ _SERVICE_CONFIG = {
     ],
     # As many as a busy caller may have under way when its server stops.
     "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},
+    "loadBalancingConfig": [{"round_robin": {}}],
 }
-_ROUND_ROBIN: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
-_SEVERAL = ("dns:", "ipv4:", "ipv6:")
 _OPTIONS = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    # The most that a server may be set to send.
+    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     ("grpc.keepalive_time_ms", 30_000),
+    # Unless told otherwise, gRPC pings a server that says nothing less and less often.
+    ("grpc.http2.max_pings_without_data", 0),
     # A reader that stalls holds the server back after kilobytes, not megabytes.
     ("grpc.http2.bdp_probe", 0),
     # A server that is back is found soon; unless told otherwise, gRPC looks every two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # As soon is one that has got another address.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 )
 
 
@@ -96,8 +102,7 @@ class Connection:
 
 
 def _channel_options(address: str, server_name: str | None) -> tuple[tuple[str, str | int], ...]:
-    config = _SERVICE_CONFIG | (_ROUND_ROBIN if address.startswith(_SEVERAL) else {})
     # gRPC would ask a proxy of the environment's even for what is beside the caller.
     beside = (("grpc.enable_http_proxy", 0),) if is_beside(address) else ()
     named = (("grpc.ssl_target_name_override", server_name),) if server_name else ()
-    return (("grpc.service_config", json.dumps(config)), *_OPTIONS, *beside, *named)
+    return (*_OPTIONS, *beside, *named)

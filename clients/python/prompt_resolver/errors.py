@@ -1,6 +1,7 @@
 """What a failed call raises."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -43,23 +44,27 @@ class PromptResolverError(Exception):
         super().__init__(f"{self.reason or code.name}: {message}")
 
     def _read(self, status: Status) -> None:
-        info, retry, request = ErrorInfo(), RetryInfo(), BadRequest()
         for packed in status.details:
-            # `Any` names a message by its type, which here is the namesake's in `google.rpc`.
-            match packed.type_url.rpartition("/")[2]:
-                case "google.rpc.ErrorInfo":
-                    info.ParseFromString(packed.value)
-                    self.reason, self.domain = info.reason, info.domain
-                    self.metadata = dict(info.metadata)
-                case "google.rpc.RetryInfo":
-                    retry.ParseFromString(packed.value)
-                    self.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
-                case "google.rpc.BadRequest":
-                    request.ParseFromString(packed.value)
-                    self.violations = tuple(
-                        FieldViolation(each.field, each.description)
-                        for each in request.field_violations
-                    )
+            # One that is garbled leaves the others as they are.
+            with suppress(DecodeError):
+                # `Any` names a message by its type, here the namesake's in `google.rpc`.
+                self._read_detail(packed.type_url.rpartition("/")[2], packed.value)
+
+    def _read_detail(self, name: str, data: bytes) -> None:
+        match name:
+            case "google.rpc.ErrorInfo":
+                info = ErrorInfo.FromString(data)
+                self.reason, self.domain = info.reason, info.domain
+                self.metadata = dict(info.metadata)
+            case "google.rpc.RetryInfo":
+                retry = RetryInfo.FromString(data)
+                self.retry_after_s = retry.retry_delay.ToTimedelta().total_seconds()
+            case "google.rpc.BadRequest":
+                request = BadRequest.FromString(data)
+                self.violations = tuple(
+                    FieldViolation(each.field, each.description)
+                    for each in request.field_violations
+                )
 
 
 class ConfigurationError(PromptResolverError):

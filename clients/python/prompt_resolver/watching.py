@@ -43,7 +43,7 @@ class Resumption:
             for each in prompts
         ]
         self._revision = options.get("after_revision")
-        self._reconnect = options.get("reconnect", True)
+        self.reconnects = options.get("reconnect", True)
         timeout_s = options.get("timeout_s")
         self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
         self._failures = 0
@@ -60,10 +60,14 @@ class Resumption:
         """Take note of an event that has come."""
         self._revision, self._failures = event.revision, 0
 
-    def pause_s(self, error: PromptResolverError) -> float:
-        """Return how long to wait before the next call. Raises the error where there is none."""
+    def pause_s(self, error: PromptResolverError | None) -> float:
+        """Return how long to wait before the next call. Raises the error where there is none.
+
+        Without an error the server has ended the watch, which is to last.
+        """
+        error = error or PromptResolverError(grpc.StatusCode.UNAVAILABLE, "the server ended it")
         busy = error.code == grpc.StatusCode.RESOURCE_EXHAUSTED and error.reason == "OVERLOADED"
-        if not self._reconnect or not (busy or error.code == grpc.StatusCode.UNAVAILABLE):
+        if not self.reconnects or not (busy or error.code == grpc.StatusCode.UNAVAILABLE):
             raise error
         longest_s = min(_FIRST_PAUSE_S * 2.0**self._failures, _LONGEST_PAUSE_S)
         self._failures = min(self._failures + 1, _MAX_DOUBLINGS)

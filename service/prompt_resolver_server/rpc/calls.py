@@ -53,8 +53,7 @@ class Stream:
         """Send what comes before the first message, unless it has been sent."""
         if not self._begun:
             self._begun = True
-            with _noticing_leavers():
-                await _send_headers(self._context, headers)
+            await _send_headers(self._context, headers)
 
     async def __call__(self, message: Message) -> None:
         """Send one message; see `Send`."""
@@ -132,6 +131,8 @@ class Calls:
                 access = serving.access
                 admit = access.admit_operator if for_operators else access.admit
                 caller = call.admit(admit, serving.deadlines, self._loop.time())
+                if not repeatable:
+                    await _send_headers(context)
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
                 metrics.sent()
@@ -177,9 +178,12 @@ class Calls:
                 admit = access.admit_operator if for_operators else access.admit
                 deadlines = NO_DEADLINES if lasting else serving.deadlines
                 caller = call.admit(admit, deadlines, self._loop.time())
+                stream = Stream(context, metrics)
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
-                    await handle(_parse(request_type, data), caller, Stream(context, metrics))
+                    if not known.repeatable:
+                        await stream.begin()
+                    await handle(_parse(request_type, data), caller, stream)
             except BaseException as exception:
                 running = self._running
                 draining = running.refusing if lasting else running.draining
@@ -212,18 +216,22 @@ def _noticing_leavers() -> Iterator[None]:
         raise asyncio.CancelledError from None
 
 
-async def _send_headers(context: Context, headers: tuple[tuple[str, str], ...]) -> None:
+async def _send_headers(context: Context, headers: tuple[tuple[str, str], ...] = ()) -> None:
     """Send what comes before the first message, and be done with it whoever cancels.
 
-    They would go with the message. But if that is cut off, as it may be while it waits to be read,
-    gRPC takes them for unsent, sends them with the status once more, and thereby fails to send it.
+    They would go with the message. But until they have come, gRPC's clients may call once more, as
+    some are told to do where a call is cancelled that was not begun: so they are sent before work
+    is done that must not be done twice. And if a message is cut off, as it may be while it waits to
+    be read, gRPC takes them for unsent, sends them with the status once more, and thereby fails to
+    send it.
     """
     sending = asyncio.ensure_future(context.send_initial_metadata(headers))
-    try:
-        await asyncio.shield(sending)
-    except asyncio.CancelledError:
-        await asyncio.gather(sending, return_exceptions=True)
-        raise
+    with _noticing_leavers():
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:

@@ -4,16 +4,19 @@ https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md has th
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from tests.support.conformance import GREETED, Scene
+from tests.support.conformance import GREETED, Scene, running_scene
 from tests.support.driver import Driver, text_of
+from tests.support.faulty import FaultyServer
 from tests.support.prompts import write_prompt
 from tests.support.upstream import Exchange, openai_events
 from tests.support.waiting import WaitingProvider
 
 LARGE = "é" * (3 * 1024 * 1024 // 2)
+HUGE = "é" * (4 * 1024 * 1024)
 TOO_LARGE = "x" * (5 * 1024 * 1024)
 COMPLETIONS = pytest.mark.parametrize("op", ["complete", "complete_stream"])
 WITHIN_S = 20
@@ -44,6 +47,33 @@ async def test_too_large(driver: Driver) -> None:
 
     assert failure.code == "RESOURCE_EXHAUSTED"
     assert (failure.reason, failure.domain) == ("", "")
+
+
+async def test_large_answer(driver: Driver, tmp_path: Path) -> None:
+    """Where the server's limit is raised, so is the client's: it takes what the server sends."""
+    async with running_scene(tmp_path, settings=f"server: {{max_message_bytes: {2**26}}}") as scene:
+        write_prompt(scene.prompts, "large", "<user>\n{{text}}\n</user>")
+        await driver.connect(scene.address)
+        resolved = (await driver.do("resolve", prompt="large", variables={"text": HUGE})).resolved
+
+    assert text_of(resolved.messages) == [HUGE]
+
+
+async def test_default_deadlines(driver: Driver) -> None:
+    """A call has a deadline also where its caller does not say one; a watch has none."""
+    server = FaultyServer()
+    with server.serve() as address:
+        await driver.connect(address)
+        for op in ("resolve", "complete", "complete_stream"):
+            await driver.do(op, prompt="x")
+        await driver.do("watch", prompts=["x"], messages=1)
+
+    # On the wire a time is rounded up.
+    assert 5 < server.remaining_s["Resolve"] <= 11
+    assert 60 < server.remaining_s["Complete"] <= 121
+    assert 60 < server.remaining_s["CompleteStream"] <= 121
+    # Some languages' way to say that there is none.
+    assert server.remaining_s["WatchPrompts"] > 10**8
 
 
 @COMPLETIONS

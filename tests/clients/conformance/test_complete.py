@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 
+import grpc
+
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.conformance import GREETED, Scene
-from tests.support.driver import Driver, text_of
-from tests.support.faulty import FaultyServer
+from tests.support.driver import Driver, Failure, text_of
+from tests.support.faulty import DELTAS, OF_TOMORROW, FaultyServer, NewerServer
 from tests.support.prompts import write_prompt
 from tests.support.upstream import Exchange
 
@@ -95,7 +97,7 @@ async def test_large_integer(driver: Driver, scene: Scene) -> None:
 
 async def test_stream_without_its_end(driver: Driver) -> None:
     """A stream that ends well but without `finished` fails: half an answer is none."""
-    with FaultyServer(refuses=False).serve() as address:
+    with FaultyServer().serve() as address:
         await driver.connect(address)
         answer = await driver.do("complete_stream", prompt="greet", variables=GREETED)
 
@@ -105,16 +107,57 @@ async def test_stream_without_its_end(driver: Driver) -> None:
     assert answer.failure.domain == "prompt-resolver"
 
 
-async def test_retries(driver: Driver) -> None:
-    """Where the server is busy, `Resolve` is tried three times, and a completion once."""
-    server = FaultyServer(refuses=True)
+async def _call_all(driver: Driver, server: FaultyServer) -> list[Failure]:
+    """Have a server called by every method, and return how the completions failed."""
     with server.serve() as address:
         await driver.connect(address)
-        resolved = (await driver.do("resolve", prompt="greet", variables=GREETED)).resolved
+        (await driver.do("resolve", prompt="greet", variables=GREETED)).check()
+        whole = await driver.do("complete", prompt="greet", variables=GREETED)
+        streamed = await driver.do("complete_stream", prompt="greet", variables=GREETED)
+    return [whole.failure, streamed.failure]
+
+
+async def test_busy(driver: Driver) -> None:
+    """Where the server is busy, `Resolve` is tried three times, and a completion once."""
+    server = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
+
+    failures = await _call_all(driver, server)
+
+    assert [(each.code, each.reason) for each in failures] == [("UNAVAILABLE", "")] * 2
+    assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
+
+
+async def test_not_begun(driver: Driver) -> None:
+    """What a stopping server has cancelled before it began is tried again, completions too."""
+    server = FaultyServer(refuses=grpc.StatusCode.CANCELLED)
+
+    failures = await _call_all(driver, server)
+
+    assert [each.code for each in failures] == ["CANCELLED"] * 2
+    assert server.calls == {"Resolve": 3, "Complete": 3, "CompleteStream": 3}
+
+
+async def test_begun(driver: Driver) -> None:
+    """A completion that was begun is not sent again, whoever cancels it; what came is not lost."""
+    server = FaultyServer(refuses=grpc.StatusCode.CANCELLED, begins=True)
+    with server.serve() as address:
+        await driver.connect(address)
         whole = await driver.do("complete", prompt="greet", variables=GREETED)
         streamed = await driver.do("complete_stream", prompt="greet", variables=GREETED)
 
-    assert resolved.prompt.id == "support/reply"
-    assert whole.failure.code == streamed.failure.code == "UNAVAILABLE"
-    assert whole.failure.reason == ""
-    assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
+    assert whole.failure.code == streamed.failure.code == "CANCELLED"
+    assert server.calls == {"Complete": 1, "CompleteStream": 1}
+    assert len(streamed.streamed) == DELTAS
+
+
+async def test_newer_server(driver: Driver) -> None:
+    """What a client does not know or cannot read of what a server says is no hindrance."""
+    with NewerServer().serve() as address:
+        await driver.connect(address)
+        resolved = (await driver.do("resolve", prompt="x")).resolved
+        failure = (await driver.do("complete", prompt="x")).failure
+
+    assert [message.role for message in resolved.messages] == [OF_TOMORROW]
+    assert text_of(resolved.messages) == ["Hello"]
+    assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "OF_TOMORROW")
+    assert failure.metadata == {"of": "faulty"}

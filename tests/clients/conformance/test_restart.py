@@ -1,5 +1,6 @@
 """Every client goes on while the server that it calls is restarted, again and again."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.support.conformance import GREETED, Scene, running_scene
 from tests.support.driver import Driver
 from tests.support.ports import find_port
+from tests.support.waiting import WaitingProvider
 
 RESTARTS = 5
 CALLS = 50
@@ -15,10 +17,34 @@ CALLS = 50
 
 @pytest.fixture
 async def restarted(tmp_path: Path) -> AsyncIterator[Scene]:
-    """A server that comes back on its address, and drains in seconds."""
+    """A server that comes back on its address, and drains in a second."""
     environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"127.0.0.1:{find_port()}"}
-    async with running_scene(tmp_path, settings="server: {drain_s: 5}", environ=environ) as scene:
+    async with running_scene(tmp_path, settings="server: {drain_s: 1}", environ=environ) as scene:
         yield scene
+
+
+@pytest.mark.parametrize("end", ["killed", "drained"])
+@pytest.mark.parametrize("op", ["complete", "complete_stream"])
+async def test_taken_along(driver: Driver, restarted: Scene, op: str, end: str) -> None:
+    """A completion that its server's end takes along fails, and no model is asked once more."""
+    provider = WaitingProvider(streamed=True)
+    restarted.upstream.answer = provider.answer
+    await driver.connect(restarted.address)
+
+    call = driver.do(op, prompt="greet", variables=GREETED, timeout_ms=30_000)
+    calling = asyncio.ensure_future(call)
+    await provider.waiting.get()
+    if end == "killed":
+        await restarted.kill()
+    else:
+        await restarted.stop()
+    await restarted.start()
+    answer = await calling
+    (await driver.do("resolve", prompt="plain")).check()
+
+    assert answer.failure.code == "UNAVAILABLE"
+    assert answer.failure.reason == ("" if end == "killed" else "DRAINING")
+    assert len(restarted.upstream.exchanges) == 1
 
 
 @pytest.mark.parametrize("method", ["resolve", "complete"])

@@ -126,8 +126,11 @@ async def test_token(driver: Driver, guarded: Scene) -> None:
 
 
 async def test_token_file(driver: Driver, guarded: Scene, tmp_path: Path) -> None:
-    """A token in a file is read again when the file changes, as that of a mounted secret does."""
+    """A token in a file is read again when it changes; without one in it, the last stays."""
     file = tmp_path / "token"
+    absent = await driver.try_to_connect(guarded.address, token_file=str(file))
+    file.write_text("\n")
+    empty = await driver.try_to_connect(guarded.address, token_file=str(file))
     replace_file(file, f"{CALLER}\n")
     await driver.connect(guarded.address, token_file=str(file))
     first = await resolve(driver)
@@ -135,7 +138,14 @@ async def test_token_file(driver: Driver, guarded: Scene, tmp_path: Path) -> Non
     wrong = (await resolve(driver)).failure
     replace_file(file, f"{OTHER}\n")
     second = await resolve(driver)
+    replace_file(file, "")
+    emptied = await resolve(driver)
+    file.unlink()
+    gone = await resolve(driver)
 
+    assert not absent.ok
+    assert not empty.ok
     first.check()
     assert (wrong.code, wrong.reason) == ("UNAUTHENTICATED", "CALLER_TOKEN_INVALID")
-    second.check()
+    for answer in (second, emptied, gone):
+        answer.check()

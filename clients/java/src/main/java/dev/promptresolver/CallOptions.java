@@ -13,7 +13,7 @@ import java.util.Optional;
  * <p>Immutable: each {@code with…} returns other options.
  */
 public final class CallOptions {
-  /** The client's own timeout, and no metadata. */
+  /** The method's own timeout, and no metadata. */
   public static final CallOptions DEFAULT = new CallOptions(null, Map.of());
 
   private final Duration timeout;

@@ -9,7 +9,6 @@ import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
@@ -17,15 +16,17 @@ import java.util.concurrent.TimeUnit;
 public final class ClientBuilder {
   private static final long KEEPALIVE_S = 30;
 
+  /** The most that a server may be set to send. */
+  private static final int MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+
   private String address = Address.find(System.getenv());
-  private CallCredentials token;
+  private String token;
+  private Path tokenFile;
   private boolean secure;
   private Path caFile;
   private Path certificateFile;
   private Path keyFile;
   private String serverName;
-  private Duration resolveTimeout = Duration.ofSeconds(10);
-  private Duration completeTimeout = Duration.ofSeconds(120);
 
   ClientBuilder() {}
 
@@ -42,13 +43,16 @@ public final class ClientBuilder {
 
   /** Says who calls, by a bearer token. */
   public ClientBuilder token(String token) {
-    this.token = BearerToken.of(Objects.requireNonNull(token, "token"));
+    this.token = Objects.requireNonNull(token, "token");
     return this;
   }
 
-  /** Says who calls, by a bearer token in a file, which is read for each call. */
+  /**
+   * Says who calls, by a bearer token in a file. It is read for each call; while it cannot be, or
+   * is empty, the last token stays.
+   */
   public ClientBuilder tokenFile(Path file) {
-    this.token = BearerToken.ofFile(Objects.requireNonNull(file, "file"));
+    this.tokenFile = Objects.requireNonNull(file, "file");
     return this;
   }
 
@@ -77,28 +81,18 @@ public final class ClientBuilder {
     return this;
   }
 
-  /** Says how long {@code resolve} may take where its options do not: by default 10 s. */
-  public ClientBuilder resolveTimeout(Duration timeout) {
-    this.resolveTimeout = Objects.requireNonNull(timeout, "timeout");
-    return this;
-  }
-
-  /** Says how long completions may take where their options do not: by default 120 s. */
-  public ClientBuilder completeTimeout(Duration timeout) {
-    this.completeTimeout = Objects.requireNonNull(timeout, "timeout");
-    return this;
-  }
-
   /**
    * Returns the client. It connects when it is first called.
    *
-   * @throws UncheckedIOException where a file of the certificates cannot be read
-   * @throws IllegalArgumentException where one is not PEM, or the address is none
+   * @throws UncheckedIOException where a file cannot be read
+   * @throws IllegalArgumentException where one has no PEM or no token, or the address is none
+   * @throws IllegalStateException where there are both a token and a file for it
    */
   public PromptResolverClient build() {
     var builder =
         Grpc.newChannelBuilder(address, credentials())
             .defaultServiceConfig(ServiceConfig.VALUE)
+            .maxInboundMessageSize(MAX_RESPONSE_BYTES)
             .keepAliveTime(KEEPALIVE_S, TimeUnit.SECONDS);
     if (serverName != null) {
       builder.overrideAuthority(serverName);
@@ -108,25 +102,36 @@ public final class ClientBuilder {
     }
     var channel = builder.build();
     Reconnection.keepUp(channel);
-    return new PromptResolverClient(channel, resolveTimeout, completeTimeout);
+    return new PromptResolverClient(channel);
   }
 
   private ChannelCredentials credentials() {
-    var connection = secure ? tlsCredentials() : InsecureChannelCredentials.create();
-    return token == null ? connection : CompositeChannelCredentials.create(connection, token);
-  }
-
-  private ChannelCredentials tlsCredentials() {
-    var tls = TlsChannelCredentials.newBuilder();
     try {
-      if (caFile != null) {
-        tls.trustManager(caFile.toFile());
-      }
-      if (certificateFile != null) {
-        tls.keyManager(certificateFile.toFile(), keyFile.toFile());
-      }
+      var connection = secure ? tlsCredentials() : InsecureChannelCredentials.create();
+      var caller = callCredentials();
+      return caller == null ? connection : CompositeChannelCredentials.create(connection, caller);
     } catch (IOException unreadable) {
       throw new UncheckedIOException(unreadable);
+    }
+  }
+
+  private CallCredentials callCredentials() throws IOException {
+    if (token != null && tokenFile != null) {
+      throw new IllegalStateException("expected a token or a file for it, got both");
+    }
+    if (tokenFile != null) {
+      return BearerToken.ofFile(tokenFile);
+    }
+    return token == null ? null : BearerToken.of(token);
+  }
+
+  private ChannelCredentials tlsCredentials() throws IOException {
+    var tls = TlsChannelCredentials.newBuilder();
+    if (caFile != null) {
+      tls.trustManager(caFile.toFile());
+    }
+    if (certificateFile != null) {
+      tls.keyManager(certificateFile.toFile(), keyFile.toFile());
     }
     return tls.build();
   }

@@ -37,7 +37,7 @@ final class CompletionStream extends ContextStream<CompleteStreamResponse> {
       throw new NoSuchElementException();
     }
     var response = responses.next();
-    finished = response.hasFinished();
+    finished |= response.hasFinished();
     return response;
   }
 }

@@ -26,24 +26,23 @@ import java.util.function.Supplier;
 /**
  * A client of prompt-resolver. Safe to share between threads; one is enough for a program.
  *
- * <p>Every call but {@code watch} has a timeout: the client's, or that of its {@link CallOptions}.
- * A call waits for a server that is not there yet, or restarts, for as long. {@code resolve} is
- * tried again, up to three times, where a status says so; a completion, which may cost tokens, only
- * where a server that was stopped had not begun it.
+ * <p>Every call but {@code watch} has a timeout: 10 s of {@code resolve} and 120 s of completions, or
+ * that of its {@link CallOptions}. A call waits for a server that is not there yet, or restarts, for
+ * as long. {@code resolve} is tried again, up to three times, where a status says so; a completion,
+ * which may cost tokens, only where a server that was stopped had not begun it.
  *
  * <p>A call that fails throws {@link PromptResolverException}. One that waits is cancelled by
  * interrupting its thread, a future by cancelling it, a stream by closing it, and each of them with
  * the {@link io.grpc.Context} in which it began. The server then stops what it does for it.
  */
 public final class PromptResolverClient implements AutoCloseable {
-  private final ManagedChannel channel;
-  private final Duration resolveTimeout;
-  private final Duration completeTimeout;
+  private static final Duration RESOLVE_TIMEOUT = Duration.ofSeconds(10);
+  private static final Duration COMPLETE_TIMEOUT = Duration.ofSeconds(120);
 
-  PromptResolverClient(ManagedChannel channel, Duration resolveTimeout, Duration completeTimeout) {
+  private final ManagedChannel channel;
+
+  PromptResolverClient(ManagedChannel channel) {
     this.channel = channel;
-    this.resolveTimeout = resolveTimeout;
-    this.completeTimeout = completeTimeout;
   }
 
   /** Returns what a client is made with. */
@@ -58,7 +57,7 @@ public final class PromptResolverClient implements AutoCloseable {
 
   /** Returns a rendered prompt. */
   public ResolveResponse resolve(ResolveRequest request, CallOptions options) {
-    var stub = with(options, resolveTimeout, PromptResolverGrpc.newBlockingStub(channel));
+    var stub = with(options, RESOLVE_TIMEOUT, PromptResolverGrpc.newBlockingStub(channel));
     return await(() -> stub.resolve(request));
   }
 
@@ -70,7 +69,7 @@ public final class PromptResolverClient implements AutoCloseable {
   /** Returns a rendered prompt, later. */
   public CompletableFuture<ResolveResponse> resolveAsync(
       ResolveRequest request, CallOptions options) {
-    var stub = with(options, resolveTimeout, PromptResolverGrpc.newFutureStub(channel));
+    var stub = with(options, RESOLVE_TIMEOUT, PromptResolverGrpc.newFutureStub(channel));
     return later(stub.resolve(request));
   }
 
@@ -81,7 +80,7 @@ public final class PromptResolverClient implements AutoCloseable {
 
   /** Returns a model's whole answer to a prompt. */
   public CompleteResponse complete(CompleteRequest request, CallOptions options) {
-    var stub = with(options, completeTimeout, PromptResolverGrpc.newBlockingStub(channel));
+    var stub = with(options, COMPLETE_TIMEOUT, PromptResolverGrpc.newBlockingStub(channel));
     return await(() -> stub.complete(request));
   }
 
@@ -93,7 +92,7 @@ public final class PromptResolverClient implements AutoCloseable {
   /** Returns a model's whole answer to a prompt, later. */
   public CompletableFuture<CompleteResponse> completeAsync(
       CompleteRequest request, CallOptions options) {
-    var stub = with(options, completeTimeout, PromptResolverGrpc.newFutureStub(channel));
+    var stub = with(options, COMPLETE_TIMEOUT, PromptResolverGrpc.newFutureStub(channel));
     return later(stub.complete(request));
   }
 
@@ -111,7 +110,7 @@ public final class PromptResolverClient implements AutoCloseable {
   public ResponseStream<CompleteStreamResponse> completeStream(
       CompleteStreamRequest request, CallOptions options) {
     return new CompletionStream(
-        with(options, completeTimeout, PromptResolverGrpc.newBlockingStub(channel)), request);
+        with(options, COMPLETE_TIMEOUT, PromptResolverGrpc.newBlockingStub(channel)), request);
   }
 
   /** Returns how prompts are, and each change, until it is closed; see the other {@code watch}. */

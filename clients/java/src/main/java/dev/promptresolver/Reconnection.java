@@ -4,16 +4,19 @@ import io.grpc.ConnectivityState;
 import io.grpc.ManagedChannel;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Has a server that cannot be reached tried again about every second.
+ * Has a server that cannot be reached tried again about every second, and not at the same time as
+ * by others.
  *
  * <p>By itself gRPC waits longer after each attempt, up to two minutes: a server that was restarted
  * would not be found before the deadlines of the calls that wait for it.
  */
 final class Reconnection {
-  private static final Executor LATER = CompletableFuture.delayedExecutor(1, TimeUnit.SECONDS);
+  private static final long SHORTEST_PAUSE_MS = 500;
+  private static final long LONGEST_PAUSE_MS = 1_500;
 
   private final ManagedChannel channel;
 
@@ -29,10 +32,15 @@ final class Reconnection {
   private void look() {
     var state = channel.getState(false);
     if (state == ConnectivityState.TRANSIENT_FAILURE) {
-      LATER.execute(this::tryAgain);
+      later().execute(this::tryAgain);
     } else if (state != ConnectivityState.SHUTDOWN) {
       channel.notifyWhenStateChanged(state, this::look);
     }
+  }
+
+  private static Executor later() {
+    var pause = ThreadLocalRandom.current().nextLong(SHORTEST_PAUSE_MS, LONGEST_PAUSE_MS);
+    return CompletableFuture.delayedExecutor(pause, TimeUnit.MILLISECONDS);
   }
 
   private void tryAgain() {

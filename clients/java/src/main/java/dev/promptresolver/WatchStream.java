@@ -22,6 +22,10 @@ final class WatchStream extends ContextStream<WatchPromptsResponse> {
   private static final long LONGEST_PAUSE_MS = 5_000;
   private static final int MAX_DOUBLINGS = 6;
 
+  /** What a watch that its server ends well is taken for, as it is to last. */
+  private static final Status ENDED =
+      Status.UNAVAILABLE.withDescription("the server has ended the watch");
+
   private final CountDownLatch cancelled = new CountDownLatch(1);
   private final ManagedChannel channel;
   private final PromptResolverBlockingStub stub;
@@ -43,11 +47,14 @@ final class WatchStream extends ContextStream<WatchPromptsResponse> {
     while (true) {
       checkOpen();
       try {
-        return responses.hasNext();
+        if (responses.hasNext()) {
+          return true;
+        }
+        pause(PromptResolverException.of(ENDED.asRuntimeException()));
       } catch (StatusRuntimeException failure) {
         pause(PromptResolverException.of(failure));
-        responses = call();
       }
+      responses = call();
     }
   }
 
