@@ -38,6 +38,7 @@ ELSEWHERE = (
     Elsewhere("helm dependency", _BUILDS, "tests/deploy/kubernetes/test_library.py"),
     Elsewhere("envoy -c", _BUILDS, "tests/clients/test_browser.py"),
     Elsewhere("go build", _BUILDS, "tests/clients/test_foreign.py"),
+    Elsewhere("go mod edit", "needs a checkout beside it", "tests/clients/test_go.py"),
     Elsewhere("go get", _NO_REGISTRY, "tests/clients/test_go.py"),
     Elsewhere("buf generate", _BUILDS, "tests/clients/test_go.py"),
     Elsewhere("mvn -q test-compile", _BUILDS, "tests/clients/test_foreign.py"),
