@@ -17,7 +17,7 @@ from prompt_resolver_server import config_check, render_file
 from prompt_resolver_server.lint import command as lint
 from prompt_resolver_server.pull import command as pull
 from tests.support.documents import ROOT, Document, is_command, read_documents, split_words
-from tests.support.elsewhere import ELSEWHERE, LANGUAGES, is_elsewhere
+from tests.support.elsewhere import ELSEWHERE, LANGUAGES, PROGRAMS, is_elsewhere
 from tests.support.reader import READ, reading
 
 PARSERS: dict[str, Callable[[], ArgumentParser]] = {
@@ -118,7 +118,7 @@ def test_elsewhere() -> None:
     for each in ELSEWHERE:
         assert any(command.startswith(each.begins) for command in commands), each.begins
         assert (ROOT / each.held_by).exists(), each.held_by
-    for path in LANGUAGES.values():
+    for path in (*LANGUAGES.values(), *PROGRAMS, *PROGRAMS.values()):
         assert (ROOT / path).exists(), path
 
 

@@ -65,6 +65,9 @@ LANGUAGES = {
     "yaml": "tests/test_docs.py",
 }
 
+# Pages whose programs are read as one, by a test of their own.
+PROGRAMS = {"clients/python/README.md": "tests/clients/test_python.py"}
+
 
 def is_elsewhere(command: str) -> bool:
     """Tell whether a command is one of these."""
