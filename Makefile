@@ -11,7 +11,7 @@ TRIED := $(addprefix try-,envoy humanloop kubernetes langfuse litellm llmock)
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type test bench bench-fleet bench-peers $(TRIED) image manifest lock clean
+.PHONY: help install run demo proto check-proto settle format lint type ready test bench bench-fleet bench-peers $(TRIED) image manifest lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,9 @@ lint: check-proto type ## Check the form of everything
 type: $(VENV)/.dev ## Check the types
 	@$(BIN)/mypy
 
-test: $(VENV)/.dev $(VENV)/.model $(TRIED) ## Pass the tests; ARGS are passed on to pytest
+ready: $(VENV)/.dev $(VENV)/.model $(TRIED) ## Set up all that the tests need
+
+test: ready ## Pass the tests; ARGS are passed on to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
