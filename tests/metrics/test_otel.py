@@ -215,8 +215,9 @@ async def test_collector_that_comes_back(
 
     for other in threading.enumerate():
         if other.name == "metrics":
-            # Another test's is still at its last delivery.
+            # Another test's is still at its last delivery, which it tells of.
             await asyncio.to_thread(other.join)
+    caplog.clear()
     async with running_upstream(answer) as upstream:
         written = delivering(config, upstream.url, interval_s=0.05)
         async with running_service(tmp_path, written) as service, asyncio.timeout(30):
