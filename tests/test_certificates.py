@@ -9,15 +9,23 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
-from prompt_resolver_server.certificates import CertificateFiles, CertificateKeeper, Certificates
+from prompt_resolver_server.certificates import (
+    CertificateError,
+    CertificateFiles,
+    CertificateKeeper,
+    Certificates,
+    read_certificates,
+)
 from prompt_resolver_server.settings import ConfigError
 from tests.support.certificates import (
     Authority,
     MountedSecret,
     Pair,
     PairFiles,
+    PrivateKey,
     connection_options,
     served_certificate,
     trust,
@@ -127,6 +135,40 @@ async def test_unix_sockets_speak_without(
     async with running_service(tmp_path, config, environ) as service:
         await service.client.resolve("extract/invoice", variables={"text": "x"})
         await call_http(secure(service), authority, authority.write("app", "app.example"))
+
+
+@pytest.mark.parametrize(
+    "key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())]
+)
+async def test_kinds_of_keys(tmp_path: Path, authority: Authority, key: PrivateKey) -> None:
+    """Keys of the kinds that may be used are: by every door, and by gRPC's own clients."""
+    pair = authority.issue_identity("spiffe://a/b", "localhost", common_name="localhost", key=key)
+    files = authority.keep("server", pair)
+    async with running_service(tmp_path, configure(files)) as service:
+        await call_grpc(f"localhost:{service.address.rpartition(':')[2]}", authority)
+        await call_http(secure(service).replace("127.0.0.1", "localhost"), authority)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ed448.Ed448PrivateKey.generate(),
+        ed25519.Ed25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP521R1()),
+    ],
+)
+async def test_keys_that_grpc_lacks(
+    authority: Authority, files: PairFiles, keeper: CertificateKeeper, key: PrivateKey
+) -> None:
+    """A key with which gRPC would fail all handshakes is refused, and the one before stays."""
+    before = keeper.current
+    files.write(authority.issue_identity("spiffe://a/b", "localhost", common_name="x", key=key))
+
+    await keeper.look()
+
+    assert keeper.current is before
+    with pytest.raises(CertificateError, match="expected a key of RSA, or of ECDSA on P-256"):
+        read_certificates(CertificateFiles(files.cert_file, files.key_file, None))
 
 
 async def test_old_versions_are_refused(

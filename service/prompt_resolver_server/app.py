@@ -88,7 +88,7 @@ async def serve(
 async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: float) -> None:
     """Refuse new calls, let running ones end, and end those that do not.
 
-    Health checks that watch are not waited for: they would last as long as their clients.
+    Health checks that watch get a moment and no more: they would last as long as their clients.
     """
     running.refuse()
     refusing = asyncio.ensure_future(doors.close(drain_s + 2 * _LAST_WORDS_S))

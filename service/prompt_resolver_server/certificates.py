@@ -24,6 +24,14 @@ _TURNS = 5
 # By OpenSSL's numbers.
 _PROBLEMS = {9: "is not valid yet", 10: "has expired"}
 
+# The kinds of keys that every door and its clients take, as they stand in a certificate: RSA, and
+# ECDSA on P-256 and P-384. gRPC's library fails all handshakes with others that OpenSSL takes.
+_KINDS_OF_KEYS = (
+    bytes.fromhex("06092a864886f70d010101"),
+    bytes.fromhex("06082a8648ce3d030107"),
+    bytes.fromhex("06052b81040022"),
+)
+
 File: TypeAlias = Literal["cert", "key", "client_ca"]
 
 
@@ -79,6 +87,7 @@ def read_certificates(files: CertificateFiles) -> Certificates:
     except (OSError, ValueError):
         problem = f"expected a certificate in {files.cert} and its key in {files.key}, both as PEM"
         raise CertificateError("cert", problem) from None
+    _check_key(contents["cert"], files.cert)
     expiries = {"cert": _try_out(context, files.cert)}
     if files.client_ca is not None:
         expiries["client_ca"] = _trust(context, files.client_ca)
@@ -187,6 +196,19 @@ def _read(file: File, path: Path) -> bytes:
     except OSError as error:
         problem = f"expected a readable file, got {path}: {error.strerror}"
         raise CertificateError(file, problem) from None
+
+
+def _check_key(certificates: bytes, path: Path) -> None:
+    """Raise `CertificateError` for a server's certificate whose key gRPC cannot use."""
+    end = "-----END CERTIFICATE-----"
+    first = certificates.decode("latin-1").partition("-----BEGIN CERTIFICATE-----")[2]
+    try:
+        der = ssl.PEM_cert_to_DER_cert(f"-----BEGIN CERTIFICATE-----{first.partition(end)[0]}{end}")
+    except ValueError:
+        der = b""
+    if not any(kind in der for kind in _KINDS_OF_KEYS):
+        problem = f"expected a key of RSA, or of ECDSA on P-256 or P-384, in {path}"
+        raise CertificateError("cert", problem)
 
 
 def _try_out(context: ssl.SSLContext, path: Path) -> float:

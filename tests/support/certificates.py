@@ -6,15 +6,22 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 from prompt_resolver.credentials import TlsOptions
+
+PrivateKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey
+    | ed448.Ed448PrivateKey
+    | ed25519.Ed25519PrivateKey
+    | rsa.RSAPrivateKey
+)
 
 
 @dataclass(frozen=True)
@@ -74,12 +81,17 @@ class Authority:
         chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
         return Pair(chain, leaf.private_key_pem.bytes())
 
-    def issue_identity(self, uri: str, *hosts: str, common_name: str) -> Pair:
-        """Return a pair whose names begin with a URI, as those of workloads in a mesh do."""
+    def issue_identity(
+        self, uri: str, *hosts: str, common_name: str, key: PrivateKey | None = None
+    ) -> Pair:
+        """Return a pair whose names begin with a URI, as those of workloads in a mesh do.
+
+        `key` is another than one of ECDSA on P-256.
+        """
         signer = serialization.load_pem_private_key(self._ca.private_key_pem.bytes(), None)
         assert isinstance(signer, ec.EllipticCurvePrivateKey)
         authority = x509.load_pem_x509_certificate(self.pem)
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         names = [x509.UniformResourceIdentifier(uri), *map(x509.DNSName, hosts)]
         certificate = (
