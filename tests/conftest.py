@@ -1,8 +1,9 @@
 """Fixtures that many tests share, and the rule for what may be skipped."""
 
 import asyncio
+import gc
 import importlib.util
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--cancels") / 5))
         if item.name in ("test_soak", "test_endurance", "test_provider_endurance"):
             item.add_marker(pytest.mark.timeout(120 + config.getoption("--soak-s")))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Look through what a timed test finds in memory before it, as the service's process does."""
+    if item.get_closest_marker("timed") is None:
+        return (yield)
+    gc.collect()
+    gc.freeze()
+    try:
+        return (yield)
+    finally:
+        gc.unfreeze()
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

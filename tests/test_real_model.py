@@ -265,6 +265,7 @@ async def test_request_that_is_refused(service: RunningService) -> None:
 
 
 @in_both_dialects
+@pytest.mark.timed
 @pytest.mark.parametrize("streamed", [False, True], ids=["unary", "stream"])
 async def test_caller_leaves(
     service: RunningService, model_url: str, model: str, streamed: bool

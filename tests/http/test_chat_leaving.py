@@ -19,6 +19,8 @@ from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
 from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
 
+pytestmark = pytest.mark.timed
+
 LIMIT_S = 0.1
 GREET = {"model": "greeter", "prompt_variables": VARIABLES}
 

@@ -124,6 +124,7 @@ async def test_caller_that_stalls(
     assert after_kib - before_kib < 16 * 1024
 
 
+@pytest.mark.timed
 async def test_others_meanwhile(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
     """Twenty callers that stall cost little memory, disturb nobody, and end by leaving."""
     floods = Floods(STREAM)

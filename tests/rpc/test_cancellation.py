@@ -1,7 +1,6 @@
 """A caller that leaves takes the call to the provider with it."""
 
 import asyncio
-import gc
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +27,8 @@ from tests.support.unreachable import (
 )
 from tests.support.upstream import Upstream, openai_answer, openai_events
 from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
+
+pytestmark = pytest.mark.timed
 
 LIMIT_S = 0.1
 BEGUN = openai_events("Hello")[:1]
@@ -115,11 +116,7 @@ providers:
                 grpc.aio.insecure_channel(service.address) as channel,
             ):
                 stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
-                # As the service's own process does: what is there is not looked through again.
-                gc.collect()
-                gc.freeze()
                 yield Scene(service, upstream, silent, stub)
-                gc.unfreeze()
 
 
 PHASES: dict[str, tuple[str, Callable[[Scene], Phase]]] = {
