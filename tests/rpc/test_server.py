@@ -1,5 +1,6 @@
 """What a gRPC listener offers beside our calls, and what it does with calls that are none."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -32,6 +33,20 @@ async def channel(service: RunningService) -> AsyncIterator[grpc.aio.Channel]:
 async def test_health(channel: grpc.aio.Channel, name: str) -> None:
     """The server, the service and its readiness are served."""
     assert await check_health(channel, name) == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_one_wait_for_all_methods(tmp_path: Path, prompts: Path) -> None:
+    """A gRPC server waits once for the next call, however many methods it has."""
+    config = f"stores: {{local: {{type: directory, path: {prompts}}}}}"
+    before = asyncio.all_tasks()
+
+    async with running_service(tmp_path, config) as service:
+        async with grpc.aio.insecure_channel(service.address) as channel:
+            assert len(await list_services(channel)) == 3
+        coroutines = [task.get_coro() for task in asyncio.all_tasks() - before]
+        names = [getattr(coroutine, "__name__", "") for coroutine in coroutines]
+
+    assert [name for name in names if name.startswith("_request_")] == ["_request_call"]
 
 
 async def list_services(channel: grpc.aio.Channel) -> list[str]:

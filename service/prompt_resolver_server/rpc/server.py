@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -121,6 +121,20 @@ class ConnectionAge:
         )
 
 
+class _ByName:
+    """A server that finds the methods of its services by their names alone.
+
+    What generated code adds is registered with gRPC as well. That waits for each registered method
+    by itself, and for all of them anew at every call, whichever it is.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.add_generic_rpc_handlers = server.add_generic_rpc_handlers
+
+    def add_registered_method_handlers(self, service: str, handlers: object) -> None:
+        """Leave methods unregistered."""
+
+
 class Listener:
     """One gRPC server with one of our services, health, and reflection where it is asked for.
 
@@ -162,10 +176,11 @@ class Listener:
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(service, dict(handlers)),)
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        by_name = cast("grpc.aio.Server", _ByName(self._server))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
         if with_reflection:
             names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
+            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), by_name)
 
     def bind(self, address: str, certificates: CertificateKeeper | None = None) -> int:
         """Listen at an address, over TLS with certificates, and return the port.
