@@ -4,10 +4,13 @@ gRPC takes the failure to send an answer for an error where it has not heard yet
 gone. It tells so in its log, with a traceback, of a call that went as it should have.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
+import grpc
 from typing_extensions import override
 
 _LOGGER = "grpc._cython.cygrpc"
@@ -37,3 +40,12 @@ def say_nothing_of_leaving(methods: Iterable[str]) -> None:
     """Have gRPC's log say nothing of callers of these methods, such as `/package.Service/Unary`."""
     _quiet.methods.update(methods)
     logging.getLogger(_LOGGER).addFilter(_quiet)
+
+
+@contextmanager
+def noticing_leavers() -> Iterator[None]:
+    """End the call of a caller that is gone: what is sent fails before gRPC cancels the call."""
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
