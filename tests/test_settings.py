@@ -10,9 +10,10 @@ from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.settings import ConfigError, Loaded
 from prompt_resolver_server.settings.address import Address, parse_address
 from prompt_resolver_server.settings.environment import Environment
-from prompt_resolver_server.settings.model import CacheSettings, ServerSettings, Settings
+from prompt_resolver_server.settings.model import CacheSettings, Settings
 from prompt_resolver_server.settings.restart import PLACES, RELOADED, list_fixed
 from prompt_resolver_server.settings.secrets import EnvironmentSecret, FileSecret, FixedSecret
+from prompt_resolver_server.settings.server import ServerSettings
 from prompt_resolver_server.templates.directory.store import DirectorySettings
 from tests.support.volume import Volume
 

@@ -37,7 +37,7 @@ from .rpc.server import (
 )
 from .settings import Loaded
 from .settings.address import Address
-from .settings.model import ServerSettings
+from .settings.server import ServerSettings
 from .tracing import NO_TRACER, Tracer
 from .watching.watches import Watches
 
