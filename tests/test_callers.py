@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.doors import data_routes
+from prompt_resolver_server.doors.doors import data_routes
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.http.browsers import keep_pages_out
 from prompt_resolver_server.http.calls import HttpCalls

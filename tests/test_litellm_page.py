@@ -188,6 +188,6 @@ async def test_python(tmp_path: Path, model_url: str, way: str) -> None:
 
 def test_the_address_is_the_pages() -> None:
     """Unless told otherwise, the door is where the page's examples look for it."""
-    from prompt_resolver_server.settings.model import ServerSettings
+    from prompt_resolver_server.settings.server import ServerSettings
 
     assert urlsplit(f"//{ServerSettings().http_address}").port == 4000

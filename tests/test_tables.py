@@ -27,11 +27,11 @@ from prompt_resolver_server.settings.model import (
     ProviderSettings,
     RedisSettings,
     RenderingSettings,
-    ServerSettings,
     StoreSettings,
     TracingSettings,
 )
 from prompt_resolver_server.settings.restart import PLACES, RELOADED
+from prompt_resolver_server.settings.server import ServerSettings
 from prompt_resolver_server.templates.chain import ChainSettings
 from prompt_resolver_server.templates.kinds import KINDS
 from tests.support.configurations import load_block

@@ -19,7 +19,7 @@ from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
 from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded
-from .settings.model import ServerSettings
+from .settings.server import ServerSettings
 from .tour import show_tour
 
 _log = logging.getLogger(__name__)

@@ -6,23 +6,17 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver_server.assembly.callers import CallerReport, check_callers
-from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import build_report
-from prompt_resolver_server.settings import ConfigError, Loaded
+from prompt_resolver_server.settings import ConfigError
+from tests.support.configurations import load_text
 
 MUTUAL = "server: {tls_cert_file: c, tls_key_file: k, tls_client_ca_file: a}\n"
-
-
-def load(folder: Path, config: str) -> Loaded:
-    path = folder / "config.yaml"
-    path.write_text(config)
-    return load_configuration(path, {})
 
 
 def faults(folder: Path, config: str) -> list[str]:
     """Return what is wrong, without the file and the line."""
     try:
-        check_callers(load(folder, config))
+        check_callers(load_text(folder, config))
     except ConfigError as error:
         return [line.partition(": ")[2] for line in error.lines]
     return []
@@ -43,7 +37,7 @@ def faults(folder: Path, config: str) -> list[str]:
 def test_malformed_rules(tmp_path: Path, row: str, problem: str) -> None:
     """A caller needs something to be known by; rules are lists of globs, under the right keys."""
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, f"callers: {{a: {row}}}")
+        load_text(tmp_path, f"callers: {{a: {row}}}")
 
     assert [line.partition(": ")[2] for line in caught.value.lines] == [problem]
 
@@ -98,7 +92,7 @@ callers:
     aliases: ["s*", hr, absent]
     models: []
 """
-    report = await build_report(load(tmp_path, config), ssl.create_default_context())
+    report = await build_report(load_text(tmp_path, config), ssl.create_default_context())
 
     assert report.callers == (
         CallerReport(name="all", has_token=True, certificate=None, rules={}, notes=()),

@@ -1,4 +1,4 @@
-"""Where `completion` and `acompletion` are tested: both ways that there are."""
+"""What clients are tested with: builds, LiteLLM, and both ways of `completion`."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -14,6 +14,7 @@ from tests.support.service import running_service
 from tests.support.upstream import Upstream
 
 WAYS = ("sidecar", "in-process")
+LITELLM = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "python"
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +29,14 @@ def build_client(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str
         return built[folder, command]
 
     return build
+
+
+@pytest.fixture
+def litellm(require_all: bool) -> Path:
+    """The Python that has LiteLLM."""
+    if not LITELLM.exists() and not require_all:
+        pytest.skip("LiteLLM is not installed; make test sees to it")
+    return LITELLM
 
 
 @pytest.fixture(params=WAYS)

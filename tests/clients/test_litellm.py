@@ -12,18 +12,9 @@ from tests.support.calls import VARIABLES
 from tests.support.service import running_service
 from tests.support.upstream import Upstream
 
-PYTHON = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("litellm_client.py")
 
 pytestmark = pytest.mark.foreign
-
-
-@pytest.fixture
-def litellm(require_all: bool) -> Path:
-    """The Python that has LiteLLM."""
-    if not PYTHON.exists() and not require_all:
-        pytest.skip("LiteLLM is not installed; make test sees to it")
-    return PYTHON
 
 
 async def test_completions(

@@ -26,7 +26,6 @@ from tests.support.litellm_generic import KEY, running_generic
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 
-PYTHON = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("litellm_prompts.py")
 
 TOOL = {"type": "function", "function": {"name": "f", "description": "Find"}}
@@ -47,14 +46,6 @@ def make_store(url: str, **settings: object) -> LiteLLMGenericStore:
     return LiteLLMGenericStore(
         LiteLLMGenericSettings.model_validate(given), name="g", client=client
     )
-
-
-@pytest.fixture
-def litellm(require_all: bool) -> Path:
-    """The Python that has LiteLLM."""
-    if not PYTHON.exists() and not require_all:
-        pytest.skip("LiteLLM is not installed; make test sees to it")
-    return PYTHON
 
 
 async def read_with_litellm(litellm: Path, url: str, prompt_id: str) -> Any:

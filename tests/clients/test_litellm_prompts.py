@@ -20,20 +20,11 @@ from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
 
-PYTHON = Path(__file__).parents[2] / ".venv-litellm" / "bin" / "python"
 SCRIPT = Path(__file__).with_name("litellm_prompts.py")
 TOKEN = "token-of-proxy"
 VALUES = {"name": "Ada", "place": 'the "moon" {literally} %s \\1'}
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def litellm(require_all: bool) -> Path:
-    """The Python that has LiteLLM."""
-    if not PYTHON.exists() and not require_all:
-        pytest.skip("LiteLLM is not installed; make test sees to it")
-    return PYTHON
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from prompt_resolver_server.parameters import NO_PARAMETERS
 from prompt_resolver_server.prompts import Message, Text
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
-from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, Endpoint, RemoteProvider
+from prompt_resolver_server.providers.endpoint import Endpoint
+from prompt_resolver_server.providers.remote import MAX_BODY_BYTES, RemoteProvider
 from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts

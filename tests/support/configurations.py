@@ -1,4 +1,4 @@
-"""The configurations that documents show."""
+"""Configurations of texts, and of what documents show."""
 
 import re
 from pathlib import Path
@@ -6,6 +6,13 @@ from pathlib import Path
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.settings import Loaded
 from tests.support.documents import Block
+
+
+def load_text(folder: Path, text: str, **environ: str) -> Loaded:
+    """Load a text as a file in a folder."""
+    path = folder / "c.yaml"
+    path.write_text(text)
+    return load_configuration(path, environ)
 
 
 def load_block(block: Block, folder: Path) -> Loaded:

@@ -4,7 +4,8 @@ import ssl
 
 from prompt_resolver_server.answers import Answer, ModelRequest
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
-from prompt_resolver_server.providers.remote import Endpoint, RemoteProvider
+from prompt_resolver_server.providers.endpoint import Endpoint
+from prompt_resolver_server.providers.remote import RemoteProvider
 from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts, Transport
 

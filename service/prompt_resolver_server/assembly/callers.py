@@ -7,7 +7,7 @@ from ..aliases import Alias
 from ..entry.access import Access, KnownCaller
 from ..permissions import Globs, Kind, Permissions
 from ..settings import ConfigError, Loaded
-from ..settings.load import Place
+from ..settings.faults import Place
 from ..settings.model import CallerSettings
 from ..values import Value
 

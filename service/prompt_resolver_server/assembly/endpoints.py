@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from ..providers.catalogue import CATALOGUE, CatalogueRow
 from ..providers.dialect import NO_QUIRKS, Quirks
 from ..providers.dialects import DIALECTS
-from ..providers.remote import Endpoint
+from ..providers.endpoint import Endpoint
 from ..providers.signers import SIGNERS, Signer
 from ..providers.transport.transport import Timeouts
 from ..settings import Loaded

@@ -133,7 +133,7 @@ async def build_engine(
     if state is not None:
         copies = await keep_copies(state, held, cache, metrics, stack)
     if shared_cache is not None:
-        shared_cache.join(held)
+        shared_cache.join(held.invalidation)
     workshop = Workshop(held, metrics, build_prices(), trace_requests=trace_requests)
     parts = await workshop.make(loaded, trust, stores)
     engine = Engine(parts, workshop, held, copies=copies, shared_cache=shared_cache)

@@ -10,8 +10,8 @@ from ..parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
 from ..prompts import PromptRef
 from ..providers.provider import Provider
 from ..settings import ConfigError, Loaded, Settings
+from ..settings.faults import Place
 from ..settings.litellm import AliasParams, merge_fallbacks
-from ..settings.load import Place
 from ..settings.unused import is_parameter
 from ..templates.formats.fields import FieldError, read_parameters
 from .providers import ProviderFactory

@@ -6,9 +6,10 @@ from ..dispatch.orders import Limits
 from ..providers.answer_tool import AnswerToolProvider
 from ..providers.dialects import DIALECTS
 from ..providers.echo import EchoProvider
+from ..providers.endpoint import Endpoint
 from ..providers.incomplete import IncompleteProvider
 from ..providers.provider import Provider
-from ..providers.remote import Endpoint, RemoteProvider
+from ..providers.remote import RemoteProvider
 from ..providers.transport.transport import Transport
 from ..settings import Settings
 from ..settings.litellm import AliasParams

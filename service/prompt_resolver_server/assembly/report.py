@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ..aliases import Alias, Deployment, Fallbacks, Terms
 from ..dispatch.notation import Notation
 from ..dispatch.route import shares
-from ..providers.remote import Endpoint
+from ..providers.endpoint import Endpoint
 from ..settings import Loaded
 from ..values import Value
 from .callers import CallerReport, check_callers, report_callers

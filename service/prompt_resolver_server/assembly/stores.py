@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from ..settings import Loaded
 from ..settings.environment import Environment
+from ..settings.faults import Place
 from ..settings.litellm import AliasSettings
-from ..settings.load import Place
 from ..settings.model import AnyStoreSettings, StoreSettings
 from ..settings.secrets import Secret
 from ..templates.cache.source import Source

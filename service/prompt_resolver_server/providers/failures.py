@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from ..errors import Blame, Reason, Resource, UpstreamError
 from ..json_codec import JsonError, decode_json
+from .dialect import InBandError, ProtocolError
 from .transport.transport import HttpResponse, TransportError
 
 _REASONS_BY_STATUS = {
@@ -97,6 +98,16 @@ class Failures:
             case "cut" if streaming:
                 return self.of(Reason.UPSTREAM_TRUNCATED)
             case "cut" | "malformed" | "too_large":
+                return self.of(Reason.UPSTREAM_PROTOCOL)
+
+    def of_content(self, error: ProtocolError | InBandError) -> UpstreamError:
+        """Return the error for what came in place of an answer."""
+        match error:
+            case InBandError(status=int() as status, reason=reason):
+                return self.of_status(status, reason)
+            case InBandError(reason=Reason() as reason):
+                return self.of(reason)
+            case _:
                 return self.of(Reason.UPSTREAM_PROTOCOL)
 
 

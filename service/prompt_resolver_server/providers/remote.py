@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
 
@@ -12,24 +11,15 @@ from msgspec.structs import replace
 from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from ..errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
-from .dialect import (
-    NO_QUIRKS,
-    Dialect,
-    InBandError,
-    ProtocolError,
-    Quirks,
-    StreamReader,
-    WireRequest,
-)
+from .dialect import Dialect, InBandError, ProtocolError, StreamReader, WireRequest
+from .endpoint import Endpoint
 from .failures import Failures, retry_after, retry_delay
 from .lenience import build_leniently
 from .provider import do_nothing
-from .signer import Signer
 from .transport.transport import (
     Gathering,
     HttpRequest,
     HttpResponse,
-    Timeouts,
     Transport,
     TransportError,
     read_body,
@@ -47,30 +37,6 @@ _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
 _WHOLE = "application/json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where a provider is, and how to get in.
-
-    `vendor_url` is where its vendor is, which may be reached by way of another address.
-
-    `find_key` returns the key as it is now, or None where there is none; it is asked for each
-    call, so that a key can be replaced while the service runs. `key_hint` tells where it is
-    configured, or would be; it is empty where none is asked for. `signer` lets requests in that
-    carry no key. `drop_unsupported` has what the provider lacks left out, and told, whoever set it.
-    """
-
-    base_url: str
-    vendor_url: str = ""
-    timeouts: Timeouts
-    find_key: Callable[[], str | None] = field(repr=False)
-    key_required: bool
-    key_hint: str = ""
-    stream_completions: bool = True
-    drop_unsupported: bool = False
-    signer: Signer | None = None
-    quirks: Quirks = NO_QUIRKS
 
 
 class RemoteProvider:
@@ -134,7 +100,7 @@ class RemoteProvider:
         except TransportError as error:
             raise failures.of_transport(error, streaming=False) from error
         except (ProtocolError, InBandError) as error:
-            raise _in_band(error, failures) from error
+            raise failures.of_content(error) from error
         return replace(answer, finish=_complete(answer.finish, request, wire))
 
     async def _stream(
@@ -186,7 +152,7 @@ class RemoteProvider:
                 failures.of_transport(error, streaming=streaming), reader
             ) from error
         except (ProtocolError, InBandError) as error:
-            raise _with_progress(_in_band(error, failures), reader) from error
+            raise _with_progress(failures.of_content(error), reader) from error
         return _complete(reader.finish, request, wire)
 
     def _failures(self, request: ModelRequest, caller_key: str | None) -> Failures:
@@ -285,16 +251,6 @@ def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:
 
 def _media_type(response: HttpResponse) -> str:
     return response.header("content-type").partition(";")[0].strip().lower()
-
-
-def _in_band(error: ProtocolError | InBandError, failures: Failures) -> UpstreamError:
-    match error:
-        case InBandError(status=int() as status, reason=reason):
-            return failures.of_status(status, reason)
-        case InBandError(reason=Reason() as reason):
-            return failures.of(reason)
-        case _:
-            return failures.of(Reason.UPSTREAM_PROTOCOL)
 
 
 def _with_progress(error: UpstreamError, reader: StreamReader) -> UpstreamError:

@@ -5,9 +5,11 @@ They are about what is opened once, for as long as the process lives.
 
 from collections.abc import Iterator, Mapping
 
+from .faults import Place
 from .fields import Block
-from .load import Loaded, Place
-from .model import CacheSettings, ServerSettings, Settings
+from .load import Loaded
+from .model import CacheSettings, Settings
+from .server import ServerSettings
 
 RELOADED = frozenset(
     {

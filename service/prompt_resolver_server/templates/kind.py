@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from ..prompts import ServedReason
 from ..settings import ConfigError, Loaded
 from ..settings.environment import Environment
-from ..settings.load import Place
+from ..settings.faults import Place
 from ..settings.model import StoreSettings
 from .store import TemplateStore
 from .web import WebClient

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from prompt_resolver._version import __version__
-from prompt_resolver_server.settings.model import ServerSettings
+from prompt_resolver_server.settings.server import ServerSettings
 from tests.support.manifest import ROOT, Manifest, Object
 from tests.support.renderings import CHART, VALUES, HelmError, helm, helm_manifest, read_values
 

@@ -9,6 +9,7 @@ from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.inventory import HeldTemplate, Inventory
 from prompt_resolver_server.templates.cache.source import Source
+from tests.support.caches import FollowedCache, P
 from tests.support.stores import Clock, ToldStore, make_template, no_jitter, unavailable
 
 TTL_S = 60.0
@@ -127,3 +128,31 @@ async def test_a_callers_own() -> None:
     assert subject.inventory.entries == 1
     assert subject.inventory.size > 0
     assert subject.ids() == []
+
+
+async def test_looking_is_no_use() -> None:
+    """Looking at a template does not keep it from being the next to go."""
+    subject = FollowedCache()
+    await subject.get(PromptRef(id="first"))
+    await subject.get(PromptRef(id="second"))
+
+    subject.look(PromptRef(id="first"))
+
+    assert [key.id for key, _ in subject.cache._held.recent()] == ["second", "first"]
+
+
+async def test_when_the_store_is_due() -> None:
+    """The time that is left is that of the time to live, or of the pause after a failure."""
+    subject = FollowedCache()
+    key = subject.cache.key(P)
+    due = [subject.cache.inventory.due_s(key)]
+    await subject.get()
+    due.append(subject.cache.inventory.due_s(key))
+    subject.clock.now += TTL_S
+    due.append(subject.cache.inventory.due_s(key))
+    subject.store.says = unavailable()
+    await subject.renew()
+    due.append(subject.cache.inventory.due_s(key))
+
+    assert due[:3] == [0, TTL_S, 0]
+    assert 0 < due[3] < TTL_S

@@ -225,7 +225,7 @@ async def test_news(subject: Subject) -> None:
     await subject.get()
     subject.clock.now += 5
     subject.peers.copy = Copy(TWO, 1)
-    subject.cache.look(KEY)
+    subject.cache.invalidation.look(KEY)
     await subject.settle()
 
     assert told(await subject.get()) == ("2", "hit", 1, False)
@@ -238,7 +238,7 @@ async def test_news_of_what_is_not_held(subject: Subject) -> None:
     with pytest.raises(ResolverError):
         await subject.get()
     subject.told.says = ONE
-    subject.cache.look(KEY)
+    subject.cache.invalidation.look(KEY)
     await subject.settle()
     assert len(subject.told.fetches) == 1
 
@@ -250,7 +250,7 @@ async def test_old_news(subject: Subject) -> None:
     await subject.get()
     subject.clock.now += 5
     subject.peers.copy = Copy(TWO, 6)
-    subject.cache.look(KEY)
+    subject.cache.invalidation.look(KEY)
     await subject.settle()
 
     assert told(await subject.get()) == ("1", "hit", 5, False)
@@ -268,7 +268,7 @@ async def test_news_during_a_fetch(subject: Subject) -> None:
     subject.clock.now += 1
     subject.peers.copy = Copy(TWO, 0.5)
     for _ in range(10):
-        subject.cache.look(KEY)
+        subject.cache.invalidation.look(KEY)
     subject.told.may.set()
     await subject.settle()
 
@@ -280,7 +280,7 @@ async def test_gone(subject: Subject) -> None:
     """Where a store denies a peer something, this replica asks for itself."""
     await subject.get()
     subject.peers.copy = Copy(TWO, 1)
-    subject.cache.look(KEY, ask_store=True)
+    subject.cache.invalidation.look(KEY, ask_store=True)
     await subject.settle()
 
     assert told(await subject.get()) == ("1", "hit", 0, False)
@@ -292,7 +292,7 @@ async def test_doubt(subject: Subject) -> None:
     await subject.get()
     subject.clock.now += 5
     subject.told.says = TWO
-    subject.cache.doubt()
+    subject.cache.invalidation.doubt()
     assert len(subject.told.fetches) == 1
 
     assert told(await subject.get()) == ("1", "hit", 5, False)
@@ -309,7 +309,7 @@ async def test_close(subject: Subject) -> None:
     subject.told.asked.clear()
     await subject.get()
     await subject.told.asked.wait()
-    subject.cache.look(KEY)
+    subject.cache.invalidation.look(KEY)
     await subject.cache.aclose()
     await asyncio.sleep(0)
 

@@ -16,11 +16,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from msgspec.structs import replace
 
 from ...errors import CallError, Reason, ResolverError, ServerError
-from ...explaining import explaining, tell
+from ...explaining import explaining
 from ...metrics import Metrics
 from ...prompts import CacheResult, PromptRef, ServedTemplate, Template
 from .entries import Held, Key
 from .fetcher import Fetcher
+from .invalidation import Invalidation
 from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
@@ -38,7 +39,8 @@ class TemplateCache:
     Lives on one event loop. `clock` gives monotonic seconds, and `draw` numbers from 0 to 1, which
     spread refreshes and retries. `salt` is what callers' keys are hashed with: the same one again
     finds again what they opened. `peers` are asked before the stores are, and in place of one that
-    does not answer; they are closed with the cache. `inventory` tells what is held.
+    does not answer; they are closed with the cache. `inventory` tells what is held, which
+    `invalidation` takes back.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class TemplateCache:
             default_store=default_store,
             clock=clock,
         )
+        self.invalidation = Invalidation(current, self._ledger, self._fetcher)
 
     @property
     def cache(self) -> "TemplateCache":
@@ -156,7 +159,7 @@ class TemplateCache:
         held = self._held.get(lookup.key)
         now = self._clock()
         if held is None:
-            self._check_absence(lookup, now)
+            self._ledger.check_absence(lookup, now)
         elif not self._is_due(lookup, held, now):
             return
         flight = self._flights.get(lookup.key) or self._fetcher.begin(lookup)
@@ -168,30 +171,11 @@ class TemplateCache:
             raise _anew(outcome)
 
     def invalidate(self, refs: Sequence[PromptRef]) -> int:
-        """Forget what is held of these prompts, whoever's key opened it; return how many copies.
+        """Forget what is held of these prompts, in all replicas; return how many copies went here.
 
-        A reference without a selector means every version. That a prompt is absent is forgotten,
-        too, and what a store answers right now goes to those who wait for it, and to nobody else.
-        The other replicas forget the same. Raises STORE_UNKNOWN, and then nothing is forgotten.
+        See `Invalidation.invalidate`. Raises STORE_UNKNOWN, and then nothing is forgotten.
         """
-        named = {self.key(ref) for ref in refs}
-        dropped = self._forget(named)
-        # In the end, so that the others find none of it shared any more.
-        for key in named:
-            self._fetcher.peering.forgotten(key)
-        return dropped
-
-    def forget(self, key: Key) -> None:
-        """Forget what is held under a key, as another replica's operator has it."""
-        self._forget({key})
-
-    def look(self, key: Key, *, ask_store: bool = False) -> None:
-        """Look again at what is held under a key: at what is shared, or else at the store."""
-        self._fetcher.look(key, ask_store=ask_store)
-
-    def doubt(self) -> None:
-        """Look at all that is held again once it is asked for: news may have been missed."""
-        self._fetcher.peering.doubt()
+        return self.invalidation.invalidate({self.key(ref) for ref in refs})
 
     def key(self, ref: PromptRef, caller_key: str | None = None) -> Key:
         """Return what the template that `ref` names is held under. Raises STORE_UNKNOWN."""
@@ -215,8 +199,7 @@ class TemplateCache:
 
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
-        outage = self._ledger.outages.get(store)
-        return outage is not None and outage.is_down
+        return self._ledger.is_down(store)
 
     def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
         """Hold a copy from before this process, if there is room; return whether it is held.
@@ -236,28 +219,6 @@ class TemplateCache:
         key = Key(name, ref.id, ref.version, ref.environment, credential)
         return Lookup(key, source, ref, caller_key)
 
-    def _forget(self, named: set[Key]) -> int:
-        whole = {
-            (key.store, key.id) for key in named if key.version is None and key.environment is None
-        }
-        held, absent = self._held, self._ledger.absent
-        dropped = 0
-        for key in {*named, *held.keys(), *absent.keys(), *self._flights.keys()}:
-            if (key.store, key.id) in whole or key.anyones in named:
-                dropped += held.peek(key) is not None
-                self._flights.forget(key)
-                absent.drop(key)
-                self._ledger.drop(key)
-        self._ledger.tell_size()
-        return dropped
-
-    def _check_absence(self, lookup: Lookup, now: float) -> None:
-        """Raise what the store said instead of a prompt, while it is not to be asked again."""
-        error = self._ledger.check_absence(lookup, now)
-        if error is not None:
-            tell("cache", "the store is not to be asked again yet", reason=error.reason)
-            raise error
-
     def _is_due(self, lookup: Lookup, held: Held, now: float) -> bool:
         """Tell whether the store is to be asked for what is held, and may be."""
         if now < held.due_at and not held.restored:
@@ -271,7 +232,7 @@ class TemplateCache:
         now, ttl_s = self._clock(), lookup.source.ttl_s
         held = self._held.get(lookup.key)
         if held is None:
-            self._check_absence(lookup, now)
+            self._ledger.check_absence(lookup, now)
             return None
         outlived = now - held.confirmed_at >= ttl_s
         fresh = not (outlived or held.restored)

@@ -1,14 +1,12 @@
 """Asks the stores: each once at a time for a key, and other replicas before them."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TypeAlias
 
 from ...errors import CallError, Reason, ResolverError
 from ...metrics import Metrics
-from ...prompts import PromptRef, Template
+from ...prompts import Template
 from .entries import Held, Key
 from .flights import Flight, Flights
 from .ledger import ABSENT, Ledger
@@ -44,7 +42,6 @@ class Fetcher:
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
-        self._looking: set[Key] = set()
         ledger.listen(self.peering)
 
     async def join(self, lookup: Lookup, *, refresh: bool, deadline: float) -> Flight[Outcome]:
@@ -74,23 +71,6 @@ class Fetcher:
         return self.flights.begin(
             lookup.key, lambda: self._fetch(lookup, template, past_peers=past_peers)
         )
-
-    def look(self, key: Key, *, ask_store: bool = False) -> None:
-        """Look again at what is held under a key: at what is shared, or else at the store."""
-        self._ledger.absent.drop(key)
-        if self._ledger.held.peek(key) is None:
-            return
-        flight = self.flights.get(key)
-        if flight is None:
-            ref = PromptRef(
-                id=key.id, store=key.store, version=key.version, environment=key.environment
-            )
-            lookup = Lookup(key, self._sources[key.store], ref, None)
-            self.begin(lookup, past_peers=ask_store)
-        elif key not in self._looking:
-            # It may bring what was true before the news.
-            self._looking.add(key)
-            flight.task.add_done_callback(partial(self._look_after, key, ask_store))
 
     def adopt(self, replacement: Replacement) -> None:
         """Have what is being fetched from stores that were replaced go to those who wait alone."""
@@ -158,11 +138,6 @@ class Fetcher:
         Of a store that is gone nothing is.
         """
         return self.flights.is_current(key) and key.store in self._sources
-
-    def _look_after(self, key: Key, ask_store: bool, ended: asyncio.Task[Outcome]) -> None:
-        self._looking.discard(key)
-        if not ended.cancelled():
-            self.look(key, ask_store=ask_store)
 
 
 def _ends(failure: Exception) -> bool:

@@ -13,6 +13,7 @@ from .entries import Absence, Entries, Held, Key
 from .listener import CacheListener
 from .source import Lookup, Source
 from .sources import Replacement
+from .steps import tell_absent
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +63,18 @@ class Ledger:
         """Tell a listener of all changes from now on."""
         self._listeners.append(listener)
 
-    def check_absence(self, lookup: Lookup, now: float) -> ResolverError | None:
-        """Return what the store said instead of a prompt, while it is not to be asked again."""
+    def check_absence(self, lookup: Lookup, now: float) -> None:
+        """Raise what the store said instead of a prompt, while it is not to be asked again."""
         absence = self.absent.get(lookup.key)
         if absence is None or self.outages[lookup.key.store].admits(absence.retry, now):
-            return None
-        return absence.error.again()
+            return
+        tell_absent(absence.error)
+        raise absence.error.again()
+
+    def is_down(self, store: str) -> bool:
+        """Tell whether a store failed when it was last asked, and would for all that it has."""
+        outage = self.outages.get(store)
+        return outage is not None and outage.is_down
 
     def admits_refresh(self, key: Key, held: Held, now: float) -> bool:
         """Tell whether the store may be asked for what is held, if that is due; see `Outage`."""

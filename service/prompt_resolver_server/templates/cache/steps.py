@@ -39,6 +39,11 @@ def tell_looked(served: ServedTemplate | None, *, refresh: bool) -> None:
     )
 
 
+def tell_absent(error: ResolverError) -> None:
+    """Tell what the store said the last time, instead of a prompt."""
+    tell("cache", "the store is not to be asked again yet", reason=error.reason)
+
+
 def tell_fetched(outcome: Held | Exception) -> None:
     """Tell what the store answered."""
     if isinstance(outcome, Held):

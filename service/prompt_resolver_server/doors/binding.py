@@ -8,12 +8,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
-from .certificates import CertificateError, CertificateFiles, CertificateKeeper, Certificates
-from .http.listener import HttpListener
-from .metrics import Metrics
-from .rpc.server import Listener
-from .settings import ConfigError, Loaded
-from .settings.address import Address, parse_address
+from ..certificates import CertificateError, CertificateFiles, CertificateKeeper, Certificates
+from ..http.listener import HttpListener
+from ..metrics import Metrics
+from ..rpc.server import Listener
+from ..settings import ConfigError, Loaded
+from ..settings.address import Address, parse_address
 from .sockets import Owner, SocketFile
 
 # One more would mean that nothing is to change.

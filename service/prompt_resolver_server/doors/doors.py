@@ -7,26 +7,25 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from .assembly.callers import build_access, check_callers
-from .assembly.engine import Engine
-from .binding import Binder
-from .entry.admission import CallClass, make_gates
-from .entry.caller import Deadlines
-from .entry.running import Running
-from .entry.serving import Serving
-from .http.admin import admin_routes
-from .http.browsers import Check, keep_pages_out
-from .http.calls import HttpCalls
-from .http.chat import chat_routes, not_served
-from .http.humanloop import humanloop_routes
-from .http.listener import HttpListener
-from .http.litellm import litellm_routes
-from .http.page.routes import page_routes
-from .http.page.visitors import Visitors
-from .metrics import Metrics
-from .prefetch import Prefetch
-from .rpc.calls import Calls
-from .rpc.server import (
+from ..assembly.callers import build_access, check_callers
+from ..assembly.engine import Engine
+from ..entry.admission import CallClass, make_gates
+from ..entry.caller import Deadlines
+from ..entry.running import Running
+from ..entry.serving import Serving
+from ..http.admin import admin_routes
+from ..http.browsers import Check, keep_pages_out
+from ..http.calls import HttpCalls
+from ..http.chat import chat_routes, not_served
+from ..http.humanloop import humanloop_routes
+from ..http.listener import HttpListener
+from ..http.litellm import litellm_routes
+from ..http.page.routes import page_routes
+from ..http.page.visitors import Visitors
+from ..metrics import Metrics
+from ..prefetch import Prefetch
+from ..rpc.calls import Calls
+from ..rpc.server import (
     ADMIN_SERVICE,
     SERVICE,
     ConnectionAge,
@@ -35,11 +34,12 @@ from .rpc.server import (
     admin_handlers,
     data_handlers,
 )
-from .settings import Loaded
-from .settings.address import Address
-from .settings.model import ServerSettings
-from .tracing import NO_TRACER, Tracer
-from .watching.watches import Watches
+from ..settings import Loaded
+from ..settings.address import Address
+from ..settings.server import ServerSettings
+from ..tracing import NO_TRACER, Tracer
+from ..watching.watches import Watches
+from .binding import Binder
 
 
 @dataclass(frozen=True, slots=True)

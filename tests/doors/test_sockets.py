@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.doors.sockets import SocketFile
 from prompt_resolver_server.settings import ConfigError
-from prompt_resolver_server.sockets import SocketFile
 from tests.support.service import FREE_PORTS, run_cli, running_service, service_process
 
 
