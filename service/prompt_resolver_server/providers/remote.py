@@ -205,7 +205,7 @@ class RemoteProvider:
         if not key and self._endpoint.key_required:
             raise CallError(
                 Reason.PROVIDER_KEY_MISSING,
-                f"provider {self._name!r} needs a key and there is none",
+                f"provider {self._name!r} has no key: set {self._endpoint.key_hint}",
                 metadata={"provider": self._name},
             )
         # Some are used to give the whole address as the base URL.
