@@ -118,7 +118,7 @@ class RemoteProvider:
         ended = await self._stream(request, emit, caller_key)
         if isinstance(ended, Answer):
             failures = self._failures(request, caller_key)
-            raise failures.of(Reason.UPSTREAM_PROTOCOL)
+            raise failures.of_protocol(f"expected {self._dialect.stream_type}")
         return ended
 
     async def _complete_whole(
@@ -294,7 +294,7 @@ def _in_band(error: ProtocolError | InBandError, failures: Failures) -> Upstream
         case InBandError(reason=Reason() as reason):
             return failures.of(reason)
         case _:
-            return failures.of(Reason.UPSTREAM_PROTOCOL)
+            return failures.of_protocol(str(error))
 
 
 def _with_progress(error: UpstreamError, reader: StreamReader) -> UpstreamError:
