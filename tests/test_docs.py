@@ -141,6 +141,16 @@ def test_metrics(document: Document) -> None:
     assert set(re.findall(r"`(prompt_resolver_[a-z_]+)`", document.text)) <= table
 
 
+def test_lines_of_the_log() -> None:
+    """Every line of the log that the runbook names is one that the service writes."""
+    runbook = " ".join((ROOT / "docs" / "runbook.md").read_text().split())
+    named = re.findall(r"lines? `([^`]+)`", runbook)
+    code = [path.read_text() for path in (ROOT / "service").rglob("*.py")]
+
+    assert named
+    assert [line for line in named if not any(f'"{line}"' in text for text in code)] == []
+
+
 @each_document
 def test_expressions(document: Document) -> None:
     """An expression of Prometheus is about what the service counts."""

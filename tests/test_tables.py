@@ -3,8 +3,10 @@
 import inspect
 import re
 from pathlib import Path
+from typing import get_args
 
 from prompt_resolver_server.assembly.endpoints import Endpoints
+from prompt_resolver_server.entry.admission import CallClass
 from prompt_resolver_server.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.http import headers
 from prompt_resolver_server.http import status as http_status
@@ -105,6 +107,13 @@ async def test_metrics_are_complete(tmp_path: Path) -> None:
     names = {name for name, _ in families if not name.endswith("_created")}
 
     assert names == set(re.findall(r"`(prompt_resolver_[a-z_]+)`", METRICS))
+
+
+def test_classes_of_calls_are_complete() -> None:
+    """The metrics' table has each class of calls that is counted, and no other."""
+    (told,) = re.findall(r"`call_class`: ([a-z`, ]+) \|", METRICS)
+
+    assert re.findall(r"`(\w+)`", told) == list(get_args(CallClass))
 
 
 def test_stores_are_complete() -> None:

@@ -26,7 +26,10 @@ func Example() {
 	answer, err := client.Complete(context.Background(), &pb.CompleteRequest{
 		Prompt: &pb.PromptRef{Id: "support/reply"},
 		Variables: &structpb.Struct{Fields: map[string]*structpb.Value{
+			"company":       structpb.NewStringValue("Acme"),
 			"customer_name": structpb.NewStringValue("Ada"),
+			"order_id":      structpb.NewStringValue("A-1001"),
+			"message":       structpb.NewStringValue("Where is it?"),
 		}},
 	})
 	if err != nil {

@@ -123,6 +123,26 @@ def test_alias_and_options(service: ServiceProcess) -> None:
     assert "VERSION_NOT_FOUND" in pinned.stderr
 
 
+def test_token(tmp_path: Path) -> None:
+    """The token is the option's, else the variable's, which is not seen by who lists processes."""
+    config = tmp_path / "c.yaml"
+    config.write_text("callers: {desk: {token: token-of-desk}}\n")
+    call = ("resolve", "extract/invoice", "--var", "text=T")
+    with service_process("--config", str(config)) as running:
+        named = {**environ(running), "PROMPT_RESOLVER_TOKEN": "token-of-desk"}
+        other = {**environ(running), "PROMPT_RESOLVER_TOKEN": "token-of-nobody"}
+
+        none = run_cli(*call, environ=environ(running))
+        by_variable = run_cli(*call, environ=named)
+        by_option = run_cli(*call, "--token", "token-of-desk", environ=other)
+        unprintable = run_cli(*call, environ={**environ(running), "PROMPT_RESOLVER_TOKEN": "a\nb"})
+
+    assert (none.returncode, "CALLER_TOKEN_MISSING" in none.stderr) == (2, True)
+    assert (by_variable.returncode, by_variable.stderr) == (0, "")
+    assert (by_option.returncode, by_option.stderr) == (0, "")
+    assert "PROMPT_RESOLVER_TOKEN: expected printable ASCII" in unprintable.stderr
+
+
 def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
     """Variables come from a file or standard input, of any kind, and `--var` wins."""
     path = tmp_path / "v.json"

@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -66,5 +67,21 @@ def test_form(generated: BuiltClient, command: str) -> None:
 def test_package(generated: BuiltClient) -> None:
     """The package passes its own tests."""
     done = generated.sh("go test ./...")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.foreign
+@pytest.mark.timeout(600)
+def test_installation(generated: BuiltClient, tmp_path: Path) -> None:
+    """A program with a module of its own has the package by the commands of the package's page."""
+    page = (CLIENTS / "go" / "README.md").read_text()
+    install = page.partition("## Install")[2].partition("```sh\n")[2].partition("```")[0]
+    checkout = str(generated.place.parents[1])
+    shutil.copy(CLIENTS / "go" / "example" / "main.go", tmp_path)
+    program = BuiltClient(tmp_path)
+
+    commands = install.replace("PATH/TO/CHECKOUT", checkout)
+    done = program.sh(f"set -e; go mod init example.com/desk; {commands} go vet .")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -142,6 +142,13 @@ def test_runbook_is_complete() -> None:
         assert told == ["It means", "Callers notice", "Look at", "Do"], name
 
 
+def test_table_is_complete() -> None:
+    """The table of alerts has each of them, in their order, and no other."""
+    text = (ROOT / "docs" / "observability.md").read_text()
+
+    assert re.findall(r"^\| \[(PromptResolver\w+)\]", text, re.MULTILINE) == list(ALERTS)
+
+
 @with_tools
 async def test_exposition(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
     """What the service shows is what Prometheus reads, and as it wants it."""

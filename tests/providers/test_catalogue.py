@@ -176,6 +176,7 @@ async def test_without_a_key(name: str, tmp_path: Path) -> None:
 
     assert caught.value.reason is Reason.PROVIDER_KEY_MISSING
     assert caught.value.metadata["provider"] == name
+    assert row.signer or all(each in caught.value.message for each in row.key_variables)
 
 
 @pytest.mark.parametrize(("name", "variable"), WITH_VARIABLES)

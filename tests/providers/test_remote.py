@@ -416,8 +416,10 @@ async def test_other_content(
         await exchange.send_response(openai_answer(), content_type=content_type)
 
     upstream.answer = answer
+    error = await failure_of(provider)
 
-    assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
+    assert error.reason == "UPSTREAM_PROTOCOL"
+    assert error.metadata == {"provider": "p", "problem": "expected application/json"}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "x"])
@@ -458,8 +460,10 @@ async def test_body_that_is_too_large(provider: RemoteProvider, upstream: Upstre
             sent += 65536
 
     upstream.answer = answer
+    error = await failure_of(provider)
 
-    assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
+    assert error.reason == "UPSTREAM_PROTOCOL"
+    assert error.metadata["problem"] == "an answer that is too large"
 
 
 async def test_error_with_an_endless_body(provider: RemoteProvider, upstream: Upstream) -> None:
@@ -559,7 +563,9 @@ async def test_provider_that_does_not_stream(provider: RemoteProvider, upstream:
     upstream.answer = answer
 
     assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
-    assert (await failure_of(provider, stream=True)).reason == "UPSTREAM_PROTOCOL"
+    error = await failure_of(provider, stream=True)
+    assert error.reason == "UPSTREAM_PROTOCOL"
+    assert error.metadata["problem"] == "expected text/event-stream"
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -161,6 +161,8 @@ async def test_failure_inside_the_stream(
 
     assert status_of(streamed.error) == (code, reason)
     assert "finished" not in streamed.kinds
+    assert streamed.error is not None
+    assert bool(streamed.error.metadata.get("problem")) == (reason == "UPSTREAM_PROTOCOL")
 
 
 async def test_json_in_place_of_a_stream(service: RunningService, upstream: Upstream) -> None:

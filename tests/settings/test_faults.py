@@ -68,6 +68,11 @@ from tests.support.configurations import load_text
             "providers: {a: {base_url: 'http://u:p@x/v1'}}",
             ["c.yaml:1: providers.a.base_url: expected a URL without a user, a query"],
         ),
+        (
+            "metrics: {interval_s: 86401}",
+            ["c.yaml:1: metrics.interval_s: expected less than or equal to 86400, got a number"],
+        ),
+        ("metrics: {interval_s: .inf}", ["c.yaml:1: metrics.interval_s: expected"]),
         ("providers: {a: {base_url: 'http://x:y/v1'}}", ["c.yaml:1: providers.a.base_url: exp"]),
         ("providers: {a: {base_url: 'http:///v1'}}", ["c.yaml:1: providers.a.base_url: expected"]),
         ("providers: {a: {api_key: 5}}", ["c.yaml:1: providers.a.api_key: expected text, got a"]),

@@ -39,7 +39,7 @@ ELSEWHERE = (
     Elsewhere("envoy -c", _BUILDS, "tests/clients/test_browser.py"),
     Elsewhere("go build", _BUILDS, "tests/clients/test_foreign.py"),
     Elsewhere("go mod edit", "needs a checkout beside it", "tests/clients/test_go.py"),
-    Elsewhere("go get", _NO_REGISTRY, "tests/clients/test_go.py"),
+    Elsewhere("go mod tidy", "needs a module around it", "tests/clients/test_go.py"),
     Elsewhere("buf generate", _BUILDS, "tests/clients/test_go.py"),
     Elsewhere("mvn -q test-compile", _BUILDS, "tests/clients/test_foreign.py"),
     Elsewhere("mvn -q install", _BUILDS, "tests/clients/test_java.py"),

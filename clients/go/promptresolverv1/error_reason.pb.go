@@ -120,7 +120,8 @@ const (
 	// `provider`, `phase`: `connect`, `first_byte`, `idle`, or `attempt` for the time that an alias has, or
 	// that is left to it by those which could answer in its place.
 	ErrorReason_ERROR_REASON_UPSTREAM_TIMEOUT ErrorReason = 31
-	// INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`.
+	// INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`, and
+	// `problem`, what is wrong with it, in words that may change; or `http_status` where it is that.
 	ErrorReason_ERROR_REASON_UPSTREAM_PROTOCOL ErrorReason = 32
 	// UNAVAILABLE: the provider's stream ended before its answer did. Not worth an automatic retry, as its
 	// tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.

@@ -1,12 +1,13 @@
 """The commands `resolve` and `complete`, which call a running service, and the help of all."""
 
+import os
 from collections.abc import Callable, Sequence
 
 from ._version import __version__
 from .address import DEFAULT_ADDRESS
 from .arguments import ArgumentParser, UsageError, read_seconds
 from .client import PromptResolverClient
-from .credentials import add_tls_arguments, find_tls_options
+from .credentials import TOKEN, add_tls_arguments, find_tls_options
 from .endings import run_to_end
 from .requests import ResolveOptions
 from .show import print_json, show_prompt, show_stream
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
         options = _read_options(parsed)
         with PromptResolverClient(
             parsed.address,
-            token=parsed.token,
+            token=_find_token(parsed.token),
             wait_for_ready=False,
             **find_tls_options(vars(parsed)),
         ) as client:
@@ -95,15 +96,21 @@ def _add_call_arguments(command: ArgumentParser) -> None:
         "--address",
         help=f"where the service is (PROMPT_RESOLVER_ADDRESS, else {DEFAULT_ADDRESS})",
     )
-    add("--token", help="the service's token, if it asks for one")
+    add("--token", help=f"the service's token, if it asks for one ({TOKEN})")
     add_tls_arguments(command)
+
+
+def _find_token(given: str | None) -> str | None:
+    """Return the token of the option, else of the variable, which no list of processes shows."""
+    place, token = ("--token", given) if given is not None else (TOKEN, os.environ.get(TOKEN, ""))
+    if not token.isprintable() or not token.isascii():
+        raise UsageError(f"{place}: expected printable ASCII")
+    return token
 
 
 def _read_options(parsed: object) -> ResolveOptions:
     values = vars(parsed)
     check_encoding(values)
-    if not (values["token"] or "").isprintable() or not (values["token"] or "").isascii():
-        raise UsageError("--token: expected printable ASCII")
     options: ResolveOptions = {"variables": read_variables(values["vars_file"], values["var"])}
     if values["prompt_version"] and values["environment"]:
         raise UsageError("expected --version or --environment, got both")

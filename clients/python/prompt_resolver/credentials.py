@@ -12,6 +12,9 @@ import grpc
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
+TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
+"""The variable that has the token, for those who are given none."""
+
 
 class TlsOptions(TypedDict, total=False):
     """How to connect securely, by PEM files: a `ca_file` or a certificate has it done."""

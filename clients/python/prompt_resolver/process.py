@@ -22,12 +22,12 @@ import grpc
 import prompt_resolver
 
 from .address import ADDRESS
+from .credentials import TOKEN
 from .engine import Client, Engine
 from .errors import ConfigurationError, PromptResolverError
 from .installed import is_service_installed
 from .sidecar import SidecarClient
 
-TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
 LOG = "PROMPT_RESOLVER_LOG"
 
 

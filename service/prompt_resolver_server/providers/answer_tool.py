@@ -20,7 +20,7 @@ from ..answers import (
     TextDelta,
     ToolCallDelta,
 )
-from ..errors import CallError, Reason, unsupported
+from ..errors import CallError, unsupported
 from ..json_codec import JsonError, JsonReader
 from ..parameters import JsonObject, ResponseFormat
 from ..prompts import Text, Tool, ToolChoice
@@ -119,7 +119,7 @@ class AnswerToolProvider:
             failures = Failures(
                 provider=self._name, model=request.model, with_caller_key=caller_key is not None
             )
-            raise failures.of(Reason.UPSTREAM_PROTOCOL) from error
+            raise failures.of_protocol(str(error)) from error
 
     def _offer(self, request: ModelRequest) -> "_Offer | None":
         """Return the request with the tool, or None where the provider knows the form itself."""

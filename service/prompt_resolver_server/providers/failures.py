@@ -1,13 +1,13 @@
 """What went wrong at a provider: the one place where its failures become our errors."""
 
 import email.utils
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from ..errors import Blame, Reason, Resource, UpstreamError
 from ..json_codec import JsonError, decode_json
 from .dialect import InBandError, ProtocolError
-from .transport.transport import HttpResponse, TransportError
+from .transport.transport import HttpResponse, TransportError, TransportFailure
 
 _REASONS_BY_STATUS = {
     401: Reason.UPSTREAM_AUTH,
@@ -37,6 +37,12 @@ _TEXTS = {
     Reason.UPSTREAM_TIMEOUT: "did not answer in time",
     Reason.UPSTREAM_PROTOCOL: "answered something that is not its protocol",
     Reason.UPSTREAM_TRUNCATED: "ended its stream before its answer was complete",
+}
+
+_PROBLEMS: Mapping[TransportFailure, str] = {
+    "cut": "an answer that was cut short",
+    "malformed": "expected HTTP",
+    "too_large": "an answer that is too large",
 }
 
 _LONGEST_S = 1e6
@@ -86,6 +92,10 @@ class Failures:
             return error
         return self.of(reason, retry_after_s=retry_after_s, http_status=str(status))
 
+    def of_protocol(self, problem: str) -> UpstreamError:
+        """Return the error for what is not the protocol; `problem` quotes nothing of it."""
+        return self.of(Reason.UPSTREAM_PROTOCOL, problem=problem)
+
     def of_transport(self, error: TransportError, *, streaming: bool) -> UpstreamError:
         """Return the error for a response that did not come, or not to its end."""
         match error.kind:
@@ -98,7 +108,7 @@ class Failures:
             case "cut" if streaming:
                 return self.of(Reason.UPSTREAM_TRUNCATED)
             case "cut" | "malformed" | "too_large":
-                return self.of(Reason.UPSTREAM_PROTOCOL)
+                return self.of_protocol(_PROBLEMS[error.kind])
 
     def of_content(self, error: ProtocolError | InBandError) -> UpstreamError:
         """Return the error for what came in place of an answer."""
@@ -108,7 +118,7 @@ class Failures:
             case InBandError(reason=Reason() as reason):
                 return self.of(reason)
             case _:
-                return self.of(Reason.UPSTREAM_PROTOCOL)
+                return self.of_protocol(str(error))
 
 
 def _reason_of_status(status: int) -> Reason:

@@ -84,7 +84,7 @@ class RemoteProvider:
         ended = await self._stream(request, emit, caller_key)
         if isinstance(ended, Answer):
             failures = self._failures(request, caller_key)
-            raise failures.of(Reason.UPSTREAM_PROTOCOL)
+            raise failures.of_protocol(f"expected {self._dialect.stream_type}")
         return ended
 
     async def _complete_whole(
@@ -171,7 +171,7 @@ class RemoteProvider:
         if not key and self._endpoint.key_required:
             raise CallError(
                 Reason.PROVIDER_KEY_MISSING,
-                f"provider {self._name!r} needs a key and there is none",
+                f"provider {self._name!r} has no key: set {self._endpoint.key_hint}",
                 metadata={"provider": self._name},
             )
         # Some are used to give the whole address as the base URL.

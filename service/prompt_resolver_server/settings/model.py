@@ -147,7 +147,7 @@ class MetricsSettings(Block):
     otlp_endpoint: Url = None
     """The collector, to whose `/v1/metrics` they are sent over HTTP; unset: as the variables
     `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` say; else nowhere."""
-    interval_s: Annotated[float, Field(gt=0)] = 60.0
+    interval_s: Seconds = 60.0
     """How often."""
 
 

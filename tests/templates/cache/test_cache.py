@@ -14,6 +14,7 @@ from prompt_resolver_server.errors import (
     CallError,
     Reason,
     ResolverError,
+    StoreError,
     TemplateError,
 )
 from prompt_resolver_server.metrics import Metrics
@@ -147,6 +148,24 @@ async def test_store_that_fails(subject: Subject, failure: Exception) -> None:
     await subject.get()
     await subject.settle()
     assert told(await subject.get()) == ("2", "hit", 0, False)
+
+
+async def test_log_of_a_store_that_fails(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log tells which prompt its store could not confirm, and what is wrong with the store."""
+    await subject.get()
+    subject.clock.now += 61
+    subject.told.says = StoreError(
+        Reason.STORE_UNAVAILABLE, "away", metadata={"store": "told", "problem": "timeout"}
+    )
+    await subject.get()
+    await subject.settle()
+
+    [line] = [vars(each) for each in caplog.records if "a store fails" in each.message]
+    assert (line["store"], line["prompt"]) == ("told", "p")
+    assert line["reason"] == "STORE_UNAVAILABLE"
+    assert line["details"]["problem"] == "timeout"
 
 
 async def test_backs_off(subject: Subject) -> None:

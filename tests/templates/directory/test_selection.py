@@ -122,7 +122,8 @@ async def test_prompt_of_one_version(store: DirectoryStore) -> None:
     version = (await fetch(store, "plain")).version
 
     assert f"its versions are '{version}'" in (await failure(store, "plain", version="x")).message
-    assert "no environments" in (await failure(store, "plain", environment="x")).message
+    unknown = (await failure(store, "plain", environment="x")).message
+    assert unknown.endswith("has no environment 'x'; it has no environments")
 
 
 @pytest.mark.parametrize("name", ["shop/desk.versions/v9", "shop/desk"])

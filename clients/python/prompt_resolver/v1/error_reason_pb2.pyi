@@ -124,7 +124,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     that is left to it by those which could answer in its place.
     """
     ERROR_REASON_UPSTREAM_PROTOCOL: _ErrorReason.ValueType  # 32
-    """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""
+    """INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`, and
+    `problem`, what is wrong with it, in words that may change; or `http_status` where it is that.
+    """
     ERROR_REASON_UPSTREAM_TRUNCATED: _ErrorReason.ValueType  # 33
     """UNAVAILABLE: the provider's stream ended before its answer did. Not worth an automatic retry, as its
     tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.
@@ -265,7 +267,9 @@ ERROR_REASON_UPSTREAM_TIMEOUT: ErrorReason.ValueType  # 31
 that is left to it by those which could answer in its place.
 """
 ERROR_REASON_UPSTREAM_PROTOCOL: ErrorReason.ValueType  # 32
-"""INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`."""
+"""INTERNAL: the provider answered something that is not its protocol. Metadata: `provider`, and
+`problem`, what is wrong with it, in words that may change; or `http_status` where it is that.
+"""
 ERROR_REASON_UPSTREAM_TRUNCATED: ErrorReason.ValueType  # 33
 """UNAVAILABLE: the provider's stream ended before its answer did. Not worth an automatic retry, as its
 tokens are spent. Metadata: `provider`, `chunks` and `chars`, how much had arrived.

@@ -139,10 +139,7 @@ class Ledger:
             held.retry = outage.failed(error, held.retry, now, own_key=lookup.caller_key is None)
             for listener in self._listeners:
                 listener.failing(lookup.key, held)
-            _log.warning(
-                "a store fails, what is held is served",
-                extra={"store": lookup.key.store, "reason": str(reason)},
-            )
+            _log.warning("a store fails, what is held is served", extra=_describe(lookup, error))
         elif not isinstance(error, CallError):
             absence = self.absent.get(lookup.key)
             before = absence.retry if absence is not None else AT_ONCE
@@ -189,3 +186,12 @@ class Ledger:
 
     def _due_at(self, source: Source, confirmed_at: float) -> float:
         return confirmed_at + source.ttl_s * (1 - _JITTER * self._draw())
+
+
+def _describe(lookup: Lookup, error: Exception) -> Mapping[str, object]:
+    """Return what the log tells of a prompt that its store could not confirm."""
+    key = lookup.key
+    told: dict[str, object] = {"store": key.store, "prompt": key.id}
+    if not isinstance(error, ResolverError):
+        return {**told, "reason": str(Reason.INTERNAL)}
+    return {**told, "reason": str(error.reason), "details": error.metadata}

@@ -103,11 +103,12 @@ class Selection:
 
         `plain_version` is that of the file outside of the versions, where it has been read.
         """
-        ref = self._ref
-        versions = self.versions() if plain_version is None else (plain_version, *self.versions())
-        environments = tuple(self.deployments.environments)
-        known = f"{_tell('versions', versions)}, {_tell('environments', environments)}"
-        return version_not_found(ref, store=self._store, known=known)
+        known = [_tell("environments", tuple(self.deployments.environments))]
+        if plain_version is not None:
+            known.insert(0, _tell("versions", (plain_version, *self.versions())))
+        elif self.plain is None:
+            known.insert(0, _tell("versions", self.versions()))
+        return version_not_found(self._ref, store=self._store, known=", ".join(known))
 
     def invalid(self, name: str, error: PromptFileError) -> TemplateError:
         """Return the error for a file that is not what it should be."""
