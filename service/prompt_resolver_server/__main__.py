@@ -17,6 +17,7 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 from .app import serve
 from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
+from .event_loop import EventLoop
 from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded
 from .settings.server import ServerSettings
@@ -50,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 version=__version__,
                 on_ready=_on_ready(loaded, arguments.tour),
                 trace_requests=arguments.detailed_debug,
-            )
+            ),
+            loop_factory=EventLoop,
         )
     except ConfigError as error:
         for line in error.lines:
