@@ -62,9 +62,9 @@ async def call_by(service: RunningService, name: str) -> None:
         with suppress(PromptResolverError):
             await call
     async with grpc.aio.insecure_channel(service.address) as channel:
-        for path in ((SERVICE, name), (name, "Resolve")):
+        for of_service, method in ((SERVICE, name), (name, "Resolve")):
             with suppress(grpc.aio.AioRpcError):
-                await call_unary(channel, *path, b"")
+                await call_unary(channel, of_service, method, b"")
     for door in (HttpDoor(service.http_url), HttpDoor(service.admin_url)):
         for path in (f"/{name}", f"/v1/{name}", f"/v5/prompts/{name}", f"/v1/models/{name}"):
             await door.get(path, **{f"x-{name}": name})
