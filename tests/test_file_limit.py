@@ -12,13 +12,14 @@ import pytest
 
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.calls import VARIABLES, collect, failure, status_of
 from tests.support.humanloop import KEY, running_humanloop
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_process
-from tests.support.upstream import Upstream
+from tests.support.upstream import Exchange, Upstream, answer_openai
 
 _SPARE = 8
+_FEW_FILES = 64
 
 
 @pytest.mark.parametrize("door", ["grpc", "http"])
@@ -63,6 +64,36 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', api_key: key-o
     assert alive
     assert code == 0
     assert '"level": "error"' not in log
+
+
+async def test_more_calls_than_files_at_first(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> None:
+    """The files that a process may have at first are not all: the system's own limit counts."""
+    arrived, may = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(exchange: Exchange) -> None:
+        arrived.release()
+        await may.wait()
+        await answer_openai(exchange)
+
+    upstream.answer = hold
+    config = f"""
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', api_key: key-of-fake}}}}
+"""
+    below = ("sh", "-c", f'ulimit -S -n {_FEW_FILES} && exec "$@"', "sh")
+    async with running_process(tmp_path, config, below=below) as (service, _):
+        calls = [asyncio.ensure_future(collect(service.client)) for _ in range(2 * _FEW_FILES)]
+        async with asyncio.timeout(30):
+            for _ in calls:
+                await arrived.acquire()
+        alive = await service.get("/healthz")
+        may.set()
+        answers = await asyncio.gather(*calls)
+
+    assert alive
+    assert {answer.text for answer in answers} == {"Hello"}
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ from .app import serve
 from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
 from .event_loop import EventLoop
+from .file_limit import raise_file_limit
 from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded
 from .settings.server import ServerSettings
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_requests()
             _log.warning("the log has prompts and variables in it, as --detailed-debug asks for")
         warn_of(loaded)
+        raise_file_limit()
         uvloop.run(
             serve(
                 loaded,
