@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from pathlib import Path
 
 import pytest
-import uvloop
 
+from prompt_resolver_server.event_loop import EventLoop
 from tests.support.model import running_model
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
@@ -60,7 +60,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run the tests on the loop that the service runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": EventLoop}
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 from .app import serve
 from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
+from .event_loop import EventLoop
+from .file_limit import raise_file_limit
 from .logs import configure_logs, write_requests
 from .settings import ConfigError, Loaded
 from .settings.server import ServerSettings
@@ -44,13 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_requests()
             _log.warning("the log has prompts and variables in it, as --detailed-debug asks for")
         warn_of(loaded)
+        raise_file_limit()
         uvloop.run(
             serve(
                 loaded,
                 version=__version__,
                 on_ready=_on_ready(loaded, arguments.tour),
                 trace_requests=arguments.detailed_debug,
-            )
+            ),
+            loop_factory=EventLoop,
         )
     except ConfigError as error:
         for line in error.lines:

@@ -15,9 +15,12 @@ from prompt_resolver import (
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.certificates import Authority
 from tests.support.names import running_name_server
-from tests.support.service import running_service
+from tests.support.relay import running_relay
+from tests.support.service import RunningService, running_service
+from tests.support.upstream import Upstream
 
 HELLO = {"language": "en", "name": "Ada"}
+_CUTS = 20
 
 
 async def test_a_server_that_is_not_there_yet(tmp_path: Path, prompts: Path) -> None:
@@ -59,6 +62,23 @@ def test_not_waiting() -> None:
             with pytest.raises(PromptResolverError, match="Connection refused") as caught:
                 call("x")
             assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "")
+
+
+async def test_idle_connections_that_are_cut(service: RunningService, upstream: Upstream) -> None:
+    """What a balancer cuts while nobody calls costs no call, and no answer is asked for twice."""
+    async with (
+        running_relay(service.address) as relay,
+        AsyncPromptResolverClient(relay.address) as client,
+    ):
+        channel = client._channel
+        for _ in range(_CUTS):
+            answer = await client.complete("greet", variables=HELLO)
+            assert answer.message.content[0].text == "Hello"
+            relay.cut()
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+
+    assert relay.connections == _CUTS
+    assert len(upstream.exchanges) == _CUTS
 
 
 async def test_token_in_a_file(tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 import openai
 import pytest
+from msgspec.structs import replace
 
 from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta
-from prompt_resolver_server.errors import Reason, UpstreamError
+from prompt_resolver_server.errors import Reason, ResolverError, UpstreamError
 from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
-from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.prompts import Media, Message, Text
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.providers.provider import Provider
 from prompt_resolver_server.providers.remote import RemoteProvider
@@ -17,7 +19,7 @@ from prompt_resolver_server.providers.transport.direct import DirectTransport
 from prompt_resolver_server.providers.transport.transport import Transport
 from tests.support.dialects import SUBJECTS, Recording, Subject
 from tests.support.remote import remote_provider
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, running_upstream
 
 REQUEST = ModelRequest(
     model="some-model",
@@ -109,6 +111,18 @@ async def test_whole_address(upstream: Upstream, subject: Subject) -> None:
     await transport.aclose()
 
     assert [exchange.path for exchange in upstream.exchanges] == paths * 2
+
+
+async def test_media_are_not_fetched(provider: Provider) -> None:
+    """A URL of a medium is for the provider to fetch, or is refused: nobody here asks for it."""
+    async with running_upstream() as internal:
+        for kind in ("image", "audio", "file"):
+            medium = Media(kind=kind, url=f"{internal.url}/a.png", media_type="image/png")
+            turn = Message(role="user", content=(Text("Look"), medium))
+            with suppress(ResolverError):
+                await provider.complete(replace(REQUEST, messages=(turn,)), caller_key=None)
+
+        assert internal.connections == 0
 
 
 async def test_caller_that_fails(provider: Provider) -> None:

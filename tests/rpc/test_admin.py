@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import admin_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2 as data_pb
+from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminStub
 from prompt_resolver_server.rpc.server import ADMIN_SERVICE
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure
@@ -20,7 +21,7 @@ from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.operator import ADMIN_DOOR, bearer, refusal, running_admin
 from tests.support.prompts import write_prompt
 from tests.support.raw import call_unary
-from tests.support.service import RunningService, running_service
+from tests.support.service import RunningService, running_service, service_process
 from tests.support.upstream import Exchange
 from tests.support.watching import refs, watching
 
@@ -445,6 +446,18 @@ async def test_explaining(scene: Scene) -> None:
     assert first.details["fetch"] == {"version": "prv_2"}
     assert second.details["cache"]["result"] == "hit"
     assert second.details["parameters"] == {"set_by": {"temperature": "request"}}
+
+
+async def test_explaining_what_is_logged() -> None:
+    """Where the log has prompts in it, operators are told with each request that is explained."""
+    request = data_pb.ResolveRequest(prompt=data_pb.PromptRef(id="extract/invoice"))
+    with service_process("--detailed-debug", environ=ADMIN_DOOR) as process:
+        async with grpc.aio.insecure_channel(process.door("admin_grpc")) as channel:
+            admin: PromptResolverAdminAsyncStub = PromptResolverAdminStub(channel)
+            told = await admin.ExplainResolve(pb.ExplainResolveRequest(request=request))
+
+    assert told.steps[0].name == "log"
+    assert "with their prompts" in told.steps[0].outcome
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from prompt_resolver_server.rpc.server import SERVICE
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.raw import call_stream, call_unary, check_health
-from tests.support.service import RunningService, running_service
+from tests.support.service import RunningService, running_process, running_service
+from tests.support.vitals import vitals
 
 METHODS = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].methods_by_name
 
@@ -140,6 +141,32 @@ async def test_message_beyond_the_limit(service: RunningService) -> None:
 
     assert status_of(error) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "")
     assert await service.client.resolve("greet", variables=VARIABLES)
+
+
+async def test_message_that_unpacks_beyond_the_limit(tmp_path: Path) -> None:
+    """A compressed message is unpacked no further than a message may be long."""
+    bomb = encode(1, encode(1, b"x" * (96 << 20)))
+    async with (
+        running_process(tmp_path, "") as (service, running),
+        grpc.aio.insecure_channel(
+            service.address, options=(("grpc.max_send_message_length", -1),)
+        ) as channel,
+    ):
+        call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/{SERVICE}/Resolve"
+        )
+        # What the first call takes is taken.
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call(encode(1, encode(1, b"x" * 1000)), compression=grpc.Compression.Gzip)
+        before = vitals(running.process.pid)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(bomb, compression=grpc.Compression.Gzip, timeout=30)
+        after = vitals(running.process.pid)
+        response = await service.client.resolve("extract/invoice", variables={"text": "x"})
+
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert after.peak_kib - before.peak_kib < 32 << 10
+    assert response.messages
 
 
 async def test_two_servers_on_one_port(tmp_path: Path) -> None:

@@ -95,6 +95,24 @@ async def test_a_label_is_moved(tmp_path: Path, api: HumanloopApi) -> None:
     assert (moved.change, moved.prompt.version) == (pb.CHANGE_UPDATED, "prv_3")
 
 
+async def test_a_version_is_rolled_back(tmp_path: Path, api: HumanloopApi) -> None:
+    """What was deployed before is deployed again: it is told, and served, as any other version."""
+    async with (
+        running_service(tmp_path, store(api)) as service,
+        watching(service.address, refs("pr_1")) as watcher,
+    ):
+        told, served = [await watcher.next()], []
+        for version in ("prv_2", "prv_1"):
+            api.put("greet", prompt_id="pr_1", version=version, template=words(version))
+            told.append(await watcher.next())
+            served.append(await service.client.resolve("pr_1"))
+
+    assert [each.prompt.version for each in told] == ["prv_1", "prv_2", "prv_1"]
+    assert [each.change for each in told[1:]] == [pb.CHANGE_UPDATED] * 2
+    assert [each.prompt.version for each in served] == ["prv_2", "prv_1"]
+    assert [each.messages[0].content[0].text for each in served] == ["prv_2", "prv_1"]
+
+
 async def test_an_outage(tmp_path: Path, api: HumanloopApi) -> None:
     """A store that stops answering, and answers again, is told once each."""
     async with (

@@ -1,4 +1,4 @@
-"""A name server whose names have as many addresses as a test likes."""
+"""A name server whose names have as many addresses as a test likes, or are never told."""
 
 import asyncio
 import ipaddress
@@ -16,7 +16,12 @@ _SAME_NAME = 0xC000 | _QUESTION_AT
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers whoever asks for any name with its `addresses`, which may change."""
+    """Answers whoever asks for any name with its `addresses`, which may change.
+
+    Of names that begin with `silent` it says nothing.
+    """
+
+    silent = b"silent"
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self.addresses = addresses
@@ -34,6 +39,8 @@ class NameServer(asyncio.DatagramProtocol):
 
     @override
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        if data.startswith(self.silent, _QUESTION_AT + 1):
+            return
         end = data.index(b"\0", _QUESTION_AT) + 5
         (kind,) = struct.unpack_from(">H", data, end - 4)
         # Whoever asks for addresses of IPv6 hears that there are none.
@@ -45,11 +52,13 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def running_name_server(*addresses: str) -> AsyncIterator[NameServer]:
+async def running_name_server(
+    *addresses: str, at: tuple[str, int] = ("127.0.0.1", 0)
+) -> AsyncIterator[NameServer]:
     """Serve names that all have these addresses."""
     loop = asyncio.get_running_loop()
     transport, server = await loop.create_datagram_endpoint(
-        lambda: NameServer(addresses), local_addr=("127.0.0.1", 0)
+        lambda: NameServer(addresses), local_addr=at
     )
     try:
         yield server

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,14 +144,17 @@ def run_cli(
 
 @contextmanager
 def service_process(
-    *arguments: str, environ: Mapping[str, str] | None = None
+    *arguments: str, environ: Mapping[str, str] | None = None, below: Sequence[str] = ()
 ) -> Iterator[ServiceProcess]:
-    """Run `prompt-resolver serve` as a process of its own, on free ports."""
+    """Run `prompt-resolver serve` as a process of its own, on free ports.
+
+    `below` is the beginning of a command that becomes the one that follows it.
+    """
     # The log goes to a file: nobody reads it while the service runs, and a full pipe would stop it.
     with (
         tempfile.NamedTemporaryFile("w") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "prompt_resolver.cli", "serve", *arguments],
+            [*below, sys.executable, "-m", "prompt_resolver.cli", "serve", *arguments],
             env={**os.environ, **FREE_PORTS, **(environ or {})},
             stdout=subprocess.PIPE,
             stderr=log,
@@ -170,12 +173,15 @@ def service_process(
 
 @asynccontextmanager
 async def running_process(
-    folder: Path, config: str, environ: Mapping[str, str] | None = None
+    folder: Path,
+    config: str,
+    environ: Mapping[str, str] | None = None,
+    below: Sequence[str] = (),
 ) -> AsyncIterator[tuple[RunningService, ServiceProcess]]:
     """Serve a configuration as `running_service` does, but as a process of its own."""
     path = folder / "config.yaml"
     path.write_text(config)
-    with service_process("--config", str(path), environ=environ) as process:
+    with service_process("--config", str(path), environ=environ, below=below) as process:
         async with AsyncPromptResolverClient(process.address, wait_for_ready=False) as client:
             running = RunningService(
                 client=client,

@@ -459,6 +459,26 @@ async def test_keys_are_apart(subject: Subject) -> None:
     assert [key for _, key in subject.told.fetches[:4]] == [None, "", "a", "b"]
 
 
+async def test_fetches_of_different_callers(subject: Subject) -> None:
+    """What is fetched with one caller's key, or is absent for it, is nobody's without that key."""
+    subject.told.may.clear()
+    keys = (None, "a", "b", "a", None)
+    waiting = [asyncio.create_task(subject.get(caller_key=key)) for key in keys]
+    await subject.told.asked.wait()
+    subject.told.may.set()
+    await asyncio.gather(*waiting)
+    assert [key for _, key in subject.told.fetches] == [None, "a", "b"]
+
+    subject.told.says = absent("q")
+    with pytest.raises(ResolverError):
+        await subject.get(PromptRef(id="q"), caller_key="a")
+    subject.told.says = ONE
+    assert (await subject.get(PromptRef(id="q"), caller_key="b")).cache == "miss"
+    assert (await subject.get(PromptRef(id="q"))).cache == "miss"
+    with pytest.raises(ResolverError):
+        await subject.get(PromptRef(id="q"), caller_key="a")
+
+
 async def test_reason(subject: Subject) -> None:
     """A pinned version is told from the deployed one."""
     pinned = await subject.get(PromptRef(id="p", version="1"))
