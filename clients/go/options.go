@@ -133,10 +133,11 @@ func defaultDialOptions() []grpc.DialOption {
 		// The most that a server may be set to send.
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second}),
-		// A server that is back is found soon; unless told otherwise, gRPC looks every two minutes.
+		// A server that is back is found within a second, however the pause is jittered; unless told
+		// otherwise, gRPC looks every two minutes.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
-				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second,
+				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 700 * time.Millisecond,
 			},
 			MinConnectTimeout: 5 * time.Second,
 		}),

@@ -48,6 +48,20 @@ def _is_connecting(number: int) -> bool:
         return False
 
 
+@asynccontextmanager
+async def refusing_server(address: str) -> AsyncIterator[asyncio.Semaphore]:
+    """Close what connects to an address until the context ends; each releases the semaphore."""
+    refused = asyncio.Semaphore(0)
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        refused.release()
+
+    host, _, port = address.rpartition(":")
+    async with await asyncio.start_server(refuse, host, int(port)):
+        yield refused
+
+
 @dataclass
 class SilentServer:
     """A server that takes connections and says nothing, such as its part of a TLS handshake."""

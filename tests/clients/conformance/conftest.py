@@ -40,6 +40,13 @@ async def running(
             yield driver
 
 
+@pytest.fixture
+def command(request: pytest.FixtureRequest, running: Driver) -> DriverCommand:
+    """What the driver is, and what its client can do."""
+    command: DriverCommand = request.node.callspec.params["running"]
+    return command
+
+
 @pytest.fixture(scope="session")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     """A server's process, with prompts and a provider, for all tests."""

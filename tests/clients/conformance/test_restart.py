@@ -1,6 +1,7 @@
 """Every client goes on while the server that it calls is restarted, again and again."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,10 +10,13 @@ import pytest
 from tests.support.conformance import GREETED, Scene, running_scene
 from tests.support.driver import Driver
 from tests.support.ports import find_port
+from tests.support.unreachable import refusing_server
 from tests.support.waiting import WaitingProvider
 
 RESTARTS = 5
 CALLS = 50
+# After as many, the pauses between them grow no more.
+ATTEMPTS = 9
 
 
 @pytest.fixture
@@ -64,3 +68,25 @@ async def test_rolling_restart(driver: Driver, restarted: Scene, method: str) ->
     assert done.failed == 0
     assert sum(done.versions.values()) == done.calls
     assert done.calls > RESTARTS * CALLS
+
+
+@pytest.mark.timed
+async def test_recovery(driver: Driver, restarted: Scene) -> None:
+    """A server that was killed, and looked for in vain, answers within a second of being ready."""
+    await driver.connect(restarted.address)
+    (await driver.do("resolve", prompt="plain")).check()
+
+    took_s = []
+    for _ in range(3):
+        await restarted.kill()
+        call = driver.do("resolve", prompt="plain", timeout_ms=60_000)
+        calling = asyncio.ensure_future(call)
+        async with refusing_server(restarted.address) as refused:
+            for _ in range(ATTEMPTS):
+                await refused.acquire()
+        await restarted.start()
+        ready_at = time.monotonic()
+        (await calling).check()
+        took_s.append(time.monotonic() - ready_at)
+
+    assert max(took_s) <= 1

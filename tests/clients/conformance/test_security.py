@@ -7,11 +7,13 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.conformance import GREETED, Scene, running_scene
-from tests.support.driver import Answer, Driver
+from tests.support.driver import Answer, Driver, DriverCommand
+from tests.support.ports import find_port
 from tests.support.prompts import replace_file
 
 MASTER, CALLER, OTHER = "master-of-test", "token-of-caller", "token-of-other"
 NAME = "resolver.example"
+IDENTITY = "spiffe://example.org/caller"
 
 
 @pytest.fixture
@@ -84,6 +86,42 @@ async def test_mutual_tls(driver: Driver, tmp_path: Path, authority: Authority) 
 
     known.check()
     assert unknown.failure.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+
+
+async def test_replaced_certificate(
+    driver: Driver, command: DriverCommand, tmp_path: Path, authority: Authority
+) -> None:
+    """A certificate is read again for the next connection, also after files that made no sense.
+
+    A client that reads it once is made anew.
+    """
+    first, second = Authority(tmp_path, "first"), Authority(tmp_path, "second")
+    callers = tmp_path / "callers.pem"
+    callers.write_bytes(first.pem)
+    server = authority.write("server", "127.0.0.1")
+    settings = f"""
+server:
+  tls_cert_file: {server.cert_file}
+  tls_key_file: {server.key_file}
+  tls_client_ca_file: {callers}
+"""
+    pair = first.keep("caller", first.issue_identity(IDENTITY, common_name="caller"))
+    own = {"cert_file": str(pair.cert_file), "key_file": str(pair.key_file)}
+    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"127.0.0.1:{find_port()}"}
+    async with running_scene(tmp_path, settings=settings, environ=environ) as scene:
+        await driver.connect(scene.address, tls=told(authority, **own))
+        (await resolve(driver)).check()
+        callers.write_bytes(second.pem)
+        pair.cert_file.write_text("no PEM")
+        await scene.restart()
+        refused = await resolve(driver, timeout_ms=2000)
+        pair.write(second.issue_identity(IDENTITY, common_name="caller"))
+        if not command.rereads_certificate:
+            await driver.connect(scene.address, tls=told(authority, **own))
+        replaced = await resolve(driver)
+
+    assert refused.failure.code in ("DEADLINE_EXCEEDED", "UNAVAILABLE")
+    replaced.check()
 
 
 async def test_unix_socket(driver: Driver, tmp_path: Path) -> None:

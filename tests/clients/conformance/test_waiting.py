@@ -29,7 +29,7 @@ async def test_waiting(driver: Driver, tmp_path: Path) -> None:
 
 
 async def test_looking_again(driver: Driver, scene: Scene) -> None:
-    """A server that cannot be reached is looked for every two seconds, however often in vain."""
+    """A server that cannot be reached is looked for every second, however often in vain."""
     async with running_relay(scene.address, refused=ATTEMPTS) as relay:
         await driver.connect(relay.address)
         # gRPC by itself takes minutes for as many attempts.

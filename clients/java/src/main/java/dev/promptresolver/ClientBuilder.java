@@ -9,6 +9,7 @@ import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 
@@ -68,7 +69,10 @@ public final class ClientBuilder {
     return tls();
   }
 
-  /** Makes the connection secure, and says who calls by a certificate: PEM files. */
+  /**
+   * Makes the connection secure, and says who calls by a certificate: PEM files. Where the key is
+   * PKCS#8, both are read again for each connection; else they are read once.
+   */
   public ClientBuilder certificate(Path certificateFile, Path keyFile) {
     this.certificateFile = Objects.requireNonNull(certificateFile, "certificateFile");
     this.keyFile = Objects.requireNonNull(keyFile, "keyFile");
@@ -131,7 +135,12 @@ public final class ClientBuilder {
       tls.trustManager(caFile.toFile());
     }
     if (certificateFile != null) {
-      tls.keyManager(certificateFile.toFile(), keyFile.toFile());
+      try {
+        tls.keyManager(new CertificateFiles(certificateFile, keyFile));
+      } catch (GeneralSecurityException | IllegalArgumentException unknownForm) {
+        // Netty knows more forms of keys than PKCS#8, and tells what is wrong with others.
+        tls.keyManager(certificateFile.toFile(), keyFile.toFile());
+      }
     }
     return tls.build();
   }

@@ -8,15 +8,16 @@ import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Has a server that cannot be reached tried again about every second, and not at the same time as
- * by others.
+ * Has a server that cannot be reached tried again within a second, and not at the same time as by
+ * others.
  *
- * <p>By itself gRPC waits longer after each attempt, up to two minutes: a server that was restarted
- * would not be found before the deadlines of the calls that wait for it.
+ * <p>By itself gRPC waits longer after each attempt, up to two minutes, which no builder of its
+ * channels lets be changed: a server that was restarted would not be found before the deadlines of
+ * the calls that wait for it.
  */
 final class Reconnection {
-  private static final long SHORTEST_PAUSE_MS = 500;
-  private static final long LONGEST_PAUSE_MS = 1_500;
+  private static final long SHORTEST_PAUSE_MS = 400;
+  private static final long LONGEST_PAUSE_MS = 800;
 
   private final ManagedChannel channel;
 
