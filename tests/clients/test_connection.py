@@ -71,13 +71,14 @@ async def test_idle_connections_that_are_cut(service: RunningService, upstream: 
         AsyncPromptResolverClient(relay.address) as client,
     ):
         channel = client._channel
-        for _ in range(_CUTS):
+        for number in range(1, _CUTS + 1):
             answer = await client.complete("greet", variables=HELLO)
             assert answer.message.content[0].text == "Hello"
+            # It connects anew at once, whether or not there is a call.
+            assert relay.connections == number
             relay.cut()
             await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
 
-    assert relay.connections == _CUTS
     assert len(upstream.exchanges) == _CUTS
 
 

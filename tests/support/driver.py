@@ -73,6 +73,7 @@ DRIVERS = [
         ("npm", "node"),
         "npm ci && npm run build",
         "node dist/conformance.js",
+        rereads_certificate=False,
     ),
 ]
 

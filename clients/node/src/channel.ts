@@ -2,13 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import {
-  ChannelCredentials,
-  Client,
-  credentials,
-  type ChannelOptions,
-  type experimental,
-} from '@grpc/grpc-js';
+import { Client, credentials, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 
 const DEFAULT_ADDRESS = '127.0.0.1:50051';
 
@@ -39,7 +33,7 @@ function retried(methods: string[], retryableStatusCodes: string[]) {
   };
 }
 
-/** Files that make the connection secure, all PEM. They are read again for each connection. */
+/** Files that make the connection secure, all PEM. They are read when the client is made. */
 export interface TlsFiles {
   /** The authorities that may vouch for the server. By default those that Node trusts. */
   readonly caFile?: string | undefined;
@@ -69,46 +63,12 @@ export function openChannel(given: string | undefined, tls: TlsFiles | undefined
   // grpc-js would ask a proxy of the environment's even for what is beside the caller.
   if (isBeside(address)) options['grpc.enable_http_proxy'] = 0;
   if (tls?.serverName) options['grpc.ssl_target_name_override'] = tls.serverName;
-  return new Client(address, tls ? new FileCredentials(tls) : credentials.createInsecure(), options);
+  return new Client(address, tls ? readCredentials(tls) : credentials.createInsecure(), options);
 }
 
-/**
- * Credentials that are read again for each connection, as those that grpc-js makes of files are not.
- * What is overridden is no settled interface: `package.json` allows no newer minor version.
- */
-class FileCredentials extends ChannelCredentials {
-  readonly #files: TlsFiles;
-
-  constructor(files: TlsFiles) {
-    super();
-    this.#files = files;
-    this.#read();
-  }
-
-  #read(): ChannelCredentials {
-    const read = (file: string | undefined) => (file ? readFileSync(file) : null);
-    const { caFile, certFile, keyFile } = this.#files;
-    return credentials.createSsl(read(caFile), read(keyFile), read(certFile));
-  }
-
-  override _isSecure(): boolean {
-    return true;
-  }
-
-  override _equals(other: ChannelCredentials): boolean {
-    return this === other;
-  }
-
-  override _createSecureConnector(
-    ...where: Parameters<ChannelCredentials['_createSecureConnector']>
-  ): experimental.SecureConnector {
-    return {
-      connect: async (socket) => this.#read()._createSecureConnector(...where).connect(socket),
-      waitForReady: async () => {},
-      getCallCredentials: () => where[2] ?? credentials.createEmpty(),
-      destroy: () => {},
-    };
-  }
+function readCredentials({ caFile, certFile, keyFile }: TlsFiles): ChannelCredentials {
+  const read = (file: string | undefined) => (file ? readFileSync(file) : null);
+  return credentials.createSsl(read(caFile), read(keyFile), read(certFile));
 }
 
 function isBeside(address: string): boolean {

@@ -77,7 +77,7 @@ async def test_recovery(driver: Driver, restarted: Scene) -> None:
     (await driver.do("resolve", prompt="plain")).check()
 
     took_s = []
-    for _ in range(3):
+    for _ in range(2):
         await restarted.kill()
         call = driver.do("resolve", prompt="plain", timeout_ms=60_000)
         calling = asyncio.ensure_future(call)
