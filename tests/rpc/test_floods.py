@@ -134,6 +134,17 @@ async def test_rapid_reset(tmp_path: Path, prompts: Path, upstream: Upstream, pa
     assert after.peak_kib - target.before.memory_kib < 512 * MIB_KIB
 
 
+async def test_tasks(service: RunningService) -> None:
+    """No task of a call that was left at once is there any more, once it has been noticed."""
+    await service.client.resolve("greet", variables=VARIABLES)
+    before = len(asyncio.all_tasks())
+    async with connected(service.address) as peer:
+        await peer.pour(resets(COMPLETE))
+    async with asyncio.timeout(30):
+        while len(asyncio.all_tasks()) > before:
+            await service.client.resolve("greet", variables=VARIABLES)
+
+
 async def test_begun_completions(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
     """Each completion that is reset once it is with the provider closes its call there."""
     arrived, closed = asyncio.Semaphore(0), asyncio.Semaphore(0)
