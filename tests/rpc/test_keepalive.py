@@ -2,26 +2,12 @@
 
 import asyncio
 
+from tests.support.http2 import ACK, GOAWAY, PING, PREFACE, SETTINGS, frame, read_frame
 from tests.support.service import RunningService
 
 INTERVAL_S = 10.0
-# A server that is annoyed says so at the third ping that comes too early.
+# A server that were annoyed would say so at the third ping.
 PINGS = 4
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-SETTINGS, PING, GOAWAY = 4, 6, 7
-ACK = 1
-
-
-def frame(kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
-    """Return a frame of HTTP/2 that belongs to no stream."""
-    return len(payload).to_bytes(3, "big") + bytes([kind, flags, 0, 0, 0, 0]) + payload
-
-
-async def read_frame(reader: asyncio.StreamReader) -> tuple[int, int]:
-    """Return the kind and the flags of the next frame."""
-    head = await reader.readexactly(9)
-    await reader.readexactly(int.from_bytes(head[:3], "big"))
-    return head[3], head[4]
 
 
 async def test_idle_client_that_pings(service: RunningService) -> None:

@@ -1,15 +1,17 @@
 """What a process uses of its machine, as the kernel tells it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Vitals:
-    """Open files, threads, and resident memory in KiB: now, and at its most."""
+    """Open files, threads, seconds of CPU so far, and resident memory in KiB: now, at its most."""
 
     files: int
     threads: int
+    cpu_s: float
     memory_kib: int
     peak_kib: int
 
@@ -19,9 +21,12 @@ def vitals(pid: int) -> Vitals:
     proc = Path("/proc") / str(pid)
     lines = (proc / "status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines)
+    # The state of the process is the first field after its name, which may have blanks.
+    times = (proc / "stat").read_text().rpartition(")")[2].split()[11:13]
     return Vitals(
         files=sum(1 for _ in (proc / "fd").iterdir()),
         threads=int(fields["Threads"]),
+        cpu_s=sum(map(int, times)) / os.sysconf("SC_CLK_TCK"),
         memory_kib=int(fields["VmRSS"].split()[0]),
         peak_kib=int(fields["VmHWM"].split()[0]),
     )

@@ -27,6 +27,7 @@ ADMIN_SERVICE = admin_pb2.DESCRIPTOR.services_by_name["PromptResolverAdmin"].ful
 READINESS = "readiness"
 
 _MAX_STREAMS = 16_000
+_HANDSHAKE_MS = 20_000
 
 if TYPE_CHECKING:
     from .calls import Handler
@@ -166,8 +167,13 @@ class Listener:
                 ("grpc.server.max_pending_requests_hard_limit", _MAX_STREAMS),
                 # Two servers on one port would share its calls without a word.
                 ("grpc.so_reuseport", 0),
-                # Clients that ping every ten seconds are welcome, idle ones too: a sidecar's are.
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                # Clients may ping as often as they like: an answer costs less than a microsecond,
+                # while gRPC, once it counts pings that come too early, spends more on each than on
+                # the one before, and does not close the connection while answers are being sent.
+                ("grpc.http2.max_ping_strikes", 0),
+                # Its clients give up after twenty seconds, too; unless told otherwise, it waits for
+                # two minutes.
+                ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.keepalive_time_ms", 60_000),
                 *(connections.options if connections else ()),
