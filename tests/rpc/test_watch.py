@@ -1,6 +1,7 @@
 """Whoever watches prompts is told how they are, and of every change."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -447,13 +448,19 @@ async def test_admission(tmp_path: Path, prompts: Path) -> None:
     assert event.change == pb.CHANGE_SNAPSHOT
 
 
-async def test_the_callers_deadline(service: RunningService) -> None:
-    """A watch ends at its caller's deadline, if it has one."""
+async def test_the_callers_deadline(
+    service: RunningService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A watch ends at its caller's deadline, if it has one, and the log does not complain of it."""
+    inflight = 'prompt_resolver_calls_inflight{call_class="watch"}'
     async with watching(service.address, refs("greet"), timeout_s=1.0) as watcher:
         await watcher.next()
         failure = await watcher.failure()
+    while await service.metric(inflight):
+        pass
 
     assert failure[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert [each.levelname for each in caplog.records if each.levelno >= logging.INFO] == []
 
 
 async def test_no_default_deadline(tmp_path: Path, prompts: Path) -> None:

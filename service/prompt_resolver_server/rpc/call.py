@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Method(Value, frozen=True, kw_only=True):
     """A method: its path, its metrics, its gate, and whether it may be called again.
 
-    `tracer` begins the spans of its calls.
+    `tracer` begins the spans of its calls, which are `lasting` if they end when callers want it.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Method(Value, frozen=True, kw_only=True):
     gate: Gate | None
     repeatable: bool
     tracer: Tracer
+    lasting: bool = False
 
 
 class Call:
@@ -131,7 +132,7 @@ class Call:
         given = request_id(metadata)
         made = given or make_request_id()
         self._record.write(
-            _level(self._code),
+            _level(self._code, lasting=self._method.lasting),
             method=self._method.path,
             code=self._code,
             reason=self._reason,
@@ -143,8 +144,8 @@ class Call:
         return () if given else ((REQUEST_ID, made),)
 
 
-def _level(code: str) -> int:
-    """Return how much a call matters to an operator; one whose caller left matters little."""
-    if code in ("OK", "CANCELLED"):
+def _level(code: str, *, lasting: bool) -> int:
+    """Return how much a call matters to an operator; one that its caller ended matters little."""
+    if code in ("OK", "CANCELLED") or (lasting and code == "DEADLINE_EXCEEDED"):
         return logging.DEBUG
     return logging.INFO if code in _OF_THE_CALLER else logging.WARNING

@@ -172,6 +172,7 @@ class Calls:
             gate=self._gates[call_class] if call_class else None,
             repeatable=lasting,
             tracer=self._tracer,
+            lasting=lasting,
         )
 
         serving, for_operators = self._serving, self._for_operators
