@@ -80,7 +80,7 @@ manifest: .venv-kubernetes/.installed ## Render deploy/sidecar.yaml
 		> deploy/sidecar.yaml.new && mv deploy/sidecar.yaml.new deploy/sidecar.yaml
 
 lock: ## Lock the dependencies anew; needs uv
-	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header"; \
+	@lock="uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-strip-extras"; \
 	set -e; \
 	$$lock pyproject.toml --all-extras --group build --group dev -o requirements/dev.lock; \
 	$$lock pyproject.toml --extra server -c requirements/dev.lock -o requirements/server.lock; \

@@ -153,9 +153,7 @@ class Listener:
     ) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
-        say_nothing_of_leaving(
-            f"/{service}/{name}" for name, each in handlers.items() if not each.response_streaming
-        )
+        say_nothing_of_leaving(f"/{service}/{name}" for name in handlers)
         self._server = grpc.aio.server(
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
