@@ -20,7 +20,6 @@ from ..metrics import CallMetrics
 from ..tracing import Tracer
 from ..values import Value
 from .credentials import peer_names
-from .headers import Headers
 from .status import to_status
 
 _ABORT_S = 2.0
@@ -29,7 +28,8 @@ _OF_THE_CALLER = frozenset(
 )
 
 if TYPE_CHECKING:
-    from .headers import Context
+    # Generic in the stubs alone.
+    Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class Method(Value, frozen=True, kw_only=True):
@@ -84,10 +84,8 @@ class Call:
     def _peer_names(self) -> Sequence[str]:
         return peer_names(self._context.auth_context())
 
-    async def fail(
-        self, exception: BaseException, *, draining: bool, headers: Headers | None = None
-    ) -> None:
-        """Tell the caller what went wrong, if it still listens, once `headers` have left."""
+    async def fail(self, exception: BaseException, *, draining: bool) -> None:
+        """Tell the caller what went wrong, if it still listens."""
         error = as_error(exception, draining=draining)
         if error is None:
             # The caller is gone, or its deadline has passed: gRPC knows, and nobody listens.
@@ -96,8 +94,6 @@ class Call:
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             self._reason = "deadline" if expired else "cancelled"
             self._log()
-            if headers is not None:
-                await headers.settle()
             return
         status = to_status(error, repeatable=self._method.repeatable)
         self._code = status.code.name
@@ -106,8 +102,6 @@ class Call:
         try:
             # The end of a stream waits for what the caller has yet to read.
             async with asyncio.timeout(_ABORT_S):
-                if headers is not None:
-                    await headers.settle()
                 await self._context.abort(status.code, status.message, trailers)
         except (TimeoutError, grpc.aio.InternalError):
             # The caller does not read, or is gone: there is nobody to tell.

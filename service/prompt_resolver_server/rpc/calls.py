@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
@@ -22,14 +22,12 @@ from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
 from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method
-from .headers import Headers
-from .leaving import noticing_leavers
 
 _Request = TypeVar("_Request", bound=Message)
 _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
 
 if TYPE_CHECKING:
-    from .headers import Context
+    from .call import Context
 
     # Generic in the stubs alone.
     Handler = grpc.RpcMethodHandler[bytes, bytes]
@@ -55,12 +53,12 @@ class Stream:
         """Send what comes before the first message, unless it has been sent."""
         if not self._begun:
             self._begun = True
-            await Headers(self._context, headers).sent()
+            await _send_headers(self._context, headers)
 
     async def __call__(self, message: Message) -> None:
         """Send one message; see `Send`."""
         await self.begin()
-        with noticing_leavers():
+        with _noticing_leavers():
             await self._context.write(message.SerializeToString())
         self._metrics.sent()
 
@@ -129,21 +127,18 @@ class Calls:
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = self._begin(known, context)
-            headers = None
             try:
                 access = serving.access
                 admit = access.admit_operator if for_operators else access.admit
                 caller = call.admit(admit, serving.deadlines, self._loop.time())
                 if not repeatable:
-                    headers = Headers(context)
+                    await _send_headers(context)
                 response = await handle(_parse(request_type, data), caller)
                 data = response.SerializeToString()
-                if headers is not None:
-                    await headers.sent()
                 metrics.sent()
                 return data
             except BaseException as exception:
-                await call.fail(exception, draining=self._running.draining, headers=headers)
+                await call.fail(exception, draining=self._running.draining)
                 raise
             finally:
                 self._end(call)
@@ -211,6 +206,33 @@ class Calls:
     def _end(self, call: Call) -> None:
         self._running.remove(call.task)
         call.end()
+
+
+@contextmanager
+def _noticing_leavers() -> Iterator[None]:
+    """End the call of a caller that is gone: what is sent fails before gRPC cancels the call."""
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
+
+
+async def _send_headers(context: Context, headers: tuple[tuple[str, str], ...] = ()) -> None:
+    """Send what comes before the first message, and be done with it whoever cancels.
+
+    They would go with the message. But until they have come, gRPC's clients may call once more, as
+    some are told to do where a call is cancelled that was not begun: so they are sent before work
+    is done that must not be done twice. And if a message is cut off, as it may be while it waits to
+    be read, gRPC takes them for unsent, sends them with the status once more, and thereby fails to
+    send it.
+    """
+    sending = asyncio.ensure_future(context.send_initial_metadata(headers))
+    with _noticing_leavers():
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:

@@ -4,15 +4,12 @@ gRPC takes the failure to send an answer for an error where it has not heard yet
 gone. It tells so in its log, with a traceback, of a call that went as it should have.
 """
 
-import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-import grpc
 from typing_extensions import override
 
 _LOGGER = "grpc._cython.cygrpc"
@@ -51,12 +48,3 @@ def _is_of_grpc_alone(record: logging.LogRecord) -> bool:
         return False
     frames = traceback.walk_tb(record.exc_info[2])
     return not any(frame.f_code.co_filename.startswith(_OURS) for frame, _ in frames)
-
-
-@contextmanager
-def noticing_leavers() -> Iterator[None]:
-    """End the call of a caller that is gone: what is sent fails before gRPC cancels the call."""
-    try:
-        yield
-    except grpc.aio.InternalError:
-        raise asyncio.CancelledError from None
