@@ -68,15 +68,18 @@ class Scene:
 
     async def sent(self, method: str, messages: int) -> None:
         """Wait until the server has sent so many messages of a method since it was started."""
+        async with asyncio.timeout(30):
+            while await self.count(method) < messages:
+                pass
+
+    async def count(self, method: str) -> int:
+        """How many messages of a method the server has sent since it was started."""
         name = "grpc_server_msg_sent_total"
         counter = f'{name}{{grpc_method="{method}",grpc_service="{SERVICE}"'
-        async with asyncio.timeout(30), aiohttp.ClientSession() as session:
-            while True:
-                async with session.get(f"http://{self.running.door('admin')}/metrics") as page:
-                    lines = (await page.text()).splitlines()
-                counts = [float(each.split()[-1]) for each in lines if each.startswith(counter)]
-                if sum(counts) >= messages:
-                    return
+        address = f"http://{self.running.door('admin')}/metrics"
+        async with aiohttp.request("GET", address) as page:
+            lines = (await page.text()).splitlines()
+        return sum(int(float(each.split()[-1])) for each in lines if each.startswith(counter))
 
     async def restart(self) -> None:
         await self.stop()

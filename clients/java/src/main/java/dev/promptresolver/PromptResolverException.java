@@ -9,6 +9,7 @@ import com.google.rpc.RetryInfo;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.io.Serial;
+import java.nio.channels.ClosedChannelException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -45,7 +46,7 @@ public final class PromptResolverException extends RuntimeException {
   public static PromptResolverException of(Throwable failure) {
     var details = readDetails(Status.trailersFromThrowable(failure));
     var info = find(details, ErrorInfo.class).orElse(ErrorInfo.getDefaultInstance());
-    return new PromptResolverException(Status.fromThrowable(failure), details, info, failure);
+    return new PromptResolverException(readStatus(failure), details, info, failure);
   }
 
   /** Returns the failure of a stream that ended well, and yet before its answer did. */
@@ -106,6 +107,15 @@ public final class PromptResolverException extends RuntimeException {
 
   private static String describe(Status status) {
     return status.getDescription() == null ? "" : status.getDescription();
+  }
+
+  /** Returns UNAVAILABLE for a connection that broke as a call was sent: gRPC tells UNKNOWN. */
+  private static Status readStatus(Throwable failure) {
+    var status = Status.fromThrowable(failure);
+    return status.getCode() == Status.Code.UNKNOWN
+            && status.getCause() instanceof ClosedChannelException closed
+        ? Status.UNAVAILABLE.withDescription(status.getDescription()).withCause(closed)
+        : status;
   }
 
   private static com.google.rpc.Status readDetails(Metadata trailers) {

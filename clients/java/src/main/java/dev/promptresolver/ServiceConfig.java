@@ -9,12 +9,18 @@ final class ServiceConfig {
   /** A server that is being stopped cancels calls that it has not begun, and no others. */
   private static final String NOT_BEGUN = "CANCELLED";
 
+  /**
+   * Netty tells so of a connection that broke as a call was being sent over it; other transports
+   * tell UNAVAILABLE. The service itself has no use for this code.
+   */
+  private static final String BROKEN_OFF = "UNKNOWN";
+
   /** A completion is not tried again for anything else, as each one may cost tokens. */
   static final Map<String, ?> VALUE =
       Map.of(
           "methodConfig",
               List.of(
-                  methods(List.of("Resolve"), List.of("UNAVAILABLE", NOT_BEGUN)),
+                  methods(List.of("Resolve"), List.of("UNAVAILABLE", BROKEN_OFF, NOT_BEGUN)),
                   methods(
                       List.of("Complete", "CompleteStream", "WatchPrompts"), List.of(NOT_BEGUN))),
           // As many as a busy caller may have under way when its server stops.
