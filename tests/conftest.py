@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.event_loop import EventLoop
+from prompt_resolver_server.runtime.event_loop import EventLoop
 from tests.support.model import running_model
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service

@@ -6,11 +6,11 @@ from collections.abc import Awaitable
 import pytest
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
-from prompt_resolver_server.errors import ResolverError
+from prompt_resolver_server.domain.answers import Credentials
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage

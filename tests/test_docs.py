@@ -13,7 +13,7 @@ from prompt_resolver import PromptResolverClient
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.assembly.report import build_report
 from prompt_resolver_server.assembly.trust import build_tls
-from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.templates.directory.records import read_deployments, read_ids
 from tests.support.completion import Scene, stock, store_environ

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.domain.errors import CallError, ResolverError, StoreError, TemplateError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.rendering import Renderer
 from tests.support.rendering import FOREVER, running_renderer
 from tests.support.subjects.subject import MakeSubject, Subject

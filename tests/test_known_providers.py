@@ -9,7 +9,7 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.report import ConfigReport, build_report
-from prompt_resolver_server.config_check import main
+from prompt_resolver_server.commands.config_check import main
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from tests.support.azure import answer_azure
 from tests.support.calls import failure, status_of

@@ -13,9 +13,9 @@ import pytest
 from prompt_resolver import calls as client_calls
 from prompt_resolver import health as client_health
 from prompt_resolver_server import __main__ as serve
-from prompt_resolver_server import config_check, render_file
-from prompt_resolver_server.lint import command as lint
-from prompt_resolver_server.pull import command as pull
+from prompt_resolver_server.commands import config_check, render_file
+from prompt_resolver_server.commands.lint import command as lint
+from prompt_resolver_server.commands.pull import command as pull
 from tests.support.documents import ROOT, Document, is_command, read_documents, split_words
 from tests.support.elsewhere import ELSEWHERE, LANGUAGES, PROGRAMS, is_elsewhere
 from tests.support.reader import READ, reading

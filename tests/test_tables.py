@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import get_args
 
 from prompt_resolver_server.assembly.endpoints import Endpoints
+from prompt_resolver_server.commands.lint.findings import CODES
+from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.entry.admission import CallClass
-from prompt_resolver_server.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.http import headers
 from prompt_resolver_server.http import status as http_status
-from prompt_resolver_server.lint.findings import CODES
 from prompt_resolver_server.providers.dialects import DIALECTS
 from prompt_resolver_server.rendering.languages import LANGUAGES
 from prompt_resolver_server.rpc import status as grpc_status

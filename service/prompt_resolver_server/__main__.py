@@ -17,9 +17,9 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 from .app import serve
 from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
-from .event_loop import EventLoop
-from .file_limit import raise_file_limit
 from .logs import configure_logs, write_requests
+from .runtime.event_loop import EventLoop
+from .runtime.file_limit import raise_file_limit
 from .settings import ConfigError, Loaded
 from .settings.server import ServerSettings
 from .tour import show_tour

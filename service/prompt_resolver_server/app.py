@@ -12,13 +12,13 @@ from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
-from .loop_lag import LoopLag
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .reloading import Reloading
-from .scheduling import yielding_threads
+from .runtime.loop_lag import LoopLag
+from .runtime.scheduling import yielding_threads
+from .runtime.signals import Signals
 from .settings import Loaded
-from .signals import Signals
 
 _log = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from .answers import Credentials
-from .errors import Reason, ServerError
-from .prompts import PromptRef, ServedTemplate, Template
+from .domain.answers import Credentials
+from .domain.errors import Reason, ServerError
+from .domain.prompts import PromptRef, ServedTemplate, Template
 from .templates.cache.source import Member
 from .templates.chain import first_that_serves
 from .templates.listing import Environment, ListingStore, ListQuery, TemplatePage

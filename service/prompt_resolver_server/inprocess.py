@@ -28,7 +28,7 @@ from .entry.serving import Serving
 from .logs import hide_requests, write_requests
 from .metrics import Metrics
 from .prefetch import Prefetch
-from .resolver import Resolver
+from .resolving.resolver import Resolver
 from .rpc.calls import ending_at
 from .rpc.servicer import PromptResolverServicer
 from .rpc.status import to_status

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from .answers import Credentials
 from .catalogue import Catalogue
-from .errors import Reason, ResolverError
-from .prompts import PromptRef
+from .domain.answers import Credentials
+from .domain.errors import Reason, ResolverError
+from .domain.prompts import PromptRef
 from .settings.model import PrefetchSettings
 
 _log = logging.getLogger(__name__)

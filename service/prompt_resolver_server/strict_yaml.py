@@ -10,7 +10,7 @@ from datetime import date
 
 import yaml
 
-from .parameters import Json
+from .domain.parameters import Json
 
 Path = tuple[str | int, ...]
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
-from .errors import CallError, Reason, ResolverError, invalid_request
-from .prompts import PromptRef, ServedTemplate
+from .domain.errors import CallError, Reason, ResolverError, invalid_request
+from .domain.prompts import PromptRef, ServedTemplate
+from .domain.values import Value
 from .templates.cache.inventory import HeldTemplate, Place, place
 from .templates.cache.source import Member
 from .templates.chain import at_member
 from .templates.supply import TemplateSupply
-from .values import Value
 
 MAX_PROMPTS = 1_000
 """How many prompts may be listed, dropped or fetched with one call."""

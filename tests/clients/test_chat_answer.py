@@ -13,7 +13,7 @@ from prompt_resolver import ChatCompletion, ChatCompletionChunk, PromptResolverE
 from prompt_resolver.chat.answer import ChunkWriter, write_answer
 from prompt_resolver.chat.records import Message as MessageRecord
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Answer,
     Delta,
     Dispatch,
@@ -26,10 +26,8 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
     Usage,
 )
-from prompt_resolver_server.http.chat_answer import ChunkWriter as DoorsChunkWriter
-from prompt_resolver_server.http.chat_answer import write_answer as write_at_the_door
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import (
     Message,
     Reasoning,
     Refusal,
@@ -38,6 +36,8 @@ from prompt_resolver_server.prompts import (
     Text,
     ToolCall,
 )
+from prompt_resolver_server.http.chat_answer import ChunkWriter as DoorsChunkWriter
+from prompt_resolver_server.http.chat_answer import write_answer as write_at_the_door
 from prompt_resolver_server.rpc.encode_answer import write_completed, write_delta, write_finished
 from tests.support.stores import make_template
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import TemplateError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Media, Message, PromptRef, Text
+from prompt_resolver_server.domain.errors import TemplateError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Media, Message, PromptRef, Text
 from prompt_resolver_server.rendering import Renderer
 from prompt_resolver_server.rendering.placeholders import join
 from prompt_resolver_server.rendering.pool import WorkerPool

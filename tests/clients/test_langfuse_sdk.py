@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from prompt_resolver_server.errors import StoreError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import StoreError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.langfuse.store import LangfuseStore
 from prompt_resolver_server.templates.listing import ListQuery
 from prompt_resolver_server.templates.web import WebClient

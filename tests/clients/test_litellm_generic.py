@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from prompt_resolver import AsyncPromptResolverClient
-from prompt_resolver_server.prompts import Message, PromptRef, Text
+from prompt_resolver_server.domain.prompts import Message, PromptRef, Text
 from prompt_resolver_server.providers.dialects.openai.messages import write_message
 from prompt_resolver_server.providers.dialects.openai.parameters import write_all
 from prompt_resolver_server.providers.dialects.openai.request import write_tool

@@ -3,7 +3,7 @@
 import pytest
 
 from prompt_resolver_server.dispatch.breaker import Breaker, State, Verdict, judge
-from prompt_resolver_server.errors import (
+from prompt_resolver_server.domain.errors import (
     CallError,
     Reason,
     ResolverError,

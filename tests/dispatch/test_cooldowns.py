@@ -2,9 +2,9 @@
 
 import pytest
 
-from prompt_resolver_server.aliases import NO_ROW, Deployment
 from prompt_resolver_server.dispatch.cooldowns import Cooldowns
-from prompt_resolver_server.errors import Reason, UpstreamError
+from prompt_resolver_server.domain.aliases import NO_ROW, Deployment
+from prompt_resolver_server.domain.errors import Reason, UpstreamError
 from tests.support.clock import FakeClock
 
 ROWS = tuple(Deployment(row=row) for row in range(3))

@@ -8,26 +8,26 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.alarms import Alarm, Alarms
-from prompt_resolver_server.aliases import Terms
-from prompt_resolver_server.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from prompt_resolver_server.dispatch.account import Account
 from prompt_resolver_server.dispatch.admission import RefusedError
 from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
-from prompt_resolver_server.errors import (
+from prompt_resolver_server.domain.aliases import Terms
+from prompt_resolver_server.domain.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
+from prompt_resolver_server.domain.errors import (
     CallError,
     Reason,
     ResolverError,
     ServerError,
     UpstreamError,
 )
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import Message, Text
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import Message, Text
 from prompt_resolver_server.providers.provider import do_nothing
+from prompt_resolver_server.runtime.alarms import Alarm, Alarms
 from prompt_resolver_server.tracing import NO_SPAN
 from tests.support.clock import FakeClock
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from prompt_resolver_server.aliases import Deployment
 from prompt_resolver_server.dispatch.notation import ModelChoice, ModelName, Notation
-from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.prompts import Template
+from prompt_resolver_server.domain.aliases import Deployment
+from prompt_resolver_server.domain.errors import CallError
+from prompt_resolver_server.domain.prompts import Template
 
 NOTATION = Notation(stores={"humanloop", "local"}, providers={"openai", "echo", "smol"})
 

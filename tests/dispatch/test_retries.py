@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from prompt_resolver_server.dispatch.retries import Remedy, RetryBudget, find_remedy, pause_s
-from prompt_resolver_server.errors import Reason, UpstreamError
+from prompt_resolver_server.domain.errors import Reason, UpstreamError
 
 
 def remedy(reason: Reason, **metadata: str) -> Remedy:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from itertools import pairwise
 from random import Random
 
-from prompt_resolver_server.aliases import Alias, Deployment, Fallbacks, Terms
 from prompt_resolver_server.dispatch.cooldowns import Cooldowns
 from prompt_resolver_server.dispatch.route import Route, Step, count_others, pick
-from prompt_resolver_server.errors import Reason, ServerError, UpstreamError
+from prompt_resolver_server.domain.aliases import Alias, Deployment, Fallbacks, Terms
+from prompt_resolver_server.domain.errors import Reason, ServerError, UpstreamError
 
 DOWN = UpstreamError(Reason.UPSTREAM_UNAVAILABLE, "down")
 QUOTA = UpstreamError(Reason.UPSTREAM_QUOTA, "used up")

@@ -14,10 +14,10 @@ from typing_extensions import override
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
 from prompt_resolver.v1.admin_pb2 import ListPromptsRequest
 from prompt_resolver.v1.admin_pb2_grpc import PromptResolverAdminStub
-from prompt_resolver_server.answers import Credentials
+from prompt_resolver_server.domain.answers import Credentials
+from prompt_resolver_server.domain.errors import CallError
+from prompt_resolver_server.domain.permissions import Globs, Permissions
 from prompt_resolver_server.entry.access import Access, KnownCaller
-from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.permissions import Globs, Permissions
 from prompt_resolver_server.settings import ConfigError
 from prompt_resolver_server.settings.secrets import FixedSecret
 from tests.support.calls import failure, status_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import Blame, Reason, ResolverError
+from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.http.status import STATUSES, may_try_again, status_of
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES

@@ -10,15 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from prompt_resolver_server.errors import TemplateError
-from prompt_resolver_server.http.humanloop_answer import (
-    write_environments,
-    write_page,
-    write_prompt,
-    write_versions,
-)
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.errors import TemplateError
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Placeholder,
@@ -28,6 +22,12 @@ from prompt_resolver_server.prompts import (
     Text,
     Tool,
     ToolCall,
+)
+from prompt_resolver_server.http.humanloop_answer import (
+    write_environments,
+    write_page,
+    write_prompt,
+    write_versions,
 )
 from prompt_resolver_server.templates.humanloop.prompt import read_prompt
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from prompt_resolver_server.errors import TemplateError
-from prompt_resolver_server.http.litellm_prompt import write_prompt
-from prompt_resolver_server.parameters import Parameters
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.errors import TemplateError
+from prompt_resolver_server.domain.parameters import Parameters
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,
@@ -23,6 +22,7 @@ from prompt_resolver_server.prompts import (
     Tool,
     ToolCall,
 )
+from prompt_resolver_server.http.litellm_prompt import write_prompt
 from prompt_resolver_server.rendering import find_variables
 from tests.support.rendering import render_now
 from tests.support.stores import make_template

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver.chat.answer import ChunkWriter, write_answer
-from prompt_resolver_server.answers import Cost, Finish, ModelRequest, Usage
-from prompt_resolver_server.parameters import Json, Parameters
+from prompt_resolver_server.domain.answers import Cost, Finish, ModelRequest, Usage
+from prompt_resolver_server.domain.parameters import Json, Parameters
 from prompt_resolver_server.pricing.prices import NO_PRICES, PriceTable, TablePrices
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor

@@ -7,7 +7,7 @@ import genai_prices
 import pytest
 from genai_prices import data_snapshot
 
-from prompt_resolver_server.answers import Usage
+from prompt_resolver_server.domain.answers import Usage
 from prompt_resolver_server.pricing.table import GenaiPrices, _Rates
 
 OPENAI = "https://api.openai.com/v1"

@@ -12,10 +12,16 @@ import pytest
 from msgspec.structs import replace
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.answers import Answer, Delta, ModelRequest, TextDelta, ToolCallDelta
-from prompt_resolver_server.errors import CallError, Reason, UpstreamError
-from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import Message, Text, Tool, ToolChoice
+from prompt_resolver_server.domain.answers import (
+    Answer,
+    Delta,
+    ModelRequest,
+    TextDelta,
+    ToolCallDelta,
+)
+from prompt_resolver_server.domain.errors import CallError, Reason, UpstreamError
+from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import Message, Text, Tool, ToolChoice
 from prompt_resolver_server.providers.answer_tool import AnswerToolProvider
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE, CatalogueRow

@@ -1,6 +1,6 @@
 """A streamed answer, put together, is the whole answer."""
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Finish,
     Opened,
     ReasoningDelta,
@@ -8,7 +8,7 @@ from prompt_resolver_server.answers import (
     TextDelta,
     ToolCallDelta,
 )
-from prompt_resolver_server.prompts import Message, Reasoning, Refusal, Text, ToolCall
+from prompt_resolver_server.domain.prompts import Message, Reasoning, Refusal, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 
 FINISH = Finish(reason="stop", raw_reason="stop", model="m")

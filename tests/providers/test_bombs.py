@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from prompt_resolver_server.answers import Delta
-from prompt_resolver_server.errors import UpstreamError
+from prompt_resolver_server.domain.answers import Delta
+from prompt_resolver_server.domain.errors import UpstreamError
 from tests.providers.test_remote import REQUEST, TRANSPORTS, AnyTransport, provider_at
 from tests.support.firehose import Flow, firehose
 from tests.support.turns import Turns

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from prompt_resolver_server.answers import ModelRequest
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import TYPED_PARAMETERS, Parameters
-from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.domain.answers import ModelRequest
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import TYPED_PARAMETERS, Parameters
+from prompt_resolver_server.domain.prompts import Message, Text
 from prompt_resolver_server.providers import catalogue
 from prompt_resolver_server.providers.catalogue import CATALOGUE, CatalogueRow
 from prompt_resolver_server.providers.dialects import DIALECTS

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.errors import Blame, CallError, Reason
-from prompt_resolver_server.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.errors import Blame, CallError, Reason
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
 from prompt_resolver_server.providers.incomplete import IncompleteProvider
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from prompt_resolver_server.answers import ModelRequest
-from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.parameters import Parameters
-from prompt_resolver_server.prompts import Media, Message, Reasoning, Text
+from prompt_resolver_server.domain.answers import ModelRequest
+from prompt_resolver_server.domain.errors import CallError
+from prompt_resolver_server.domain.parameters import Parameters
+from prompt_resolver_server.domain.prompts import Media, Message, Reasoning, Text
 from prompt_resolver_server.providers.dialects import DIALECTS
 from tests.support.anthropic import answer_anthropic
 from tests.support.remote import call_provider

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import trustme
 
-from prompt_resolver_server.answers import Delta
+from prompt_resolver_server.domain.answers import Delta
 from prompt_resolver_server.providers.remote import RemoteProvider
 from prompt_resolver_server.providers.transport.transport import Timeouts
 from tests.providers.test_remote import (

@@ -8,10 +8,10 @@ import openai
 import pytest
 from msgspec.structs import replace
 
-from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta
-from prompt_resolver_server.errors import Reason, ResolverError, UpstreamError
-from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
-from prompt_resolver_server.prompts import Media, Message, Text
+from prompt_resolver_server.domain.answers import Delta, ModelRequest, Opened, TextDelta
+from prompt_resolver_server.domain.errors import Reason, ResolverError, UpstreamError
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Parameters
+from prompt_resolver_server.domain.prompts import Media, Message, Text
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.providers.provider import Provider
 from prompt_resolver_server.providers.remote import RemoteProvider

@@ -11,10 +11,10 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from prompt_resolver_server.answers import Delta, ModelRequest, Opened, TextDelta, Usage
-from prompt_resolver_server.errors import Blame, CallError, UpstreamError
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import Message, Text
+from prompt_resolver_server.domain.answers import Delta, ModelRequest, Opened, TextDelta, Usage
+from prompt_resolver_server.domain.errors import Blame, CallError, UpstreamError
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import Message, Text
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
 from prompt_resolver_server.providers.endpoint import Endpoint

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, TemplateError
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.errors import CallError, TemplateError
+from prompt_resolver_server.domain.parameters import Json
 from tests.support.rendering import make_text, render_now
 
 SNIPPETS = {"tone": {"calm": "Be calm.", "{{x}}": "Not {{x}}."}}

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.errors import CallError, TemplateError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Message, Text, ToolCall
+from prompt_resolver_server.domain.errors import CallError, TemplateError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Message, Text, ToolCall
 from tests.support.rendering import make_text, render_now
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.prompts import Message, MessagePolicy, Placeholder, Role, Text
+from prompt_resolver_server.domain.errors import CallError
+from prompt_resolver_server.domain.prompts import Message, MessagePolicy, Placeholder, Role, Text
 from prompt_resolver_server.rendering import join
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import Reason, ResolverError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Template
+from prompt_resolver_server.domain.errors import Reason, ResolverError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.rendering import Renderer, WorkerPool
 from tests.support.hostile import ENDLESS, MANY, SWELLING
 from tests.support.rendering import FOREVER, make_text, running_renderer

@@ -5,9 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, TemplateError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Media, Message, Placeholder, Template, Text, ToolCall
+from prompt_resolver_server.domain.errors import CallError, TemplateError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import (
+    Media,
+    Message,
+    Placeholder,
+    Template,
+    Text,
+    ToolCall,
+)
 from prompt_resolver_server.rendering import Rendered, Renderer, find_variables
 from tests.support.rendering import FOREVER, make_text, running_renderer
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.errors import CallError, TemplateError
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Media, Message, Template, Text, ToolCall
+from prompt_resolver_server.domain.errors import CallError, TemplateError
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Media, Message, Template, Text, ToolCall
 from prompt_resolver_server.rendering import Renderer
 from tests.support.rendering import render_now
 

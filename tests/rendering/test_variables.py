@@ -3,7 +3,14 @@
 import pytest
 from msgspec.structs import replace
 
-from prompt_resolver_server.prompts import Media, Message, Reasoning, Template, Text, ToolCall
+from prompt_resolver_server.domain.prompts import (
+    Media,
+    Message,
+    Reasoning,
+    Template,
+    Text,
+    ToolCall,
+)
 from prompt_resolver_server.rendering import find_variables
 from tests.support.rendering import make_text
 from tests.support.stores import make_template

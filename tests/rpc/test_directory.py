@@ -7,7 +7,7 @@ import pytest
 from grpc import StatusCode
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.prompts import Message, Template, Text
+from prompt_resolver_server.domain.prompts import Message, Template, Text
 from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.calls import failure
 from tests.support.prompts import write_prompt

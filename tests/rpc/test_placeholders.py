@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.answers import Credentials
+from prompt_resolver_server.domain.answers import Credentials
+from prompt_resolver_server.domain.errors import CallError
+from prompt_resolver_server.domain.prompts import Message, Placeholder, Template, Text
 from prompt_resolver_server.entry.caller import Caller
-from prompt_resolver_server.errors import CallError
-from prompt_resolver_server.prompts import Message, Placeholder, Template, Text
 from prompt_resolver_server.rpc.servicer import PromptResolverServicer
 from tests.support.rendering import make_text
 from tests.support.serving import make_serving

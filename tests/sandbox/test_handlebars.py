@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.sandbox.protocol import Done, Media, Refused, Text, Turn, Unfit
 from tests.support.sandbox import answer, conversation
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prompt_resolver_server
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.sandbox.protocol import Done, Refused, Unfit
 from tests.support.sandbox import answer
 

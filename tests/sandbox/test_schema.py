@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.sandbox.protocol import Done, Refused, Unfit
 from tests.support.sandbox import answer
 

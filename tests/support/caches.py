@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
 from prompt_resolver_server.templates.cache.source import Source

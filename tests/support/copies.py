@@ -8,9 +8,9 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.errors import ResolverError
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.disk import DiskCopies
 from prompt_resolver_server.templates.cache.source import Source

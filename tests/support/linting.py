@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from prompt_resolver_server.lint.command import check_paths
-from prompt_resolver_server.lint.findings import Finding
+from prompt_resolver_server.commands.lint.command import check_paths
+from prompt_resolver_server.commands.lint.findings import Finding
 from prompt_resolver_server.templates.formats.format_rule import BY_SIGNS, FormatRule
 
 

@@ -12,10 +12,10 @@ import grpc
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.prompts import CacheResult
 from prompt_resolver_server.entry.admission import CallClass
-from prompt_resolver_server.errors import Reason
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import CacheResult
 
 Labels = frozenset[str]
 

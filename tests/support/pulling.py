@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from prompt_resolver_server.pull.collected import Collector, Selection
-from prompt_resolver_server.pull.copier import Copier
-from prompt_resolver_server.pull.journal import Journal
-from prompt_resolver_server.pull.progress import Progress
-from prompt_resolver_server.pull.retries import Retries
-from prompt_resolver_server.pull.tree import Tree
+from prompt_resolver_server.commands.pull.collected import Collector, Selection
+from prompt_resolver_server.commands.pull.copier import Copier
+from prompt_resolver_server.commands.pull.journal import Journal
+from prompt_resolver_server.commands.pull.progress import Progress
+from prompt_resolver_server.commands.pull.retries import Retries
+from prompt_resolver_server.commands.pull.tree import Tree
 from prompt_resolver_server.templates.store import TemplateStore
 from tests.support.humanloop import KEY, HumanloopApi
 

@@ -2,7 +2,7 @@
 
 import ssl
 
-from prompt_resolver_server.answers import Answer, ModelRequest
+from prompt_resolver_server.domain.answers import Answer, ModelRequest
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
 from prompt_resolver_server.providers.endpoint import Endpoint
 from prompt_resolver_server.providers.remote import RemoteProvider

@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Message, Template
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Message, Template
 from prompt_resolver_server.rendering import Rendered, Renderer, WorkerPool
 from tests.support.stores import make_template
 

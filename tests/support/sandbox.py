@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.sandbox.jobs import Jobs
 from prompt_resolver_server.sandbox.protocol import (
     Done,

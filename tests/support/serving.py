@@ -4,17 +4,17 @@ from contextlib import AsyncExitStack
 
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.aliases import Terms
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import Notation
+from prompt_resolver_server.domain.aliases import Terms
+from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.entry.access import Access
 from prompt_resolver_server.entry.caller import Deadlines
 from prompt_resolver_server.entry.serving import Serving
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import Template
 from prompt_resolver_server.providers.echo import EchoProvider
 from prompt_resolver_server.rendering import Renderer
-from prompt_resolver_server.resolver import Resolver
+from prompt_resolver_server.resolving.resolver import Resolver
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
 from tests.support.stores import ToldStore, make_template

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from prompt_resolver_server.errors import Reason, StoreError
-from prompt_resolver_server.prompts import Message, PromptRef, Template, Text
+from prompt_resolver_server.domain.errors import Reason, StoreError
+from prompt_resolver_server.domain.prompts import Message, PromptRef, Template, Text
 from prompt_resolver_server.templates.store import prompt_not_found
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from prompt_resolver_server.answers import Delta, ModelRequest
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.endpoints import Endpoints
 from prompt_resolver_server.assembly.providers import ProviderFactory
-from prompt_resolver_server.errors import UpstreamError
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.errors import UpstreamError
 from prompt_resolver_server.providers.transport.transport import (
     HttpRequest,
     HttpResponse,

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.settings.secrets import FixedSecret
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
 from prompt_resolver_server.templates.langfuse.store import LangfuseStore

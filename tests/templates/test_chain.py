@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.answers import Credentials
 from prompt_resolver_server.catalogue import Catalogue
-from prompt_resolver_server.errors import (
+from prompt_resolver_server.domain.answers import Credentials
+from prompt_resolver_server.domain.errors import (
     Blame,
     CallError,
     Reason,
@@ -18,8 +18,8 @@ from prompt_resolver_server.errors import (
     StoreError,
     TemplateError,
 )
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import StoreError
+from prompt_resolver_server.domain.errors import StoreError
 from prompt_resolver_server.templates.files import Root, look_at
 from tests.support.opened import files_opened
 

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from prompt_resolver_server.assembly.configuration import load_configuration
-from prompt_resolver_server.errors import ResolverError
-from prompt_resolver_server.parameters import Parameters
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.parameters import Parameters
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     PromptRef,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
-from prompt_resolver_server.permissions import Globs, Permissions
-from prompt_resolver_server.prompts import Template
+from prompt_resolver_server.domain.permissions import Globs, Permissions
+from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
 from prompt_resolver_server.templates.permitted import list_permitted
 from tests.support.stores import make_template

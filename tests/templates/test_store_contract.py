@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, ResolverError, StoreError, TemplateError
-from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.domain.errors import CallError, ResolverError, StoreError, TemplateError
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.templates.listing import ListingStore, ListQuery
 from prompt_resolver_server.templates.store import AccountStore
 from tests.support.subjects.chain import chain

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import trustme
 
-from prompt_resolver_server.errors import Blame, ResolverError, StoreError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import Blame, ResolverError, StoreError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.web import MAX_BYTES
 from prompt_resolver_server.templates.web_store import WebStore
 from tests.support.upstream import Answer, Exchange, Upstream, running_upstream

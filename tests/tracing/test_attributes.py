@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.answers import Finish, ModelRequest, Usage
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.answers import Finish, ModelRequest, Usage
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.tracing.attributes import (
     Attributes,
     describe_answer,

@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from typing_extensions import override
 
-from prompt_resolver_server.answers import Cost, Finish, ModelRequest, Usage
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import ServedTemplate
+from prompt_resolver_server.domain.answers import Cost, Finish, ModelRequest, Usage
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import ServedTemplate
 from prompt_resolver_server.tracing import NO_ATTEMPT, NO_SPAN, NO_TRACER, CallSpan
 from prompt_resolver_server.tracing.otel import OtelTracer
 from tests.support.stores import make_template

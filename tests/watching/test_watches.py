@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.domain.permissions import UNLIMITED
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.permissions import UNLIMITED
-from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
 from prompt_resolver_server.templates.cache.ledger import CacheLimits

@@ -43,13 +43,13 @@ def _run_of_service(command: str, arguments: Sequence[str]) -> int:
         return USAGE_ERROR
     match command:
         case "config":
-            from prompt_resolver_server.config_check import main as run  # noqa: PLC0415
+            from prompt_resolver_server.commands.config_check import main as run  # noqa: PLC0415
         case "lint":
-            from prompt_resolver_server.lint.command import main as run  # noqa: PLC0415
+            from prompt_resolver_server.commands.lint.command import main as run  # noqa: PLC0415
         case "pull":
-            from prompt_resolver_server.pull.command import main as run  # noqa: PLC0415
+            from prompt_resolver_server.commands.pull.command import main as run  # noqa: PLC0415
         case "render":
-            from prompt_resolver_server.render_file import main as run  # noqa: PLC0415
+            from prompt_resolver_server.commands.render_file import main as run  # noqa: PLC0415
         case _:
             _mind_signals()
             from prompt_resolver_server.__main__ import main as run  # noqa: PLC0415

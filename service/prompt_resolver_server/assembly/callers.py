@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import TypeAlias
 
-from ..aliases import Alias
+from ..domain.aliases import Alias
+from ..domain.permissions import Globs, Kind, Permissions
+from ..domain.values import Value
 from ..entry.access import Access, KnownCaller
-from ..permissions import Globs, Kind, Permissions
 from ..settings import ConfigError, Loaded
 from ..settings.faults import Place
 from ..settings.model import CallerSettings
-from ..values import Value
 
 Rules: TypeAlias = Mapping[Kind, tuple[str, ...]]
 """Globs by what they are about. What is not among them, a caller may use all of."""

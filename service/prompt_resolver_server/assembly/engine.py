@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..metrics import Metrics
 from ..pricing import build_prices
-from ..resolver import Resolver
+from ..resolving.resolver import Resolver
 from ..settings import Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from ..aliases import Alias, Deployment, Fallbacks, Terms
 from ..dispatch.notation import Notation
-from ..parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
-from ..prompts import PromptRef
+from ..domain.aliases import Alias, Deployment, Fallbacks, Terms
+from ..domain.parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
+from ..domain.prompts import PromptRef
 from ..providers.provider import Provider
 from ..settings import ConfigError, Loaded, Settings
 from ..settings.faults import Place

@@ -15,7 +15,7 @@ from ..providers.transport.routed import RoutedTransport
 from ..providers.transport.traced import TracedTransport
 from ..providers.transport.transport import Transport
 from ..rendering import Renderer, WorkerPool
-from ..resolver import Resolver
+from ..resolving.resolver import Resolver
 from ..settings import Loaded
 from ..templates.cache.cache import TemplateCache
 from ..templates.chain import Chains

@@ -10,12 +10,12 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
 
-from ..aliases import Alias, Deployment, Fallbacks, Terms
 from ..dispatch.notation import Notation
 from ..dispatch.route import shares
+from ..domain.aliases import Alias, Deployment, Fallbacks, Terms
+from ..domain.values import Value
 from ..providers.endpoint import Endpoint
 from ..settings import Loaded
-from ..values import Value
 from .callers import CallerReport, check_callers, report_callers
 from .endpoints import Endpoints, IncompleteError
 from .metrics import check_metrics

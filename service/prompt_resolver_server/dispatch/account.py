@@ -1,7 +1,7 @@
 """What was done to have one call answered: every attempt, and what became of it."""
 
-from ..answers import Attempt, Cost, Dispatch
-from ..prompts import ResolvedPrompt
+from ..domain.answers import Attempt, Cost, Dispatch
+from ..domain.prompts import ResolvedPrompt
 from .notation import ModelChoice
 from .orders import Target
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ..errors import Reason, ResolverError, ServerError, UpstreamError
+from ..domain.errors import Reason, ResolverError, ServerError, UpstreamError
 from .breaker import Verdict
 from .orders import Order, Target
 

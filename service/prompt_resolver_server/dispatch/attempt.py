@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from ..alarms import Alarms
-from ..answers import Attempt, Delta, Finish, Opened
-from ..errors import CallError, Reason, ResolverError, ServerError
+from ..domain.answers import Attempt, Delta, Finish, Opened
+from ..domain.errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..providers.failures import Failures
+from ..runtime.alarms import Alarms
 from .account import Account
 from .admission import leave, let_in
 from .breaker import Verdict, judge

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum, IntEnum
 from weakref import WeakSet
 
-from ..errors import Reason, ResolverError, UpstreamError
+from ..domain.errors import Reason, ResolverError, UpstreamError
 
 _FAILURES_IN_A_ROW = 20
 """One that fails every other call does so once in a million; one that is down does so at once."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ..aliases import NO_ROW, Deployment
-from ..errors import Reason, ResolverError
+from ..domain.aliases import NO_ROW, Deployment
+from ..domain.errors import Reason, ResolverError
 
 _LONGEST_S = 60.0
 """Limits may be lifted before their time, so that a row is tried again after a minute."""

@@ -5,12 +5,12 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from ..alarms import Alarms
-from ..answers import Answer, Cost, Delta, Emit, Finish
-from ..errors import Blame, CallError, Reason
+from ..domain.answers import Answer, Cost, Delta, Emit, Finish
+from ..domain.errors import Blame, CallError, Reason
 from ..metrics import UpstreamMetrics
 from ..pricing import NO_PRICES, Prices
 from ..providers.provider import Provider
+from ..runtime.alarms import Alarms
 from .account import Account
 from .attempt import RunningAttempt
 from .breaker import Breaker, BreakerGauge

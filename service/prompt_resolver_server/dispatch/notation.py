@@ -10,11 +10,11 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from ..aliases import Deployment
-from ..errors import Blame, CallError, Reason
-from ..permissions import UNLIMITED, Permissions
-from ..prompts import Template
-from ..values import Value
+from ..domain.aliases import Deployment
+from ..domain.errors import Blame, CallError, Reason
+from ..domain.permissions import UNLIMITED, Permissions
+from ..domain.prompts import Template
+from ..domain.values import Value
 
 DEFAULT_PROVIDER = "openai"
 

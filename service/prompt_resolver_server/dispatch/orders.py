@@ -1,11 +1,11 @@
 """What a provider is asked, on which terms."""
 
-from ..aliases import Terms
-from ..answers import ModelRequest
-from ..prompts import ServedTemplate
+from ..domain.aliases import Terms
+from ..domain.answers import ModelRequest
+from ..domain.prompts import ServedTemplate
+from ..domain.values import Value
 from ..providers.provider import Provider
 from ..tracing import CallSpan
-from ..values import Value
 from .breaker import Breaker
 from .notation import ModelChoice
 from .retries import RetryBudget

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import IntEnum
 
-from ..errors import Reason, ResolverError
+from ..domain.errors import Reason, ResolverError
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 8.0

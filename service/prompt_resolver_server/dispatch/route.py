@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..aliases import Alias, Deployment
-from ..errors import Reason, ResolverError
+from ..domain.aliases import Alias, Deployment
+from ..domain.errors import Reason, ResolverError
 from .cooldowns import Cooldowns
 from .retries import Remedy, find_remedy, pause_s
 

@@ -8,11 +8,11 @@ from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from ..answers import Credentials
-from ..errors import Blame, CallError, Reason, invalid_request
-from ..permissions import UNLIMITED, Permissions
+from ..domain.answers import Credentials
+from ..domain.errors import Blame, CallError, Reason, invalid_request
+from ..domain.permissions import UNLIMITED, Permissions
+from ..domain.values import Value
 from ..settings.secrets import Secret
-from ..values import Value
 
 _AUTHORIZATION = "authorization"
 _STORE_KEY = "x-prompt-store-key"

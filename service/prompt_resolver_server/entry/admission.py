@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from ..errors import Reason, ServerError
+from ..domain.errors import Reason, ServerError
 from ..metrics import Metrics
 
 CallClass = Literal["resolve", "complete", "stream", "watch"]

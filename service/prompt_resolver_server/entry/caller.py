@@ -2,9 +2,9 @@
 
 import math
 
-from ..answers import Credentials
+from ..domain.answers import Credentials
+from ..domain.values import Value
 from ..tracing import NO_SPAN, CallSpan
-from ..values import Value
 
 OVERTIME_S = 0.2
 """Who works on a call notices its deadline within this time, and knows best what it waited for."""

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import secrets
 
-from ..errors import Reason, ResolverError, ServerError
+from ..domain.errors import Reason, ResolverError, ServerError
 from ..logs import where
 
 _log = logging.getLogger(__name__)

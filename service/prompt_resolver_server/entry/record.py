@@ -4,8 +4,8 @@ import logging
 import time
 from collections.abc import Mapping
 
-from ..answers import Cost, ModelRequest
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.answers import Cost, ModelRequest
+from ..domain.prompts import PromptRef, ServedTemplate
 from ..tracing import NO_SPAN, AttemptSpan, CallSpan
 from .access import Metadata, trace_id
 

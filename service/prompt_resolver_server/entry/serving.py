@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..resolver import Resolver
+from ..resolving.resolver import Resolver
 from .access import Access
 from .caller import Deadlines
 

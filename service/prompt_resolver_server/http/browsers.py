@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ..answers import Credentials
+from ..domain.answers import Credentials
+from ..domain.errors import Blame, CallError, Reason
 from ..entry.serving import Serving
-from ..errors import Blame, CallError, Reason
 
 Headers = Mapping[str, str]
 _TOKENS = ("Authorization", "X-API-KEY")

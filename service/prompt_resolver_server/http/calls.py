@@ -14,13 +14,13 @@ from typing import Protocol
 
 from aiohttp import web
 
+from ..domain.errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import OVERTIME_S, Caller
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, logs_all_calls
 from ..entry.running import Running
 from ..entry.serving import Serving
-from ..errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..metrics import Metrics
 from ..tracing import NO_TRACER, Tracer
 from .browsers import Check

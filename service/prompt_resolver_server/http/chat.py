@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from ..answers import Delta
+from ..domain.answers import Delta
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json
+from ..domain.prompts import ResolvedPrompt
 from ..entry.caller import Caller
 from ..entry.serving import Serving
-from ..json_codec import encode_json
-from ..parameters import Json
-from ..prompts import ResolvedPrompt
-from ..resolver import Resolution, Resolver
+from ..resolving.resolver import Resolution, Resolver
 from .calls import HttpCall, HttpCalls
 from .chat_answer import ChunkWriter, write_answer
 from .chat_request import ChatRequest, read_request

@@ -10,10 +10,10 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from ..errors import invalid_request, unsupported
-from ..json_codec import is_deeper
-from ..parameters import Json
-from ..prompts import (
+from ..domain.errors import invalid_request, unsupported
+from ..domain.json_codec import is_deeper
+from ..domain.parameters import Json
+from ..domain.prompts import (
     Media,
     Message,
     Part,

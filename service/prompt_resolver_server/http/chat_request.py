@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from ..domain.errors import CallError, Reason, Violation, invalid_request, unsupported
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json, Parameters, refusal
+from ..domain.prompts import MessagePolicy, PromptRef
+from ..domain.values import Value
 from ..entry.caller import Caller
-from ..errors import CallError, Reason, Violation, invalid_request, unsupported
-from ..json_codec import encode_json
-from ..parameters import Json, Parameters, refusal
-from ..prompts import MessagePolicy, PromptRef
-from ..resolver import Query, Resolver
+from ..resolving.resolver import Query, Resolver
 from ..settings.unused import is_parameter
 from ..templates.formats.fields import FieldError, read_parameters
-from ..values import Value
 from .chat_messages import read_messages, read_tool_choice, read_tools
 from .fields import as_mapping, read_flag, read_text
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ..errors import CallError, invalid_request
-from ..json_codec import JsonError, decode_json
-from ..parameters import Json, kind_of
+from ..domain.errors import CallError, invalid_request
+from ..domain.json_codec import JsonError, decode_json
+from ..domain.parameters import Json, kind_of
 
 
 def read_document(body: bytes) -> Mapping[str, Json]:

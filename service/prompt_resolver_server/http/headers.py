@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from ..answers import Dispatch, Finish
+from ..domain.answers import Dispatch, Finish
+from ..domain.errors import ResolverError, invalid_request
+from ..domain.prompts import ResolvedPrompt, ServedTemplate
 from ..entry.access import make_request_id, request_id
-from ..errors import ResolverError, invalid_request
-from ..prompts import ResolvedPrompt, ServedTemplate
 from .status import may_try_again
 
 _TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}

@@ -16,11 +16,11 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from ..catalogue import Catalogue
+from ..domain.errors import Reason, ServerError
+from ..domain.json_codec import encode_json
+from ..domain.prompts import PromptRef
 from ..entry.caller import Caller
 from ..entry.serving import Serving
-from ..errors import Reason, ServerError
-from ..json_codec import encode_json
-from ..prompts import PromptRef
 from .calls import Handle, Handler, HttpCall, HttpCalls
 from .fields import read_document
 from .headers import served_headers

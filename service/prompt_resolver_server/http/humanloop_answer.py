@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from ..dispatch.notation import HUMANLOOP_PROVIDERS
-from ..errors import Reason, TemplateError
-from ..json_codec import encode_json
-from ..parameters import Json, Parameters
-from ..prompts import Message, Reasoning, Template, Tool
+from ..domain.errors import Reason, TemplateError
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json, Parameters
+from ..domain.prompts import Message, Reasoning, Template, Tool
 from ..providers.dialects.openai.messages import write_message
 from ..providers.dialects.openai.parameters import write_all
 from ..rendering import find_variables

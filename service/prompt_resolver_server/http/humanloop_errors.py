@@ -5,9 +5,9 @@
 
 from collections.abc import Mapping
 
-from ..errors import Blame, Reason, ResolverError
-from ..json_codec import encode_json
-from ..parameters import Json
+from ..domain.errors import Blame, Reason, ResolverError
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json
 from .status import status_of
 
 _MALFORMED = 422

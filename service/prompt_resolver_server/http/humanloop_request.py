@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar, get_args
 
-from ..errors import CallError, Reason, ServerError, invalid_request
-from ..parameters import Json
-from ..prompts import PromptRef
+from ..domain.errors import CallError, Reason, ServerError, invalid_request
+from ..domain.parameters import Json
+from ..domain.prompts import PromptRef
 from ..templates.listing import MAX_PAGE_SIZE, ListQuery, Order, SortBy
 from .fields import as_text, read_text
 

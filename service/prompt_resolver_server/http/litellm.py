@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
+from ..domain.errors import CallError, Reason
+from ..domain.prompts import PromptRef
 from ..entry.caller import Caller
 from ..entry.serving import Serving
-from ..errors import CallError, Reason
-from ..prompts import PromptRef
 from .calls import HttpCall, HttpCalls
 from .fields import as_text, read_text
 from .headers import served_headers

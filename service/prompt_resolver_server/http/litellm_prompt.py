@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection
 
 from ..dispatch.notation import DEFAULT_PROVIDER, HUMANLOOP_PROVIDERS
-from ..errors import Reason, TemplateError
-from ..json_codec import encode_json
-from ..parameters import Json, Parameters
-from ..prompts import Message, Reasoning, Template, Text
+from ..domain.errors import Reason, TemplateError
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json, Parameters
+from ..domain.prompts import Message, Reasoning, Template, Text
 from ..providers.dialects.openai.messages import write_message
 from ..providers.dialects.openai.parameters import write_all
 from ..providers.dialects.openai.request import write_tool

@@ -6,9 +6,9 @@
 
 from collections.abc import Mapping
 
-from ..errors import Reason, ResolverError
-from ..json_codec import encode_json
-from ..parameters import Json
+from ..domain.errors import Reason, ResolverError
+from ..domain.json_codec import encode_json
+from ..domain.parameters import Json
 from .status import status_of
 
 _TYPES: Mapping[int, str] = {

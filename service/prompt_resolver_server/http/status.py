@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..errors import Blame, Reason, ResolverError
+from ..domain.errors import Blame, Reason, ResolverError
 
 # Where the operator or the prompt's author has to act, as with most 400s here, the caller's trying
 # again changes nothing, which clients take a status of 500 and above for an invitation to do.

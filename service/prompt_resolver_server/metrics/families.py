@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from ..tallies import Distributions, Limit, Tallies
+from .tallies import Distributions, Limit, Tallies
 
 OTHER = "other"
 """What a label says in place of a value that has no series of its own."""

@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry, Gauge, Info
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from ..prompts import CacheResult
-from ..tallies import Tally
+from ..domain.prompts import CacheResult
 from .calls import CallMetrics, CallType, GrpcFamilies, HttpFamilies, RouteMetrics
 from .certificates import CertificateMetrics
 from .families import Families
+from .tallies import Tally
 from .upstream import UpstreamMetrics
 
 _FETCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)

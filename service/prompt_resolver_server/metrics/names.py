@@ -19,7 +19,7 @@ from ..conventions import (
     RPC_STATUS,
     RPC_SYSTEM,
 )
-from ..values import Value
+from ..domain.values import Value
 
 Attributes = Mapping[str, str | int]
 

@@ -1,7 +1,7 @@
 """The metrics of what providers are asked: how long it took, how it ended, and what it cost."""
 
-from ..answers import Usage
-from ..errors import Reason
+from ..domain.answers import Usage
+from ..domain.errors import Reason
 from .families import OTHER, Families
 
 _SECONDS = (

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from ..answers import Cost, Finish, ModelRequest, Usage
+from ..domain.answers import Cost, Finish, ModelRequest, Usage
 from ..logs import where
 
 _log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import genai_prices
 from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
-from ..answers import Cost, Usage
+from ..domain.answers import Cost, Usage
 
 _MAX_MODELS = 1_024
 _FREE = ":free"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 from msgspec.structs import replace
 
-from ..answers import (
+from ..domain.answers import (
     Answer,
     Delta,
     Emit,
@@ -20,11 +20,11 @@ from ..answers import (
     TextDelta,
     ToolCallDelta,
 )
-from ..errors import CallError, unsupported
-from ..json_codec import JsonError, JsonReader
-from ..parameters import JsonObject, ResponseFormat
-from ..prompts import Text, Tool, ToolChoice
-from ..values import Value
+from ..domain.errors import CallError, unsupported
+from ..domain.json_codec import JsonError, JsonReader
+from ..domain.parameters import JsonObject, ResponseFormat
+from ..domain.prompts import Text, Tool, ToolChoice
+from ..domain.values import Value
 from .failures import Failures
 from .provider import Provider, do_nothing
 from .wrapping import Unwrapper, wrap_schema

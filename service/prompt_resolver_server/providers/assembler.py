@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..answers import (
+from ..domain.answers import (
     Answer,
     Delta,
     Finish,
@@ -12,7 +12,7 @@ from ..answers import (
     TextDelta,
     ToolCallDelta,
 )
-from ..prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
+from ..domain.prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
 
 _PartDelta = TextDelta | ReasoningDelta | RefusalDelta
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import field
 from msgspec.structs import replace
 
-from ..values import Value
+from ..domain.values import Value
 from .dialect import NO_QUIRKS, Quirks
 
 

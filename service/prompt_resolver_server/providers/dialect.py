@@ -5,9 +5,9 @@ from typing import Protocol
 
 from msgspec import field
 
-from ..answers import Answer, Delta, Finish, ModelRequest
-from ..errors import Reason
-from ..values import Value
+from ..domain.answers import Answer, Delta, Finish, ModelRequest
+from ..domain.errors import Reason
+from ..domain.values import Value
 
 
 class Quirks(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):

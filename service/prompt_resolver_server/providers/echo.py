@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
-from ..answers import Answer, Emit, Finish, ModelRequest, Opened, TextDelta, Usage
-from ..prompts import Message, Text
+from ..domain.answers import Answer, Emit, Finish, ModelRequest, Opened, TextDelta, Usage
+from ..domain.prompts import Message, Text
 from .provider import do_nothing
 
 _ID = "echo"

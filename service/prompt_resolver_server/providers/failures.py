@@ -4,8 +4,8 @@ import email.utils
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from ..errors import Blame, Reason, Resource, UpstreamError
-from ..json_codec import JsonError, decode_json
+from ..domain.errors import Blame, Reason, Resource, UpstreamError
+from ..domain.json_codec import JsonError, decode_json
 from .dialect import InBandError, ProtocolError
 from .transport.transport import HttpResponse, TransportError, TransportFailure
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from ..answers import Answer, Emit, Finish, ModelRequest
-from ..errors import CallError, Reason
+from ..domain.answers import Answer, Emit, Finish, ModelRequest
+from ..domain.errors import CallError, Reason
 from .provider import do_nothing
 
 

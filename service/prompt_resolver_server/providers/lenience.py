@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from ..answers import ModelRequest
-from ..errors import CallError, Reason
-from ..parameters import NO_PARAMETERS
-from ..prompts import Media, Message, Part, Text
+from ..domain.answers import ModelRequest
+from ..domain.errors import CallError, Reason
+from ..domain.parameters import NO_PARAMETERS
+from ..domain.prompts import Media, Message, Part, Text
 from .dialect import WireRequest
 
 Build = Callable[[ModelRequest], WireRequest]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from ..answers import Answer, Emit, Finish, ModelRequest
+from ..domain.answers import Answer, Emit, Finish, ModelRequest
 
 
 def do_nothing() -> None:

@@ -8,8 +8,8 @@ from http import HTTPStatus
 
 from msgspec.structs import replace
 
-from ..answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
-from ..errors import CallError, Reason, UpstreamError
+from ..domain.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
+from ..domain.errors import CallError, Reason, UpstreamError
 from .assembler import Assembler
 from .dialect import Dialect, InBandError, ProtocolError, StreamReader, WireRequest
 from .endpoint import Endpoint

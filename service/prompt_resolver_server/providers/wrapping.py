@@ -2,7 +2,7 @@
 
 import re
 
-from ..parameters import JsonObject
+from ..domain.parameters import JsonObject
 
 _NAME = "answer"
 _HEAD = re.compile(r'\s*\{\s*"answer"\s*:\s*')

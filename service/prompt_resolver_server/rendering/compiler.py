@@ -7,8 +7,8 @@ from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from ..errors import Reason, TemplateError
-from ..prompts import Media, Message, Part, Template, Text, ToolCall
+from ..domain.errors import Reason, TemplateError
+from ..domain.prompts import Media, Message, Part, Template, Text, ToolCall
 from .substitution import CompiledText, Cut, Slots, Variable, compile_text, place_in_json
 
 _MAX_OCCURRENCES = 10_000

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ..errors import Reason, TemplateError
-from ..parameters import Json
-from ..prompts import Template
+from ..domain.errors import Reason, TemplateError
+from ..domain.parameters import Json
+from ..domain.prompts import Template
 from .problems import tool_missing, variables_invalid
 from .substitution import Variable
 from .values import ValueUnwritableError, write_value

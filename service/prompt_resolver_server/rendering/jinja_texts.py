@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from ..json_codec import is_deeper
-from ..parameters import Json
+from ..domain.json_codec import is_deeper
+from ..domain.parameters import Json
 from .compiler import Compiled, TooMuchError
 from .substitution import CompiledText
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from ..errors import invalid_request
-from ..prompts import Message, MessagePolicy, Placeholder
+from ..domain.errors import invalid_request
+from ..domain.prompts import Message, MessagePolicy, Placeholder
 
 MAX_REPEATED_BYTES = 4 * 1024 * 1024
 """How many bytes of the caller's messages may stand in a prompt once more, as JSON."""

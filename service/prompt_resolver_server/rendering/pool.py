@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from ..errors import Reason, ServerError
+from ..domain.errors import Reason, ServerError
 from ..sandbox.protocol import Reply, read_reply
 from .offenders import Offenders
 from .worker import Worker, WorkerGoneError

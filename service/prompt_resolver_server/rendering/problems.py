@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ..errors import CallError, Reason, TemplateError, Violation
-from ..prompts import Template
+from ..domain.errors import CallError, Reason, TemplateError, Violation
+from ..domain.prompts import Template
 from ..sandbox.protocol import Fault, Refused
 
 _MAX_NAMED = 50

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ..json_codec import is_deeper
-from ..parameters import Json
-from ..prompts import Media, MediaKind, Message, Part, Placeholder, Template, Text
+from ..domain.json_codec import is_deeper
+from ..domain.parameters import Json
+from ..domain.prompts import Media, MediaKind, Message, Part, Placeholder, Template, Text
 from ..sandbox import protocol
 from ..sandbox.protocol import Done, Refused, Source, Unfit
 from .pool import ExhaustedError, WorkerPool

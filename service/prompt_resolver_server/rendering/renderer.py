@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
-from ..parameters import Json
-from ..prompts import Message, Placeholder, Template
+from ..domain.parameters import Json
+from ..domain.prompts import Message, Placeholder, Template
+from ..domain.values import Value
 from ..sandbox.protocol import Source
-from ..values import Value
 from .compiler import RenderMessage, SubstitutedTexts, TooMuchError, compile_messages
 from .filling import fill
 from .jinja_texts import JinjaTexts

@@ -1,6 +1,6 @@
 """Values as text: what stands in a prompt for a string, a number, a list."""
 
-from ..parameters import Json
+from ..domain.parameters import Json
 from ..sandbox.writing import ValueUnwritableError, write_json
 from .substitution import Place
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from weakref import WeakKeyDictionary
 
-from ..prompts import Media, Message, Template, Text
+from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
 from .jinja_texts import JinjaTexts
 from .languages import CUTS

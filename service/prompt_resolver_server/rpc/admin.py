@@ -7,12 +7,12 @@ from google.protobuf import duration_pb2
 from prompt_resolver.v1 import admin_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2 as data_pb
 
+from ..domain.errors import ResolverError, invalid_request
+from ..domain.explaining import Step, recording, tell
+from ..domain.prompts import PromptRef, ServedTemplate
 from ..entry.caller import Caller
 from ..entry.faults import as_error
 from ..entry.serving import Serving
-from ..errors import ResolverError, invalid_request
-from ..explaining import Step, recording, tell
-from ..prompts import PromptRef, ServedTemplate
 from ..templates.cache.inventory import HeldTemplate
 from ..upkeep import MAX_PROMPTS, Upkeep
 from .decode import read_query, read_ref

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from ..domain.errors import ResolverError
+from ..domain.values import Value
 from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, logs_all_calls
-from ..errors import ResolverError
 from ..metrics import CallMetrics
 from ..tracing import Tracer
-from ..values import Value
 from .credentials import peer_names
 from .status import to_status
 

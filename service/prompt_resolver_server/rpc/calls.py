@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from ..domain.errors import CallError, Reason, ServerError
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
 from ..entry.serving import Serving
-from ..errors import CallError, Reason, ServerError
 from ..metrics import CallMetrics, Metrics
 from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method

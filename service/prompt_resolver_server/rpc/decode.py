@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..answers import Credentials
-from ..errors import CallError, Reason, Violation, invalid_request
-from ..parameters import NO_PARAMETERS
-from ..prompts import (
+from ..domain.answers import Credentials
+from ..domain.errors import CallError, Reason, Violation, invalid_request
+from ..domain.parameters import NO_PARAMETERS
+from ..domain.prompts import (
     Media,
     MediaKind,
     Message,
@@ -25,7 +25,7 @@ from ..prompts import (
     ToolCall,
     ToolChoice,
 )
-from ..resolver import Query
+from ..resolving.resolver import Query
 from ..tracing import NO_SPAN, CallSpan
 from .decode_parameters import read_parameters
 from .structs import read_plain

@@ -7,8 +7,8 @@ import math
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..errors import CallError, Reason, Violation, invalid_request
-from ..parameters import JsonSchema, Parameters, ResponseFormat, refusal
+from ..domain.errors import CallError, Reason, Violation, invalid_request
+from ..domain.parameters import JsonSchema, Parameters, ResponseFormat, refusal
 from .structs import read_plain
 
 

@@ -8,8 +8,8 @@ from google.protobuf import duration_pb2
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..parameters import Parameters, ResponseFormat
-from ..prompts import (
+from ..domain.parameters import Parameters, ResponseFormat
+from ..domain.prompts import (
     CacheResult,
     Message,
     PromptRef,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..answers import (
+from ..domain.answers import (
     Answer,
     Attempt,
     Cost,
@@ -19,7 +19,7 @@ from ..answers import (
     ToolCallDelta,
     Usage,
 )
-from ..prompts import ResolvedPrompt
+from ..domain.prompts import ResolvedPrompt
 from .encode import fill_info, set_duration, write_resolved
 from .messages import fill_message, write_reasoning
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..prompts import Media, Message, Part, Reasoning, Refusal, Role, Text
+from ..domain.prompts import Media, Message, Part, Reasoning, Refusal, Role, Text
 
 _ROLES: Mapping[Role, pb.Role.ValueType] = {
     "system": pb.ROLE_SYSTEM,

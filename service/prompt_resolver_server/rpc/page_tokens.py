@@ -2,10 +2,10 @@
 
 import base64
 
-from ..errors import invalid_request
-from ..json_codec import JsonReader, encode_json
+from ..domain.errors import invalid_request
+from ..domain.json_codec import JsonReader, encode_json
+from ..domain.values import Value
 from ..templates.cache.inventory import Place
-from ..values import Value
 
 _MAX_CHARACTERS = 8_192
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-from ..answers import Delta
+from ..domain.answers import Delta
+from ..domain.prompts import ResolvedPrompt
 from ..entry.caller import Caller
 from ..entry.serving import Serving
-from ..prompts import ResolvedPrompt
-from ..resolver import Resolution, Resolver
+from ..resolving.resolver import Resolution, Resolver
 from .calls import Send
 from .decode import CompleteRequest, read_query
 from .encode import write_resolved

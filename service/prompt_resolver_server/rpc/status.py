@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc import StatusCode
 
-from ..errors import Blame, Reason, ResolverError
+from ..domain.errors import Blame, Reason, ResolverError
 
 DOMAIN = "prompt-resolver"
 DETAILS_KEY = "grpc-status-details-bin"

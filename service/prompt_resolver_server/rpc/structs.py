@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from google.protobuf import struct_pb2
 
-from ..errors import CallError, Reason, Violation
-from ..parameters import Json
+from ..domain.errors import CallError, Reason, Violation
+from ..domain.parameters import Json
 
 MAX_VALUES = 100_000
 """How many values a `Struct` may hold: more of them would hold up other calls."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Protocol
 
-from ..parameters import JsonObject
+from ..domain.parameters import JsonObject
 from .faults import RefusedError, UnfitError
 from .protocol import Done, Refused, Reply, Source, Unfit, encode, read_job, read_source
 

@@ -6,8 +6,8 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import field
 
-from ..parameters import JsonObject
-from ..values import Value
+from ..domain.parameters import JsonObject
+from ..domain.values import Value
 
 MAX_OUTPUT = 1024 * 1024
 """How many bytes a rendered prompt may have, in UTF-8."""

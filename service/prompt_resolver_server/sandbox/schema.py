@@ -10,7 +10,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from ..parameters import JsonObject
+from ..domain.parameters import JsonObject
 from .faults import RefusedError
 
 _MAX_PROBLEMS = 50

@@ -2,7 +2,7 @@
 
 import json
 
-from ..parameters import Json
+from ..domain.parameters import Json
 
 # Made once: `json.dumps` makes one for each call. A Struct keeps no order of its keys, and a prompt
 # that changes from call to call is a prompt that no provider can cache.

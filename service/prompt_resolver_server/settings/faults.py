@@ -7,7 +7,7 @@ import difflib
 
 from pydantic_core import ErrorDetails
 
-from ..parameters import Json, kind_of
+from ..domain.parameters import Json, kind_of
 from .model import Settings
 from .server import ServerSettings
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ..parameters import Json, kind_of
+from ..domain.parameters import Json, kind_of
 from .secrets import FileSecret, FixedSecret, Secret
 
 PROVIDER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"

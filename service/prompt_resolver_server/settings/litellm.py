@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from ..parameters import Json
+from ..domain.parameters import Json
 from .accounts import AccountSettings
 from .fields import ForeignBlock, KeyText, Seconds, Url, read_secret
 from .secrets import Secret

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from ..parameters import Json, kind_of
+from ..domain.parameters import Json, kind_of
 from .environment import Environment
 from .faults import ConfigError, Place, read_fault
 from .files import Look, look_if_there

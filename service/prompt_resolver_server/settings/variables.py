@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..parameters import Json, kind_of
+from ..domain.parameters import Json, kind_of
 from .faults import ConfigError, Place
 from .source import Source
 

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Literal, TypeVar
 
-from ..errors import Blame, Reason, ResolverError, TemplateError
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.errors import Blame, Reason, ResolverError, TemplateError
+from ..domain.prompts import PromptRef, ServedTemplate
 from ..settings.model import AnyStoreSettings
 from .cache.cache import TemplateCache
 from .cache.inventory import Inventory

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from ..errors import Reason, StoreError
+from ..domain.errors import Reason, StoreError
 
 _SETTLED_S = 0.1
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from ..prompts import ServedReason
+from ..domain.prompts import ServedReason
 from ..settings import ConfigError, Loaded
 from ..settings.environment import Environment
 from ..settings.faults import Place

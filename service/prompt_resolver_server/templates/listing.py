@@ -6,8 +6,8 @@ It is optional. Lists are for people and their tools: nothing of them is cached.
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
 
-from ..prompts import Template
-from ..values import Value
+from ..domain.prompts import Template
+from ..domain.values import Value
 
 SortBy = Literal["created_at", "updated_at", "name"]
 Order = Literal["asc", "desc"]

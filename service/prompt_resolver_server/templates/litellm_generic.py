@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from typing_extensions import override
 
-from ..errors import Blame, CallError, Reason
-from ..parameters import Json
-from ..prompts import PromptRef, Template
+from ..domain.errors import Blame, CallError, Reason
+from ..domain.parameters import Json
+from ..domain.prompts import PromptRef, Template
 from ..settings.fields import KeyText, NeededUrl, Seconds
 from ..settings.model import StoreSettings
 from ..settings.unused import is_parameter

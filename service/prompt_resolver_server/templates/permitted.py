@@ -4,8 +4,8 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from ..permissions import Permissions, forbidden
-from ..prompts import PromptRef, Template
+from ..domain.permissions import Permissions, forbidden
+from ..domain.prompts import PromptRef, Template
 from .cache.source import store_unknown
 from .listing import MAX_PAGE_SIZE, ListingStore, ListQuery, TemplatePage
 from .supply import TemplateSupply

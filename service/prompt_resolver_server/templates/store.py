@@ -2,9 +2,9 @@
 
 from typing import Protocol, runtime_checkable
 
-from ..errors import CallError, Reason, Resource, StoreError
-from ..prompts import PromptRef, Template
-from ..values import Value
+from ..domain.errors import CallError, Reason, Resource, StoreError
+from ..domain.prompts import PromptRef, Template
+from ..domain.values import Value
 
 _MAX_ID_BYTES = 512
 _MAX_SELECTOR_BYTES = 512

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.prompts import PromptRef, ServedTemplate
 from .cache.cache import TemplateCache
 from .cache.inventory import Inventory
 from .cache.source import Member

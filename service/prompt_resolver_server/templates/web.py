@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, cast
 
-from ..errors import Reason, StoreError
+from ..domain.errors import Reason, StoreError
 
 if TYPE_CHECKING:
     import httpx

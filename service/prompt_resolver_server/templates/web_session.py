@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ..errors import Blame, CallError, Reason, StoreError
-from ..prompts import PromptRef
-from ..values import Value
+from ..domain.errors import Blame, CallError, Reason, StoreError
+from ..domain.prompts import PromptRef
+from ..domain.values import Value
 from .web import MAX_BYTES, Validators, WebAnswer, WebClient, WebRequest
 
 NOT_MODIFIED = 304

@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from ..errors import Blame, Reason, StoreError, TemplateError
-from ..prompts import PromptRef, Template
+from ..domain.errors import Blame, Reason, StoreError, TemplateError
+from ..domain.prompts import PromptRef, Template
 from .formats.answers import AnswerError
 from .formats.fields import FieldError
 from .listing import ListQuery, TemplatePage

@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from ..answers import Finish, ModelRequest
 from ..conventions import OPERATION, OPERATION_NAME, PROVIDER, PROVIDER_NAMES, REQUEST_MODEL
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.answers import Finish, ModelRequest
+from ..domain.prompts import PromptRef, ServedTemplate
 
 Attribute: TypeAlias = str | int | float | bool | Sequence[str]
 Attributes: TypeAlias = dict[str, Attribute]

@@ -21,7 +21,6 @@ from opentelemetry.trace import Tracer as Sdk
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from typing_extensions import override
 
-from ..answers import Cost, Finish, ModelRequest
 from ..conventions import (
     ERROR_TYPE,
     HTTP_ROUTE,
@@ -31,7 +30,8 @@ from ..conventions import (
     RPC_STATUS,
     RPC_SYSTEM,
 )
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.answers import Cost, Finish, ModelRequest
+from ..domain.prompts import PromptRef, ServedTemplate
 from .attributes import (
     COST,
     FINISH_REASONS,

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from ..answers import Cost, Finish, ModelRequest
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.answers import Cost, Finish, ModelRequest
+from ..domain.prompts import PromptRef, ServedTemplate
 
 Metadata: TypeAlias = Iterable[tuple[str, str | bytes]]
 

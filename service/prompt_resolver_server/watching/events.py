@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from ..prompts import PromptRef, ServedTemplate
+from ..domain.prompts import PromptRef, ServedTemplate
+from ..domain.values import Value
 from ..templates.cache.entries import Key
-from ..values import Value
 
 Change = Literal["snapshot", "updated", "removed", "store_stale", "store_ready"]
 

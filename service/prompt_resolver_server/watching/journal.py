@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec.structs import replace
 
-from ..prompts import ServedTemplate, Template
+from ..domain.prompts import ServedTemplate, Template
 from ..templates.cache.entries import Held, Key
 from ..templates.cache.inventory import Inventory
 

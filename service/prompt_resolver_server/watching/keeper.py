@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from ..errors import Blame, CallError, Reason, ResolverError, ServerError
+from ..domain.errors import Blame, CallError, Reason, ResolverError, ServerError
 from ..logs import where
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.entries import Key

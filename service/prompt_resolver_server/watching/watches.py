@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import ExitStack, asynccontextmanager
 from typing import TypeAlias
 
-from ..errors import invalid_request
-from ..permissions import Permissions
-from ..prompts import PromptRef
+from ..domain.errors import invalid_request
+from ..domain.permissions import Permissions
+from ..domain.prompts import PromptRef
 from ..templates.cache.entries import Key
 from ..templates.chain import at_member
 from ..templates.permitted import check_permitted

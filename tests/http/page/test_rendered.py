@@ -1,8 +1,7 @@
 """Rendered prompts as JSON."""
 
-from prompt_resolver_server.http.page.rendered import write_prompt
-from prompt_resolver_server.parameters import NO_PARAMETERS, Json
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Json
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,
@@ -12,6 +11,7 @@ from prompt_resolver_server.prompts import (
     Text,
     ToolChoice,
 )
+from prompt_resolver_server.http.page.rendered import write_prompt
 
 
 def written(*parts: Part) -> Json:

@@ -5,18 +5,18 @@ import re
 
 import pytest
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     ModelRequest,
 )
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import (
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
     JsonSchema,
     Parameters,
     ResponseFormat,
 )
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Answer,
     Delta,
     Finish,
@@ -18,9 +18,9 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
     Usage,
 )
-from prompt_resolver_server.errors import Reason
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import (
     Message,
     Part,
     Reasoning,

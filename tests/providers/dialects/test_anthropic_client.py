@@ -20,9 +20,9 @@ from anthropic.types import (
     ToolUseBlockParam,
 )
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Reasoning,

@@ -8,10 +8,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.errors import CallError, Reason, UpstreamError
-from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters
-from prompt_resolver_server.prompts import Message, Text, Tool
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.errors import CallError, Reason, UpstreamError
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Parameters
+from prompt_resolver_server.domain.prompts import Message, Text, Tool
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, Quirks
 from prompt_resolver_server.providers.dialects.openai import AzureDialect
 from prompt_resolver_server.providers.remote import RemoteProvider

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Answer,
     Delta,
     Finish,
@@ -16,8 +16,8 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
     Usage,
 )
-from prompt_resolver_server.errors import Reason
-from prompt_resolver_server.prompts import Message, Reasoning, Text, ToolCall
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.prompts import Message, Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import (
     NO_QUIRKS,

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
 
-from prompt_resolver_server.answers import Answer, ModelRequest
-from prompt_resolver_server.errors import Reason
-from prompt_resolver_server.parameters import (
+from prompt_resolver_server.domain.answers import Answer, ModelRequest
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     JsonSchema,
     Parameters,
     ResponseFormat,
 )
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from prompt_resolver_server.answers import ModelRequest, Usage
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import NO_PARAMETERS, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.answers import ModelRequest, Usage
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

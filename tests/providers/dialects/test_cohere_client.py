@@ -9,9 +9,9 @@ import pytest
 from cohere.core.api_error import ApiError
 from cohere.types import ChatFinishReason
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Reasoning,

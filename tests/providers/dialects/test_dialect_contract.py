@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Answer,
     Delta,
     ModelRequest,
@@ -18,8 +18,8 @@ from prompt_resolver_server.answers import (
     TextDelta,
     ToolCallDelta,
 )
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import Message, Reasoning, Text
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import Message, Reasoning, Text
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects import DIALECTS

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from prompt_resolver_server.answers import ModelRequest
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import (
+from prompt_resolver_server.domain.answers import ModelRequest
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
     JsonSchema,
@@ -15,7 +15,7 @@ from prompt_resolver_server.parameters import (
     ResponseFormat,
     refusal,
 )
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

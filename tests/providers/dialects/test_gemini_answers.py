@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Answer,
     Delta,
     Finish,
@@ -15,9 +15,9 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
     Usage,
 )
-from prompt_resolver_server.errors import Reason
-from prompt_resolver_server.parameters import NO_PARAMETERS, Json
-from prompt_resolver_server.prompts import Message, Part, Reasoning, Text, ToolCall
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Json
+from prompt_resolver_server.domain.prompts import Message, Part, Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect

@@ -8,9 +8,9 @@ from google import genai
 from google.auth.credentials import AnonymousCredentials
 from google.genai import errors, types
 
-from prompt_resolver_server.answers import Answer, ModelRequest
-from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.answers import Answer, ModelRequest
+from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Reasoning,

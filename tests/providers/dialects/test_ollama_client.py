@@ -6,9 +6,9 @@ from typing import Any
 import ollama
 import pytest
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.parameters import Json, JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import Media, Message, Reasoning, Text, Tool, ToolCall
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import Media, Message, Reasoning, Text, Tool, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.ollama import OllamaDialect

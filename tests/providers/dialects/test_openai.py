@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.answers import (
+from prompt_resolver_server.domain.answers import (
     Delta,
     Finish,
     ModelRequest,
@@ -17,9 +17,14 @@ from prompt_resolver_server.answers import (
     ToolCallDelta,
     Usage,
 )
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import NO_PARAMETERS, JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import (
+    NO_PARAMETERS,
+    JsonSchema,
+    Parameters,
+    ResponseFormat,
+)
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

@@ -8,9 +8,17 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.chat.chat_completion import Choice
 
-from prompt_resolver_server.answers import Delta, ModelRequest
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import Media, Message, Refusal, Text, Tool, ToolCall, ToolChoice
+from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
+    Media,
+    Message,
+    Refusal,
+    Text,
+    Tool,
+    ToolCall,
+    ToolChoice,
+)
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
 from prompt_resolver_server.providers.dialect import NO_QUIRKS

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.answers import Finish
-from prompt_resolver_server.prompts import ToolCall
+from prompt_resolver_server.domain.answers import Finish
+from prompt_resolver_server.domain.prompts import ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import ProtocolError
 from prompt_resolver_server.providers.dialects.openai.tool_calls import ToolCallReader

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from prompt_resolver_server.answers import ModelRequest
-from prompt_resolver_server.errors import CallError, Reason
-from prompt_resolver_server.parameters import (
+from prompt_resolver_server.domain.answers import ModelRequest
+from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     JsonObject,
     JsonSchema,
@@ -25,7 +25,7 @@ from prompt_resolver_server.parameters import (
     ResponseFormat,
     refusal,
 )
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Part,

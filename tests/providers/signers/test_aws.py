@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.providers.dialects.bedrock.model import write_path
 from prompt_resolver_server.providers.signers.aws import AwsSigner
 from prompt_resolver_server.providers.transport.direct import DirectTransport

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.providers.dialect import InBandError
 from prompt_resolver_server.providers.signers.google import GoogleSigner
 from prompt_resolver_server.providers.transport.transport import (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.errors import CallError, Reason
+from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.providers.dialect import ProtocolError
 from prompt_resolver_server.providers.wire.event_stream import (
     MAX_MESSAGE_BYTES,

@@ -1,6 +1,6 @@
 """Schemas of objects that have no other fields than those that are named."""
 
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.providers.wire.schemas import close_objects
 
 NAMED: dict[str, Json] = {"type": "object", "properties": {"a": {"type": "string"}}}

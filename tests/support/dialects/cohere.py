@@ -1,6 +1,6 @@
 """Cohere's dialect for the contract suites."""
 
-from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.providers.dialects.cohere import CohereDialect
 from tests.support.cohere import (
     CALL,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prompt_resolver_server.errors import Reason
+from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
 from tests.support.upstream import Exchange
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from prompt_resolver_server.prompts import Message, Template, Text
+from prompt_resolver_server.domain.prompts import Message, Template, Text
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.prompts import write_prompt

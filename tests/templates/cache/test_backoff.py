@@ -6,15 +6,15 @@ import random
 import pytest
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.errors import (
+from prompt_resolver_server.domain.errors import (
     CallError,
     Reason,
     ResolverError,
     StoreError,
     TemplateError,
 )
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.backoff import AT_ONCE, Outage
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError
+from prompt_resolver_server.domain.errors import ResolverError
 from tests.support.caches import ONE, TTL_S, TWO, FollowedCache
 from tests.support.stores import absent, unavailable
 

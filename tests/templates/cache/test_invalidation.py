@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from prompt_resolver_server.errors import CallError, Reason, ResolverError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import CallError, Reason, ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from tests.support.caches import ONE, TWO, FollowedCache, P
 from tests.support.stores import absent
 

@@ -4,8 +4,8 @@ import asyncio
 
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.inventory import HeldTemplate, Inventory
 from prompt_resolver_server.templates.cache.source import Source

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver_server.errors import CallError, Reason, ResolverError
+from prompt_resolver_server.domain.errors import CallError, Reason, ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from prompt_resolver_server.errors import ResolverError
-from prompt_resolver_server.parameters import Json, Parameters
-from prompt_resolver_server.prompts import PromptRef, Template, Tool
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.parameters import Json, Parameters
+from prompt_resolver_server.domain.prompts import PromptRef, Template, Tool
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.formats.documents import encode_template
 from prompt_resolver_server.templates.formats.format_rule import FormatRule

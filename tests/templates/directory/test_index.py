@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError, StoreError
-from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.domain.errors import ResolverError, StoreError
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.templates.directory import index
 from prompt_resolver_server.templates.directory.contents import _moment
 from prompt_resolver_server.templates.directory.store import DirectoryStore

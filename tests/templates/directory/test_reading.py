@@ -7,8 +7,8 @@ from threading import Event
 
 import pytest
 
-from prompt_resolver_server.errors import StoreError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import StoreError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.directory.reading import Reading, read_at_once
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.files import Root

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from tests.support.opened import files_opened, listeners
 from tests.support.prompts import write_prompt

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Placeholder,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.parameters import JsonSchema, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import Tool
+from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import Tool
 from prompt_resolver_server.templates.formats.dotprompt import find_partials, parse_dotprompt
 from prompt_resolver_server.templates.formats.prompt_file import (
     PromptFile,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import Media, Message, Text, ToolCall
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import Media, Message, Text, ToolCall
 from prompt_resolver_server.templates.formats.files import parse_prompt_file
 from prompt_resolver_server.templates.formats.humanloop_file import parse_humanloop
 from prompt_resolver_server.templates.formats.prompt_file import (

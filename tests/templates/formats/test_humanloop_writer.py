@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from msgspec.structs import replace
 
 from prompt_resolver_server.assembly.stores import EXAMPLES
-from prompt_resolver_server.parameters import Parameters
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import Parameters
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     Template,

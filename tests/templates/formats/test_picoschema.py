@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.parameters import Json
+from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.strict_yaml import parse
 from prompt_resolver_server.templates.formats.fields import FieldError
 from prompt_resolver_server.templates.formats.picoschema import read_schema

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from prompt_resolver_server.errors import Blame, ResolverError
+from prompt_resolver_server.domain.errors import Blame, ResolverError
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
 from prompt_resolver_server.templates.listing import ListQuery
 from prompt_resolver_server.templates.web import MAX_BYTES

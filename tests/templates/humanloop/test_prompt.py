@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from prompt_resolver_server.parameters import NO_PARAMETERS
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
     PromptRef,

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError, StoreError
+from prompt_resolver_server.domain.errors import ResolverError, StoreError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.logs import configure_logs
-from prompt_resolver_server.prompts import PromptRef, Template
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
 from prompt_resolver_server.templates.web import WebClient, read_retry_after
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send

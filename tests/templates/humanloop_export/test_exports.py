@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import StoreError
+from prompt_resolver_server.domain.errors import StoreError
 from prompt_resolver_server.templates.files import Root
 from prompt_resolver_server.templates.humanloop_export.exports import Export, Exports
 from tests.support.humanloop_export import age, two_prompts, write_export, write_file

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError
+from prompt_resolver_server.domain.errors import ResolverError
 from prompt_resolver_server.templates.humanloop_export.store import HumanloopExportStore
 from prompt_resolver_server.templates.listing import ListQuery
 from tests.support.humanloop_export import (

@@ -2,8 +2,8 @@
 
 import pytest
 
-from prompt_resolver_server.parameters import Json
-from prompt_resolver_server.prompts import Media, Message, Template, Text, ToolCall
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Media, Message, Template, Text, ToolCall
 from prompt_resolver_server.templates.formats.answers import AnswerError
 from prompt_resolver_server.templates.humanloop_export.snippets import (
     find_references,

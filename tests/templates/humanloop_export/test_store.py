@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from prompt_resolver_server.errors import ResolverError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.formats.documents import encode_template
 from prompt_resolver_server.templates.humanloop_export.store import HumanloopExportStore
 from tests.support.humanloop import HumanloopApi, running_humanloop

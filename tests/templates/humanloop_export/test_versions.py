@@ -8,8 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from prompt_resolver_server.errors import ResolverError
-from prompt_resolver_server.prompts import PromptRef, Template
+from prompt_resolver_server.domain.errors import ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.templates.files import Root
 from prompt_resolver_server.templates.humanloop_export.index import read_index
 from prompt_resolver_server.templates.humanloop_export.versions import Versions

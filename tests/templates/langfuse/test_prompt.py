@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from prompt_resolver_server.parameters import NO_PARAMETERS, Json, Parameters, ResponseFormat
-from prompt_resolver_server.prompts import (
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Json, Parameters, ResponseFormat
+from prompt_resolver_server.domain.prompts import (
     Message,
     Placeholder,
     PromptRef,

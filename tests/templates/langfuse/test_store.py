@@ -11,8 +11,8 @@ import pytest
 
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.assembly.stores import build_stores
-from prompt_resolver_server.errors import Blame, ResolverError
-from prompt_resolver_server.prompts import PromptRef
+from prompt_resolver_server.domain.errors import Blame, ResolverError
+from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.langfuse.store import LangfuseStore
 from prompt_resolver_server.templates.listing import ListQuery

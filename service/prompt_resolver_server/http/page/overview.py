@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
+from ...domain.parameters import Json
+from ...domain.permissions import UNLIMITED
 from ...entry.admission import CallClass, Gate
 from ...entry.serving import Serving
 from ...metrics import Metrics
-from ...parameters import Json
-from ...permissions import UNLIMITED
 from ...templates.cache.inventory import Inventory
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ...entry.caller import Caller
-from ...errors import CallError, Reason, Violation
-from ...parameters import Json
-from ...prompts import (
+from ...domain.errors import CallError, Reason, Violation
+from ...domain.parameters import Json
+from ...domain.prompts import (
     Media,
     Message,
     Part,
@@ -18,8 +17,9 @@ from ...prompts import (
     ServedTemplate,
     Text,
 )
-from ...resolver import Query
-from ...values import Value
+from ...domain.values import Value
+from ...entry.caller import Caller
+from ...resolving.resolver import Query
 from ..fields import as_mapping, read_text
 
 _UNSET: tuple[object, ...] = (None, "", (), {})

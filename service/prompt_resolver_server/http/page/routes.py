@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
+from ...domain.errors import invalid_request
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
 from ...entry.admission import CallClass, Gate
 from ...entry.caller import Caller
 from ...entry.serving import Serving
-from ...errors import invalid_request
-from ...json_codec import encode_json
 from ...metrics import Metrics
-from ...parameters import Json
 from ...templates.cache.inventory import HeldTemplate
 from ..calls import HttpCall, HttpCalls
 from ..fields import read_document

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ...answers import Credentials
+from ...domain.answers import Credentials
 from ...entry.access import not_for_callers
 from ...entry.serving import Serving
 from ...settings.address import Address

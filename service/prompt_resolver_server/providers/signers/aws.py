@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from ...errors import CallError, Reason
+from ...domain.errors import CallError, Reason
 from ...settings.accounts import CREDENTIALS_BY_SIGNER, AccountSettings
 from ..transport.transport import CONTENT_TYPE, HttpRequest, TransportError
 from ..wire.extras import missing_extra

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from ...errors import CallError, Reason
+from ...domain.errors import CallError, Reason
 from ...settings.accounts import AccountSettings
 from ...settings.secrets import Secret
 from ..transport.transport import HttpRequest

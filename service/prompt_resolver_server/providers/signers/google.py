@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from ...errors import CallError, Reason
-from ...json_codec import decode_json
+from ...domain.errors import CallError, Reason
+from ...domain.json_codec import decode_json
 from ...settings.accounts import AccountSettings
 from ...settings.secrets import FileSecret, Secret
 from ..dialect import InBandError

@@ -13,7 +13,7 @@ from typing import cast
 
 from typing_extensions import override
 
-from ...alarms import Alarms
+from ...runtime.alarms import Alarms
 from .incoming import Incoming
 from .transport import Gathering, Phase, TransportError
 

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from aiohappyeyeballs import start_connection
 from yarl import URL
 
-from ...alarms import Alarms
+from ...runtime.alarms import Alarms
 from .connection import Connection
 from .names import LookUp, Names, look_up
 from .transport import CONTENT_TYPE, USER_AGENT, Gathering, HttpRequest, TransportError

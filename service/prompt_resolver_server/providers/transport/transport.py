@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol
 
-from ...values import Value
+from ...domain.values import Value
 
 # There are providers behind gates that let nobody in who does not say who it is.
 USER_AGENT = "prompt-resolver"

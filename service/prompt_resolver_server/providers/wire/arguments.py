@@ -1,9 +1,9 @@
 """The arguments of tool calls, for APIs that take them as objects rather than as text."""
 
-from ...errors import unsupported
-from ...json_codec import JsonError, decode_json, is_deeper
-from ...parameters import Json
-from ...prompts import ToolCall
+from ...domain.errors import unsupported
+from ...domain.json_codec import JsonError, decode_json, is_deeper
+from ...domain.parameters import Json
+from ...domain.prompts import ToolCall
 
 MAX_LEVELS = 100
 """How deeply JSON may be nested that a provider is to read."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ...answers import Delta, TextDelta
+from ...domain.answers import Delta, TextDelta
 
 
 def coalesce(deltas: Sequence[Delta]) -> list[Delta]:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from ...errors import CallError, Reason, Violation
-from ...parameters import Json
-from ...prompts import Message
+from ...domain.errors import CallError, Reason, Violation
+from ...domain.parameters import Json
+from ...domain.prompts import Message
 
 Block: TypeAlias = dict[str, Json]
 

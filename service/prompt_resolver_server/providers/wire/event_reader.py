@@ -4,8 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
-from ...answers import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta
-from ...json_codec import JsonError
+from ...domain.answers import Delta, Finish, ReasoningDelta, RefusalDelta, TextDelta
+from ...domain.json_codec import JsonError
 from ..dialect import InBandError, ProtocolError
 from .coalescing import coalesce
 

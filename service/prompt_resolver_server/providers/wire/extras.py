@@ -1,6 +1,6 @@
 """What comes as an extra, where it is needed and not there."""
 
-from ...errors import CallError, Reason
+from ...domain.errors import CallError, Reason
 
 
 def missing_extra(extra: str) -> CallError:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
-from ...errors import Reason
-from ...json_codec import JsonError, decode_json
-from ...parameters import Json
+from ...domain.errors import Reason
+from ...domain.json_codec import JsonError, decode_json
+from ...domain.parameters import Json
 from ..dialect import InBandError, ProtocolError
 from .fields import read_object
 

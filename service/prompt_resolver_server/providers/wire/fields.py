@@ -5,8 +5,8 @@ No error quotes anything of what came.
 
 from collections.abc import Mapping
 
-from ...json_codec import JsonError, decode_json
-from ...parameters import Json
+from ...domain.json_codec import JsonError, decode_json
+from ...domain.parameters import Json
 from ..dialect import ProtocolError
 
 

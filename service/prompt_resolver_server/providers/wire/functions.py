@@ -1,7 +1,7 @@
 """Tools as functions, in the form that several APIs have from OpenAI's."""
 
-from ...parameters import Json
-from ...prompts import Tool, ToolCall
+from ...domain.parameters import Json
+from ...domain.prompts import Tool, ToolCall
 
 
 def write_function(tool: Tool) -> Json:

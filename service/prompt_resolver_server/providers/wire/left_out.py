@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from ...prompts import Media, Message
+from ...domain.prompts import Media, Message
 
 Detail = Literal["name", "detail", "filename"]
 

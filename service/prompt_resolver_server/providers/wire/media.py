@@ -4,9 +4,9 @@ import base64
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
-from ...errors import unsupported
-from ...parameters import Json
-from ...prompts import Media
+from ...domain.errors import unsupported
+from ...domain.parameters import Json
+from ...domain.prompts import Media
 
 
 class Inline(NamedTuple):

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import quote
 
-from ...errors import unsupported
+from ...domain.errors import unsupported
 
 _SLASHES = re.compile(r"[/\\]")
 _WAYS_OUT = frozenset({".", ".."})

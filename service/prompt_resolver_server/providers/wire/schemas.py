@@ -1,6 +1,6 @@
 """JSON Schemas, for APIs that take those of closed objects alone."""
 
-from ...parameters import Json, JsonObject
+from ...domain.parameters import Json, JsonObject
 
 _BY_NAME = frozenset({"properties", "$defs", "definitions"})
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})

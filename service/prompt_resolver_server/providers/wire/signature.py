@@ -1,6 +1,6 @@
 """What providers signed or sealed, which goes back to them to the letter."""
 
-from ...errors import unsupported
+from ...domain.errors import unsupported
 
 
 def read_signature(sealed: bytes, path: str) -> str:

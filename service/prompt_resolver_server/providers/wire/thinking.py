@@ -1,8 +1,8 @@
 """What models of Anthropic's take, at whichever provider they are, and when they think."""
 
-from ...answers import ModelRequest
-from ...errors import unsupported
-from ...parameters import Json, Parameters
+from ...domain.answers import ModelRequest
+from ...domain.errors import unsupported
+from ...domain.parameters import Json, Parameters
 
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 """The words that there are for how much to think; a number is how many tokens that may take."""

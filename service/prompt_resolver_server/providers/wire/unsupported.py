@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection
 
-from ...answers import ModelRequest
-from ...errors import CallError, Reason, Violation
+from ...domain.answers import ModelRequest
+from ...domain.errors import CallError, Reason, Violation
 
 
 def find_lacking(

@@ -13,7 +13,7 @@ from dotpromptz_handlebars import Block, InlinePartial, Mustache, Node, Partial,
 from dotpromptz_handlebars._render import compile_template
 from msgspec.structs import replace
 
-from ...values import Value
+from ...domain.values import Value
 from ..faults import RefusedError
 
 ROLES = {"system": "system", "user": "user", "model": "assistant"}

@@ -17,7 +17,7 @@ from dotpromptz_handlebars import (
     StrictModeError,
 )
 
-from ...parameters import JsonObject
+from ...domain.parameters import JsonObject
 from ..faults import RefusedError, UnfitError, output_exhausted
 from ..protocol import MAX_OUTPUT, Done, Media, Text, Turn
 from .program import ROLES, find_names

@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.tests import TESTS as ALL_TESTS
 from typing_extensions import override
 
-from ...parameters import Json
+from ...domain.parameters import Json
 from ..faults import RefusedError, UnfitError, output_exhausted
 from ..protocol import MAX_OUTPUT
 from ..writing import ValueUnwritableError, write_json

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from jinja2 import nodes
 
-from ...values import Value
+from ...domain.values import Value
 from .environment import FUNCTIONS
 
 _OWN = FUNCTIONS | {"caller", "kwargs", "loop", "self", "varargs"}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
 
-from ...parameters import JsonObject
+from ...domain.parameters import JsonObject
 from ..faults import RefusedError, UnfitError, output_exhausted
 from ..protocol import MAX_OUTPUT, Done
 from .environment import environment

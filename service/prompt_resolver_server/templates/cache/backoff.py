@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from ...errors import Reason, ResolverError
+from ...domain.errors import Reason, ResolverError
 
 _FIRST_S = 0.25
 # A store that is back is asked within this time.

@@ -15,10 +15,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ...errors import CallError, Reason, ResolverError, ServerError
-from ...explaining import explaining
+from ...domain.errors import CallError, Reason, ResolverError, ServerError
+from ...domain.explaining import explaining
+from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
-from ...prompts import CacheResult, PromptRef, ServedTemplate, Template
 from .entries import Held, Key
 from .fetcher import Fetcher
 from .invalidation import Invalidation

@@ -7,9 +7,9 @@ from typing import Generic, TypeVar
 
 from msgspec import structs
 
-from ...errors import ResolverError
-from ...prompts import Template
-from ...values import Value
+from ...domain.errors import ResolverError
+from ...domain.prompts import Template
+from ...domain.values import Value
 from .backoff import AT_ONCE, Retry
 
 _OVERHEAD_BYTES = 2048

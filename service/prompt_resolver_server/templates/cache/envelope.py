@@ -9,8 +9,8 @@ import hmac
 
 import msgspec
 
-from ...prompts import Template
-from ...values import Value
+from ...domain.prompts import Template
+from ...domain.values import Value
 from ..formats.documents import DocumentError, decode_template, encode_template
 from .entries import Key
 

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from ...errors import CallError, Reason, ResolverError
+from ...domain.errors import CallError, Reason, ResolverError
+from ...domain.prompts import Template
 from ...metrics import Metrics
-from ...prompts import Template
 from .entries import Held, Key
 from .flights import Flight, Flights
 from .ledger import ABSENT, Ledger

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from functools import partial
 
-from ...prompts import PromptRef
+from ...domain.prompts import PromptRef
 from .entries import Key
 from .fetcher import Fetcher, Outcome
 from .ledger import Ledger

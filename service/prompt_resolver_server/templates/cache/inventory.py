@@ -5,8 +5,8 @@ from heapq import nsmallest
 from itertools import islice
 from typing import Literal, TypeAlias
 
-from ...prompts import ServedReason, ServedTemplate, Template
-from ...values import Value
+from ...domain.prompts import ServedReason, ServedTemplate, Template
+from ...domain.values import Value
 from .entries import Entries, Held, Key
 from .source import Source
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import CallError, Reason, ResolverError, TemplateError
+from ...domain.errors import CallError, Reason, ResolverError, TemplateError
+from ...domain.prompts import Template
 from ...metrics import Metrics
-from ...prompts import Template
 from .backoff import AT_ONCE, Outage, Retry
 from .entries import Absence, Entries, Held, Key
 from .listener import CacheListener

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from math import inf
 
-from ...prompts import Template
+from ...domain.prompts import Template
 from .backoff import Retry
 from .entries import Entries, Held, Key
 from .peers import Copy, Peers

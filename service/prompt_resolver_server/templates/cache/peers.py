@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from ...prompts import Template
-from ...values import Value
+from ...domain.prompts import Template
+from ...domain.values import Value
 from .entries import Held, Key
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from ...errors import CallError, Reason
-from ...prompts import PromptRef, ServedReason
-from ...values import Value
+from ...domain.errors import CallError, Reason
+from ...domain.prompts import PromptRef, ServedReason
+from ...domain.values import Value
 from ..store import TemplateStore
 from .entries import Key
 

@@ -1,8 +1,8 @@
 """The cache's steps of resolving a prompt, for whoever asks how it is resolved."""
 
-from ...errors import Reason, ResolverError
-from ...explaining import tell
-from ...prompts import ServedTemplate
+from ...domain.errors import Reason, ResolverError
+from ...domain.explaining import tell
+from ...domain.prompts import ServedTemplate
 from .entries import Held, Key
 from .source import Source
 

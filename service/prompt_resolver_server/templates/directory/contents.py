@@ -8,9 +8,9 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from ...json_codec import decode_json
-from ...parameters import Json
-from ...prompts import PromptRef, Template, Text
+from ...domain.json_codec import decode_json
+from ...domain.parameters import Json
+from ...domain.prompts import PromptRef, Template, Text
 from ..formats.documents import DocumentError, decode_template
 from ..formats.dotprompt import LANGUAGE as HANDLEBARS
 from ..formats.dotprompt import find_partials

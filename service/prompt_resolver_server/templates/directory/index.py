@@ -9,8 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ...errors import Reason, ResolverError
-from ...prompts import Template
+from ...domain.errors import Reason, ResolverError
+from ...domain.prompts import Template
 from ..files import Root
 from ..listing import ListQuery, TemplatePage
 from .contents import Content

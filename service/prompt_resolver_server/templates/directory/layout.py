@@ -9,7 +9,7 @@
 Names that begin with a dot are no part of the tree.
 """
 
-from ...errors import CallError
+from ...domain.errors import CallError
 from ..store import check_path_id
 
 ENDING = ".prompt"

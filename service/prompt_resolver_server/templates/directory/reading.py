@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
-from ...errors import Reason, ResolverError, StoreError
+from ...domain.errors import Reason, ResolverError, StoreError
 from ..files import LocalFile, Root, Signature, is_settled, sign
 
 # A volume is replaced in a moment; what goes on for longer than this is no replacing.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ...parameters import Json, kind_of
+from ...domain.parameters import Json, kind_of
 from ...strict_yaml import Document, YamlError, parse
 from ..files import LocalFile, Signature
 from ..formats.prompt_file import PromptFileError, decode_text

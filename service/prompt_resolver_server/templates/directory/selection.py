@@ -4,8 +4,8 @@ import re
 from functools import cached_property
 from typing import NamedTuple
 
-from ...errors import CallError, Reason, StoreError, TemplateError
-from ...prompts import PromptRef
+from ...domain.errors import CallError, Reason, StoreError, TemplateError
+from ...domain.prompts import PromptRef
 from ..files import LocalFile
 from ..formats.prompt_file import MAX_BYTES, PromptFileError
 from ..store import prompt_not_found, version_not_found

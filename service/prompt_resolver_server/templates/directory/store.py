@@ -33,8 +33,8 @@ from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
-from ...errors import ResolverError, TemplateError
-from ...prompts import PromptRef, Template
+from ...domain.errors import ResolverError, TemplateError
+from ...domain.prompts import PromptRef, Template
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
 from ..files import Root

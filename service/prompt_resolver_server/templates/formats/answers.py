@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from ...json_codec import JsonError, decode_json, encode_json, is_deeper
-from ...parameters import Json, kind_of
+from ...domain.json_codec import JsonError, decode_json, encode_json, is_deeper
+from ...domain.parameters import Json, kind_of
 from .fields import Path
 
 # What is nested further is no prompt of anybody's.

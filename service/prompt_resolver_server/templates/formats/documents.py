@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from ...prompts import Template
-from ...values import Value
+from ...domain.prompts import Template
+from ...domain.values import Value
 
 
 class _Document(Value, frozen=True, kw_only=True):

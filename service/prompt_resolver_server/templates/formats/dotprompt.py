@@ -21,8 +21,8 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from ...parameters import Json, JsonSchema, Parameters, ResponseFormat
-from ...prompts import Message, Text, Tool
+from ...domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
+from ...domain.prompts import Message, Text, Tool
 from .fields import (
     FieldError,
     Path,

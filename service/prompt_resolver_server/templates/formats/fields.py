@@ -7,8 +7,8 @@ for display and never reach a provider.
 import math
 from collections.abc import Mapping
 
-from ...json_codec import is_deeper
-from ...parameters import (
+from ...domain.json_codec import is_deeper
+from ...domain.parameters import (
     Json,
     JsonSchema,
     Parameters,
@@ -16,7 +16,7 @@ from ...parameters import (
     kind_of,
     refusal,
 )
-from ...prompts import Tool
+from ...domain.prompts import Tool
 
 Path = tuple[str | int, ...]
 

@@ -3,7 +3,7 @@
 import re
 import textwrap
 
-from ...prompts import Media, Message, Part, Role, Text, ToolCall
+from ...domain.prompts import Media, Message, Part, Role, Text, ToolCall
 
 _ATTRIBUTES = r"""((?:\s+[\w-]+\s*=\s*(?:"[^"]*"|'[^']*'))*)\s*"""
 _OPENING = re.compile(rf"^<(system|developer|user|assistant|tool){_ATTRIBUTES}>", re.MULTILINE)

@@ -18,8 +18,8 @@ off it.
 
 from collections.abc import Mapping
 
-from ...parameters import Json
-from ...prompts import Message, Text
+from ...domain.parameters import Json
+from ...domain.prompts import Message, Text
 from .fields import FieldError, read_parameters, read_text, read_tools
 from .humanloop_blocks import BlockError, read_blocks, starts_with_block, trim
 from .prompt_file import PromptFile, PromptFileError, Source

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ...parameters import NO_PARAMETERS, Json, Parameters
-from ...prompts import Media, Message, Part, Template, Text, Tool, ToolCall
+from ...domain.parameters import NO_PARAMETERS, Json, Parameters
+from ...domain.prompts import Media, Message, Part, Template, Text, Tool, ToolCall
 from .files import parse_prompt_file
 from .prompt_file import PromptFile, PromptFileError
 

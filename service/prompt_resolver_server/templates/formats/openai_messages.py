@@ -6,8 +6,8 @@ are tolerated, whatever they are.
 
 from collections.abc import Mapping
 
-from ...parameters import Json
-from ...prompts import Media, Message, Part, Reasoning, Role, Text, ToolCall
+from ...domain.parameters import Json
+from ...domain.prompts import Media, Message, Part, Reasoning, Role, Text, ToolCall
 from .answers import (
     AnswerError,
     as_mapping,

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from ...parameters import Json, Parameters, kind_of
-from ...prompts import Tool, ToolChoice
+from ...domain.parameters import Json, Parameters, kind_of
+from ...domain.prompts import Tool, ToolChoice
 from .fields import FieldError, Path, read_parameters, read_tools
 
 PARAMETERS = frozenset(

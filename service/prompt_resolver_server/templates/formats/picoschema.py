@@ -14,7 +14,7 @@ other fields than these unless there is a field `(*)`. What already is a JSON Sc
 
 import re
 
-from ...parameters import Json
+from ...domain.parameters import Json
 from .fields import FieldError, Path, check_nesting, unexpected
 
 _SCALARS = ("any", "boolean", "integer", "null", "number", "string")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...parameters import Json, JsonObject, Parameters
-from ...prompts import Message, Tool
+from ...domain.parameters import Json, JsonObject, Parameters
+from ...domain.prompts import Message, Tool
 from ...strict_yaml import Document, YamlError, parse
 from .fields import FieldError
 

@@ -7,8 +7,8 @@ is. A record whose author has to mend it is left out, and counted.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ...parameters import Json
-from ...prompts import PromptRef, Template
+from ...domain.parameters import Json
+from ...domain.prompts import PromptRef, Template
 from ..formats.answers import (
     as_list,
     as_mapping,

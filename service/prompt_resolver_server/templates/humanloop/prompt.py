@@ -7,8 +7,8 @@ are not read here are tolerated, whatever they are.
 
 from collections.abc import Mapping
 
-from ...parameters import Json
-from ...prompts import Message, PromptRef, Template, Text
+from ...domain.parameters import Json
+from ...domain.prompts import Message, PromptRef, Template, Text
 from ..formats.answers import (
     AnswerError,
     digest,

@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...errors import CallError, StoreError
-from ...json_codec import encode_json
-from ...prompts import PromptRef
+from ...domain.errors import CallError, StoreError
+from ...domain.json_codec import encode_json
+from ...domain.prompts import PromptRef
 from ..formats.answers import AnswerError, read_document, read_required
 from ..store import check_path_id, prompt_not_found, version_not_found
 from ..web import MAX_BYTES, WebAnswer

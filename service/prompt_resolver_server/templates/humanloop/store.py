@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from typing_extensions import override
 
-from ...prompts import PromptRef, Template
+from ...domain.prompts import PromptRef, Template
 from ...settings.fields import KeyText, Seconds, Url
 from ...settings.model import StoreSettings
 from ..kind import Site, StoreKind

@@ -3,7 +3,7 @@
 import os
 from typing import NamedTuple
 
-from ...parameters import Json
+from ...domain.parameters import Json
 from ..formats.answers import AnswerError, as_list, as_mapping, read_required
 from .reading import Reading
 

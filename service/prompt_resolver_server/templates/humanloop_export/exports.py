@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ...errors import Reason, StoreError
+from ...domain.errors import Reason, StoreError
 from ..files import Look, Root, look_at
 from .index import FILES, ExportIndex, read_index
 

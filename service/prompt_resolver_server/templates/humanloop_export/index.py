@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from ...parameters import Json
+from ...domain.parameters import Json
 from ..files import Look, Root, look_at
 from ..formats.answers import AnswerError, read_moment, read_required, read_shown
 from .reading import Reading

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ...errors import ResolverError
-from ...prompts import PromptRef, Template
+from ...domain.errors import ResolverError
+from ...domain.prompts import PromptRef, Template
 from ..listing import Environment, ListQuery, TemplatePage
 from .index import ExportedFile, ExportIndex, Record
 from .versions import Versions

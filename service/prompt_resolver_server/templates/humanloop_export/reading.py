@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ...parameters import Json
+from ...domain.parameters import Json
 from ..files import Look, Root
 from ..formats.answers import AnswerError, read_document, read_json
 

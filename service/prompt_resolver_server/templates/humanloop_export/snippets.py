@@ -9,9 +9,9 @@ first that has any counts. Each of them may be a mapping of texts, a list of map
 import re
 from collections.abc import Mapping
 
-from ...json_codec import JsonError, decode_json
-from ...parameters import Json
-from ...prompts import Media, Template, Text
+from ...domain.json_codec import JsonError, decode_json
+from ...domain.parameters import Json
+from ...domain.prompts import Media, Template, Text
 from ..formats.answers import AnswerError
 
 _REFERENCE = re.compile(r"\{\{\s*([A-Za-z0-9_-]+)\(")

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
-from ...errors import ResolverError
-from ...prompts import PromptRef, Template
+from ...domain.errors import ResolverError
+from ...domain.prompts import PromptRef, Template
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
 from ..files import Look, Root

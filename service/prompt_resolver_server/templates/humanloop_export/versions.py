@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ...errors import Reason, StoreError, TemplateError
-from ...json_codec import encode_json
-from ...parameters import Json
-from ...prompts import PromptRef, Template
+from ...domain.errors import Reason, StoreError, TemplateError
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
+from ...domain.prompts import PromptRef, Template
 from ..files import Look, Root
 from ..formats.answers import AnswerError, read_required
 from ..formats.fields import FieldError

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from ...parameters import Json
-from ...values import Value
+from ...domain.parameters import Json
+from ...domain.values import Value
 from ..formats.answers import (
     AnswerError,
     as_list,

@@ -9,8 +9,8 @@ is in it is for the author's own programs, and reaches no provider.
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from ...parameters import Json
-from ...prompts import Message, Placeholder, PromptRef, Template, Text
+from ...domain.parameters import Json
+from ...domain.prompts import Message, Placeholder, PromptRef, Template, Text
 from ..formats.answers import (
     AnswerError,
     as_list,

@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from ...errors import StoreError
-from ...prompts import PromptRef
+from ...domain.errors import StoreError
+from ...domain.prompts import PromptRef
 from ..store import prompt_not_found, version_not_found
 from ..web import MAX_BYTES, WebAnswer
 from ..web_session import Session

@@ -15,8 +15,8 @@ from typing import Literal
 
 from typing_extensions import override
 
-from ...errors import CallError, Reason, ServerError, StoreError, TemplateError
-from ...prompts import PromptRef, Template
+from ...domain.errors import CallError, Reason, ServerError, StoreError, TemplateError
+from ...domain.prompts import PromptRef, Template
 from ...settings.fields import KeyText, Seconds, Url
 from ...settings.model import StoreSettings
 from ..kind import Site, StoreKind

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ....answers import Delta, ReasoningDelta, TextDelta, ToolCallDelta
-from ....json_codec import encode_json
-from ....parameters import Json
-from ....prompts import Reasoning
+from ....domain.answers import Delta, ReasoningDelta, TextDelta, ToolCallDelta
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
+from ....domain.prompts import Reasoning
 from ...dialect import ProtocolError
 from ...wire.fields import read_mapping, read_text
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ....answers import Finish, FinishReason, Usage
-from ....parameters import Json
+from ....domain.answers import Finish, FinishReason, Usage
+from ....domain.parameters import Json
 from ...wire.fields import read_count, read_mapping
 from ...wire.usage import count_input
 

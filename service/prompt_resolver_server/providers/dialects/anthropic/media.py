@@ -3,9 +3,9 @@
 import base64
 import binascii
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media
 from ...wire.media import Inline, read_inline
 
 _PDF = "application/pdf"

@@ -7,9 +7,9 @@ reasoning that it has not signed. Ids of calls that it would refuse are spelled 
 
 from collections.abc import Sequence
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...wire.arguments import read_arguments
 from ...wire.call_ids import spell_id
 from ...wire.conversation import Block, take_turns, trim_end

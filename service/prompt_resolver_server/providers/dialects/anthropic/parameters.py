@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ....answers import ModelRequest
-from ....parameters import Json, JsonSchema, Parameters, ResponseFormat
+from ....domain.answers import ModelRequest
+from ....domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
 from ...wire.schemas import close_objects

@@ -1,9 +1,9 @@
 """Requests in Anthropic's Messages dialect."""
 
-from ....answers import ModelRequest
-from ....json_codec import encode_json
-from ....parameters import Json
-from ....prompts import Tool, ToolChoice
+from ....domain.answers import ModelRequest
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
+from ....domain.prompts import Tool, ToolChoice
 from ...dialect import Quirks
 from ...wire.left_out import find_left_out
 from ...wire.unsupported import check_insisted

@@ -1,6 +1,6 @@
 """Whole answers in Anthropic's Messages dialect."""
 
-from ....answers import Answer, Opened
+from ....domain.answers import Answer, Opened
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from ...wire.failures import read_document

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from ....answers import Delta, Opened
-from ....json_codec import JsonError, JsonReader
-from ....parameters import Json
+from ....domain.answers import Delta, Opened
+from ....domain.json_codec import JsonError, JsonReader
+from ....domain.parameters import Json
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import raise_in_band, read_document

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ....answers import Delta, ReasoningDelta, TextDelta, ToolCallDelta
-from ....json_codec import encode_json
-from ....prompts import Reasoning
+from ....domain.answers import Delta, ReasoningDelta, TextDelta, ToolCallDelta
+from ....domain.json_codec import encode_json
+from ....domain.prompts import Reasoning
 from ...dialect import ProtocolError
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from ....errors import Reason
+from ....domain.errors import Reason
 from ...wire.failures import find_by_beginning, find_object, raise_in_band
 
 _REASONS_BY_EXCEPTION: Mapping[str, Reason] = {

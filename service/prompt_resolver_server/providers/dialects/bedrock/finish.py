@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from ....answers import Finish, FinishReason, Usage
-from ....parameters import Json
+from ....domain.answers import Finish, FinishReason, Usage
+from ....domain.parameters import Json
 from ...dialect import ProtocolError
 from ...wire.fields import read_count
 from ...wire.usage import count_input

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media, MediaKind
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media, MediaKind
 from ...wire.media import read_inline
 
 _FORMATS: Mapping[MediaKind, Mapping[str, str]] = {

@@ -1,6 +1,6 @@
 """Models of AWS Bedrock: by their ids, or by the ARNs of what stands for them."""
 
-from ....errors import unsupported
+from ....domain.errors import unsupported
 from ...wire.paths import write_segment
 
 

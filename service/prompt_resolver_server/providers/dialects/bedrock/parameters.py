@@ -6,10 +6,10 @@ that model's words: that is where extra parameters go, apart from those that are
 
 from collections.abc import Mapping
 
-from ....answers import ModelRequest
-from ....errors import unsupported
-from ....json_codec import encode_json
-from ....parameters import Json, JsonSchema, Parameters
+from ....domain.answers import ModelRequest
+from ....domain.errors import unsupported
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json, JsonSchema, Parameters
 from ...dialect import Quirks
 from ...wire.effort import read_budget
 from ...wire.schemas import close_objects

@@ -4,8 +4,8 @@ from typing import Any
 
 import msgspec
 
-from ....answers import Answer, Opened
-from ....json_codec import JsonError, JsonReader
+from ....domain.answers import Answer, Opened
+from ....domain.json_codec import JsonError, JsonReader
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from .blocks import BlockReader, ContentBlock

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from ....answers import Delta, Opened
-from ....json_codec import JsonReader
+from ....domain.answers import Delta, Opened
+from ....domain.json_codec import JsonReader
 from ...dialect import InBandError, ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.event_stream import EventMessage, EventStreamParser

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ....answers import Finish, FinishReason, Usage
-from ....errors import Reason
-from ....parameters import Json
+from ....domain.answers import Finish, FinishReason, Usage
+from ....domain.errors import Reason
+from ....domain.parameters import Json
 from ...dialect import InBandError, ProtocolError
 from ...wire.fields import read_count, read_mapping
 

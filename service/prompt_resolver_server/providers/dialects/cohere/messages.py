@@ -6,9 +6,9 @@ reasoning is no text.
 
 from collections.abc import Sequence
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media, Message, Part, Reasoning, Refusal, Text
 from ...wire.functions import write_function_call
 from ...wire.media import write_image_url
 

@@ -1,9 +1,9 @@
 """Requests in Cohere's chat dialect."""
 
-from ....answers import ModelRequest
-from ....json_codec import encode_json
-from ....parameters import Json
-from ....prompts import ToolChoice
+from ....domain.answers import ModelRequest
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
+from ....domain.prompts import ToolChoice
 from ...dialect import Quirks
 from ...wire.functions import write_function
 from ...wire.left_out import find_left_out

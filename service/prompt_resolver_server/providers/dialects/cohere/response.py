@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
-from ....answers import Answer, Delta, Opened, ReasoningDelta, TextDelta, ToolCallDelta
-from ....parameters import Json
-from ....prompts import Reasoning
+from ....domain.answers import Answer, Delta, Opened, ReasoningDelta, TextDelta, ToolCallDelta
+from ....domain.parameters import Json
+from ....domain.prompts import Reasoning
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from ...wire.fields import read_items, read_mapping, read_object, read_text

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
-from ....json_codec import JsonError, JsonReader
-from ....prompts import Reasoning
+from ....domain.answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
+from ....domain.json_codec import JsonError, JsonReader
+from ....domain.prompts import Reasoning
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.fields import read_object, read_text

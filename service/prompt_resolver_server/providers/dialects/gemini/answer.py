@@ -1,10 +1,10 @@
 """What the chunks of one answer tell in Google's Gemini dialect."""
 
-from ....answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
-from ....errors import Reason
-from ....json_codec import encode_json
-from ....parameters import Json
-from ....prompts import Reasoning
+from ....domain.answers import Delta, Finish, Opened, ReasoningDelta, TextDelta, ToolCallDelta
+from ....domain.errors import Reason
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
+from ....domain.prompts import Reasoning
 from ...dialect import InBandError, ProtocolError
 from .chunk import Candidate, Chunk, FunctionCall, Part
 from .finish import check_reason, read_finish

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ....json_codec import JsonError, JsonReader
+from ....domain.json_codec import JsonError, JsonReader
 from ...dialect import ProtocolError
 from .failures import raise_failure, raise_reported
 

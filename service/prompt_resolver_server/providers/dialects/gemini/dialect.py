@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from typing_extensions import override
 
-from ....answers import Answer, ModelRequest
-from ....errors import Reason
+from ....domain.answers import Answer, ModelRequest
+from ....domain.errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.paths import write_segment
 from ...wire.sse import EVENT_STREAM

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from ....errors import Reason
-from ....json_codec import JsonError, decode_json
-from ....parameters import Json
+from ....domain.errors import Reason
+from ....domain.json_codec import JsonError, decode_json
+from ....domain.parameters import Json
 from ...wire.failures import find_by_beginning, raise_in_band, read_status
 
 _REASONS_BY_STATUS: Mapping[str, Reason] = {

@@ -2,9 +2,9 @@
 
 from mimetypes import MimeTypes
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media
 from ...wire.media import read_inline
 
 _TYPES = MimeTypes()

@@ -8,10 +8,10 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from ....errors import unsupported
-from ....json_codec import JsonError, decode_json, is_deeper
-from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....domain.errors import unsupported
+from ....domain.json_codec import JsonError, decode_json, is_deeper
+from ....domain.parameters import Json
+from ....domain.prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...wire.arguments import MAX_LEVELS, read_arguments
 from ...wire.conversation import Block, take_turns
 from ...wire.signature import read_signature

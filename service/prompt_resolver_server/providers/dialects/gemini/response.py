@@ -1,6 +1,6 @@
 """Whole answers in Google's Gemini dialect."""
 
-from ....answers import Answer, Delta
+from ....domain.answers import Answer, Delta
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from .answer import AnswerReader

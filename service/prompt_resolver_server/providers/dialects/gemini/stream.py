@@ -2,7 +2,7 @@
 
 from typing_extensions import override
 
-from ....answers import Delta
+from ....domain.answers import Delta
 from ...wire.event_reader import EventReader
 from ...wire.failures import raise_in_band
 from ...wire.sse import ErrorEvent, SseParser

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ....answers import (
+from ....domain.answers import (
     Delta,
     Finish,
     Opened,
@@ -12,8 +12,8 @@ from ....answers import (
     TextDelta,
     ToolCallDelta,
 )
-from ....json_codec import JsonReader, encode_json
-from ....prompts import Reasoning
+from ....domain.json_codec import JsonReader, encode_json
+from ....domain.prompts import Reasoning
 from ...dialect import ProtocolError
 from .failures import raise_reported
 from .finish import read_finish

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ....answers import Answer, ModelRequest
-from ....errors import Reason
+from ....domain.answers import Answer, ModelRequest
+from ....domain.errors import Reason
 from ...dialect import Quirks, StreamReader, WireRequest
 from ...wire.ndjson import NDJSON
 from .failures import classify_error

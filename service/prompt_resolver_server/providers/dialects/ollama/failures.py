@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from ....errors import Reason
-from ....parameters import Json
+from ....domain.errors import Reason
+from ....domain.parameters import Json
 from ...wire.failures import find_object, raise_in_band
 
 _REASONS_BY_WORDS: Mapping[str, Reason] = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from ....answers import Finish, FinishReason, Usage
-from ....parameters import Json
+from ....domain.answers import Finish, FinishReason, Usage
+from ....domain.parameters import Json
 from ...wire.fields import read_count
 
 _FINISH_REASONS: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}

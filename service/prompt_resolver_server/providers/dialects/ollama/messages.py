@@ -6,9 +6,9 @@ and what of another provider's reasoning is no text.
 
 from collections.abc import Mapping, Sequence
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media, Message, Reasoning, Refusal, Text
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media, Message, Reasoning, Refusal, Text
 from ...wire.arguments import read_arguments
 from ...wire.media import read_inline
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ....answers import ModelRequest
-from ....errors import unsupported
-from ....parameters import Json, JsonSchema, ResponseFormat
+from ....domain.answers import ModelRequest
+from ....domain.errors import unsupported
+from ....domain.parameters import Json, JsonSchema, ResponseFormat
 from ...dialect import Quirks
 from ...wire.unsupported import find_lacking
 

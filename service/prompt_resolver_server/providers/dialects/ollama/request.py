@@ -1,8 +1,8 @@
 """Requests in Ollama's chat dialect."""
 
-from ....answers import ModelRequest
-from ....json_codec import encode_json
-from ....parameters import Json
+from ....domain.answers import ModelRequest
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
 from ...dialect import Quirks
 from ...wire.functions import write_function
 from ...wire.left_out import find_left_out

@@ -1,7 +1,7 @@
 """Whole answers in Ollama's chat dialect."""
 
-from ....answers import Answer, Delta
-from ....json_codec import JsonError
+from ....domain.answers import Answer, Delta
+from ....domain.json_codec import JsonError
 from ...assembler import Assembler
 from ...dialect import ProtocolError
 from .answer import AnswerReader

@@ -2,7 +2,7 @@
 
 from typing_extensions import override
 
-from ....answers import Delta
+from ....domain.answers import Delta
 from ...wire.event_reader import EventReader
 from ...wire.ndjson import LineReader
 from .answer import AnswerReader

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from msgspec.structs import replace
 from typing_extensions import override
 
-from ....answers import ModelRequest
+from ....domain.answers import ModelRequest
 from ...dialect import Quirks, WireRequest
 from ...wire.paths import write_segment
 from .dialect import OpenAIDialect

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from ....parameters import Json
-from ....prompts import Reasoning, Text
+from ....domain.parameters import Json
+from ....domain.prompts import Reasoning, Text
 from ...wire.fields import read_items, read_text
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ....errors import unsupported
-from ....parameters import Json
-from ....prompts import Media, Message, Part, Reasoning, Refusal, Text
+from ....domain.errors import unsupported
+from ....domain.parameters import Json
+from ....domain.prompts import Media, Message, Part, Reasoning, Refusal, Text
 from ...dialect import Quirks
 from ...wire.functions import write_function_call
 from ...wire.media import read_inline, write_image_url

@@ -1,7 +1,7 @@
 """Parameters in OpenAI's chat dialect."""
 
-from ....answers import ModelRequest
-from ....parameters import Json, Parameters, ResponseFormat
+from ....domain.answers import ModelRequest
+from ....domain.parameters import Json, Parameters, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
 from ...wire.unsupported import find_lacking

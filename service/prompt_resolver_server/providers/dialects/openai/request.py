@@ -1,9 +1,9 @@
 """Requests in OpenAI's chat dialect."""
 
-from ....answers import ModelRequest
-from ....json_codec import encode_json
-from ....parameters import Json
-from ....prompts import Tool, ToolChoice
+from ....domain.answers import ModelRequest
+from ....domain.json_codec import encode_json
+from ....domain.parameters import Json
+from ....domain.prompts import Tool, ToolChoice
 from ...dialect import Quirks
 from .messages import write_messages
 from .parameters import write_parameters

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from ....answers import Answer
-from ....parameters import Json
-from ....prompts import Message, Part, Reasoning, Refusal, ToolCall
+from ....domain.answers import Answer
+from ....domain.parameters import Json
+from ....domain.prompts import Message, Part, Reasoning, Refusal, ToolCall
 from ...dialect import ProtocolError
 from ...wire.failures import read_document
 from ...wire.fields import read_items, read_mapping, read_text

@@ -5,16 +5,16 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from ....answers import (
+from ....domain.answers import (
     Delta,
     Opened,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
 )
-from ....json_codec import JsonError, JsonReader
-from ....parameters import Json
-from ....prompts import Reasoning, Text
+from ....domain.json_codec import JsonError, JsonReader
+from ....domain.parameters import Json
+from ....domain.prompts import Reasoning, Text
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document

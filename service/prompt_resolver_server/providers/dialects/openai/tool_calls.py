@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ....answers import ToolCallDelta
-from ....parameters import Json
+from ....domain.answers import ToolCallDelta
+from ....domain.parameters import Json
 from ...dialect import ProtocolError
 from ...wire.fields import read_mapping, read_text
 

@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from ....json_codec import JsonReader
-from ....values import Value
+from ....domain.json_codec import JsonReader
+from ....domain.values import Value
 from ..entries import Key
 
 MAX_BYTES: Final = 16 * 1024

@@ -9,7 +9,7 @@ Neither ids nor keys can be read from a name. A store without a key has names, b
 import hmac
 from typing import Final
 
-from ....values import Value
+from ....domain.values import Value
 from ...store import Account
 from ..entries import Key
 

@@ -15,9 +15,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from ssl import SSLContext
 
-from ....json_codec import JsonError
+from ....domain.json_codec import JsonError
+from ....domain.prompts import Template
 from ....metrics import Metrics
-from ....prompts import Template
 from ...formats.documents import DocumentError, decode_template, encode_template
 from ...store import Account
 from ..entries import Held, Key

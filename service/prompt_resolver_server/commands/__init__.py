@@ -1,0 +1,1 @@
+"""Commands that need no service: lint, pull and render prompts, check a configuration."""

@@ -1,0 +1,1 @@
+"""The values that travel through the service: prompts, parameters, answers, errors. No I/O."""
