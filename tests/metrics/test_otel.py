@@ -55,6 +55,7 @@ async def test_what_is_counted(tmp_path: Path, config: str, upstream: Upstream) 
             upstream.answer = fail
             with pytest.raises(PromptResolverError):
                 await service.client.complete("greet", alias="a", variables=VARIABLES)
+            await service.at_rest()
             page = await service.metrics()
 
     assert collector.metric_resource["service.name"] == "prompt-resolver"

@@ -54,6 +54,24 @@ class RunningService:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
+    async def at_rest(self) -> None:
+        """Wait until no call runs: callers may have their answer a moment before it has ended."""
+        async with asyncio.timeout(10):
+            while _is_busy(await self.metrics()):
+                pass
+
+
+def _is_busy(page: str) -> bool:
+    samples = [line.rpartition(" ") for line in page.splitlines()]
+
+    def add_up(family: str) -> float:
+        return sum(float(value) for name, _, value in samples if name.startswith(family))
+
+    running = add_up("prompt_resolver_calls_inflight{")
+    return running > 0 or add_up("grpc_server_started_total{") > add_up(
+        "grpc_server_handled_total{"
+    )
+
 
 @asynccontextmanager
 async def running_service(

@@ -64,6 +64,7 @@ class Scene:
     _stack: AsyncExitStack
 
     async def close(self) -> None:
+        await self.service.at_rest()
         await self._stack.aclose()
 
     async def fail(self, **options: object) -> PromptResolverError:
