@@ -73,6 +73,7 @@ async def call_by(service: RunningService, name: str) -> None:
 
 
 async def series(service: RunningService) -> set[str]:
+    await service.at_rest()
     return set(_SERIES.findall(await service.metrics()))
 
 

@@ -70,6 +70,7 @@ class Scene:
     async def fail(self, **options: object) -> PromptResolverError:
         with pytest.raises(PromptResolverError) as caught:
             await self.service.client.complete("greet", variables=VARIABLES, **options)  # type: ignore[arg-type]
+        await self.service.at_rest()
         return caught.value
 
 

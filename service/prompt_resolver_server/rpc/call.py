@@ -99,6 +99,8 @@ class Call:
         self._code = status.code.name
         self._reason = error.reason.lower()
         trailers = (*status.trailers, *self._log(error))
+        # Whoever is told may call again at once, and finds the room that this call had.
+        self._leave()
         try:
             # The end of a stream waits for what the caller has yet to read.
             async with asyncio.timeout(_ABORT_S):
@@ -109,13 +111,17 @@ class Call:
 
     def end(self) -> None:
         """Count the call that has ended."""
-        if self._gate is not None:
-            self._gate.leave()
+        self._leave()
         record = self._record
         self._method.metrics.end(self._code, time.perf_counter() - record.started)
         record.span.end(self._code, self._reason)
         if not self._reason and logs_all_calls():
             self._context.set_trailing_metadata(self._log())
+
+    def _leave(self) -> None:
+        if self._gate is not None:
+            self._gate.leave()
+            self._gate = None
 
     def _log(self, error: ResolverError | None = None) -> tuple[tuple[str, str], ...]:
         """Write the call's line; return the id that it has there, if the caller does not know it.

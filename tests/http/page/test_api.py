@@ -140,6 +140,7 @@ async def test_overview(service: RunningService) -> None:
     await service.client.complete("greet", variables=VARIABLES)
     await failure(service.client.resolve("greet"))
     await listed(service)
+    await service.at_rest()
 
     _, overview = await call(service, "/api/overview")
 
