@@ -523,6 +523,7 @@ async def test_what_is_said_of_a_refused_call(
     """The log tells who asked for what; the metrics that a call was refused, and not to whom."""
     caplog.set_level("INFO", "prompt_resolver_server")
     await refused(scene, "app", "Resolve", prompt_id="secret/plan")
+    await scene.service.at_rest()
     metrics = await scene.service.metrics()
 
     [line] = [vars(record) for record in caplog.records if "caller" in vars(record)]
