@@ -161,10 +161,10 @@ class RemoteProvider:
         )
 
     def _build(self, request: ModelRequest, *, stream: bool) -> WireRequest:
-        build = partial(self._dialect.build, stream=stream, quirks=self._endpoint.quirks)
-        return (
-            build_leniently(request, build) if self._endpoint.drop_unsupported else build(request)
-        )
+        quirks = self._endpoint.quirks
+        if not self._endpoint.drop_unsupported:
+            return self._dialect.build(request, stream=stream, quirks=quirks)
+        return build_leniently(request, partial(self._dialect.build, stream=stream, quirks=quirks))
 
     async def _address(self, wire: WireRequest, caller_key: str | None) -> HttpRequest:
         key = caller_key if caller_key is not None else self._endpoint.find_key()

@@ -58,6 +58,7 @@ def read_query(
     span: CallSpan = NO_SPAN,
 ) -> Query:
     """Return what a request asks."""
+    completion = None if isinstance(request, pb.ResolveRequest) else request
     return Query(
         prompt=read_ref(request.prompt, "prompt"),
         deadline=deadline,
@@ -73,8 +74,12 @@ def read_query(
         refresh=request.refresh,
         alias=_name("alias", request.alias) if request.HasField("alias") else None,
         placeholders=_placeholders(request) if request.placeholders else {},
-        tools=() if isinstance(request, pb.ResolveRequest) else _tools(request.tools),
-        tool_choice=None if isinstance(request, pb.ResolveRequest) else _tool_choice(request),
+        tools=_tools(completion.tools) if completion and completion.tools else (),
+        tool_choice=(
+            _tool_choice(completion.tool_choice)
+            if completion and completion.HasField("tool_choice")
+            else None
+        ),
         credentials=credentials,
         span=span,
     )
@@ -230,10 +235,7 @@ def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
     return tuple(read)
 
 
-def _tool_choice(request: CompleteRequest) -> ToolChoice | None:
-    if not request.HasField("tool_choice"):
-        return None
-    choice = request.tool_choice
+def _tool_choice(choice: pb.ToolChoice) -> ToolChoice:
     if choice.WhichOneof("choice") == "tool_name" and choice.tool_name:
         return ToolChoice(tool_name=choice.tool_name)
     match choice.mode:

@@ -56,7 +56,7 @@ class _Constant(NamedTuple):
 
 # By the template, and by how it was served.
 _CONSTANTS: WeakKeyDictionary[Template, dict[object, _Constant]] = WeakKeyDictionary()
-_INFOS: WeakKeyDictionary[Template, pb.PromptInfo] = WeakKeyDictionary()
+_INFOS: WeakKeyDictionary[Template, dict[object, pb.PromptInfo]] = WeakKeyDictionary()
 
 
 def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
@@ -86,21 +86,25 @@ def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
 def fill_info(info: pb.PromptInfo, served: ServedTemplate) -> None:
     """Write which prompt was served into a message that a response holds."""
     template = served.template
-    constant = _INFOS.get(template)
+    infos = _INFOS.get(template)
+    if infos is None:
+        infos = _INFOS[template] = {}
+    key = (served.store, served.cache, served.stale, served.reason)
+    constant = infos.get(key)
     if constant is None:
-        constant = _INFOS[template] = pb.PromptInfo(
+        constant = infos[key] = pb.PromptInfo(
             id=template.id,
             name=template.name,
             version=template.version,
             environment=template.environment,
             content_sha256=template.content_sha256,
+            store=served.store,
+            cache=_CACHE_RESULTS[served.cache],
+            stale=served.stale,
+            reason=served.reason,
         )
     info.CopyFrom(constant)
-    info.store = served.store
-    info.cache = _CACHE_RESULTS[served.cache]
     set_duration(info.age, served.age_s)
-    info.stale = served.stale
-    info.reason = served.reason
 
 
 def write_ref(ref: PromptRef) -> pb.PromptRef:

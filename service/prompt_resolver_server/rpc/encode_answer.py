@@ -6,8 +6,6 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..domain.answers import (
     Answer,
-    Attempt,
-    Cost,
     Delta,
     Dispatch,
     Finish,
@@ -38,23 +36,15 @@ def write_completed(
 ) -> pb.CompleteResponse:
     """Return a whole answer as a response."""
     finish, prompt = answer.finish, dispatch.prompt
-    response = pb.CompleteResponse(
-        id=answer.id,
-        finish_reason=_FINISH_REASONS[finish.reason],
-        usage=_usage(finish.usage),
-        model=finish.model,
-        provider=prompt.provider,
-        resolved=write_resolved(prompt) if include_resolved else None,
-        dropped_parameters=finish.dropped,
-        raw_finish_reason=finish.raw_reason,
-        cost=_cost(dispatch.cost),
-    )
+    response = pb.CompleteResponse()
+    response.id = answer.id
+    response.provider = prompt.provider
     fill_message(response.message, answer.message)
     if prompt.served is not None:
         fill_info(response.prompt, prompt.served)
-    for attempt in dispatch.attempts:
-        _fill_attempt(response.attempts.add(), attempt)
-    set_duration(response.upstream_duration, dispatch.upstream_s)
+    if include_resolved:
+        response.resolved.CopyFrom(write_resolved(prompt))
+    _fill_end(response, finish, dispatch)
     return response
 
 
@@ -87,18 +77,9 @@ def write_delta(
 
 def write_finished(finish: Finish, dispatch: Dispatch) -> pb.CompleteStreamResponse:
     """Return the end of a streamed answer as a response."""
-    finished = pb.Finished(
-        finish_reason=_FINISH_REASONS[finish.reason],
-        usage=_usage(finish.usage),
-        model=finish.model,
-        dropped_parameters=finish.dropped,
-        raw_finish_reason=finish.raw_reason,
-        cost=_cost(dispatch.cost),
-    )
-    for attempt in dispatch.attempts:
-        _fill_attempt(finished.attempts.add(), attempt)
-    set_duration(finished.upstream_duration, dispatch.upstream_s)
-    return pb.CompleteStreamResponse(finished=finished)
+    response = pb.CompleteStreamResponse()
+    _fill_end(response.finished, finish, dispatch)
+    return response
 
 
 def _started(opened: Opened, prompt: ResolvedPrompt, *, include_resolved: bool) -> pb.Started:
@@ -113,25 +94,39 @@ def _started(opened: Opened, prompt: ResolvedPrompt, *, include_resolved: bool) 
     return started
 
 
-def _usage(usage: Usage | None) -> pb.Usage | None:
-    if usage is None:
-        return None
-    return pb.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cache_read_tokens=usage.cache_read_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-    )
+def _fill_end(wire: pb.CompleteResponse | pb.Finished, finish: Finish, dispatch: Dispatch) -> None:
+    """Write how an answer ended, and how it came about, into what a response holds."""
+    # As with `fill_message`: what is filled in costs less than what is made first.
+    wire.finish_reason = _FINISH_REASONS[finish.reason]
+    wire.model = finish.model
+    wire.raw_finish_reason = finish.raw_reason
+    if finish.usage is not None:
+        _fill_usage(wire.usage, finish.usage)
+    if finish.dropped:
+        wire.dropped_parameters.extend(finish.dropped)
+    if dispatch.cost is not None:
+        wire.cost.usd = dispatch.cost.usd
+        wire.cost.source = dispatch.cost.source
+    for attempt in dispatch.attempts:
+        each = wire.attempts.add()
+        each.provider = attempt.provider
+        each.model = attempt.model
+        each.outcome = attempt.outcome
+        if attempt.duration_s is not None:
+            set_duration(each.duration, attempt.duration_s)
+    set_duration(wire.upstream_duration, dispatch.upstream_s)
 
 
-def _cost(cost: Cost | None) -> pb.Cost | None:
-    return pb.Cost(usd=cost.usd, source=cost.source) if cost is not None else None
-
-
-def _fill_attempt(wire: pb.Attempt, attempt: Attempt) -> None:
-    wire.provider = attempt.provider
-    wire.model = attempt.model
-    wire.outcome = attempt.outcome
-    if attempt.duration_s is not None:
-        set_duration(wire.duration, attempt.duration_s)
+def _fill_usage(wire: pb.Usage, usage: Usage) -> None:
+    # That there was one is told, though it says nothing.
+    wire.SetInParent()
+    if usage.input_tokens is not None:
+        wire.input_tokens = usage.input_tokens
+    if usage.output_tokens is not None:
+        wire.output_tokens = usage.output_tokens
+    if usage.cache_read_tokens is not None:
+        wire.cache_read_tokens = usage.cache_read_tokens
+    if usage.cache_write_tokens is not None:
+        wire.cache_write_tokens = usage.cache_write_tokens
+    if usage.reasoning_tokens is not None:
+        wire.reasoning_tokens = usage.reasoning_tokens

@@ -53,12 +53,12 @@ class _Reader:
         self._left -= len(fields)
         if self._left < 0:
             raise _TooLargeError
+        values: dict[str, Json] = {}
         # Its own `items` is slower than looking each name up, and most values are text.
-        return {
-            name: value.string_value or self._read(value)
-            for name in fields
-            for value in [fields[name]]
-        }
+        for name in fields:
+            value = fields[name]
+            values[name] = value.string_value or self._read(value)
+        return values
 
     def _read(self, value: struct_pb2.Value) -> Json:
         match value.WhichOneof("kind"):

@@ -28,6 +28,9 @@ _MAX_COUNT = 2**53
 def read_count(source: Mapping[str, Json], name: str) -> int | None:
     """Return a number of things, or None for what is none."""
     value = source.get(name)
+    if type(value) is int and 0 <= value <= _MAX_COUNT:
+        # As almost all of them are.
+        return value
     if isinstance(value, float) and value.is_integer():
         # Some write whole numbers with a fraction.
         value = int(value)

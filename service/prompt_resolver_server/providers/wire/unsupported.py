@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 
 from ...domain.answers import ModelRequest
 from ...domain.errors import CallError, Reason, Violation
+from ...domain.parameters import Parameters
 
 
 def find_lacking(
@@ -14,11 +15,18 @@ def find_lacking(
     That is what a provider lacks, and what its dialect has no place for. Raises
     PARAMETER_UNSUPPORTED for what must be sent.
     """
-    parameters = request.parameters
-    names = dict.fromkeys((*parameters.names(), *parameters.extra))
-    lacking = tuple(name for name in names if name in lacks or has_no_place(name, request))
+    lacking = tuple(
+        name
+        for name in name_all(request.parameters)
+        if name in lacks or has_no_place(name, request)
+    )
     check_insisted(lacking, request.insisted)
     return lacking
+
+
+def name_all(parameters: Parameters) -> Collection[str]:
+    """Return the names of all parameters that are set, those without a field of their own, too."""
+    return dict.fromkeys((*parameters.names(), *parameters.extra))
 
 
 def check_insisted(lacking: Collection[str], insisted: frozenset[str]) -> None:

@@ -18,9 +18,11 @@ def read_content(content: Json) -> Iterator[Text | Reasoning]:
 
     Chunks of unknown kinds are skipped: an API may add some. Raises `ProtocolError`.
     """
-    whole: Json = [{"type": "text", "text": content}]
-    chunks = content if isinstance(content, list) else whole
-    for chunk in read_items({"content": chunks}, "content"):
+    if not isinstance(content, list):
+        if text := read_text({"content": content}, "content"):
+            yield Text(text)
+        return
+    for chunk in read_items({"content": content}, "content"):
         text = read_text(chunk, "text")
         if chunk.get("type") == "text" and text:
             yield Text(text)

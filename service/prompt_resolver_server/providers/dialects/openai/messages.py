@@ -53,6 +53,8 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
 
 def _content(message: Message, path: str, quirks: Quirks) -> Json:
     """Write a message's content: as plain text where it is, which every server understands."""
+    if len(message.content) == 1 and isinstance(only := message.content[0], Text):
+        return only.text
     parts = [
         (part, f"{path}.content[{index}]")
         for index, part in enumerate(message.content)

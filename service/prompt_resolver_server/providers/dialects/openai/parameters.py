@@ -1,32 +1,50 @@
 """Parameters in OpenAI's chat dialect."""
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from ....domain.answers import ModelRequest
 from ....domain.parameters import Json, Parameters, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
-from ...wire.unsupported import find_lacking
+from ...wire.unsupported import check_insisted, name_all
+
+
+class _Written(NamedTuple):
+    """The fields of a body, and the names of the parameters that they leave out."""
+
+    fields: Mapping[str, Json]
+    lacking: tuple[str, ...]
 
 
 def write_parameters(
     request: ModelRequest, quirks: Quirks
-) -> tuple[dict[str, Json], tuple[str, ...]]:
+) -> tuple[Mapping[str, Json], tuple[str, ...]]:
     """Return the fields of the body, and the names of the parameters that they leave out.
 
     Raises PARAMETER_UNSUPPORTED for what must be sent and the provider lacks.
     """
+    written = request.parameters.once(_write, quirks, bool(request.tools))
+    if written.lacking:
+        check_insisted(written.lacking, request.insisted)
+    return written
+
+
+def _write(parameters: Parameters, quirks: Quirks, has_tools: bool) -> _Written:
     renames = quirks.renames
+    lacking = tuple(
+        name
+        for name in name_all(parameters)
+        if name in quirks.lacks or _has_no_place(name, parameters, quirks, has_tools=has_tools)
+    )
+    wire = write_all(parameters).items()
+    fields = {renames.get(name, name): value for name, value in wire if name not in lacking}
+    return _Written(fields, lacking)
 
-    def has_no_place(name: str, request: ModelRequest) -> bool:
-        return _has_no_place(name, request, quirks)
 
-    lacking = find_lacking(request, quirks.lacks, has_no_place)
-    wire = write_all(request.parameters).items()
-    return {renames.get(name, name): value for name, value in wire if name not in lacking}, lacking
-
-
-def _has_no_place(name: str, request: ModelRequest, quirks: Quirks) -> bool:
-    """Tell whether the wire cannot express what the request means by a parameter."""
-    parameters, renames = request.parameters, quirks.renames
+def _has_no_place(name: str, parameters: Parameters, quirks: Quirks, *, has_tools: bool) -> bool:
+    """Tell whether the wire cannot express what is meant by a parameter."""
+    renames = quirks.renames
     if name in parameters.extra:
         # Of two that have one name on the wire, the one with a field of its own counts.
         taken = {renames.get(typed, typed) for typed in parameters.names()}
@@ -39,7 +57,7 @@ def _has_no_place(name: str, request: ModelRequest, quirks: Quirks) -> bool:
             form = parameters.response_format
             return form is not None and form.type in quirks.lacks_forms
         case "parallel_tool_calls":
-            return not request.tools
+            return not has_tools
         case _:
             return False
 
