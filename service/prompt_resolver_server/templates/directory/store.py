@@ -17,10 +17,11 @@ prompt: `pr_123: Shop/Returns desk`. A file's own path comes first. `{{> footer}
 `_footer.prompt` in the prompt's folder, else in the root.
 
 A file is read again once it has changed, or any file that it depends on, so an edit is served by
-the next call; and a call sees files of one moment alone, also while a volume of Kubernetes is
-replaced. Nothing outside of the root is ever opened, whatever links lead there; links that stay
-inside, as Kubernetes makes them for a ConfigMap, are followed. Names that begin with a dot are not
-part of the tree. Prompts, versions and environments can be listed.
+the next call, or a tenth of a second later where the system tells nothing of it; and a call sees
+files of one moment alone, also while a volume of Kubernetes is replaced. Nothing outside of the
+root is ever opened, whatever links lead there; links that stay inside, as Kubernetes makes them for
+a ConfigMap, are followed. Names that begin with a dot are not part of the tree. Prompts, versions
+and environments can be listed.
 """
 
 import asyncio
@@ -41,9 +42,10 @@ from ..files import Root
 from ..formats.format_rule import BY_SIGNS, FormatRule, PromptFormat
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
+from .changes import Changes, Witness
 from .contents import Content, Contents
 from .index import DirectoryIndex
-from .reading import Looks, Outcome, Reading, read_at_once
+from .reading import Outcome, Reading, read_at_once
 from .records import Ids
 from .selection import Selection, find_prompt
 
@@ -56,10 +58,10 @@ _Result = TypeVar("_Result")
 
 
 class _Origin(NamedTuple):
-    """What a template was made of: the hash of it, and what it looked like."""
+    """What a template was made of: the hash of it, and who tells whether it looks the same."""
 
     digest: str
-    looks: Looks
+    witness: Witness
 
 
 class DirectorySettings(StoreSettings):
@@ -74,7 +76,7 @@ class DirectorySettings(StoreSettings):
     default_format: PromptFormat | None = None
     """The format of files that show no sign of any; unset: they are refused."""
     ttl_s: Ttl = 0
-    """How long a file is served without looking at it again; 0: it is looked at with each call."""
+    """How long a file is served without asking whether it has changed; 0: each call asks."""
 
 
 class DirectoryStore:
@@ -86,6 +88,7 @@ class DirectoryStore:
         self._contents = Contents(rule)
         self._ids = Ids()
         self._origins: WeakKeyDictionary[Template, _Origin] = WeakKeyDictionary()
+        self._changes = Changes()
         self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
         self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
@@ -100,14 +103,14 @@ class DirectoryStore:
             origin = self._origins.get(held)
             if origin is not None and origin.digest == digest:
                 template = held
-        self._origins[template] = _Origin(digest, outcome.looks)
+        self._origins[template] = _Origin(digest, Witness(outcome.looks, self._changes))
         return template
 
     def confirms(self, held: Template) -> bool:
         """Return whether all files of the template look as they did when they were read."""
         origin = self._origins.get(held)
         # A few calls of `stat` take microseconds: less than handing them to a thread would.
-        return origin is not None and origin.looks.prove()
+        return origin is not None and origin.witness.confirms()
 
     async def list_prompts(
         self, query: ListQuery, *, caller_key: str | None = None
@@ -132,7 +135,8 @@ class DirectoryStore:
         )
 
     async def aclose(self) -> None:
-        """Begin no more lists."""
+        """Begin no more lists, and watch no files."""
+        self._changes.close()
         self._lister.shutdown(wait=False, cancel_futures=True)
 
     async def _list(self, make: Callable[[], _Result]) -> _Result:
