@@ -257,6 +257,19 @@ async def test_old_news(subject: Subject) -> None:
     assert len(subject.told.fetches) == 1
 
 
+async def test_news_of_the_same_moment(subject: Subject) -> None:
+    """Where two versions are of one moment, the store is asked which one it is."""
+    await subject.get()
+    subject.clock.now += 5
+    subject.peers.copy = Copy(TWO, 5.05)
+    subject.told.says = TWO
+    subject.cache.invalidation.look(KEY)
+    await subject.settle()
+
+    assert told(await subject.get()) == ("2", "hit", 0, False)
+    assert len(subject.told.fetches) == 2
+
+
 async def test_news_during_a_fetch(subject: Subject) -> None:
     """News that come while the store is asked are looked for afterwards, and once."""
     await subject.get()

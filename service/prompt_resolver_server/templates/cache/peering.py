@@ -7,12 +7,10 @@ from math import inf
 from ...domain.prompts import Template
 from .backoff import Retry
 from .entries import Entries, Held, Key
-from .peers import Copy, Peers
+from .peers import SAME_MOMENT_S, Copy, Peers
 
 # How soon to look again whether another replica has got an answer of the store.
 _RETRY_S = 0.25
-# By how much the age of a copy is uncertain, as it takes a while to be told.
-_SAME_MOMENT_S = 0.1
 _MAX_TIMES = 10_000
 
 Hold = Callable[[Key, Template, float], Held]
@@ -57,7 +55,7 @@ class Peering:
         own = self._held.get(key)
         if held is None or own is None:
             return None
-        if shared is not None and self._is_current(own, ttl_s):
+        if shared is not None and self._is_current(own, ttl_s) and not _is_in_doubt(own, shared):
             return own
         return None if await peers.claim(key, copy) else self._leave_to_peer(own)
 
@@ -130,17 +128,17 @@ class Peering:
         if copy is None:
             return None
         confirmed_at = asked_at - copy.age_s
-        if confirmed_at < self._dropped_at.get(key) + _SAME_MOMENT_S:
+        if confirmed_at < self._dropped_at.get(key) + SAME_MOMENT_S:
             return None
         return Held(copy.template, confirmed_at)
 
     def _is_news(self, key: Key, shared: Held, ttl_s: float) -> bool:
         """Tell whether a copy makes asking the store needless: it is fresh, and newer than ours."""
-        newest_at = self._confirmed_at.get(key) - _SAME_MOMENT_S
+        newest_at = self._confirmed_at.get(key) - SAME_MOMENT_S
         if (held := self._held.get(key)) is not None:
             newest_at = held.confirmed_at
             if shared.template is held.template:
-                newest_at += _SAME_MOMENT_S
+                newest_at += SAME_MOMENT_S
         return shared.confirmed_at > max(newest_at, self._clock() - ttl_s)
 
     def _is_current(self, held: Held, ttl_s: float) -> bool:
@@ -158,6 +156,12 @@ class Peering:
         held.due_at = min(held.due_at, now)
         held.retry = Retry(held.failures, soon, max(soon, held.retry.latest_at))
         return held
+
+
+def _is_in_doubt(held: Held, shared: Held) -> bool:
+    """Tell whether another version is shared, of which nobody knows whether it is the newer one."""
+    apart_s = abs(held.confirmed_at - shared.confirmed_at)
+    return shared.template is not held.template and apart_s < SAME_MOMENT_S
 
 
 class _Times:

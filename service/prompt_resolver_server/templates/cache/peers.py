@@ -6,6 +6,9 @@ from ...domain.prompts import Template
 from ...domain.values import Value
 from .entries import Held, Key
 
+SAME_MOMENT_S = 0.1
+"""By how much the age of a copy is uncertain, as it takes a while to be told."""
+
 
 class Copy(Value, frozen=True):
     """A template as a replica has shared it, and how many seconds ago its store confirmed it."""

@@ -21,6 +21,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
 from ....metrics import Metrics
+from ..peers import SAME_MOMENT_S
 from .breaker import Breaker
 from .seal import SEAL_BYTES
 
@@ -34,15 +35,18 @@ _SUBSCRIBE_S = 2.0
 _LISTEN_S = 5.0
 
 # What was confirmed later lives longer, as all of it is kept for the same time. An older answer of
-# the store, of a replica that had to wait for it, must not take a newer one's place.
+# the store, of a replica that had to wait for it, must not take a newer one's place. Which of two is
+# the newer one nobody knows if they are of one moment: the later one to come has the store asked.
 _WRITE = f"""
 local time = redis.call('TIME')
 local left = ARGV[2] - time[1] * 1000 - math.floor(time[2] / 1000)
-if left <= 0 or redis.call('PTTL', KEYS[1]) > left then return 0 end
 local seal = redis.pcall('GETRANGE', KEYS[1], 0, {SEAL_BYTES - 1})
+local changed = seal ~= string.sub(ARGV[1], 1, {SEAL_BYTES})
+local moment = changed and {round(1000 * SAME_MOMENT_S)} or 0
+if left <= 0 or redis.call('PTTL', KEYS[1]) > left + moment then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', left)
 redis.call('DEL', KEYS[2])
-if seal ~= string.sub(ARGV[1], 1, {SEAL_BYTES}) then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
+if changed then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
 return 1
 """
 _CLAIM = """
