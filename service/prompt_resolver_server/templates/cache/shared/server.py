@@ -35,8 +35,8 @@ _SUBSCRIBE_S = 2.0
 _LISTEN_S = 5.0
 
 # What was confirmed later lives longer, as all of it is kept for the same time. An older answer of
-# the store, of a replica that had to wait for it, must not take a newer one's place. Which of two is
-# the newer one nobody knows if they are of one moment: the later one to come has the store asked.
+# the store, of a replica that had to wait for it, must not take a newer one's place. Of two of one
+# moment nobody knows which is the newer one: whichever comes last has the store asked.
 _WRITE = f"""
 local time = redis.call('TIME')
 local left = ARGV[2] - time[1] * 1000 - math.floor(time[2] / 1000)
