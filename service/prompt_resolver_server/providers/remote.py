@@ -222,7 +222,7 @@ class RemoteProvider:
         if _media_type(response) != _WHOLE:
             raise ProtocolError(f"expected {_WHOLE}")
         body = await read_body(response, MAX_BODY_BYTES)
-        if sum(body.count(mark) for mark in _MARKS) > _MAX_MARKS:
+        if len(body) > _MAX_MARKS and sum(body.count(mark) for mark in _MARKS) > _MAX_MARKS:
             raise TransportError("too_large")
         return self._dialect.parse(body)
 

@@ -4,6 +4,7 @@ What the response's reader has yet to take is bounded: beyond that, the server i
 """
 
 import asyncio
+import select
 import socket
 from asyncio import Future
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._loop = loop
         self._socket = sock
+        self._arrivals = select.poll()
+        self._arrivals.register(sock, select.POLLIN)
         self._alarms = alarms
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
@@ -64,13 +67,7 @@ class Connection(asyncio.Protocol):
         A request on a connection that has ended would be lost, and may not be sent again: nobody
         could tell whether it had been read.
         """
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
+        return not self._arrivals.poll(0)
 
     @property
     def status(self) -> int:
