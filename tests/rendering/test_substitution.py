@@ -2,6 +2,7 @@
 
 import json
 import re
+import weakref
 
 import pytest
 from hypothesis import assume, given
@@ -191,11 +192,11 @@ def test_two_callers_never_mix() -> None:
 
 def test_a_compiled_template_dies_with_its_template() -> None:
     """What was compiled for a template is not kept beyond it."""
-    renderer = Renderer()
-    render_now(text_template("{{a}}"), {"a": "x"}, renderer)
+    arguments = ToolCall(id="c", name="f", arguments_json='{"q": {{a}}}')
+    subject = template(Message(role="assistant", content=(Text("{{a}}"),), tool_calls=(arguments,)))
+    renderer, alive = Renderer(), weakref.ref(subject)
+    render_now(subject, {"a": "x"}, renderer)
 
-    import gc
+    del subject
 
-    gc.collect()
-
-    assert len(renderer._compiled) == 0
+    assert alive() is None

@@ -1,19 +1,16 @@
 """How a model should answer, as a value; and which further parameters may be passed on."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from msgspec import field
 from msgspec.structs import replace
 from typing_extensions import TypeAliasType
 
-from .values import Value
-
-_Made = TypeVar("_Made")
-_Given = TypeVarTuple("_Given")
+from .values import LastingValue, Value
 
 Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 
@@ -56,7 +53,7 @@ class ResponseFormat(Value, frozen=True, kw_only=True):
     json_schema: JsonSchema | None = None
 
 
-class Parameters(Value, frozen=True, kw_only=True, dict=True):
+class Parameters(LastingValue, frozen=True, kw_only=True):
     """How a model should answer. None and empty mean "not set"."""
 
     temperature: float | None = None
@@ -89,22 +86,6 @@ class Parameters(Value, frozen=True, kw_only=True, dict=True):
     def names(self) -> tuple[str, ...]:
         """Return the names of the parameters that are set."""
         return self._names
-
-    def once(self, make: "Callable[[Parameters, *_Given], _Made]", *given: *_Given) -> _Made:
-        """Return what is made of these parameters, anew only where something else is given.
-
-        A template's are the same with every call, and so is what providers are sent of them. `make`
-        is pure, and what it returns is left as it is.
-        """
-        known = self._made.get(make)
-        if known is None or known[0] != given:
-            known = self._made[make] = given, make(self, *given)
-        made: _Made = known[1]
-        return made
-
-    @cached_property
-    def _made(self) -> dict[object, tuple[object, Any]]:
-        return {}
 
     @cached_property
     def _names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from msgspec import field
 
 from .parameters import NO_PARAMETERS, JsonObject, Parameters
-from .values import Value
+from .values import LastingValue, Value
 
 MessagePolicy = Literal["append", "without_user_turn", "ignore"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -125,7 +125,7 @@ class PromptRef(Value, frozen=True, kw_only=True):
     environment: str | None = None
 
 
-class Template(Value, frozen=True, kw_only=True, eq=False, weakref=True):
+class Template(LastingValue, frozen=True, kw_only=True, eq=False, weakref=True):
     """One version of a prompt, before rendering. Equal only to itself, so that it can be a key.
 
     `model` and `provider` are in the store's words; `language` is the template language of the

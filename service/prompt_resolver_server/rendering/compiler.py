@@ -96,16 +96,14 @@ def compile_messages(template: Template, texts: Texts) -> tuple[Message | Render
 
 
 def _compile_message(template: Template, message: Message, texts: Texts) -> Message | RenderMessage:
+    match message:
+        case Message(content=(Text(text=text),), tool_calls=()):
+            return _compile_text_message(message, texts.compile(text))
     parts = [_compile_part(part, texts) for part in message.content]
     calls = [_compile_tool_call(template, call, texts) for call in message.tool_calls]
     if not any(callable(each) for each in (*parts, *calls)):
         return message
     role, name, call_id = message.role, message.name, message.tool_call_id
-    if len(parts) == 1 and callable(only := parts[0]) and not calls:
-        # Most messages are one text.
-        return lambda values: Message(
-            role=role, content=(only(values),), name=name, tool_call_id=call_id
-        )
 
     def render(values: Sequence[str]) -> Message:
         return Message(
@@ -119,6 +117,16 @@ def _compile_message(template: Template, message: Message, texts: Texts) -> Mess
         )
 
     return render
+
+
+def _compile_text_message(message: Message, text: Compiled) -> Message | RenderMessage:
+    """Compile a message that is one text, as most of them are: in as few steps as may be."""
+    if text.is_constant:
+        return message
+    role, name, call_id, write = message.role, message.name, message.tool_call_id, text.render
+    return lambda values: Message(
+        role=role, content=(Text(write(values)),), name=name, tool_call_id=call_id
+    )
 
 
 def _compile_part(part: Part, texts: Texts) -> Part | Callable[[Sequence[str]], Part]:
@@ -139,15 +147,17 @@ def _compile_tool_call(
     arguments = texts.compile_json(call.arguments_json)
     if arguments.is_constant:
         return call
+    # Not the template itself, which keeps what is compiled of it.
+    location, prompt_id = template.location, template.id
 
     def render(values: Sequence[str]) -> ToolCall:
         rendered = arguments.render(values)
         if not _is_json(rendered):
             raise TemplateError(
                 Reason.TEMPLATE_INVALID,
-                f"{template.location}: expected the arguments of the call of {call.name!r} to be"
+                f"{location}: expected the arguments of the call of {call.name!r} to be"
                 " JSON once rendered",
-                metadata={"id": template.id},
+                metadata={"id": prompt_id},
             )
         return replace(call, arguments_json=rendered)
 

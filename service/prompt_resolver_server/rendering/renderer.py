@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 from ..domain.parameters import Json
 from ..domain.prompts import Message, Placeholder, Template
@@ -72,7 +71,6 @@ class Renderer:
 
     def __init__(self, workers: WorkerPool | None = None) -> None:
         self._workers = workers or WorkerPool()
-        self._compiled: WeakKeyDictionary[Template, _Compiled] = WeakKeyDictionary()
 
     async def render(
         self, template: Template, variables: Mapping[str, Json], *, deadline: float
@@ -84,9 +82,7 @@ class Renderer:
         that no variables could render, TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET for one that is or
         takes too much; OVERLOADED and DEADLINE.
         """
-        compiled = self._compiled.get(template)
-        if compiled is None:
-            compiled = self._compiled[template] = _compile(template)
+        compiled = template.once(_compile)
         if template.defaults:
             variables = {**template.defaults, **variables}
         if compiled.remote is not None:

@@ -7,6 +7,7 @@ contains is ever looked at.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Literal, TypeAlias
 
 _QUOTE_OR_ESCAPE = re.compile(r'\\.|"', re.DOTALL)
@@ -59,13 +60,15 @@ class CompiledText:
     `constant_length` long.
     """
 
-    __slots__ = ("_format", "constant_length", "numbers", "pieces")
+    __slots__ = ("_format", "_pick", "constant_length", "numbers", "pieces")
 
     def __init__(self, pieces: Sequence[str | int]) -> None:
         self.pieces = tuple(pieces)
         texts = [piece for piece in pieces if isinstance(piece, str)]
         self.numbers = tuple(piece for piece in pieces if not isinstance(piece, str))
         self.constant_length = sum(map(len, texts))
+        # One alone is picked as it is, and not as one of several.
+        self._pick = itemgetter(*self.numbers) if self.numbers else None
         # Fills in the values in a single pass, and never looks at what is in them.
         self._format = "".join(
             piece.replace("%", "%%") if isinstance(piece, str) else "%s" for piece in pieces
@@ -78,7 +81,7 @@ class CompiledText:
 
     def render(self, values: Sequence[str]) -> str:
         """Return the text with the values, by their variables' numbers, in place."""
-        return self._format % tuple([values[number] for number in self.numbers])
+        return self._format % (self._pick(values) if self._pick is not None else ())
 
 
 def compile_text(pieces: Iterable[str | Variable], slots: Slots) -> CompiledText:

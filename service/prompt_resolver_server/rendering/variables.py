@@ -1,7 +1,6 @@
 """The variables of a template, for those who render it elsewhere."""
 
 from collections.abc import Iterable, Iterator
-from weakref import WeakKeyDictionary
 
 from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
@@ -16,8 +15,6 @@ LANGUAGE = "default"
 # Of a larger template, nobody waits for the names.
 _MAX_PARSED = MAX_SOURCE_BYTES // 8
 
-_FOUND: WeakKeyDictionary[Template, tuple[str, ...]] = WeakKeyDictionary()
-
 
 def find_variables(template: Template) -> tuple[str, ...]:
     """Return the names of a template's variables, in the order of their first use.
@@ -25,10 +22,7 @@ def find_variables(template: Template) -> tuple[str, ...]:
     Of a template that cannot be read, or in a language that is not known, there are none. In the
     language `braces` they are what may be variables.
     """
-    found = _FOUND.get(template)
-    if found is None:
-        found = _FOUND[template] = tuple(dict.fromkeys(_find(template)))
-    return found
+    return template.once(_find_all)
 
 
 def texts_of(message: Message) -> Iterator[str]:
@@ -41,6 +35,10 @@ def texts_of(message: Message) -> Iterator[str]:
                 yield url
     for call in message.tool_calls:
         yield call.arguments_json
+
+
+def _find_all(template: Template) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_find(template)))
 
 
 def _find(template: Template) -> Iterable[str]:

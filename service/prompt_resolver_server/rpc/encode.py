@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from google.protobuf import duration_pb2
 
@@ -14,6 +13,7 @@ from ..domain.prompts import (
     Message,
     PromptRef,
     ResolvedPrompt,
+    ServedReason,
     ServedTemplate,
     Template,
     Text,
@@ -54,11 +54,6 @@ class _Constant(NamedTuple):
     plain: tuple[bool, ...] = ()
 
 
-# By the template, and by how it was served.
-_CONSTANTS: WeakKeyDictionary[Template, dict[object, _Constant]] = WeakKeyDictionary()
-_INFOS: WeakKeyDictionary[Template, dict[object, pb.PromptInfo]] = WeakKeyDictionary()
-
-
 def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
     """Return a rendered prompt as a response."""
     constant = _constant(prompt)
@@ -86,25 +81,27 @@ def write_resolved(prompt: ResolvedPrompt) -> pb.ResolveResponse:
 def fill_info(info: pb.PromptInfo, served: ServedTemplate) -> None:
     """Write which prompt was served into a message that a response holds."""
     template = served.template
-    infos = _INFOS.get(template)
-    if infos is None:
-        infos = _INFOS[template] = {}
-    key = (served.store, served.cache, served.stale, served.reason)
-    constant = infos.get(key)
-    if constant is None:
-        constant = infos[key] = pb.PromptInfo(
-            id=template.id,
-            name=template.name,
-            version=template.version,
-            environment=template.environment,
-            content_sha256=template.content_sha256,
-            store=served.store,
-            cache=_CACHE_RESULTS[served.cache],
-            stale=served.stale,
-            reason=served.reason,
-        )
-    info.CopyFrom(constant)
+    info.CopyFrom(
+        template.once(_make_info, served.store, served.cache, served.reason, served.stale)
+    )
     set_duration(info.age, served.age_s)
+
+
+def _make_info(
+    template: Template, store: str, cache: CacheResult, reason: ServedReason, stale: bool
+) -> pb.PromptInfo:
+    """Return what is the same with each call of which prompt was served: only ever copied."""
+    return pb.PromptInfo(
+        id=template.id,
+        name=template.name,
+        version=template.version,
+        environment=template.environment,
+        content_sha256=template.content_sha256,
+        store=store,
+        cache=_CACHE_RESULTS[cache],
+        stale=stale,
+        reason=reason,
+    )
 
 
 def write_ref(ref: PromptRef) -> pb.PromptRef:
@@ -132,18 +129,16 @@ def _constant(prompt: ResolvedPrompt) -> _Constant:
         or prompt.tool_choice is not served.template.tool_choice
     ):
         return _Constant(_write_constant(prompt))
-    constants = _CONSTANTS.get(served.template)
-    if constants is None:
-        constants = _CONSTANTS[served.template] = {}
-    key = (served.store, served.cache, served.stale, served.reason)
-    constant = constants.get(key)
-    if constant is None:
-        constant = constants[key] = _make_constant(prompt, served.template)
-    return constant
+    return served.template.once(
+        _make_constant, served.store, served.cache, served.reason, served.stale
+    )
 
 
-def _make_constant(prompt: ResolvedPrompt, template: Template) -> _Constant:
-    response = _write_constant(prompt)
+def _make_constant(
+    template: Template, store: str, cache: CacheResult, reason: ServedReason, stale: bool
+) -> _Constant:
+    response = _write_parts(template)
+    response.prompt.CopyFrom(_make_info(template, store, cache, reason, stale))
     if template.placeholders or template.language == "handlebars":
         return _Constant(response)
     for message in template.messages:
@@ -158,14 +153,18 @@ def _make_constant(prompt: ResolvedPrompt, template: Template) -> _Constant:
 
 
 def _write_constant(prompt: ResolvedPrompt) -> pb.ResolveResponse:
-    response = pb.ResolveResponse(
-        parameters=_parameters(prompt.parameters),
-        tools=[_tool(tool) for tool in prompt.tools],
-        tool_choice=_tool_choice(prompt.tool_choice),
-    )
+    response = _write_parts(prompt)
     if prompt.served is not None:
         fill_info(response.prompt, prompt.served)
     return response
+
+
+def _write_parts(source: ResolvedPrompt | Template) -> pb.ResolveResponse:
+    return pb.ResolveResponse(
+        parameters=_parameters(source.parameters),
+        tools=[_tool(tool) for tool in source.tools],
+        tool_choice=_tool_choice(source.tool_choice),
+    )
 
 
 def _tool(tool: Tool) -> pb.Tool:
