@@ -251,9 +251,11 @@ def test_watching_again_needs_no_room(tmp_path: Path) -> None:
     """What is watched may be watched again when there is no room for anything else."""
     root = plant(tmp_path)
     with closing(Changes()) as changes:
+        changes.begin()
         changes.watch([str(root)])
         room = changes.watches
     with closing(Changes(max_watches=room)) as changes:
+        changes.begin()
         for _ in range(2):
             assert changes.watch([str(root)])
             assert not changes.watch([str(root / "desk.prompt")])

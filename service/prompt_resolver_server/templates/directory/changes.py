@@ -51,6 +51,17 @@ class Changes:
         self._count = 0
         self._begun = False
 
+    def begin(self) -> None:
+        """Have the system tell, unless it does so already, or cannot."""
+        if self._begun or sys.platform != "linux":
+            return
+        self._begun = True
+        self._libc = ctypes.CDLL(None)
+        descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if descriptor >= 0:
+            self._descriptor = descriptor
+            self._poll.register(descriptor, select.POLLIN)
+
     @property
     def watches(self) -> int:
         """How many files, folders and links are watched."""
@@ -65,8 +76,6 @@ class Changes:
 
     def watch(self, paths: Iterable[str]) -> bool:
         """Watch what is at these paths, and all that leads there. Return whether that can be."""
-        if not self._begun:
-            self._begin()
         return self._descriptor is not None and all(
             self._add(passed, mask) for path in paths for passed, mask in _way_to(path)
         )
@@ -78,16 +87,6 @@ class Changes:
             self._poll.unregister(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _begin(self) -> None:
-        self._begun = True
-        if sys.platform != "linux":
-            return
-        self._libc = ctypes.CDLL(None)
-        descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if descriptor >= 0:
-            self._descriptor = descriptor
-            self._poll.register(descriptor, select.POLLIN)
 
     def _add(self, path: str, mask: int) -> bool:
         if len(self._watches) >= self._max_watches and path not in self._paths:
@@ -122,6 +121,7 @@ class Witness:
     __slots__ = ("_changes", "_count", "_looks", "_next", "_until")
 
     def __init__(self, looks: Looks, changes: Changes) -> None:
+        changes.begin()
         self._looks = looks
         self._changes = changes
         self._count = -1
