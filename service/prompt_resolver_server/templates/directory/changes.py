@@ -4,7 +4,6 @@ Asking whether anything has happened costs a tenth of looking at a few files. Wh
 nothing, or not of all, they are looked at.
 """
 
-import ctypes
 import os
 import select
 import struct
@@ -56,6 +55,8 @@ class Changes:
         if self._begun or sys.platform != "linux":
             return
         self._begun = True
+        import ctypes  # noqa: PLC0415  # for stores that need it: others do without its memory
+
         self._libc = ctypes.CDLL(None)
         descriptor = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if descriptor >= 0:
