@@ -160,7 +160,9 @@ async def test_json_schema_in_a_stream(service: RunningService) -> None:
 
     assert streamed.error is None
     assert streamed.text == whole.message.content[0].text
-    assert streamed.finished.usage == whole.usage
+    # How much of the question the model remembers depends on what it was asked before.
+    assert streamed.finished.usage.input_tokens == whole.usage.input_tokens
+    assert streamed.finished.usage.output_tokens == whole.usage.output_tokens
 
 
 async def test_json_object(service: RunningService) -> None:
