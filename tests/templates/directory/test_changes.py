@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prompt_resolver_server.templates.directory.changes import Changes, Witness
 from prompt_resolver_server.templates.directory.reading import Looks, Reading
 from prompt_resolver_server.templates.files import Root
+from tests.support.stores import Clock
 from tests.support.unreachable import until
 
 NAMES = ("desk.prompt", "shop/till.prompt", "linked/till.prompt", "desk.versions", "desk.absent")
@@ -230,6 +231,148 @@ async def test_what_is_not_told_is_seen_soon(tmp_path: Path, changes: Changes) -
     await until(lambda: not witness.confirms())
 
 
+def by_way_of_a_folder(folder: Path) -> Path:
+    """Return a root that ends in its parent."""
+    (folder / "prompts" / "sub").mkdir()
+    return folder / "prompts" / "sub" / ".."
+
+
+def by_a_link_to_itself(folder: Path) -> Path:
+    """Return a root that is a link to the folder that it is in."""
+    (folder / "prompts" / "here").symlink_to(".")
+    return folder / "prompts" / "here"
+
+
+def by_a_link_to_its_parent(folder: Path) -> Path:
+    """Return a root that is a link to the folder above the one that it is in."""
+    (folder / "prompts" / "sub").mkdir()
+    (folder / "prompts" / "sub" / "up").symlink_to("..")
+    return folder / "prompts" / "sub" / "up"
+
+
+def by_an_absolute_link(folder: Path) -> Path:
+    """Return a root that is a link with a whole path."""
+    (folder / "there").symlink_to(folder / "prompts")
+    return folder / "there"
+
+
+@pytest.mark.parametrize(
+    "find_root",
+    [by_way_of_a_folder, by_a_link_to_itself, by_a_link_to_its_parent, by_an_absolute_link],
+)
+@pytest.mark.parametrize("happen", [write_in_place, add_what_was_absent, add_a_version])
+def test_roots_of_all_kinds(
+    find_root: Callable[[Path], Path],
+    happen: Callable[[Path], None],
+    tmp_path: Path,
+    changes: Changes,
+) -> None:
+    """Whichever way leads to a file, what happens to it is known at once."""
+    plant(tmp_path)
+    root = find_root(tmp_path)
+    settle(tmp_path)
+    witness = Witness(look(root), changes)
+    assert witness.confirms()
+    assert witness.confirms()
+    assert changes.watches > 0
+
+    happen(root)
+
+    assert not witness.confirms()
+
+
+def test_working_directory_that_is_gone(
+    tmp_path: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the service was started matters to no whole path, even if it is no longer there."""
+    root = plant(tmp_path)
+    (tmp_path / "release").mkdir()
+    monkeypatch.chdir(tmp_path / "release")
+    (tmp_path / "release").rmdir()
+    witness = Witness(look(root), changes)
+
+    assert witness.confirms()
+
+
+def test_relative_root_whose_folder_is_gone(
+    tmp_path: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that begins nowhere is looked at, and is no fault."""
+    (tmp_path / "release").mkdir()
+    monkeypatch.chdir(tmp_path / "release")
+    plant(tmp_path)
+    (tmp_path / "release").rmdir()
+    root = Path("../prompts")
+    witness = Witness(look(root), changes)
+    assert witness.confirms()
+    assert witness.confirms()
+
+    write_in_place(root)
+
+    assert not witness.confirms()
+
+
+def test_descriptor_that_somebody_closes(tmp_path: Path, changes: Changes) -> None:
+    """Without its descriptor nothing is told, and nobody else's is closed in its place."""
+    root = plant(tmp_path)
+    before = inotify_descriptors()
+    witness = Witness(look(root), changes)
+    assert witness.confirms()
+    (descriptor,) = inotify_descriptors() - before
+    os.close(descriptor)
+    assert witness.confirms()
+    with (tmp_path / "other").open("w") as other:
+        write_in_place(root)
+        assert not witness.confirms()
+        changes.close()
+
+        assert os.fstat(other.fileno())
+
+
+def test_descriptor_goes_with_its_owner(tmp_path: Path) -> None:
+    """Who forgets to close has the system tell nothing for nobody."""
+    before = inotify_descriptors()
+    changes = Changes()
+    changes.begin()
+    assert len(inotify_descriptors()) == len(before) + 1
+
+    del changes
+
+    assert inotify_descriptors() == before
+
+
+def inotify_descriptors() -> set[int]:
+    """Return the descriptors of this process by which the system tells what happens to files."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            if "inotify" in os.readlink(f"/proc/self/fd/{name}"):
+                found.add(int(name))
+    return found
+
+
+def test_more_than_the_system_keeps(tmp_path: Path, changes: Changes) -> None:
+    """Where more happens than the system keeps to be told, it is told of all that follows."""
+    root = plant(tmp_path)
+    witness = Witness(look(root), changes)
+    assert witness.confirms()
+    kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    one, two = root / "desk.prompt", root / "shop" / "till.prompt"
+    for number in range(kept // 2 + 100):
+        os.utime(one, (PAST + number, PAST))
+        os.utime(two, (PAST + number, PAST))
+
+    assert not witness.confirms()
+    while changes.count() != changes.count():
+        pass
+    settle(tmp_path)
+    again = Witness(look(root), changes)
+    assert again.confirms()
+    assert changes.watches > 0
+    write_in_place(root)
+    assert not again.confirms()
+
+
 @pytest.mark.parametrize("max_watches", [0, 1, 12])
 def test_more_than_is_watched(max_watches: int, tmp_path: Path) -> None:
     """Files beyond those that are watched are looked at, and confirmed as long as they are so."""
@@ -247,31 +390,38 @@ def test_more_than_is_watched(max_watches: int, tmp_path: Path) -> None:
         assert not second.confirms()
 
 
-def test_watching_again_needs_no_room(tmp_path: Path) -> None:
-    """What is watched may be watched again when there is no room for anything else."""
+def test_what_is_watched_is_chosen_anew(tmp_path: Path) -> None:
+    """Where there is no room for more, room is made once a minute."""
     root = plant(tmp_path)
-    with closing(Changes()) as changes:
+    clock = Clock()
+    with closing(Changes(max_watches=1, clock=clock)) as changes:
         changes.begin()
-        changes.watch([str(root)])
-        room = changes.watches
-    with closing(Changes(max_watches=room)) as changes:
-        changes.begin()
-        for _ in range(2):
-            assert changes.watch([str(root)])
-            assert not changes.watch([str(root / "desk.prompt")])
+        looks = look(root)
+        assert changes.watch(looks)
+        watched = changes.watches
+        assert not changes.watch(looks)
+
+        clock.now += 61
+
+        assert changes.watch(looks)
+        assert changes.watches == watched
 
 
 def test_where_nothing_is_told(tmp_path: Path, changes: Changes) -> None:
     """Where the system tells nothing, files are looked at."""
     root = plant(tmp_path)
+    told = Witness(look(root), changes)
+    assert told.confirms()
     changes.close()
     witness = Witness(look(root), changes)
-    assert witness.confirms()
-    assert witness.confirms()
+    for _ in range(2):
+        assert witness.confirms()
+        assert told.confirms()
 
     write_in_place(root)
 
     assert not witness.confirms()
+    assert not told.confirms()
 
 
 def test_no_watch_outlasts_its_file(tmp_path: Path, changes: Changes) -> None:

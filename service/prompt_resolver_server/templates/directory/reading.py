@@ -100,6 +100,9 @@ class Reading:
             # It may have come to be just before its folder was looked at.
             status = _look(path)
         if status is None:
+            if os.path.lexists(path):
+                # A link to nothing: what it leads to may come to be in any folder.
+                self._empty = None
             self._absent.append(path)
             return False
         self._settled = self._settled and is_settled(status)

@@ -109,7 +109,7 @@ class DirectoryStore:
     def confirms(self, held: Template) -> bool:
         """Return whether all files of the template look as they did when they were read."""
         origin = self._origins.get(held)
-        # A few calls of `stat` take microseconds: less than handing them to a thread would.
+        # What it may have to look at takes microseconds: less than handing it to a thread would.
         return origin is not None and origin.witness.confirms()
 
     async def list_prompts(
