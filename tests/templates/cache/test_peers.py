@@ -257,11 +257,12 @@ async def test_old_news(subject: Subject) -> None:
     assert len(subject.told.fetches) == 1
 
 
-async def test_news_of_the_same_moment(subject: Subject) -> None:
+@pytest.mark.parametrize("older_s", [0.01, 0.05, 0.15])
+async def test_news_of_the_same_moment(subject: Subject, older_s: float) -> None:
     """Where two versions are of one moment, the store is asked which one it is."""
     await subject.get()
     subject.clock.now += 5
-    subject.peers.copy = Copy(TWO, 5.05)
+    subject.peers.copy = Copy(TWO, 5 + older_s)
     subject.told.says = TWO
     subject.cache.invalidation.look(KEY)
     await subject.settle()

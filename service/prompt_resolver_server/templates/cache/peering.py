@@ -159,9 +159,13 @@ class Peering:
 
 
 def _is_in_doubt(held: Held, shared: Held) -> bool:
-    """Tell whether another version is shared, of which nobody knows whether it is the newer one."""
+    """Tell whether another version is shared, of which nobody knows whether it is the newer one.
+
+    What is shared may have taken a newer one's place in its moment, and looks older by another one
+    from here.
+    """
     apart_s = abs(held.confirmed_at - shared.confirmed_at)
-    return shared.template is not held.template and apart_s < SAME_MOMENT_S
+    return shared.template is not held.template and apart_s < 2 * SAME_MOMENT_S
 
 
 class _Times:
