@@ -91,16 +91,13 @@ class Changes:
             self._renew()
         if self._descriptor is None or len(self._watches) >= self._max_watches:
             return False
-        ways: dict[str, int] = {}
         try:
-            for those, events in ((looks.there, _OF_WHAT_IS_READ), (looks.empty, _OF_A_FOLDER)):
-                for path, _ in those:
-                    for passed, mask in _way_to(path, events):
-                        ways[passed] = ways.get(passed, 0) | mask
+            ways = _ways_to(looks)
+            # A link may have been turned before it was watched.
+            return all(self._add(*each) for each in ways.items()) and ways == _ways_to(looks)
         except OSError:
             # A path that begins in a folder that is gone.
             return False
-        return all(self._add(path, mask) for path, mask in ways.items())
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -197,6 +194,16 @@ class Witness:
         proven = self._looks.prove()
         self._until = now + _PROOF_S if proven else 0.0
         return proven
+
+
+def _ways_to(looks: Looks) -> dict[str, int]:
+    """Return all that leads to what was looked at, and what matters of each."""
+    ways: dict[str, int] = {}
+    for those, events in ((looks.there, _OF_WHAT_IS_READ), (looks.empty or (), _OF_A_FOLDER)):
+        for path, _ in those:
+            for passed, mask in _way_to(path, events):
+                ways[passed] = ways.get(passed, 0) | mask
+    return ways
 
 
 def _way_to(path: str, events: int) -> Iterator[tuple[str, int]]:
