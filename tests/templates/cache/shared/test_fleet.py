@@ -41,13 +41,6 @@ TIMEOUT_S = 0.25
 
 
 @pytest.fixture
-async def redis(tmp_path: Path, require_all: bool) -> AsyncIterator[RedisProcess]:
-    need_redis(require_all=require_all)
-    async with running_redis(tmp_path) as redis:
-        yield redis
-
-
-@pytest.fixture
 async def api() -> AsyncIterator[HumanloopApi]:
     async with running_humanloop() as api:
         yield api

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -10,19 +9,12 @@ from prometheus_client import CollectorRegistry
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.shared.seal import SEAL_BYTES
 from prompt_resolver_server.templates.cache.shared.server import RedisAddress, RedisServer
-from tests.support.redis import RedisProcess, need_redis, running_redis
+from tests.support.redis import RedisProcess
 
 pytestmark = pytest.mark.foreign
 
 ONE, TWO = b"1" * SEAL_BYTES + b"one", b"2" * SEAL_BYTES + b"two"
 LEFT_S = 60.0
-
-
-@pytest.fixture
-async def redis(tmp_path: Path, require_all: bool) -> AsyncIterator[RedisProcess]:
-    need_redis(require_all=require_all)
-    async with running_redis(tmp_path) as redis:
-        yield redis
 
 
 @pytest.fixture
