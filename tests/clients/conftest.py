@@ -34,8 +34,9 @@ def build_client(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str
 @pytest.fixture
 def litellm(require_all: bool) -> Path:
     """The Python that has LiteLLM."""
-    if not LITELLM.exists() and not require_all:
-        pytest.skip("LiteLLM is not installed; make test sees to it")
+    if not LITELLM.exists():
+        report = pytest.fail if require_all else pytest.skip
+        report("not installed: LiteLLM; make test sees to it")
     return LITELLM
 
 

@@ -175,9 +175,13 @@ def test_what_happens_is_known_at_once(
     witness = Witness(look(root), changes)
     assert witness.confirms()
     assert witness.confirms()
+    # It is by being told that it is known, and not by looking.
+    assert changes.watches > 0
+    told = changes.count()
 
     happen(root)
 
+    assert changes.count() != told
     assert not witness.confirms()
 
 
@@ -218,6 +222,7 @@ async def test_what_is_not_told_is_seen_soon(tmp_path: Path, changes: Changes) -
     root = plant(tmp_path)
     witness = Witness(look(root), changes)
     assert witness.confirms()
+    assert changes.watches > 0
     before = changes.count()
 
     with (
