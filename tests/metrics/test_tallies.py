@@ -71,8 +71,12 @@ def test_limit() -> None:
         counter[name, "z"].value += 1
         histogram[name,].observe(1)
 
-    assert dict(counter.items()) == {("a", "z"): 2, ("b", "z"): 1, ("other", "other"): 3}
-    assert [(labels, sum(counts)) for labels, counts in histogram.items()] == [
+    assert [(labels, tally.value) for labels, tally in counter.items()] == [
+        (("a", "z"), 2),
+        (("b", "z"), 1),
+        (("other", "other"), 3),
+    ]
+    assert [(labels, sum(each.counts)) for labels, each in histogram.items()] == [
         (("a",), 2),
         (("b",), 1),
         (("other",), 3),

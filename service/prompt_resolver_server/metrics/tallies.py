@@ -58,7 +58,10 @@ class Limit(NamedTuple):
 
 
 class _Series(dict[Labels, _T], Generic[_T]):
-    """The series of one family, each made when first asked for."""
+    """The series of one family by their labels' values, each made when first asked for.
+
+    A dict, so that what is counted with each call is found without a step of Python.
+    """
 
     def __init__(self, make: Callable[[], _T], limit: Limit | None) -> None:
         super().__init__()
@@ -72,7 +75,7 @@ class _Series(dict[Labels, _T], Generic[_T]):
         return self.setdefault(labels, self._make())
 
 
-class Tallies(Collector):
+class Tallies(_Series[Tally]):
     """The tallies of one counter or gauge by their labels' values, each made when first asked for.
 
     `name` goes without the `_total` that Prometheus adds to a counter's.
@@ -88,33 +91,13 @@ class Tallies(Collector):
         *,
         limit: Limit | None = None,
     ) -> None:
-        self._family = family
-        self._description = (name, documentation, labels)
-        self._tallies = _Series(Tally, limit)
-        registry.register(self)
-
-    def __getitem__(self, labels: Labels) -> Tally:
-        return self._tallies[labels]
-
-    def items(self) -> list[tuple[Labels, float]]:
-        """Return the numbers as they are now, each with its labels' values."""
-        return [(labels, tally.value) for labels, tally in self._tallies.items()]
-
-    def describe(self) -> list[Metric]:
-        """Return the family without its numbers."""
-        name, documentation, labels = self._description
-        return [self._family(name, documentation, labels=labels)]
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        name, documentation, names = self._description
-        family = self._family(name, documentation, labels=names)
-        for labels, tally in list(self._tallies.items()):
-            family.add_metric(labels, tally.value)
-        yield family
+        super().__init__(Tally, limit)
+        registry.register(
+            _TallyCollector(partial(family, name, documentation, labels=labels), self)
+        )
 
 
-class Distributions(Collector):
+class Distributions(_Series[Distribution]):
     """The distributions of one histogram by their labels' values, made when first asked for."""
 
     def __init__(
@@ -127,28 +110,50 @@ class Distributions(Collector):
         *,
         limit: Limit | None = None,
     ) -> None:
+        super().__init__(partial(Distribution, bounds), limit)
         self.bounds = bounds
-        self._description = (name, documentation, labels)
-        self._distributions = _Series(partial(Distribution, bounds), limit)
-        self._names = [*map(floatToGoString, bounds), "+Inf"]
-        registry.register(self)
+        make = partial(HistogramMetricFamily, name, documentation, labels=labels)
+        registry.register(_DistributionCollector(make, self))
 
-    def __getitem__(self, labels: Labels) -> Distribution:
-        return self._distributions[labels]
 
-    def items(self) -> list[tuple[Labels, tuple[int, ...]]]:
-        """Return the counts of the buckets as they are now, each with its labels' values."""
-        return [(labels, tuple(each.counts)) for labels, each in self._distributions.items()]
+class _TallyCollector(Collector):
+    """Tells Prometheus of tallies."""
+
+    def __init__(
+        self, make: Callable[[], CounterMetricFamily | GaugeMetricFamily], tallies: Tallies
+    ) -> None:
+        self._make = make
+        self._tallies = tallies
 
     def describe(self) -> list[Metric]:
         """Return the family without its numbers."""
-        name, documentation, labels = self._description
-        return [HistogramMetricFamily(name, documentation, labels=labels)]
+        return [self._make()]
 
     @override
     def collect(self) -> Iterator[Metric]:
-        name, documentation, names = self._description
-        family = HistogramMetricFamily(name, documentation, labels=names)
+        family = self._make()
+        for labels, tally in list(self._tallies.items()):
+            family.add_metric(labels, tally.value)
+        yield family
+
+
+class _DistributionCollector(Collector):
+    """Tells Prometheus of distributions."""
+
+    def __init__(
+        self, make: Callable[[], HistogramMetricFamily], distributions: Distributions
+    ) -> None:
+        self._make = make
+        self._distributions = distributions
+        self._names = [*map(floatToGoString, distributions.bounds), "+Inf"]
+
+    def describe(self) -> list[Metric]:
+        """Return the family without its numbers."""
+        return [self._make()]
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        family = self._make()
         for labels, distribution in list(self._distributions.items()):
             # Both as they are now: others go on counting.
             total, below, buckets = distribution.total, 0, []

@@ -264,7 +264,7 @@ async def test_chunks_without_an_end(
             await response.read_some()
 
     assert caught.value.kind == "cut"
-    assert len(response._open.headers) == 2
+    assert len(response._headers) == 2
 
 
 async def test_headers_that_repeat(transport: DirectTransport, upstream: Upstream) -> None:
@@ -439,7 +439,8 @@ async def test_response_is_forgotten(transport: DirectTransport, upstream: Upstr
     try:
         async with transport.post(request(upstream)) as response:
             assert await read_body(response, 10) == b"{}"
-            first = weakref.ref(response._open._response)
+            assert response._connection is not None
+            first = weakref.ref(response._connection.response)
         async with transport.post(request(upstream)) as response:
             assert await read_body(response, 10) == b"{}"
     finally:

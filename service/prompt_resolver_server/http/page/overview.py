@@ -40,22 +40,27 @@ class Overview:
             "running": {name: gate.running for name, gate in self._gates.items()},
             "upstream": self._upstream(),
             "upstream_running": {
-                provider: int(count)
-                for (provider,), count in self._metrics.upstream.inflight.items()
+                provider: int(tally.value)
+                for (provider,), tally in self._metrics.upstream.inflight.items()
             },
             "upstream_bounds_s": list(self._metrics.upstream.seconds.bounds),
             "tokens": [
-                {"provider": provider, "model": model, "direction": direction, "count": int(count)}
-                for (provider, model, direction), count in self._metrics.upstream.tokens.items()
+                {
+                    "provider": provider,
+                    "model": model,
+                    "direction": direction,
+                    "count": int(tally.value),
+                }
+                for (provider, model, direction), tally in self._metrics.upstream.tokens.items()
             ],
         }
 
     def _stores(self, inventory: Inventory) -> list[Json]:
         """Return each store, and how often a template of it was served in which way."""
         served: dict[str, dict[str, Json]] = {name: {} for name in inventory.ttls_s}
-        for (store, result), count in self._metrics.templates.items():
+        for (store, result), tally in self._metrics.templates.items():
             if store in served:
-                served[store][result] = int(count)
+                served[store][result] = int(tally.value)
         return [
             {
                 "name": name,
@@ -69,12 +74,12 @@ class Overview:
     def _calls(self) -> list[Json]:
         """Return how many calls ended in which way. The page's own are not worth telling."""
         calls: list[Json] = [
-            {"door": "grpc", "method": method, "status": status, "count": int(count)}
-            for (_, _, method, status), count in self._metrics.grpc.handled.items()
+            {"door": "grpc", "method": method, "status": status, "count": int(tally.value)}
+            for (_, _, method, status), tally in self._metrics.grpc.handled.items()
         ]
         calls += [
-            {"door": "http", "method": route, "status": status, "count": int(count)}
-            for (route, status), count in self._metrics.http.requests.items()
+            {"door": "http", "method": route, "status": status, "count": int(tally.value)}
+            for (route, status), tally in self._metrics.http.requests.items()
             if not route.startswith("page.")
         ]
         return calls
@@ -87,13 +92,13 @@ class Overview:
         seconds = self._metrics.upstream.seconds
         answered: dict[tuple[str, str], list[Json]] = {}
         unanswered: Counter[tuple[str, str, str]] = Counter()
-        for (provider, model, outcome), counts in seconds.items():
+        for (provider, model, outcome), distribution in seconds.items():
             buckets = answered.setdefault((provider, model), [0] * (len(seconds.bounds) + 1))
             if outcome == "ok":
-                buckets[:] = counts
+                buckets[:] = distribution.counts
             else:
                 kind = outcome if outcome == "cancelled" else "failed"
-                unanswered[provider, model, kind] += sum(counts)
+                unanswered[provider, model, kind] += sum(distribution.counts)
         return [
             {
                 "provider": provider,

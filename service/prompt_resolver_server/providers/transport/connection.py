@@ -7,7 +7,6 @@ import asyncio
 import select
 import socket
 from asyncio import Future
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import cast
@@ -37,7 +36,8 @@ class Connection(asyncio.Protocol):
         self._waiter: Future[None] | None = None
         self._calling: bytes | None = None
         self._lost = False
-        self._response = Incoming()
+        self.response = Incoming()
+        """The response that comes in, or came last."""
         self.made_at = loop.time()
 
     @property
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
 
         One that answers before it has read the request may never read the rest, nor what follows.
         """
-        response, transport = self._response, self._transport
+        response, transport = self.response, self._transport
         return (
             response.ended
             and response.keep_alive
@@ -69,25 +69,13 @@ class Connection(asyncio.Protocol):
         """
         return not self._arrivals.poll(0)
 
-    @property
-    def status(self) -> int:
-        """The response's status."""
-        return self._response.status
+    async def exchange(self, request: bytes, timeout_s: float) -> Incoming:
+        """Send a request, and return its response once the head is there.
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The response's headers, by their names in lower case; of those that repeat, the first."""
-        return self._response.headers
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all of the response has arrived."""
-        return self._response.ended
-
-    async def exchange(self, request: bytes, timeout_s: float) -> None:
-        """Send a request, and wait for the head of its response. Raises `TransportError`."""
+        Raises `TransportError`.
+        """
         assert self._transport is not None
-        response = self._response = Incoming()
+        response = self.response = Incoming()
         if len(request) <= _LARGE_BYTES:
             self._transport.write(request)
         else:
@@ -102,16 +90,18 @@ class Connection(asyncio.Protocol):
             await self._wait(until, "first_byte")
         if response.failed and not response.begun:
             raise TransportError("malformed")
+        return response
 
     async def read_some(self, timeout_s: float, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body, or wait for more; empty at the end.
 
         Raises `TransportError`.
         """
-        response = self._response
+        response = self.response
         if gathering is not None and not any(gathering.unless in part for part in response.body):
             await self._gather(timeout_s, gathering)
-        await self._wait_for_some(timeout_s)
+        if not (response.body or response.ended):
+            await self._wait_for_some(timeout_s)
         data = response.take()
         if response.paused:
             response.paused = False
@@ -121,7 +111,7 @@ class Connection(asyncio.Protocol):
 
     async def _wait_for_some(self, timeout_s: float) -> None:
         """Wait until the body goes on, or ends."""
-        response = self._response
+        response = self.response
         until = self._loop.time() + timeout_s
         while not (response.body or response.ended):
             if response.failed or (self._lost and response.is_framed):
@@ -132,7 +122,7 @@ class Connection(asyncio.Protocol):
 
     async def _gather(self, timeout_s: float, gathering: Gathering) -> None:
         """Wait for as long as that may be worth it."""
-        response = self._response
+        response = self.response
         end = self._loop.time() + timeout_s
         self._calling = gathering.unless
         try:
@@ -163,7 +153,7 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        response = self._response
+        response = self.response
         response.feed(data)
         if response.failed:
             self.abort()

@@ -104,7 +104,7 @@ class DirectTransport:
 
     def give_back(self, target: _Target, connection: Connection, *, in_order: bool) -> None:
         """Keep a connection for its next request, if it can have one."""
-        if in_order and connection.is_open and not (connection.has_ended or self._closed):
+        if in_order and not (connection.response.ended or self._closed) and connection.is_open:
             task = self._loop.create_task(self._see_out(target, connection))
             self._endings.add(task)
             task.add_done_callback(self._endings.discard)
@@ -118,7 +118,7 @@ class DirectTransport:
     def _keep(self, target: _Target, connection: Connection) -> None:
         now = self._loop.time()
         until = min(
-            now + min(_KEEPALIVE_S, _kept_for_s(connection) - _MARGIN_S),
+            now + min(_KEEPALIVE_S, _kept_for_s(connection.response.headers) - _MARGIN_S),
             connection.made_at + self._renew_s,
         )
         if until <= now:
@@ -189,46 +189,43 @@ class _Exchange:
         self._target, self._head = _prepare(request.url)
         self._connection: Connection | None = None
         self._idle_s = request.timeouts.idle_s
+        self.status = 0
+        """The status code."""
+        self._headers: Mapping[str, str] = {}
 
     async def __aenter__(self) -> Self:
         timeouts = self._request.timeouts
         message = _write(self._head, self._request.headers, self._request.body)
         connection = await self._transport.take(self._target, timeouts.connect_s)
         try:
-            await connection.exchange(message, timeouts.first_byte_s)
+            response = await connection.exchange(message, timeouts.first_byte_s)
         except BaseException:
             self._transport.give_back(self._target, connection, in_order=False)
             raise
         self._connection = connection
+        self.status, self._headers = response.status, response.headers
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        # The caller is gone, or the answer is no good: the provider is to stop now.
-        self._transport.give_back(self._target, self._open, in_order=kind is None)
-
-    @property
-    def _open(self) -> Connection:
         assert self._connection is not None
-        return self._connection
-
-    @property
-    def status(self) -> int:
-        """The status code."""
-        return self._open.status
+        # The caller is gone, or the answer is no good: the provider is to stop now.
+        self._transport.give_back(self._target, self._connection, in_order=kind is None)
 
     def header(self, name: str) -> str:
         """Return a header; see `HttpResponse.header`."""
-        return self._open.headers.get(name.lower(), "")
+        return self._headers.get(name.lower(), "")
 
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body; see `HttpResponse.read_some`."""
-        return await self._open.read_some(self._idle_s, gathering)
+        assert self._connection is not None
+        return await self._connection.read_some(self._idle_s, gathering)
 
 
-def _kept_for_s(connection: Connection) -> float:
+def _kept_for_s(headers: Mapping[str, str]) -> float:
     """Return how long a server says that it keeps a connection that is not in use."""
-    told = _KEPT_FOR.search(connection.headers.get("keep-alive", ""))
-    return float(told[1]) if told else math.inf
+    told = headers.get("keep-alive")
+    found = _KEPT_FOR.search(told) if told else None
+    return float(found[1]) if found else math.inf
 
 
 @lru_cache(maxsize=1024)
@@ -246,10 +243,12 @@ def _prepare(url: str) -> tuple[_Target, bytes]:
 
 
 def _write(head: bytes, headers: Mapping[str, str], body: bytes) -> bytes:
-    if any(_CONTROL.search(value) for value in headers.values()):
-        # What follows a line break in a key would be a header of its own.
-        raise TransportError("malformed")
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    lines = ""
+    for name, value in headers.items():
+        if _CONTROL.search(value):
+            # What follows a line break in a key would be a header of its own.
+            raise TransportError("malformed")
+        lines += f"{name}: {value}\r\n"
     try:
         encoded = lines.encode()
     except UnicodeEncodeError:

@@ -15,6 +15,7 @@ class Incoming:
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
+        """By their names in lower case; of those that repeat, the first."""
         self.body: list[bytes] = []
         self.size = 0
         """How much of the body waits for its reader."""
@@ -42,6 +43,8 @@ class Incoming:
 
     def take(self) -> bytes:
         """Return what waits of the body."""
+        if not self.body:
+            return b""
         data = b"".join(self.body)
         self.body.clear()
         self.size = 0

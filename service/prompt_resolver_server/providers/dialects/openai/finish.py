@@ -45,17 +45,17 @@ def _read_usage(usage: Mapping[str, Json]) -> Usage:
     Some count what the model reasoned beside the rest of the answer, as their totals tell; we count
     it among that.
     """
-    prompt = read_mapping(usage, "prompt_tokens_details") or {}
-    completion = read_mapping(usage, "completion_tokens_details") or {}
+    prompt = read_mapping(usage, "prompt_tokens_details")
+    completion = read_mapping(usage, "completion_tokens_details")
     read, written = read_count(usage, "prompt_tokens"), read_count(usage, "completion_tokens")
-    reasoned = read_count(completion, "reasoning_tokens")
+    reasoned = read_count(completion, "reasoning_tokens") if completion else None
     if read is not None and written is not None and reasoned:
         beside = read + written + reasoned == read_count(usage, "total_tokens")
         written += reasoned if beside else 0
     return Usage(
         input_tokens=read,
         output_tokens=written,
-        cache_read_tokens=read_count(prompt, "cached_tokens"),
-        cache_write_tokens=read_count(prompt, "cache_write_tokens"),
+        cache_read_tokens=read_count(prompt, "cached_tokens") if prompt else None,
+        cache_write_tokens=read_count(prompt, "cache_write_tokens") if prompt else None,
         reasoning_tokens=reasoned,
     )

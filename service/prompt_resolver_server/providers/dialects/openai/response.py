@@ -1,56 +1,86 @@
 """Whole answers in OpenAI's chat dialect."""
 
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
 
 from ....domain.answers import Answer
+from ....domain.json_codec import JsonError, JsonReader
 from ....domain.parameters import Json
-from ....domain.prompts import Message, Part, Reasoning, Refusal, ToolCall
+from ....domain.prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...dialect import ProtocolError
 from ...wire.failures import read_document
-from ...wire.fields import read_items, read_mapping, read_text
-from .content import read_content, read_reasoning
+from ...wire.fields import read_mapping, read_text
+from .content import WireMessage, read_chunks
 from .failures import raise_reported
 from .finish import check_reason, read_finish
 
 
+class _Choice(msgspec.Struct):
+    """One of the answers that were asked for."""
+
+    message: WireMessage
+    finish_reason: str
+
+
+class _Completion(msgspec.Struct):
+    """A whole response."""
+
+    choices: list[_Choice]
+    id: str | None = None
+    model: str | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_COMPLETIONS = JsonReader(_Completion)
+
+
 def parse_answer(body: bytes) -> Answer:
     """Return a whole answer. Raises `ProtocolError` and `InBandError`."""
-    answer = read_document(body, raise_reported)
-    choice = _first_choice(answer)
-    message = read_mapping(choice, "message")
-    raw_reason = choice.get("finish_reason")
-    if message is None or not isinstance(raw_reason, str):
-        raise ProtocolError("expected a choice with a message and a finish reason")
-    check_reason(raw_reason)
-    calls = tuple(_tool_call(call) for call in read_items(message, "tool_calls"))
-    refusal = read_text(message, "refusal")
+    completion = _read(body)
+    if completion.error:
+        raise_reported(completion.error)
+    if not completion.choices:
+        raise ProtocolError("expected a choice")
+    choice = completion.choices[0]
+    check_reason(choice.finish_reason)
+    message = choice.message
+    calls = tuple([_tool_call(call) for call in message.tool_calls]) if message.tool_calls else ()
     return Answer(
-        id=read_text(answer, "id"),
-        message=Message(role="assistant", content=_parts(message, refusal), tool_calls=calls),
+        id=completion.id or "",
+        message=Message(role="assistant", content=_parts(message), tool_calls=calls),
         finish=read_finish(
-            raw_reason,
-            read_text(answer, "model"),
-            read_mapping(answer, "usage"),
+            choice.finish_reason,
+            completion.model or "",
+            completion.usage,
             called=bool(calls),
-            refused=bool(refusal),
+            refused=bool(message.refusal),
         ),
     )
 
 
-def _first_choice(answer: Mapping[str, Json]) -> Mapping[str, Json]:
-    choices = read_items(answer, "choices")
-    if not choices:
-        raise ProtocolError("expected a choice")
-    return choices[0]
+def _read(body: bytes) -> _Completion:
+    try:
+        return _COMPLETIONS.read(body)
+    except JsonError:
+        # What reports a failure need not have the form of an answer.
+        read_document(body, raise_reported)
+        raise ProtocolError("expected choices with a message and a finish reason") from None
 
 
-def _parts(message: Mapping[str, Json], refusal: str) -> tuple[Part, ...]:
+def _parts(message: WireMessage) -> tuple[Part, ...]:
     parts: list[Part] = []
-    if thought := read_reasoning(message):
-        parts.append(Reasoning(text=thought))
-    parts += read_content(message.get("content"))
-    if refusal:
-        parts.append(Refusal(refusal))
+    if thoughts := message.reasoning_content or message.reasoning:
+        parts.append(Reasoning(text=thoughts))
+    content = message.content
+    if isinstance(content, list):
+        parts += read_chunks(content)
+    elif content:
+        parts.append(Text(content))
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
     return tuple(parts)
 
 

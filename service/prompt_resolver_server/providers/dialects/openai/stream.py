@@ -19,27 +19,17 @@ from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document
 from ...wire.sse import ErrorEvent, SseParser
-from .content import read_content
+from .content import WireMessage, read_chunks
 from .failures import raise_error, raise_reported
 from .finish import check_reason, read_finish
 from .tool_calls import ToolCallReader
-
-
-class _Delta(msgspec.Struct):
-    """What an event adds to the message. Two of the names are for the same thing."""
-
-    content: str | list[Any] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
 
 
 class _Choice(msgspec.Struct):
     """An event of one of the answers that were asked for."""
 
     index: object = 0
-    delta: _Delta | None = None
+    delta: WireMessage | None = None
     finish_reason: object = None
 
 
@@ -127,11 +117,11 @@ class OpenAIStreamReader(EventReader[bytes]):
                 check_reason(raw_reason)
                 self._raw_reason = raw_reason
 
-    def _take_delta(self, delta: _Delta, deltas: list[Delta]) -> None:
+    def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
             deltas.append(ReasoningDelta(Reasoning(text=thought)))
         if isinstance(delta.content, list):
-            deltas += map(_tell, read_content(delta.content))
+            deltas += map(_tell, read_chunks(delta.content))
         elif delta.content:
             deltas.append(TextDelta(delta.content))
         if refusal := delta.refusal:
