@@ -141,20 +141,18 @@ class Notation:
     def _of_request(
         self, requested: ModelName, model: str, template: Template | None
     ) -> ModelChoice:
-        if requested.prefix is not None:
-            provider = self.provider_name(requested.prefix)
-            if provider not in self._providers:
-                raise CallError(
-                    Reason.PROVIDER_UNKNOWN,
-                    f"model: no provider {requested.prefix!r} is configured",
-                    metadata={"provider": requested.prefix},
-                    blame=Blame.CALLER,
-                )
-        elif template is not None and template.provider:
-            provider = self.provider_name(template.provider)
-        else:
-            provider = DEFAULT_PROVIDER
-        return _choice(provider, model, "caller")
+        if requested.prefix is None:
+            of_template = template.provider if template is not None else None
+            return self._choose(of_template or DEFAULT_PROVIDER, model, "caller")
+        choice = self._choose(requested.prefix, model, "caller")
+        if choice.provider not in self._providers:
+            raise CallError(
+                Reason.PROVIDER_UNKNOWN,
+                f"model: no provider {requested.prefix!r} is configured",
+                metadata={"provider": requested.prefix},
+                blame=Blame.CALLER,
+            )
+        return choice
 
     def of_alias(self, deployment: Deployment) -> ModelChoice:
         """Return the model that an alias' deployment names, empty where it names none."""
@@ -165,31 +163,28 @@ class Notation:
             # name.
             same = name.prefix == deployment.provider
             model = name.model if same or name.prefix is None else f"{name.prefix}/{name.model}"
-            provider = self.provider_name(deployment.provider)
-        else:
-            model = name.model
-            provider = self.provider_name(name.prefix or DEFAULT_PROVIDER)
-        return _choice(provider, model, "alias")
+            return self._choose(deployment.provider, model, "alias")
+        return self._choose(name.prefix or DEFAULT_PROVIDER, name.model, "alias")
 
     def _of_template(self, template: Template | None) -> ModelChoice:
         if template is None or not template.model:
             return _NO_CHOICE
         if template.provider:
-            provider, model = self.provider_name(template.provider), template.model
-        else:
-            prefix, slash, rest = template.model.partition("/")
-            provider = self.provider_name(prefix) if slash else DEFAULT_PROVIDER
-            model = rest if slash else template.model
-        return _choice(provider, model, "template")
+            return self._choose(template.provider, template.model, "template")
+        prefix, slash, rest = template.model.partition("/")
+        if not slash:
+            return self._choose(DEFAULT_PROVIDER, template.model, "template")
+        return self._choose(prefix, rest, "template")
+
+    def _choose(self, name: str, model: str, named_by: NamedBy) -> ModelChoice:
+        provider = self.provider_name(name)
+        if provider in _ROUTES:
+            model = model.removeprefix(_ROUTES[provider])
+        return ModelChoice(provider=provider, model=model, named_by=named_by)
 
     def provider_name(self, name: str) -> str:
         """Return a provider's name here, for a store that may use Humanloop's name for it."""
         return name if name in self._providers else HUMANLOOP_PROVIDERS.get(name, name)
-
-
-def _choice(provider: str, model: str, named_by: NamedBy) -> ModelChoice:
-    model = model.removeprefix(_ROUTES.get(provider, ""))
-    return ModelChoice(provider=provider, model=model, named_by=named_by)
 
 
 def _compare(chosen: ModelChoice, of_alias: ModelChoice, of_template: ModelChoice) -> ModelChoice:

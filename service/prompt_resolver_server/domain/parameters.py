@@ -74,7 +74,7 @@ class Parameters(LastingValue, frozen=True, kw_only=True):
         # The very same where that will do: what has been made of it once is found again.
         if defaults is NO_PARAMETERS:
             return self
-        if not self:
+        if self is NO_PARAMETERS or not self:
             return defaults
         if not defaults:
             return self

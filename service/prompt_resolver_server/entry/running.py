@@ -19,7 +19,7 @@ class Running:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lasting: set[asyncio.Task[Any]] = set()
         self._begun = 0
-        self._quiet = asyncio.Event()
+        self._quiet: asyncio.Event | None = None
 
     def add(self, task: asyncio.Task[Any], *, lasting: bool = False) -> None:
         """Note a call that begins; `lasting` if it ends only when its caller wants it to."""
@@ -32,8 +32,9 @@ class Running:
         """Note a call that has ended."""
         self._tasks.discard(task)
         self._lasting.discard(task)
-        if not self._tasks:
+        if self._quiet is not None and not self._tasks:
             self._quiet.set()
+            self._quiet = None
 
     async def outlast(self) -> None:
         """Wait until the calls have ended that run now, but for lasting ones."""
@@ -52,8 +53,8 @@ class Running:
         while self._tasks or begun != self._begun:
             begun = self._begun
             if self._tasks:
-                self._quiet.clear()
-                await self._quiet.wait()
+                quiet = self._quiet = self._quiet or asyncio.Event()
+                await quiet.wait()
             await asyncio.sleep(_CALM_S)
 
     def end_all(self) -> None:

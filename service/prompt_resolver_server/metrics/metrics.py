@@ -7,7 +7,6 @@ from prometheus_client import CollectorRegistry, Gauge, Info
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from ..domain.prompts import CacheResult
 from .calls import CallMetrics, CallType, GrpcFamilies, HttpFamilies, RouteMetrics
 from .certificates import CertificateMetrics
 from .families import Families
@@ -71,7 +70,7 @@ class Metrics:
             "What the shared cache was asked, by how that went.",
             ("operation", "outcome"),
         )
-        self._renderings = families.histogram(
+        self.renderings = families.histogram(
             "prompt_resolver_render_duration_seconds",
             "Time that rendering a template took.",
             (),
@@ -149,10 +148,6 @@ class Metrics:
         self._reloads[("refused",)].value += 1
         self._reloaded.set(0)
 
-    def template_served(self, store: str, result: CacheResult) -> None:
-        """Count a template that was served."""
-        self.templates[store, result].value += 1
-
     def stale_served(self, store: str) -> None:
         """Count a template that was served in place of what its store does not tell."""
         self._stale[(store,)].value += 1
@@ -179,7 +174,3 @@ class Metrics:
     def state_handled(self, outcome: str, count: int) -> None:
         """Count copies on disk that were read, written or removed."""
         self._state_entries[outcome,].value += count
-
-    def rendered(self, seconds: float) -> None:
-        """Count a rendered template."""
-        self._renderings.observe(seconds)

@@ -16,10 +16,14 @@ def fill(template: Template, needed: tuple[Variable, ...], given: Mapping[str, J
     problems: dict[str, str] = {}
     for variable in needed:
         value = given.get(variable.name)
-        if type(value) is str and variable.place == "text":
-            # Most of all values are text for a text.
-            values.append(value)
-            continue
+        if variable.place == "text":
+            # Most of all values are text, or a number, for a text.
+            if type(value) is str:
+                values.append(value)
+                continue
+            if type(value) is int:
+                values.append(str(value))
+                continue
         if value is None:
             if variable.literal is not None and variable.name not in given:
                 values.append(variable.literal)

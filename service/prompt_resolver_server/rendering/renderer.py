@@ -46,14 +46,14 @@ class _Compiled:
 
     def is_too_long(self, values: Sequence[str]) -> bool:
         """Tell whether the rendered texts would be too long together, without making them."""
-        room = MAX_CHARACTERS - self.constant_length
-        return sum(map(len, values)) * self.most > room and room < sum(
-            count * len(value) for count, value in zip(self.occurrences, values, strict=True)
-        )
+        counted = zip(self.occurrences, values, strict=True)
+        total = sum(count * len(value) for count, value in counted)
+        return self.constant_length + total > MAX_CHARACTERS
 
     def render(self, values: Sequence[str]) -> tuple[Message, ...]:
         """Return the messages with the values in place. Raises VARIABLES_INVALID."""
-        if self.is_too_long(values):
+        most = self.constant_length + sum(map(len, values)) * self.most
+        if most > MAX_CHARACTERS and self.is_too_long(values):
             raise variables_too_large(f"a prompt of at most {MAX_CHARACTERS} characters")
         return tuple(
             [

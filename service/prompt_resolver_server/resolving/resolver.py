@@ -182,12 +182,13 @@ class Resolver:
         messages = await self._messages(served, variables, query)
         if explained and template is not None:
             tell_rendered(template, messages, variables)
+        tools = template.tools if template is not None else ()
         prompt = ResolvedPrompt(
             messages=messages,
             model=choice.model,
             provider=choice.provider,
             parameters=parameters,
-            tools=_add_tools(template.tools if template is not None else (), query.tools),
+            tools=_add_tools(tools, query.tools) if query.tools else tools,
             tool_choice=query.tool_choice
             or (template.tool_choice if template is not None else None),
             served=served,
@@ -239,7 +240,7 @@ class Resolver:
         except TemplateError as error:
             error.metadata["store"] = served.store
             raise
-        self._metrics.rendered(time.perf_counter() - started)
+        self._metrics.renderings.observe(time.perf_counter() - started)
         if not (query.messages or query.placeholders):
             return rendered.messages
         return join(
@@ -286,8 +287,6 @@ def _alias_unknown(name: str) -> CallError:
 
 
 def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    if not added:
-        return own
     return tuple({tool.name: tool for tool in (*own, *added)}.values())
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import grpc
 
@@ -17,6 +17,7 @@ from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, logs_all_calls
+from ..entry.running import Running
 from ..metrics import CallMetrics
 from ..tracing import Tracer
 from .credentials import peer_names
@@ -50,13 +51,19 @@ class Call:
     """One call that runs: let in, and counted by how it ended."""
 
     __slots__ = (
-        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_record"),
-        "task",
+        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_record", "_running"),
+        "_task",
     )
 
-    def __init__(self, method: Method, context: Context, task: asyncio.Task[Any]) -> None:
+    def __init__(self, method: Method, context: Context, running: Running) -> None:
+        """Begin it, as what the current task does."""
+        task = asyncio.current_task()
+        assert task is not None
+        method.metrics.begin()
+        running.add(task, lasting=method.lasting)
         self._record = CallRecord()
-        self.task = task
+        self._task = task
+        self._running = running
         self._method = method
         self._context = context
         self._code = "OK"
@@ -111,6 +118,7 @@ class Call:
 
     def end(self) -> None:
         """Count the call that has ended."""
+        self._running.remove(self._task)
         self._leave()
         record = self._record
         self._method.metrics.end(self._code, time.perf_counter() - record.started)

@@ -126,10 +126,10 @@ class Calls:
             tracer=self._tracer,
         )
 
-        serving, for_operators = self._serving, self._for_operators
+        serving, for_operators, running = self._serving, self._for_operators, self._running
 
         async def handler(data: bytes, context: Context) -> bytes:
-            call = self._begin(known, context)
+            call = Call(known, context, running)
             try:
                 access = serving.access
                 admit = access.admit_operator if for_operators else access.admit
@@ -141,10 +141,10 @@ class Calls:
                 metrics.sent()
                 return data
             except BaseException as exception:
-                await call.fail(exception, draining=self._running.draining)
+                await call.fail(exception, draining=running.draining)
                 raise
             finally:
-                self._end(call)
+                call.end()
 
         return grpc.unary_unary_rpc_method_handler(handler)
 
@@ -173,10 +173,10 @@ class Calls:
             lasting=lasting,
         )
 
-        serving, for_operators = self._serving, self._for_operators
+        serving, for_operators, running = self._serving, self._for_operators, self._running
 
         async def handler(data: bytes, context: Context) -> None:
-            call = self._begin(known, context, lasting=lasting)
+            call = Call(known, context, running)
             try:
                 access = serving.access
                 admit = access.admit_operator if for_operators else access.admit
@@ -189,26 +189,13 @@ class Calls:
                         await stream.begin()
                     await handle(_parse(request_type, data), caller, stream)
             except BaseException as exception:
-                running = self._running
                 draining = running.refusing if lasting else running.draining
                 await call.fail(exception, draining=draining)
                 raise
             finally:
-                self._end(call)
+                call.end()
 
         return grpc.unary_stream_rpc_method_handler(handler)
-
-    def _begin(self, method: Method, context: Context, *, lasting: bool = False) -> Call:
-        task = asyncio.current_task(self._loop)
-        assert task is not None
-        call = Call(method, context, task)
-        method.metrics.begin()
-        self._running.add(task, lasting=lasting)
-        return call
-
-    def _end(self, call: Call) -> None:
-        self._running.remove(call.task)
-        call.end()
 
 
 def _gone() -> asyncio.CancelledError:

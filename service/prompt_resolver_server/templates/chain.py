@@ -87,7 +87,8 @@ class Chains:
         """
         name = ref.store if ref.store is not None else self.default_store
         if name not in self._chains:
-            self._check(name)
+            if name not in self._sources:
+                raise store_unknown(name, self.stores)
             if ref.store is None and self._cache.default_store != name:
                 # It has been replaced, and this has not.
                 ref = at_member(ref, name)
@@ -123,12 +124,9 @@ class Chains:
         members = self._chains.get(name)
         if members is not None:
             return members
-        self._check(name)
+        if name not in self._sources:
+            raise store_unknown(name, self.stores)
         return (Member(name, self._sources[name].store),)
-
-    def _check(self, store: str) -> None:
-        if store not in self._sources:
-            raise store_unknown(store, self.stores)
 
     def _tell_passed_over(self, member: Member, reason: Reason) -> None:
         """Log, once until it serves again, why a member that should have served cannot.

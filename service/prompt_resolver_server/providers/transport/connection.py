@@ -56,8 +56,7 @@ class Connection(asyncio.Protocol):
         return (
             response.ended
             and response.keep_alive
-            and self.is_open
-            and transport is not None
+            and not (transport is None or transport.is_closing() or self._lost)
             and transport.get_write_buffer_size() == 0
         )
 

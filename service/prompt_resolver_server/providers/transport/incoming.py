@@ -5,7 +5,7 @@ from http import HTTPStatus
 import httptools
 
 _MAX_BARE_BYTES = 64 * 1024
-# Far more than any server sends: headers, trailers and interim responses, one by one.
+# Far more than any server sends: headers and trailers, and those of interim responses.
 _MAX_FIELDS = 256
 
 
@@ -80,7 +80,10 @@ class Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, which a trailer is not."""
-        self._count_field()
+        self._fields += 1
+        if self._fields > _MAX_FIELDS:
+            # Each costs more to take than its bytes tell; an exception ends the parsing.
+            raise ValueError("too many fields")
         if self.begun:
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -95,7 +98,6 @@ class Incoming:
             return
         status = parser.get_status_code()
         if status < HTTPStatus.OK:
-            self._count_field()
             self.headers.clear()
             self._coding = ""
             return
@@ -112,9 +114,3 @@ class Incoming:
     def on_message_complete(self) -> None:
         """End the response, unless it was an interim one."""
         self.ended = self.begun
-
-    def _count_field(self) -> None:
-        """Count what costs more to take than its bytes tell; an exception ends the parsing."""
-        self._fields += 1
-        if self._fields > _MAX_FIELDS:
-            raise ValueError("too many fields")

@@ -140,7 +140,7 @@ class TemplateCache:
             served = await self._from_store(lookup, refresh=refresh, deadline=deadline)
         if as_fallback:
             served = replace(served, cache="fallback", reason="fallback")
-        self._metrics.template_served(lookup.key.store, served.cache)
+        self._metrics.templates[lookup.key.store, served.cache].value += 1
         if served.stale:
             self._metrics.stale_served(lookup.key.store)
         return served
