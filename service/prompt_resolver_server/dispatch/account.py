@@ -10,8 +10,9 @@ class Account:
     """What happened so far to have one call answered.
 
     `asked` is how many calls were made to providers, and `targets` are those. `delivered` tells
-    whether the caller has seen something of an answer: there is no way back then. `paused_s` is how
-    long attempts waited for their turn, and `cost` what the answer cost.
+    whether the caller has seen something of an answer: there is no way back then. `waited_s` is how
+    long it took so far that was not ours: of attempts, and until it was their turn. `cost` is what
+    the answer cost.
     """
 
     __slots__ = (
@@ -19,9 +20,9 @@ class Account:
         "attempts",
         "cost",
         "delivered",
-        "paused_s",
         "targets",
         "upstream_s",
+        "waited_s",
     )
 
     def __init__(self) -> None:
@@ -30,7 +31,7 @@ class Account:
         self.asked = 0
         self.upstream_s = 0.0
         self.delivered = False
-        self.paused_s = 0.0
+        self.waited_s = 0.0
         self.cost: Cost | None = None
 
     def close(self, prompt: ResolvedPrompt) -> Dispatch:
@@ -39,7 +40,7 @@ class Account:
             prompt=prompt,
             attempts=tuple(self.attempts),
             upstream_s=self.upstream_s,
-            waited_s=self.paused_s + sum([each.duration_s or 0.0 for each in self.attempts]),
+            waited_s=self.waited_s,
             cost=self.cost,
         )
 

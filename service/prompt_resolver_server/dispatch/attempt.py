@@ -104,7 +104,7 @@ class RunningAttempt:
             try:
                 self._is_probe = await let_in(self._order)
             finally:
-                self._account.paused_s += time.perf_counter() - came
+                self._account.waited_s += time.perf_counter() - came
         if breaker is not None:
             self._era = breaker.era
         if choice.named_by != "caller":
@@ -221,6 +221,7 @@ class RunningAttempt:
         self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
         account.asked += 1
         account.upstream_s = seconds
+        account.waited_s += seconds
         account.targets.append(self._target)
         account.attempts.append(
             Attempt(

@@ -83,7 +83,8 @@ class UpstreamMetrics:
             "What answers cost in US dollars, as far as their prices are known.",
             ("provider", "model"),
         )
-        self._models = _ModelLabels()
+        self._labels: dict[tuple[str, str], str] = {}
+        """Those of models that are vouched for, up to a hundred; others share one."""
 
     def started(self, provider: str) -> None:
         """Count a request that a provider is answering from now on."""
@@ -94,12 +95,12 @@ class UpstreamMetrics:
 
     def first_chunk(self, provider: str, model: str, seconds: float) -> None:
         """Count the first event of a provider's stream."""
-        self._first_chunks[provider, self._models.label(provider, model)].observe(seconds)
+        self._first_chunks[provider, self._labels.get((provider, model), OTHER)].observe(seconds)
 
     def ended(self, provider: str, model: str, outcome: str, seconds: float) -> None:
         """Count a request that a provider no longer answers: `ok`, `cancelled`, or failed."""
         self.inflight[provider,].value -= 1
-        label = self._models.label(provider, model)
+        label = self._labels.get((provider, model), OTHER)
         self.seconds[provider, label, outcome].observe(seconds)
         kind = outcome if outcome in ("ok", "cancelled") else "failed"
         reason = outcome if kind == "failed" else ""
@@ -109,7 +110,7 @@ class UpstreamMetrics:
 
     def passed_over(self, provider: str, model: str, reason: str) -> None:
         """Count a candidate that was not asked."""
-        label = self._models.label(provider, model)
+        label = self._labels.get((provider, model), OTHER)
         self._attempts[provider, label, "passed_over", reason].value += 1
 
     def unsent(self, provider: str, model: str, reason: str) -> None:
@@ -127,7 +128,7 @@ class UpstreamMetrics:
 
     def retried(self, provider: str, model: str, reason: str) -> None:
         """Count a failed request that is tried again."""
-        label = self._models.label(provider, model)
+        label = self._labels.get((provider, model), OTHER)
         self._retries[provider, label, reason].value += 1
 
     def fell_back(self, alias: str, to: str, reason: str) -> None:
@@ -140,7 +141,7 @@ class UpstreamMetrics:
 
     def used(self, provider: str, model: str, usage: Usage) -> None:
         """Count the tokens of an answer, as far as the provider told how many."""
-        label = self._models.label(provider, model)
+        label = self._labels.get((provider, model), OTHER)
         for direction, count in (
             ("input", usage.input_tokens),
             ("output", usage.output_tokens),
@@ -153,22 +154,9 @@ class UpstreamMetrics:
 
     def charged(self, provider: str, model: str, usd: float) -> None:
         """Count what an answer cost."""
-        self._costs[provider, self._models.label(provider, model)].value += usd
+        self._costs[provider, self._labels.get((provider, model), OTHER)].value += usd
 
     def know_model(self, provider: str, model: str) -> None:
         """Let a model have a label of its own, as its name does not come from a caller."""
-        self._models.know(provider, model)
-
-
-class _ModelLabels:
-    """Which models have a label of their own: those vouched for, up to a hundred."""
-
-    def __init__(self) -> None:
-        self._known: set[tuple[str, str]] = set()
-
-    def know(self, provider: str, model: str) -> None:
-        if len(self._known) < _MAX_MODELS:
-            self._known.add((provider, model))
-
-    def label(self, provider: str, model: str) -> str:
-        return model if (provider, model) in self._known else OTHER
+        if len(self._labels) < _MAX_MODELS:
+            self._labels[provider, model] = model

@@ -37,6 +37,7 @@ _ERROR_S = 2.0
 # Who wants a whole answer need not look at each of its tokens as it comes.
 _GATHER_S = 0.25
 _WHOLE = "application/json"
+_OK = HTTPStatus.OK.value
 
 
 class RemoteProvider:
@@ -91,16 +92,18 @@ class RemoteProvider:
         self, request: ModelRequest, caller_key: str | None, begun: Callable[[], None]
     ) -> Answer:
         wire = self._build(request, stream=False)
-        failures = self._failures(request, caller_key)
         try:
             async with self._transport.post(await self._address(wire, caller_key)) as response:
-                await self._check_status(response, failures)
+                if response.status != _OK:
+                    raise await self._read_failure(response, request, caller_key)
+                _check_encoding(response)
                 begun()
                 answer = await self._read_whole(response)
         except TransportError as error:
+            failures = self._failures(request, caller_key)
             raise failures.of_transport(error, streaming=False) from error
         except (ProtocolError, InBandError) as error:
-            raise failures.of_content(error) from error
+            raise self._failures(request, caller_key).of_content(error) from error
         return replace(answer, finish=_complete(answer.finish, request, wire))
 
     async def _stream(
@@ -117,7 +120,6 @@ class RemoteProvider:
         What follows the first events may be gathered for a while.
         """
         wire = self._build(request, stream=True)
-        failures = self._failures(request, caller_key)
         with self._named():
             reader = self._dialect.read_stream(self._endpoint.quirks)
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
@@ -125,7 +127,9 @@ class RemoteProvider:
         received = 0
         try:
             async with self._transport.post(await self._address(wire, caller_key)) as response:
-                await self._check_status(response, failures)
+                if response.status != _OK:
+                    raise await self._read_failure(response, request, caller_key)
+                _check_encoding(response)
                 if _media_type(response) != self._dialect.stream_type:
                     streaming = False
                     begun()
@@ -148,11 +152,12 @@ class RemoteProvider:
                     if not chunk and reader.finish is None:
                         raise TransportError("cut")
         except TransportError as error:
-            raise _with_progress(
-                failures.of_transport(error, streaming=streaming), reader
-            ) from error
+            failures = self._failures(request, caller_key)
+            failure = failures.of_transport(error, streaming=streaming)
+            raise _with_progress(failure, reader) from error
         except (ProtocolError, InBandError) as error:
-            raise _with_progress(failures.of_content(error), reader) from error
+            failure = self._failures(request, caller_key).of_content(error)
+            raise _with_progress(failure, reader) from error
         return _complete(reader.finish, request, wire)
 
     def _failures(self, request: ModelRequest, caller_key: str | None) -> Failures:
@@ -202,21 +207,21 @@ class RemoteProvider:
         also = self._endpoint.quirks.key_headers
         return {**headers, **dict.fromkeys(also, key)} if key and also else headers
 
-    async def _check_status(self, response: HttpResponse, failures: Failures) -> None:
-        """Raise for a response that reports a failure."""
-        if response.status != HTTPStatus.OK:
-            wait_s = retry_after(response)
-            body = b""
-            # The status says enough where the body does not come.
-            with suppress(TransportError, TimeoutError):
-                async with asyncio.timeout(_ERROR_S):
-                    body = await read_body(response, _MAX_ERROR_BYTES)
-            if wait_s is None:
-                wait_s = retry_delay(body)
-            reason = self._dialect.classify(response.status, body)
-            raise failures.of_status(response.status, reason, retry_after_s=wait_s)
-        if response.header("content-encoding") not in ("", "identity"):
-            raise ProtocolError("an encoding that was not asked for")
+    async def _read_failure(
+        self, response: HttpResponse, request: ModelRequest, caller_key: str | None
+    ) -> UpstreamError:
+        """Return what a response reports whose status is that of a failure."""
+        wait_s = retry_after(response)
+        body = b""
+        # The status says enough where the body does not come.
+        with suppress(TransportError, TimeoutError):
+            async with asyncio.timeout(_ERROR_S):
+                body = await read_body(response, _MAX_ERROR_BYTES)
+        if wait_s is None:
+            wait_s = retry_delay(body)
+        reason = self._dialect.classify(response.status, body)
+        failures = self._failures(request, caller_key)
+        return failures.of_status(response.status, reason, retry_after_s=wait_s)
 
     async def _read_whole(self, response: HttpResponse) -> Answer:
         if _media_type(response) != _WHOLE:
@@ -247,6 +252,11 @@ def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:
             return [replace(opened, model=model), *others]
         case _:
             return deltas
+
+
+def _check_encoding(response: HttpResponse) -> None:
+    if response.header("content-encoding") not in ("", "identity"):
+        raise ProtocolError("an encoding that was not asked for")
 
 
 def _media_type(response: HttpResponse) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ..dispatch.account import Account
 from ..dispatch.admission import RefusedError
@@ -72,21 +72,23 @@ class Failover:
         self._draw = draw
         self._sleep = sleep
 
-    async def complete(self, resolution: Resolution) -> tuple[Answer, Dispatch]:
+    def complete(self, resolution: Resolution) -> Coroutine[Any, Any, tuple[Answer, Dispatch]]:
         """Return the whole answer, and how it came about."""
 
-        async def ask(order: Order, prompt: ResolvedPrompt, account: Account) -> Answer:
-            return await self._dispatcher.complete(order, account)
+        def ask(order: Order, prompt: ResolvedPrompt, account: Account) -> Awaitable[Answer]:
+            return self._dispatcher.complete(order, account)
 
-        return await self._answer(resolution, ask)
+        return self._answer(resolution, ask)
 
-    async def stream(self, resolution: Resolution, deliver: Deliver) -> tuple[Finish, Dispatch]:
+    def stream(
+        self, resolution: Resolution, deliver: Deliver
+    ) -> Coroutine[Any, Any, tuple[Finish, Dispatch]]:
         """Deliver the answer as it arrives; return how it ended, and how it came about."""
 
-        async def ask(order: Order, prompt: ResolvedPrompt, account: Account) -> Finish:
-            return await self._dispatcher.stream(order, partial(deliver, prompt), account)
+        def ask(order: Order, prompt: ResolvedPrompt, account: Account) -> Awaitable[Finish]:
+            return self._dispatcher.stream(order, partial(deliver, prompt), account)
 
-        return await self._answer(resolution, ask)
+        return self._answer(resolution, ask)
 
     async def _answer(self, first: Resolution, ask: _Ask[_T]) -> tuple[_T, Dispatch]:
         """Have one candidate after the other asked until one answers, or none is left.
@@ -210,7 +212,7 @@ class Failover:
         try:
             async with asyncio.timeout_at(deadline):
                 await self._sleep(wait_s)
-            account.paused_s += wait_s
+            account.waited_s += wait_s
         except TimeoutError:
             raise ServerError(
                 Reason.DEADLINE,

@@ -4,8 +4,9 @@ from http import HTTPStatus
 
 import httptools
 
+_OK = HTTPStatus.OK.value
 _MAX_BARE_BYTES = 64 * 1024
-# Far more than any server sends: headers and trailers, and those of interim responses.
+# Far more than any server sends: headers, trailers and interim responses, one by one.
 _MAX_FIELDS = 256
 
 
@@ -80,10 +81,7 @@ class Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, which a trailer is not."""
-        self._fields += 1
-        if self._fields > _MAX_FIELDS:
-            # Each costs more to take than its bytes tell; an exception ends the parsing.
-            raise ValueError("too many fields")
+        self._count_field()
         if self.begun:
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -97,7 +95,8 @@ class Incoming:
         if self.begun or parser is None:
             return
         status = parser.get_status_code()
-        if status < HTTPStatus.OK:
+        if status < _OK:
+            self._count_field()
             self.headers.clear()
             self._coding = ""
             return
@@ -114,3 +113,9 @@ class Incoming:
     def on_message_complete(self) -> None:
         """End the response, unless it was an interim one."""
         self.ended = self.begun
+
+    def _count_field(self) -> None:
+        """Count what costs more to take than its bytes tell; an exception ends the parsing."""
+        self._fields += 1
+        if self._fields > _MAX_FIELDS:
+            raise ValueError("too many fields")
