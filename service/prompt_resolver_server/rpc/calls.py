@@ -9,7 +9,6 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
@@ -21,8 +20,10 @@ from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
 from ..entry.serving import Serving
 from ..metrics import CallMetrics, Metrics
+from ..runtime.alarms import Alarms
 from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method
+from .headers import LateHeaders, gone, send_headers
 
 _Request = TypeVar("_Request", bound=Message)
 _Request_contra = TypeVar("_Request_contra", bound=Message, contravariant=True)
@@ -54,7 +55,7 @@ class Stream:
         """Send what comes before the first message, unless it has been sent."""
         if not self._begun:
             self._begun = True
-            await _send_headers(self._context, headers)
+            await send_headers(self._context, headers)
 
     async def __call__(self, message: Message) -> None:
         """Send one message; see `Send`."""
@@ -62,7 +63,7 @@ class Stream:
         try:
             await self._context.write(message.SerializeToString())
         except grpc.aio.InternalError:
-            raise _gone() from None
+            raise gone() from None
         self._metrics.sent()
 
 
@@ -105,6 +106,7 @@ class Calls:
         self._metrics = metrics
         self._running = running
         self._tracer = tracer
+        self._alarms = Alarms(self._loop)
 
     def unary(
         self,
@@ -127,17 +129,28 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
+        alarms = self._alarms
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
             try:
                 access = serving.access
                 admit = access.admit_operator if for_operators else access.admit
-                caller = call.admit(admit, serving.deadlines, self._loop.time())
+                now = self._loop.time()
+                caller = call.admit(admit, serving.deadlines, now)
+                headers = None
                 if not repeatable:
-                    await _send_headers(context)
-                response = await handle(_parse(request_type, data), caller)
-                data = response.SerializeToString()
+                    if running.refusing:
+                        # What has come is cancelled soon, as something that was not begun.
+                        await send_headers(context)
+                    else:
+                        headers = LateHeaders(context, alarms, now)
+                try:
+                    response = await handle(_parse(request_type, data), caller)
+                    data = response.SerializeToString()
+                finally:
+                    if headers is not None:
+                        await headers.settle()
                 metrics.sent()
                 return data
             except BaseException as exception:
@@ -196,41 +209,6 @@ class Calls:
                 call.end()
 
         return grpc.unary_stream_rpc_method_handler(handler)
-
-
-def _gone() -> asyncio.CancelledError:
-    """Return what ends the call of a caller that is gone: sending fails before gRPC cancels it."""
-    return asyncio.CancelledError()
-
-
-async def _send_headers(context: Context, headers: tuple[tuple[str, str], ...] = ()) -> None:
-    """Send what comes before the first message, and be done with it whoever cancels.
-
-    They would go with the message. But until they have come, gRPC's clients may call once more, as
-    some are told to do where a call is cancelled that was not begun: so they are sent before work
-    is done that must not be done twice. And if a message is cut off, as it may be while it waits to
-    be read, gRPC takes them for unsent, sends them with the status once more, and thereby fails to
-    send it.
-    """
-    loop = asyncio.get_running_loop()
-    sending = loop.create_task(context.send_initial_metadata(headers))
-    # In place of `asyncio.shield`, which takes as long as all of the sending.
-    sent: asyncio.Future[None] = loop.create_future()
-    sending.add_done_callback(partial(_settle, sent))
-    try:
-        await sent
-    except asyncio.CancelledError:
-        await asyncio.gather(sending, return_exceptions=True)
-        raise
-    try:
-        sending.result()
-    except grpc.aio.InternalError:
-        raise _gone() from None
-
-
-def _settle(sent: asyncio.Future[None], _: asyncio.Task[None]) -> None:
-    if not sent.done():
-        sent.set_result(None)
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:
