@@ -126,9 +126,9 @@ def test_models_are_bounded() -> None:
     metrics = Metrics(CollectorRegistry(), version="test")
 
     for number in range(1000):
-        metrics.upstream.know_model("p", f"m{number}")
-        metrics.upstream.started("p")
-        metrics.upstream.ended("p", f"m{number}", "ok", 1)
+        of_model = metrics.upstream.of("p", f"m{number}", vouched=True)
+        of_model.started()
+        of_model.ended("ok", 1)
 
     name = "prompt_resolver_upstream_request_duration_seconds_count"
     labels = [

@@ -71,16 +71,17 @@ class RunningAttempt:
     ) -> None:
         self._order = order
         self._stream = stream
-        self._choice = order.choice
+        self._choice = choice = order.choice
         self._target = order.target
         self._deadline = order.deadline
         self._limit_s = limit_s
         self._limited = False
         self._account = account
-        self._metrics = metrics
+        vouched = choice.named_by != "caller"
+        self._metrics = metrics.of(choice.provider, choice.model, vouched=vouched)
         self._alarms = alarms
         # Without a time: an alarm is cheaper than its timer.
-        self._timeout = asyncio.timeout(None)
+        self._timeout = asyncio.Timeout(None)
         self._outcome = _UNFORESEEN
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
@@ -90,7 +91,7 @@ class RunningAttempt:
         self._started = 0.0
 
     async def __aenter__(self) -> Self:
-        choice, metrics = self._choice, self._metrics
+        choice = self._choice
         breaker = self._target.breaker
         now = asyncio.get_running_loop().time()
         if now >= self._deadline:
@@ -107,9 +108,7 @@ class RunningAttempt:
                 self._account.waited_s += time.perf_counter() - came
         if breaker is not None:
             self._era = breaker.era
-        if choice.named_by != "caller":
-            metrics.know_model(choice.provider, choice.model)
-        metrics.started(choice.provider)
+        self._metrics.started()
         self._span = self._order.span.attempt(
             provider=choice.provider,
             base_url=self._target.base_url,
@@ -197,7 +196,7 @@ class RunningAttempt:
             self.note_begun()
             self._account.delivered = True
             seconds = time.perf_counter() - self._started
-            self._metrics.first_chunk(self._choice.provider, self._choice.model, seconds)
+            self._metrics.first_chunk(seconds)
             first = deltas[0]
             self._span.opened(first.id if isinstance(first, Opened) else "", seconds)
 
@@ -207,7 +206,7 @@ class RunningAttempt:
         self._verdict = Verdict.ANSWERED
         self._span.answered(answer_id, finish)
         if finish.usage is not None:
-            self._metrics.used(self._choice.provider, self._choice.model, finish.usage)
+            self._metrics.used(finish.usage)
 
     def _end(self) -> None:
         seconds = time.perf_counter() - self._started
@@ -215,10 +214,10 @@ class RunningAttempt:
         leave(self._target, self._verdict, self._outcome, era=self._era, is_probe=self._is_probe)
         self._span.end(self._outcome)
         if not self._sent:
-            self._metrics.unsent(choice.provider, choice.model, self._outcome)
+            self._metrics.unsent(self._outcome)
             account.pass_over(choice, self._outcome)
             return
-        self._metrics.ended(choice.provider, choice.model, self._outcome, seconds)
+        self._metrics.ended(self._outcome, seconds)
         account.asked += 1
         account.upstream_s = seconds
         account.waited_s += seconds

@@ -140,5 +140,5 @@ class Dispatcher:
             order.target.vendor_url, order.request, finish, deadline=order.deadline
         )
         if cost is not None:
-            self._metrics.charged(order.choice.provider, order.choice.model, cost.usd)
+            self._metrics.of(order.choice.provider, order.choice.model).charged(cost.usd)
         return cost

@@ -1,8 +1,11 @@
 """The metrics of what providers are asked: how long it took, how it ended, and what it cost."""
 
+from typing import NamedTuple
+
 from ..domain.answers import Usage
 from ..domain.errors import Reason
 from .families import OTHER, Families
+from .tallies import Distribution, Tally
 
 _SECONDS = (
     *(0.01 * 2**power for power in range(14)),
@@ -26,7 +29,7 @@ class UpstreamMetrics:
             ("provider", "model", "outcome"),
             _SECONDS,
         )
-        self._first_chunks = families.histogram(
+        self.first_chunks = families.histogram(
             "prompt_resolver_upstream_time_to_first_chunk_seconds",
             "Time from sending a request to a provider to the first event of its stream.",
             ("provider", "model"),
@@ -38,17 +41,17 @@ class UpstreamMetrics:
             ("method",),
             _OVERHEAD_SECONDS,
         )
-        self._truncated = families.counter(
+        self.truncated = families.counter(
             "prompt_resolver_upstream_stream_truncated",
             "Streams of a provider that ended before their answer was complete.",
             ("provider",),
         )
-        self._attempts = families.counter(
+        self.attempts = families.counter(
             "prompt_resolver_upstream_attempts",
             "Candidates that were asked or passed over, by what came of it, and why.",
             ("provider", "model", "outcome", "reason"),
         )
-        self._budget_exhausted = families.counter(
+        self.budget_exhausted = families.counter(
             "prompt_resolver_upstream_retry_budget_exhausted",
             "Retries that were left out, as there had been too many.",
             ("provider",),
@@ -58,7 +61,7 @@ class UpstreamMetrics:
             "The worst of a provider's breakers: 0 closed, 1 half-open, 2 open.",
             ("provider",),
         )
-        self._retries = families.counter(
+        self.retries = families.counter(
             "prompt_resolver_upstream_retries",
             "Failed requests to a provider that were tried again, by why they failed.",
             ("provider", "model", "reason"),
@@ -78,45 +81,29 @@ class UpstreamMetrics:
             "Tokens that providers counted.",
             ("provider", "model", "direction"),
         )
-        self._costs = families.counter(
+        self.costs = families.counter(
             "prompt_resolver_cost_usd",
             "What answers cost in US dollars, as far as their prices are known.",
             ("provider", "model"),
         )
-        self._labels: dict[tuple[str, str], str] = {}
-        """Those of models that are vouched for, up to a hundred; others share one."""
+        self._models: dict[tuple[str, str], ModelMetrics] = {}
+        self._known = 0
 
-    def started(self, provider: str) -> None:
-        """Count a request that a provider is answering from now on."""
-        self.inflight[provider,].value += 1
-        # Whoever alerts on the first of these sees it rise only from a 0 that was there before.
-        self._truncated[provider,].value += 0
-        self._budget_exhausted[provider,].value += 0
+    def of(self, provider: str, model: str, *, vouched: bool = False) -> "ModelMetrics":
+        """Return the metrics of a model.
 
-    def first_chunk(self, provider: str, model: str, seconds: float) -> None:
-        """Count the first event of a provider's stream."""
-        self._first_chunks[provider, self._labels.get((provider, model), OTHER)].observe(seconds)
-
-    def ended(self, provider: str, model: str, outcome: str, seconds: float) -> None:
-        """Count a request that a provider no longer answers: `ok`, `cancelled`, or failed."""
-        self.inflight[provider,].value -= 1
-        label = self._labels.get((provider, model), OTHER)
-        self.seconds[provider, label, outcome].observe(seconds)
-        kind = outcome if outcome in ("ok", "cancelled") else "failed"
-        reason = outcome if kind == "failed" else ""
-        self._attempts[provider, label, kind, reason].value += 1
-        if outcome == _TRUNCATED:
-            self._truncated[provider,].value += 1
-
-    def passed_over(self, provider: str, model: str, reason: str) -> None:
-        """Count a candidate that was not asked."""
-        label = self._labels.get((provider, model), OTHER)
-        self._attempts[provider, label, "passed_over", reason].value += 1
-
-    def unsent(self, provider: str, model: str, reason: str) -> None:
-        """Count a request that a provider could not be sent, and so is not answering."""
-        self.inflight[provider,].value -= 1
-        self.passed_over(provider, model, reason)
+        One that was ever `vouched` for, as its name did not come from a caller, has a label of its
+        own, as long as there are few enough of them. All others of a provider share one.
+        """
+        found = self._models.get((provider, model))
+        if found is None and vouched and self._known < _MAX_MODELS:
+            self._known += 1
+            found = self._models[provider, model] = ModelMetrics(self, provider, model)
+        if found is None:
+            found = self._models.get((provider, OTHER))
+        if found is None:
+            found = self._models[provider, OTHER] = ModelMetrics(self, provider, OTHER)
+        return found
 
     def breaker_changed(self, provider: str, state: int) -> None:
         """Note how a provider's breakers stand: 0 closed, 1 half-open, 2 open."""
@@ -124,12 +111,7 @@ class UpstreamMetrics:
 
     def retry_budget_exhausted(self, provider: str) -> None:
         """Count a retry that was left out, as a provider had had too many."""
-        self._budget_exhausted[provider,].value += 1
-
-    def retried(self, provider: str, model: str, reason: str) -> None:
-        """Count a failed request that is tried again."""
-        label = self._labels.get((provider, model), OTHER)
-        self._retries[provider, label, reason].value += 1
+        self.budget_exhausted[provider,].value += 1
 
     def fell_back(self, alias: str, to: str, reason: str) -> None:
         """Count a call that goes on from one alias to another."""
@@ -139,24 +121,85 @@ class UpstreamMetrics:
         """Count a call that was answered, and the time that it took beside its providers'."""
         self._overhead[method,].observe(seconds)
 
-    def used(self, provider: str, model: str, usage: Usage) -> None:
+
+class _Ended(NamedTuple):
+    """The series of requests that ended in one way."""
+
+    seconds: Distribution
+    attempts: Tally
+
+
+class ModelMetrics:
+    """The metrics of one model, or of all models of a provider that have no label of their own."""
+
+    __slots__ = ("_ended", "_families", "_inflight", "_model", "_provider")
+
+    def __init__(self, families: UpstreamMetrics, provider: str, model: str) -> None:
+        self._families = families
+        self._provider = provider
+        self._model = model
+        self._inflight = families.inflight[provider,]
+        self._ended: dict[str, _Ended] = {}
+        # Whoever alerts on the first of these sees it rise only from a 0 that was there before.
+        families.truncated[provider,].value += 0
+        families.budget_exhausted[provider,].value += 0
+
+    def started(self) -> None:
+        """Count a request that is being answered from now on."""
+        self._inflight.value += 1
+
+    def first_chunk(self, seconds: float) -> None:
+        """Count the first event of a stream."""
+        self._families.first_chunks[self._provider, self._model].observe(seconds)
+
+    def ended(self, outcome: str, seconds: float) -> None:
+        """Count a request that is no longer answered: `ok`, `cancelled`, or failed."""
+        self._inflight.value -= 1
+        ended = self._ended.get(outcome) or self._find(outcome)
+        ended.seconds.observe(seconds)
+        ended.attempts.value += 1
+        if outcome == _TRUNCATED:
+            self._families.truncated[self._provider,].value += 1
+
+    def _find(self, outcome: str) -> _Ended:
+        families, provider, model = self._families, self._provider, self._model
+        kind = outcome if outcome in ("ok", "cancelled") else "failed"
+        reason = outcome if kind == "failed" else ""
+        timed, counted = (provider, model, outcome), (provider, model, kind, reason)
+        ended = _Ended(families.seconds[timed], families.attempts[counted])
+        if timed in families.seconds and counted in families.attempts:
+            # Others share a series with whatever does not fit, which counts how often.
+            self._ended[outcome] = ended
+        return ended
+
+    def passed_over(self, reason: str) -> None:
+        """Count a candidate that was not asked."""
+        attempts = self._families.attempts
+        attempts[self._provider, self._model, "passed_over", reason].value += 1
+
+    def unsent(self, reason: str) -> None:
+        """Count a request that could not be sent, and so is not being answered."""
+        self._inflight.value -= 1
+        self.passed_over(reason)
+
+    def retried(self, reason: str) -> None:
+        """Count a failed request that is tried again."""
+        self._families.retries[self._provider, self._model, reason].value += 1
+
+    def used(self, usage: Usage) -> None:
         """Count the tokens of an answer, as far as the provider told how many."""
-        label = self._labels.get((provider, model), OTHER)
-        for direction, count in (
-            ("input", usage.input_tokens),
-            ("output", usage.output_tokens),
-            ("cache_read", usage.cache_read_tokens),
-            ("cache_write", usage.cache_write_tokens),
-            ("reasoning", usage.reasoning_tokens),
-        ):
-            if count:
-                self.tokens[provider, label, direction].value += count
+        tokens, provider, model = self._families.tokens, self._provider, self._model
+        if usage.input_tokens:
+            tokens[provider, model, "input"].value += usage.input_tokens
+        if usage.output_tokens:
+            tokens[provider, model, "output"].value += usage.output_tokens
+        if usage.cache_read_tokens:
+            tokens[provider, model, "cache_read"].value += usage.cache_read_tokens
+        if usage.cache_write_tokens:
+            tokens[provider, model, "cache_write"].value += usage.cache_write_tokens
+        if usage.reasoning_tokens:
+            tokens[provider, model, "reasoning"].value += usage.reasoning_tokens
 
-    def charged(self, provider: str, model: str, usd: float) -> None:
+    def charged(self, usd: float) -> None:
         """Count what an answer cost."""
-        self._costs[provider, self._labels.get((provider, model), OTHER)].value += usd
-
-    def know_model(self, provider: str, model: str) -> None:
-        """Let a model have a label of its own, as its name does not come from a caller."""
-        if len(self._labels) < _MAX_MODELS:
-            self._labels[provider, model] = model
+        self._families.costs[self._provider, self._model].value += usd

@@ -244,7 +244,7 @@ class Failover:
     def _pass_over(self, call: _Call, candidate: Candidate, outcome: str) -> None:
         choice = candidate.order.choice
         call.account.pass_over(choice, outcome)
-        self._metrics.passed_over(choice.provider, choice.model, outcome)
+        self._metrics.of(choice.provider, choice.model).passed_over(outcome)
 
     def _count(self, step: Step, failed: Candidate, reason: Reason, account: Account) -> None:
         if step.is_fallback:
@@ -252,7 +252,7 @@ class Failover:
             self._metrics.fell_back(alias, step.alias.name, reason.lower())
         elif account.attempts[-1].duration_s is not None:
             choice = failed.order.choice
-            self._metrics.retried(choice.provider, choice.model, reason.lower())
+            self._metrics.of(choice.provider, choice.model).retried(reason.lower())
 
 
 def _wait_s(step: Step, deadline: float) -> float:

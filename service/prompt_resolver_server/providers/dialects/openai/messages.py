@@ -36,7 +36,12 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
     role = message.role
     if role == "developer" and not quirks.knows_developer:
         role = "system"
-    wire: dict[str, Json] = {"role": role, "content": _content(message, path, quirks)}
+    content = message.content
+    wire: dict[str, Json] = {"role": role}
+    if len(content) == 1 and isinstance(only := content[0], Text):
+        wire["content"] = only.text
+    else:
+        wire["content"] = _content(message, path, quirks)
     if message.name:
         wire["name"] = message.name
     if message.tool_calls:
@@ -53,8 +58,6 @@ def write_message(message: Message, path: str, quirks: Quirks = _AS_OPENAI) -> d
 
 def _content(message: Message, path: str, quirks: Quirks) -> Json:
     """Write a message's content: as plain text where it is, which every server understands."""
-    if len(message.content) == 1 and isinstance(only := message.content[0], Text):
-        return only.text
     parts = [
         (part, f"{path}.content[{index}]")
         for index, part in enumerate(message.content)
