@@ -101,12 +101,13 @@ class Dispatcher:
         """
         limit_s = order.terms.timeout_s
         async with self._attempt(order, limit_s, account, stream=False) as attempt:
-            self._prices.prepare(order.target.vendor_url)
+            priced = self._prices.prepare(order.target.vendor_url)
             answer = await order.target.provider.complete(
                 order.request, caller_key=order.caller_key, begun=attempt.note_begun
             )
             attempt.succeed(answer.finish, answer.id)
-        account.cost = await self._charge(order, answer.finish)
+        if priced:
+            account.cost = await self._charge(order, answer.finish)
         return answer
 
     async def stream(self, order: Order, emit: Emit, account: Account) -> Finish:
@@ -121,12 +122,13 @@ class Dispatcher:
                 attempt.note_first_chunk(deltas)
                 await emit(deltas)
 
-            self._prices.prepare(order.target.vendor_url)
+            priced = self._prices.prepare(order.target.vendor_url)
             finish = await order.target.provider.stream(
                 order.request, emit_timed, caller_key=order.caller_key
             )
             attempt.succeed(finish)
-        account.cost = await self._charge(order, finish)
+        if priced:
+            account.cost = await self._charge(order, finish)
         return finish
 
     def _attempt(

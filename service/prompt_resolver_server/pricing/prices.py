@@ -28,8 +28,11 @@ class PriceTable(Protocol):
 class Prices(Protocol):
     """Tells what answers cost."""
 
-    def prepare(self, url: str) -> None:
-        """Expect an answer from this address: what is needed to price it is loaded meanwhile."""
+    def prepare(self, url: str) -> bool:
+        """Expect an answer from this address: what is needed to price it is loaded meanwhile.
+
+        Returns whether it may have a price at all.
+        """
         ...
 
     async def find(
@@ -45,8 +48,9 @@ class Prices(Protocol):
 class _NoPrices:
     """No price is known."""
 
-    def prepare(self, url: str) -> None:
+    def prepare(self, url: str) -> bool:
         """Expect nothing; see `Prices.prepare`."""
+        return False
 
     async def find(
         self, url: str, request: ModelRequest, finish: Finish, *, deadline: float
@@ -68,10 +72,13 @@ class TablePrices:
         self._load = load
         self._loading: asyncio.Future[PriceTable | None] | None = None
 
-    def prepare(self, url: str) -> None:
+    def prepare(self, url: str) -> bool:
         """Begin to load the table; see `Prices.prepare`."""
-        if self._loading is None and url.startswith("https://"):
+        if not url.startswith("https://"):
+            return False
+        if self._loading is None:
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._try_to_load))
+        return True
 
     async def find(
         self, url: str, request: ModelRequest, finish: Finish, *, deadline: float

@@ -1,10 +1,11 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -61,24 +62,17 @@ class RemoteProvider:
         """Where its vendor is; see `Provider.vendor_url`."""
         return self._endpoint.vendor_url
 
-    async def complete(
+    def complete(
         self,
         request: ModelRequest,
         *,
         caller_key: str | None,
         begun: Callable[[], None] = do_nothing,
-    ) -> Answer:
+    ) -> Coroutine[Any, Any, Answer]:
         """Return the whole answer; see `Provider.complete`."""
-        if not self._endpoint.stream_completions:
-            return await self._complete_whole(request, caller_key, begun)
-        assembler = Assembler()
-
-        async def collect(deltas: Sequence[Delta]) -> None:
-            begun()
-            assembler.add(deltas)
-
-        ended = await self._stream(request, collect, caller_key, begun=begun, gather_s=_GATHER_S)
-        return ended if isinstance(ended, Answer) else assembler.finish(ended)
+        streamed = self._endpoint.stream_completions
+        ask = self._complete_streamed if streamed else self._complete_whole
+        return ask(request, caller_key, begun)
 
     async def stream(self, request: ModelRequest, emit: Emit, *, caller_key: str | None) -> Finish:
         """Emit the answer as it arrives; see `Provider.stream`."""
@@ -87,6 +81,18 @@ class RemoteProvider:
             failures = self._failures(request, caller_key)
             raise failures.of_protocol(f"expected {self._dialect.stream_type}")
         return ended
+
+    async def _complete_streamed(
+        self, request: ModelRequest, caller_key: str | None, begun: Callable[[], None]
+    ) -> Answer:
+        assembler = Assembler()
+
+        async def collect(deltas: Sequence[Delta]) -> None:
+            begun()
+            assembler.add(deltas)
+
+        ended = await self._stream(request, collect, caller_key, begun=begun, gather_s=_GATHER_S)
+        return ended if isinstance(ended, Answer) else assembler.finish(ended)
 
     async def _complete_whole(
         self, request: ModelRequest, caller_key: str | None, begun: Callable[[], None]
