@@ -178,8 +178,8 @@ async def test_table_is_waited_for() -> None:
         return List()
 
     prices = TablePrices(load)
-    prices.prepare(URL)
-    prices.prepare(URL)
+    assert prices.prepare(URL)
+    assert prices.prepare(URL)
     finding = asyncio.ensure_future(prices.find(URL, request(), finish(), deadline=math.inf))
     await asyncio.sleep(0)
     assert not finding.done()
@@ -221,8 +221,9 @@ async def test_table_that_nobody_needs() -> None:
 
     prices = TablePrices(load)
     for url in ("", "http://127.0.0.1:8080/v1"):
-        prices.prepare(url)
+        assert not prices.prepare(url)
         assert await prices.find(url, request(), finish(), deadline=math.inf) is None
+    assert not NO_PRICES.prepare(URL)
     assert await NO_PRICES.find(URL, request(), finish(), deadline=math.inf) is None
 
     assert loaded == []
