@@ -20,16 +20,16 @@ from .finish import check_reason, read_finish
 class _Choice(msgspec.Struct):
     """One of the answers that were asked for."""
 
-    message: WireMessage
-    finish_reason: str
+    message: WireMessage | None = None
+    finish_reason: str | None = None
 
 
 class _Completion(msgspec.Struct):
     """A whole response."""
 
-    choices: list[_Choice]
     id: str | None = None
     model: str | None = None
+    choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
 
@@ -45,14 +45,16 @@ def parse_answer(body: bytes) -> Answer:
     if not completion.choices:
         raise ProtocolError("expected a choice")
     choice = completion.choices[0]
-    check_reason(choice.finish_reason)
-    message = choice.message
+    message, raw_reason = choice.message, choice.finish_reason
+    if message is None or raw_reason is None:
+        raise ProtocolError("expected a choice with a message and a finish reason")
+    check_reason(raw_reason)
     calls = tuple([_tool_call(call) for call in message.tool_calls]) if message.tool_calls else ()
     return Answer(
         id=completion.id or "",
         message=Message(role="assistant", content=_parts(message), tool_calls=calls),
         finish=read_finish(
-            choice.finish_reason,
+            raw_reason,
             completion.model or "",
             completion.usage,
             called=bool(calls),
@@ -67,7 +69,7 @@ def _read(body: bytes) -> _Completion:
     except JsonError:
         # What reports a failure need not have the form of an answer.
         read_document(body, raise_reported)
-        raise ProtocolError("expected choices with a message and a finish reason") from None
+        raise ProtocolError("expected a completion") from None
 
 
 def _parts(message: WireMessage) -> tuple[Part, ...]:
