@@ -6,7 +6,7 @@ Every door comes through here, so that they all mean the same.
 import logging
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from ..catalogue import Catalogue
 from ..dispatch.dispatcher import Dispatcher
@@ -162,7 +162,8 @@ class Resolver:
         if query.model is not None:
             requested = self._notation.read(query.model, query.credentials.permissions)
         ref = refer(query.prompt, deployment, requested)
-        served = await self._fetch(query, ref, deployment)
+        fetching = self._fetch(query, ref, deployment)
+        served = await fetching if fetching is not None else None
         template = served.template if served is not None else None
         choice = self._notation.choose(
             requested=requested, deployment=deployment, template=template
@@ -211,15 +212,15 @@ class Resolver:
             raise _alias_unknown(name)
         return alias
 
-    async def _fetch(
+    def _fetch(
         self, query: Query, ref: PromptRef, deployment: Deployment
-    ) -> ServedTemplate | None:
-        """Return the template, or None for an alias without one."""
+    ) -> Awaitable[ServedTemplate] | None:
+        """Return what gets the template, or None for an alias without one."""
         if not ref.id and query.alias is not None and deployment.prompt is None:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
             return None
-        return await self._templates.get(
+        return self._templates.get(
             ref,
             refresh=query.refresh,
             deadline=query.deadline,

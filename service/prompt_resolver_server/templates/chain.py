@@ -6,8 +6,8 @@ through an outage of its own.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Literal, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Literal, TypeVar
 
 from ..domain.errors import Blame, Reason, ResolverError, TemplateError
 from ..domain.prompts import PromptRef, ServedTemplate
@@ -73,14 +73,14 @@ class Chains:
         """The names of all stores, chains of them included."""
         return (*self._sources, *self._chains)
 
-    async def get(
+    def get(
         self,
         ref: PromptRef,
         *,
         refresh: bool,
         deadline: float,
         caller_key: str | None = None,
-    ) -> ServedTemplate:
+    ) -> Coroutine[Any, Any, ServedTemplate]:
         """Return the template that `ref` names; see `TemplateCache.get`.
 
         Of a chain: that of the first member which has one to serve.
@@ -92,9 +92,7 @@ class Chains:
             if ref.store is None and self._cache.default_store != name:
                 # It has been replaced, and this has not.
                 ref = at_member(ref, name)
-            return await self._cache.get(
-                ref, refresh=refresh, deadline=deadline, caller_key=caller_key
-            )
+            return self._cache.get(ref, refresh=refresh, deadline=deadline, caller_key=caller_key)
         members = self._chains[name]
 
         async def ask(member: Member, until: float) -> ServedTemplate:
@@ -115,8 +113,8 @@ class Chains:
 
         if refresh:
             # Whoever asks for that would rather wait.
-            return await first_that_serves(members, ask, deadline=deadline)
-        return await first_that_serves(members, ask, deadline=deadline, is_down=self._is_down)
+            return first_that_serves(members, ask, deadline=deadline)
+        return first_that_serves(members, ask, deadline=deadline, is_down=self._is_down)
 
     def members(self, store: str | None) -> Sequence[Member]:
         """Return the stores behind a name, or the default one. Raises STORE_UNKNOWN."""
