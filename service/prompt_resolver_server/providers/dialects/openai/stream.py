@@ -75,10 +75,33 @@ class OpenAIStreamReader(EventReader[bytes]):
     def _take(self, event: bytes, deltas: list[Delta]) -> None:
         if event == _DONE:
             self._finish()
-        elif isinstance(event, ErrorEvent):
+            return
+        if isinstance(event, ErrorEvent):
             raise_error(event)
-        else:
-            self._take_chunk(_read(event), deltas)
+        try:
+            chunk = _CHUNKS.read(event)
+        except JsonError:
+            # What reports a failure need not have the form of an answer.
+            read_document(event, raise_reported)
+            raise
+        if chunk.error:
+            raise_reported(chunk.error)
+        # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
+        if self._opened is None and (chunk.id != "" or chunk.choices):
+            self._model = chunk.model or ""
+            self._opened = Opened(id=chunk.id or "", model=self._model)
+            deltas.append(self._opened)
+        if chunk.usage is not None:
+            self._usage = chunk.usage
+        for choice in chunk.choices or ():
+            if choice.index not in (0, None):
+                continue
+            if (delta := choice.delta) is not None:
+                self._take_delta(delta, deltas)
+            raw_reason = choice.finish_reason
+            if isinstance(raw_reason, str):
+                check_reason(raw_reason)
+                self._raw_reason = raw_reason
 
     @override
     def _end(self) -> None:
@@ -97,26 +120,6 @@ class OpenAIStreamReader(EventReader[bytes]):
             refused=self._refused,
         )
 
-    def _take_chunk(self, chunk: _Chunk, deltas: list[Delta]) -> None:
-        if chunk.error:
-            raise_reported(chunk.error)
-        # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
-        if self._opened is None and (chunk.id != "" or chunk.choices):
-            self._model = chunk.model or ""
-            self._opened = Opened(id=chunk.id or "", model=self._model)
-            deltas.append(self._opened)
-        if chunk.usage is not None:
-            self._usage = chunk.usage
-        for choice in chunk.choices or ():
-            if choice.index not in (0, None):
-                continue
-            if choice.delta is not None:
-                self._take_delta(choice.delta, deltas)
-            raw_reason = choice.finish_reason
-            if isinstance(raw_reason, str):
-                check_reason(raw_reason)
-                self._raw_reason = raw_reason
-
     def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
             deltas.append(ReasoningDelta(Reasoning(text=thought)))
@@ -127,18 +130,9 @@ class OpenAIStreamReader(EventReader[bytes]):
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
-        pieces = delta.tool_calls or ()
-        deltas += [told for piece in pieces if (told := self._calls.take(piece))]
+        if pieces := delta.tool_calls:
+            deltas += [told for piece in pieces if (told := self._calls.take(piece))]
 
 
 def _tell(part: Text | Reasoning) -> Delta:
     return TextDelta(part.text) if isinstance(part, Text) else ReasoningDelta(part)
-
-
-def _read(document: bytes) -> _Chunk:
-    try:
-        return _CHUNKS.read(document)
-    except JsonError:
-        # What reports a failure need not have the form of an answer.
-        read_document(document, raise_reported)
-        raise
