@@ -79,7 +79,9 @@ def test_details() -> None:
         (Reason.UPSTREAM_UNAVAILABLE, False, "-1"),
         (Reason.UPSTREAM_TRUNCATED, True, "-1"),
         (Reason.UPSTREAM_QUOTA, True, "-1"),
-        (Reason.VARIABLES_INVALID, False, None),
+        (Reason.UPSTREAM_PROTOCOL, False, "-1"),
+        (Reason.VARIABLES_INVALID, False, "-1"),
+        (Reason.VARIABLES_INVALID, True, None),
     ],
 )
 def test_pushback(reason: Reason, repeatable: bool, pushback: str | None) -> None:

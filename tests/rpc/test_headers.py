@@ -1,6 +1,7 @@
 """When a call that must not be made twice has its headers."""
 
 import asyncio
+import json
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -8,10 +9,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import grpc
+import pytest
 from prometheus_client import CollectorRegistry
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
-from prompt_resolver_server.domain.errors import CallError, Reason
+from prompt_resolver_server.domain.errors import CallError, Reason, ServerError
 from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.metrics import Metrics
@@ -117,8 +119,9 @@ async def test_end_of_a_call_whose_headers_are_on_their_way() -> None:
         headers = LateHeaders(cast("Context", context), Alarms(loop), loop.time())
         await context.begun.wait()
         settling = loop.create_task(headers.settle())
-        await asyncio.sleep(0)
-        if cancelled:
+        # A task is cancelled where it waits, once for each time.
+        for _ in range(2 * cancelled):
+            await asyncio.sleep(0)
             settling.cancel()
         done, _ = await asyncio.wait({settling}, timeout=0.05)
         context.arrive.set()
@@ -164,6 +167,54 @@ async def test_answers_that_come_as_they_are_sent() -> None:
         ends = Counter(await asyncio.gather(*(ask(channel) for _ in range(CALLS))))
 
     assert ends == {ANSWER.id: CALLS // 2, "INVALID_ARGUMENT": CALLS // 2}
+
+
+def retrying(address: str) -> grpc.aio.Channel:
+    """Return a channel that tries again whatever gRPC tries again at all."""
+    policy = {
+        "maxAttempts": 4,
+        "initialBackoff": "0.01s",
+        "maxBackoff": "0.01s",
+        "backoffMultiplier": 1,
+        "retryableStatusCodes": [code.name for code in grpc.StatusCode if code.name != "OK"],
+    }
+    config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+    return grpc.aio.insecure_channel(address, options=[("grpc.service_config", config)])
+
+
+FAILURES = [Reason.UPSTREAM_PROTOCOL, Reason.UPSTREAM_UNAVAILABLE, Reason.DEADLINE, Reason.INTERNAL]
+
+
+@pytest.mark.parametrize("reason", FAILURES)
+async def test_failure_at_once(reason: Reason) -> None:
+    """What fails before it has headers is not tried again either, whatever a client's policy."""
+    asked: list[str] = []
+
+    async def handle(request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
+        asked.append(request.model)
+        raise ServerError(reason, "for whatever reason")
+
+    async with serving(handle, Running()) as address, retrying(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call_unary(channel, SERVICE, "Complete", b"")
+
+    assert asked == [""]
+
+
+async def test_answer_that_is_too_large() -> None:
+    """What gRPC refuses to send is not asked for again."""
+    asked: list[str] = []
+
+    async def handle(request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
+        asked.append(request.model)
+        return pb.CompleteResponse(id="x" * 20_000)
+
+    async with serving(handle, Running()) as address, retrying(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call_unary(channel, SERVICE, "Complete", b"")
+
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert asked == [""]
 
 
 async def test_callers_who_leave_as_they_are_sent() -> None:

@@ -56,6 +56,7 @@ class RunningAttempt:
         "_stream",
         "_target",
         "_timeout",
+        "_upstream",
         "_verdict",
     )
 
@@ -71,14 +72,13 @@ class RunningAttempt:
     ) -> None:
         self._order = order
         self._stream = stream
-        self._choice = choice = order.choice
+        self._choice = order.choice
         self._target = order.target
         self._deadline = order.deadline
         self._limit_s = limit_s
         self._limited = False
         self._account = account
-        vouched = choice.named_by != "caller"
-        self._metrics = metrics.of(choice.provider, choice.model, vouched=vouched)
+        self._upstream = metrics
         self._alarms = alarms
         # Without a time: an alarm is cheaper than its timer.
         self._timeout = asyncio.Timeout(None)
@@ -108,6 +108,8 @@ class RunningAttempt:
                 self._account.waited_s += time.perf_counter() - came
         if breaker is not None:
             self._era = breaker.era
+        vouched = choice.named_by != "caller"
+        self._metrics = self._upstream.of(choice.provider, choice.model, vouched=vouched)
         self._metrics.started()
         self._span = self._order.span.attempt(
             provider=choice.provider,

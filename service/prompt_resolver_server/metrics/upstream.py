@@ -138,15 +138,23 @@ class ModelMetrics:
         self._families = families
         self._provider = provider
         self._model = model
-        self._inflight = families.inflight[provider,]
+        self._inflight: Tally | None = None
         self._ended: dict[str, _Ended] = {}
-        # Whoever alerts on the first of these sees it rise only from a 0 that was there before.
-        families.truncated[provider,].value += 0
-        families.budget_exhausted[provider,].value += 0
 
     def started(self) -> None:
         """Count a request that is being answered from now on."""
-        self._inflight.value += 1
+        inflight = self._inflight
+        if inflight is None:
+            families, provider = self._families, self._provider
+            inflight = self._inflight = families.inflight[provider,]
+            # Whoever alerts on the first of these sees it rise only from a 0 that was there before.
+            families.truncated[provider,].value += 0
+            families.budget_exhausted[provider,].value += 0
+        inflight.value += 1
+
+    def _left(self) -> None:
+        assert self._inflight is not None
+        self._inflight.value -= 1
 
     def first_chunk(self, seconds: float) -> None:
         """Count the first event of a stream."""
@@ -154,7 +162,7 @@ class ModelMetrics:
 
     def ended(self, outcome: str, seconds: float) -> None:
         """Count a request that is no longer answered: `ok`, `cancelled`, or failed."""
-        self._inflight.value -= 1
+        self._left()
         ended = self._ended.get(outcome) or self._find(outcome)
         ended.seconds.observe(seconds)
         ended.attempts.value += 1
@@ -179,7 +187,7 @@ class ModelMetrics:
 
     def unsent(self, reason: str) -> None:
         """Count a request that could not be sent, and so is not being answered."""
-        self._inflight.value -= 1
+        self._left()
         self.passed_over(reason)
 
     def retried(self, reason: str) -> None:

@@ -138,7 +138,7 @@ class Calls:
                 admit = access.admit_operator if for_operators else access.admit
                 now = self._loop.time()
                 caller = call.admit(admit, serving.deadlines, now)
-                headers = None
+                headers, size = None, 0
                 if not repeatable:
                     if running.refusing:
                         # What has come is cancelled soon, as something that was not begun.
@@ -148,9 +148,10 @@ class Calls:
                 try:
                     response = await handle(_parse(request_type, data), caller)
                     data = response.SerializeToString()
+                    size = len(data)
                 finally:
                     if headers is not None:
-                        await headers.settle()
+                        await headers.settle(size)
                 metrics.sent()
                 return data
             except BaseException as exception:

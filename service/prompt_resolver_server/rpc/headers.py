@@ -7,6 +7,7 @@ are told to do where a call is cancelled that was not begun.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import grpc
 from ..runtime.alarms import Alarms
 
 _SOON_S = 0.05
+_LARGE_BYTES = 16 * 1024
 
 if TYPE_CHECKING:
     from .call import Context
@@ -32,8 +34,9 @@ async def send_headers(context: Context, headers: tuple[tuple[str, str], ...] = 
 class LateHeaders:
     """Headers of a call with one response, sent where that does not come at once.
 
-    Most of what a call costs that is answered within a moment is each message of it. Nobody gives a
-    call up as early as that.
+    Most of what a call costs that is answered within a moment is each message of it, and nobody
+    gives a call up as early as that. A failure as early as that tells itself that it is not to be
+    tried again.
     """
 
     __slots__ = ("_alarms", "_context", "_sending")
@@ -47,9 +50,15 @@ class LateHeaders:
     def _send(self) -> None:
         self._sending = _begin(self._context)
 
-    async def settle(self) -> None:
-        """Have them sent, or not at all: from here on, they go with what ends the call."""
+    async def settle(self, size: int = 0) -> None:
+        """Have them sent, or not at all: from here on, they go with what ends the call.
+
+        That is a response of this size. One that is too large to be sent would end in a failure of
+        gRPC's own, which would not tell.
+        """
         self._alarms.clear(self._send)
+        if self._sending is None and size > _LARGE_BYTES:
+            self._send()
         if self._sending is not None:
             await _outlast(self._sending)
 
@@ -64,7 +73,7 @@ def _begin(context: Context, headers: tuple[tuple[str, str], ...] = ()) -> async
 
 
 async def _outlast(sending: asyncio.Task[None]) -> None:
-    """Wait until they are sent, also where the call is cancelled."""
+    """Wait until they are sent, also where the call is cancelled, however often."""
     if not sending.done():
         # In place of `asyncio.shield`, which takes as long as all of the sending.
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -72,11 +81,14 @@ async def _outlast(sending: asyncio.Task[None]) -> None:
         try:
             await sent
         except asyncio.CancelledError:
-            await asyncio.gather(sending, return_exceptions=True)
+            while not sending.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait({sending})
             raise
     try:
         sending.result()
-    except grpc.aio.InternalError:
+    except grpc.aio.BaseError:
+        # The caller is gone, or the server.
         raise gone() from None
 
 

@@ -38,6 +38,8 @@ class Row:
 # What gRPC leaves as it is in a message.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
+_REPEATED = (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED)
+
 _C = StatusCode
 
 STATUSES: Mapping[Reason, Row] = {
@@ -104,11 +106,10 @@ def to_status(error: ResolverError, *, repeatable: bool) -> Status:
     details = _details(error, _MAX_DETAIL_BYTES - len(message.encode()))
     status = status_pb2.Status(code=code.value[0], message=message, details=details)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
-    if code in (StatusCode.UNAVAILABLE, StatusCode.RESOURCE_EXHAUSTED):
-        if not (repeatable and row.repeatable):
-            trailers.append((PUSHBACK_KEY, "-1"))
-        elif error.retry_after_s is not None:
-            trailers.append((PUSHBACK_KEY, str(math.ceil(error.retry_after_s * 1000))))
+    if not (repeatable and row.repeatable):
+        trailers.append((PUSHBACK_KEY, "-1"))
+    elif code in _REPEATED and error.retry_after_s is not None:
+        trailers.append((PUSHBACK_KEY, str(math.ceil(error.retry_after_s * 1000))))
     return Status(code, message, tuple(trailers))
 
 

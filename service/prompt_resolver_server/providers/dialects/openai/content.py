@@ -7,20 +7,29 @@ import msgspec
 
 from ....domain.parameters import Json
 from ....domain.prompts import Reasoning, Text
+from ...dialect import ProtocolError
 from ...wire.fields import read_items, read_text
 
 
 class WireMessage(msgspec.Struct):
     """A message, or what an event adds to one.
 
-    Two of the names are for the same thing; servers that send both send the same text in both.
+    Two of the names are for the same thing; servers that send both send the same text in both, or
+    something else in the second one.
     """
 
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
-    reasoning: str | None = None
+    reasoning: Any = None
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+
+
+def read_thoughts(thoughts: object) -> Reasoning:
+    """Return what a model thought. Raises `ProtocolError`."""
+    if not isinstance(thoughts, str):
+        raise ProtocolError("expected reasoning to be text")
+    return Reasoning(text=thoughts)
 
 
 def read_chunks(content: list[Json]) -> Iterator[Text | Reasoning]:

@@ -8,11 +8,11 @@ import msgspec
 from ....domain.answers import Answer
 from ....domain.json_codec import JsonError, JsonReader
 from ....domain.parameters import Json
-from ....domain.prompts import Message, Part, Reasoning, Refusal, Text, ToolCall
+from ....domain.prompts import Message, Part, Refusal, Text, ToolCall
 from ...dialect import ProtocolError
 from ...wire.failures import read_document
 from ...wire.fields import read_mapping, read_text
-from .content import WireMessage, read_chunks
+from .content import WireMessage, read_chunks, read_thoughts
 from .failures import raise_reported
 from .finish import check_reason, read_finish
 
@@ -75,7 +75,7 @@ def _read(body: bytes) -> _Completion:
 def _parts(message: WireMessage) -> tuple[Part, ...]:
     parts: list[Part] = []
     if thoughts := message.reasoning_content or message.reasoning:
-        parts.append(Reasoning(text=thoughts))
+        parts.append(read_thoughts(thoughts))
     content = message.content
     if isinstance(content, list):
         parts += read_chunks(content)

@@ -19,7 +19,7 @@ from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document
 from ...wire.sse import ErrorEvent, SseParser
-from .content import WireMessage, read_chunks
+from .content import WireMessage, read_chunks, read_thoughts
 from .failures import raise_error, raise_reported
 from .finish import check_reason, read_finish
 from .tool_calls import ToolCallReader
@@ -122,7 +122,7 @@ class OpenAIStreamReader(EventReader[bytes]):
 
     def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
-            deltas.append(ReasoningDelta(Reasoning(text=thought)))
+            deltas.append(ReasoningDelta(read_thoughts(thought)))
         if isinstance(delta.content, list):
             deltas += map(_tell, read_chunks(delta.content))
         elif delta.content:
