@@ -84,6 +84,9 @@ async def _outlast(sending: asyncio.Task[None]) -> None:
             while not sending.done():
                 with suppress(asyncio.CancelledError):
                     await asyncio.wait({sending})
+            if not sending.cancelled():
+                # Whatever it failed at is known by now; asyncio tells of what nobody has asked for.
+                sending.exception()
             raise
     try:
         sending.result()
