@@ -1,6 +1,7 @@
 """When a call that must not be made twice has its headers."""
 
 import asyncio
+import gc
 import json
 import threading
 from collections import Counter
@@ -129,6 +130,36 @@ async def test_end_of_a_call_whose_headers_are_on_their_way() -> None:
 
         assert (done, context.sent) == (set(), 1)
         assert isinstance(ended, asyncio.CancelledError) is cancelled
+
+
+async def test_headers_that_cannot_be_sent() -> None:
+    """Where a call is cancelled whose headers cannot be sent, nothing is left to be told of."""
+    loop = asyncio.get_running_loop()
+    told: list[object] = []
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+
+    class GoneContext(SlowContext):
+        async def send_initial_metadata(self, headers: tuple[tuple[str, str], ...]) -> None:
+            await super().send_initial_metadata(headers)
+            raise grpc.aio.InternalError("gone")
+
+    context = GoneContext()
+    headers = LateHeaders(cast("Context", context), Alarms(loop), loop.time())
+    await context.begun.wait()
+    settling = loop.create_task(headers.settle())
+    for _ in range(2):
+        await asyncio.sleep(0)
+    settling.cancel()
+    await asyncio.sleep(0)
+    context.arrive.set()
+    await asyncio.wait({settling})
+    is_cancelled = settling.cancelled()
+    # asyncio tells of what a task failed at once nobody knows of the task any more.
+    del headers, settling
+    gc.collect()
+
+    assert is_cancelled
+    assert told == []
 
 
 async def test_call_that_has_ended() -> None:
