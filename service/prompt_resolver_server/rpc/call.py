@@ -51,8 +51,8 @@ class Call:
     """One call that runs: let in, and counted by how it ended."""
 
     __slots__ = (
-        *("_code", "_context", "_gate", "_method", "_name", "_reason", "_record", "_running"),
-        "_task",
+        *("_code", "_context", "_gate", "_method", "_name"),
+        *("_reason", "_record", "_running", "_task"),
     )
 
     def __init__(self, method: Method, context: Context, running: Running) -> None:
