@@ -19,7 +19,7 @@ import uvloop
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.providers.transport.direct import DirectTransport
-from prompt_resolver_server.providers.transport.transport import HttpRequest, Timeouts, read_body
+from prompt_resolver_server.providers.transport.transport import HttpRequest, Timeouts
 
 SERVICE = "bench.Bare"
 _MAX_BYTES = 1024 * 1024
@@ -78,7 +78,7 @@ def _handlers(
 
     async def forward_directly(request: pb.CompleteRequest, context: object) -> pb.CompleteResponse:
         async with direct.post(posted) as response:
-            answer = msgspec.json.decode(await read_body(response, _MAX_BYTES))
+            answer = msgspec.json.decode(await response.read_all(_MAX_BYTES))
         return _completed(answer["choices"][0]["message"]["content"])
 
     completions = {

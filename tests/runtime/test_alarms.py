@@ -22,8 +22,8 @@ async def test_each_has_its_own_time() -> None:
         assert each > time or math.isclose(each, time)
 
 
-async def test_alarms_that_are_cleared() -> None:
-    """An alarm that is cleared does not go off, nor does it matter that it is cleared again."""
+async def test_alarms_that_are_popped() -> None:
+    """An alarm that is popped does not go off, nor does it matter that it is popped again."""
     loop = asyncio.get_running_loop()
     alarms = Alarms(loop)
     rung: list[str] = []
@@ -34,8 +34,8 @@ async def test_alarms_that_are_cleared() -> None:
 
     alarms.set(first, loop.time())
     alarms.set(lambda: last.set_result(None), loop.time() + 0.1)
-    alarms.clear(first)
-    alarms.clear(first)
+    alarms.pop(first, None)
+    alarms.pop(first, None)
     async with asyncio.timeout(5):
         await last
 

@@ -41,9 +41,12 @@ class RunningAttempt:
         "_account",
         "_alarms",
         "_begun",
+        "_cancels",
         "_choice",
         "_deadline",
+        "_ending",
         "_era",
+        "_expired",
         "_is_probe",
         "_limit_s",
         "_limited",
@@ -55,7 +58,7 @@ class RunningAttempt:
         "_started",
         "_stream",
         "_target",
-        "_timeout",
+        "_task",
         "_upstream",
         "_verdict",
     )
@@ -68,7 +71,7 @@ class RunningAttempt:
         alarms: Alarms,
         metrics: UpstreamMetrics,
         *,
-        stream: bool,
+        stream: bool = False,
     ) -> None:
         self._order = order
         self._stream = stream
@@ -80,8 +83,8 @@ class RunningAttempt:
         self._account = account
         self._upstream = metrics
         self._alarms = alarms
-        # Without a time: an alarm is cheaper than its timer.
-        self._timeout = asyncio.Timeout(None)
+        self._ending: asyncio.Handle | None = None
+        self._expired = False
         self._outcome = _UNFORESEEN
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
@@ -119,7 +122,9 @@ class RunningAttempt:
             stream=self._stream,
         )
         self._started = time.perf_counter()
-        await self._timeout.__aenter__()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancels = task, task.cancelling()
         ends = self._deadline
         if self._limit_s is not None or self._order.others:
             now = asyncio.get_running_loop().time()
@@ -137,33 +142,39 @@ class RunningAttempt:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._alarms.clear(self._expire)
-        try:
-            await self._timeout.__aexit__(kind, exception, traceback)
-        except TimeoutError:
-            error = self._late()
-            self._outcome = error.reason.lower()
-            # Whose caller is in a hurry has not failed; who is slow by its own terms has.
-            if self._limited and self._limit_s is not None:
-                self._verdict = Verdict.FAILED
-            raise error from None
-        else:
-            match exception:
-                case None:
-                    pass
-                case asyncio.CancelledError():
-                    self._outcome = "cancelled"
-                case CallError():
-                    self._outcome = exception.reason.lower()
-                    self._sent = False
-                case ResolverError():
-                    self._outcome = exception.reason.lower()
-                    self._verdict = judge(exception)
-        finally:
-            self._end()
+        self._alarms.pop(self._expire, None)
+        if self._ending is not None:
+            self._ending.cancel()
+        late = self._expired and self._task.uncancel() <= self._cancels
+        match exception:
+            case None:
+                pass
+            case asyncio.CancelledError() if late:
+                error = self._late()
+                self._outcome = error.reason.lower()
+                # Whose caller is in a hurry has not failed; who is slow by its own terms has.
+                if self._limited and self._limit_s is not None:
+                    self._verdict = Verdict.FAILED
+                self._end()
+                raise error from None
+            case asyncio.CancelledError():
+                self._outcome = "cancelled"
+            case CallError():
+                self._outcome = exception.reason.lower()
+                self._sent = False
+            case ResolverError():
+                self._outcome = exception.reason.lower()
+                self._verdict = judge(exception)
+        self._end()
 
     def _expire(self) -> None:
-        self._timeout.reschedule(0)
+        # What has come in this very turn of the event loop has come in time.
+        self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        """End the attempt, as `asyncio.Timeout` does; an alarm is cheaper than its timer."""
+        self._expired = True
+        self._task.cancel()
 
     def _late(self) -> ResolverError:
         provider, model = self._choice.provider, self._choice.model
@@ -183,8 +194,8 @@ class RunningAttempt:
         self._begun = True
         if self._limited and (self._stream or self._limit_s is None):
             self._limited = False
-            # Its time may have passed in this very turn of the event loop.
-            self._timeout.reschedule(None)
+            if self._ending is not None:
+                self._ending.cancel()
             self._alarms.set(self._expire, self._deadline)
         breaker = self._target.breaker
         if self._is_probe and breaker is not None:

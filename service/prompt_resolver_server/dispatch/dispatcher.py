@@ -99,8 +99,9 @@ class Dispatcher:
 
         Raises what the provider raises, UPSTREAM_TIMEOUT, DEADLINE, and `RefusedError`.
         """
-        limit_s = order.terms.timeout_s
-        async with self._attempt(order, limit_s, account, stream=False) as attempt:
+        async with RunningAttempt(
+            order, order.terms.timeout_s, account, self._alarms, self._metrics
+        ) as attempt:
             priced = self._prices.prepare(order.target.vendor_url)
             answer = await order.target.provider.complete(
                 order.request, caller_key=order.caller_key, begun=attempt.note_begun
@@ -116,7 +117,9 @@ class Dispatcher:
         Raises what `complete` raises.
         """
         limit_s = order.terms.stream_timeout_s or order.terms.timeout_s
-        async with self._attempt(order, limit_s, account, stream=True) as attempt:
+        async with RunningAttempt(
+            order, limit_s, account, self._alarms, self._metrics, stream=True
+        ) as attempt:
 
             async def emit_timed(deltas: Sequence[Delta]) -> None:
                 attempt.note_first_chunk(deltas)
@@ -130,11 +133,6 @@ class Dispatcher:
         if priced:
             account.cost = await self._charge(order, finish)
         return finish
-
-    def _attempt(
-        self, order: Order, limit_s: float | None, account: Account, *, stream: bool
-    ) -> RunningAttempt:
-        return RunningAttempt(order, limit_s, account, self._alarms, self._metrics, stream=stream)
 
     async def _charge(self, order: Order, finish: Finish) -> Cost | None:
         """Return what an answer cost, as far as that is known, and count it."""

@@ -134,10 +134,10 @@ def retry_after(
     response: HttpResponse, *, now: Callable[[], datetime] | None = None
 ) -> float | None:
     """Return how many seconds the provider asks to wait; None if it says nothing usable."""
-    milliseconds = _number(response.header("retry-after-ms"))
+    milliseconds = _number(response.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return min(_LONGEST_S, milliseconds / 1000)
-    value = response.header("retry-after")
+    value = response.headers.get("retry-after", "")
     seconds = _number(value)
     if seconds is not None:
         return min(_LONGEST_S, seconds)

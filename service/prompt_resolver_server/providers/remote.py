@@ -1,7 +1,7 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -23,7 +23,6 @@ from .transport.transport import (
     HttpResponse,
     Transport,
     TransportError,
-    read_body,
 )
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -185,11 +184,14 @@ class RemoteProvider:
                 f"provider {self._name!r} has no key: set {self._endpoint.key_hint}",
                 metadata={"provider": self._name},
             )
+        headers = self._dialect.headers(key)
+        if key and (also := self._endpoint.quirks.key_headers):
+            headers = {**headers, **dict.fromkeys(also, key)}
         # Some are used to give the whole address as the base URL.
         base_url = self._endpoint.base_url.rstrip("/").removesuffix(wire.path)
         request = HttpRequest(
             url=base_url + wire.path,
-            headers=self._headers(key),
+            headers=headers,
             body=wire.body,
             timeouts=self._endpoint.timeouts,
         )
@@ -208,11 +210,6 @@ class RemoteProvider:
             error.metadata.setdefault("provider", self._name)
             raise
 
-    def _headers(self, key: str | None) -> Mapping[str, str]:
-        headers = self._dialect.headers(key)
-        also = self._endpoint.quirks.key_headers
-        return {**headers, **dict.fromkeys(also, key)} if key and also else headers
-
     async def _read_failure(
         self, response: HttpResponse, request: ModelRequest, caller_key: str | None
     ) -> UpstreamError:
@@ -222,7 +219,7 @@ class RemoteProvider:
         # The status says enough where the body does not come.
         with suppress(TransportError, TimeoutError):
             async with asyncio.timeout(_ERROR_S):
-                body = await read_body(response, _MAX_ERROR_BYTES)
+                body = await response.read_all(_MAX_ERROR_BYTES)
         if wait_s is None:
             wait_s = retry_delay(body)
         reason = self._dialect.classify(response.status, body)
@@ -232,7 +229,7 @@ class RemoteProvider:
     async def _read_whole(self, response: HttpResponse) -> Answer:
         if _media_type(response) != _WHOLE:
             raise ProtocolError(f"expected {_WHOLE}")
-        body = await read_body(response, MAX_BODY_BYTES)
+        body = await response.read_all(MAX_BODY_BYTES)
         if len(body) > _MAX_MARKS and sum(body.count(mark) for mark in _MARKS) > _MAX_MARKS:
             raise TransportError("too_large")
         return self._dialect.parse(body)
@@ -261,12 +258,12 @@ def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:
 
 
 def _check_encoding(response: HttpResponse) -> None:
-    if response.header("content-encoding") not in ("", "identity"):
+    if response.headers.get("content-encoding", "") not in ("", "identity"):
         raise ProtocolError("an encoding that was not asked for")
 
 
 def _media_type(response: HttpResponse) -> str:
-    return response.header("content-type").partition(";")[0].strip().lower()
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _with_progress(error: UpstreamError, reader: StreamReader) -> UpstreamError:

@@ -1,7 +1,7 @@
 """Candidates for a call: a prompt as one row serves it, and what its provider is asked."""
 
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from msgspec.structs import replace
 
@@ -9,6 +9,7 @@ from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.orders import Order
 from ..dispatch.route import Step
 from ..domain.aliases import Alias, Deployment
+from ..domain.values import Value
 from .model_requests import make_model_request
 from .queries import Query, Resolution
 
@@ -16,7 +17,7 @@ Prepare: TypeAlias = Callable[[Query, Alias, Deployment], Awaitable[Resolution]]
 """Resolves a query as one of an alias' deployments serves it."""
 
 
-class Candidate(NamedTuple):
+class Candidate(Value, frozen=True):
     """A prompt as one of an alias' deployments serves it, and what its provider is asked."""
 
     resolution: Resolution

@@ -103,15 +103,15 @@ class Failover:
             candidate = await self._detour(call, candidate)
         try:
             while True:
-                resolution, order = candidate
+                order, prompt = candidate.order, candidate.resolution.prompt
                 if order.target not in call.account.targets:
                     order.target.budget.deposit()
                 try:
-                    answer = await ask(order, resolution.prompt, call.account)
+                    answer = await ask(order, prompt, call.account)
                 except (ResolverError, RefusedError) as caught:
                     candidate = await self._go_on(call, candidate, caught)
                 else:
-                    return answer, call.account.close(resolution.prompt)
+                    return answer, call.account.close(prompt)
         finally:
             # It remembers this frame, and the one would keep the other.
             call.failure = None

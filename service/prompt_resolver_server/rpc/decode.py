@@ -86,7 +86,8 @@ def read_query(
 
 
 def _model(model: str) -> str:
-    if not all(_name("model", model).split("/")):
+    if not all(model.split("/")):
+        _name("model", model)
         raise invalid_request("model", "expected <provider>/<model>, and none of its parts empty")
     return model
 

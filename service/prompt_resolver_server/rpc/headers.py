@@ -56,7 +56,7 @@ class LateHeaders:
         That is a response of this size. One that is too large to be sent would end in a failure of
         gRPC's own, which would not tell.
         """
-        self._alarms.clear(self._send)
+        self._alarms.pop(self._send, None)
         if self._sending is None and size > _LARGE_BYTES:
             self._send()
         if self._sending is not None:

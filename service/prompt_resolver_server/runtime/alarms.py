@@ -11,23 +11,22 @@ Alarm = Callable[[], None]
 _LOOK_S = 0.05
 
 
-class Alarms:
-    """The alarms of one event loop. None goes off before its time, or 50 ms after it."""
+class Alarms(dict[Alarm, float]):
+    """The alarms of one event loop that have not gone off, and the time of each.
+
+    None goes off before its time, or 50 ms after it. One that is popped does not go off.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._loop = loop
-        self._times: dict[Alarm, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def set(self, alarm: Alarm, time: float) -> None:
         """Have something called at a time of the event loop's clock."""
-        self._times[alarm] = time
+        self[alarm] = time
         if self._timer is None:
             self._timer = self._loop.call_later(_LOOK_S, self._look)
-
-    def clear(self, alarm: Alarm) -> None:
-        """Forget an alarm, if it has not gone off."""
-        self._times.pop(alarm, None)
 
     def close(self) -> None:
         """Call nothing more."""
@@ -38,10 +37,10 @@ class Alarms:
         """Let those go off whose time has come, and look again while there are others."""
         now = self._loop.time()
         try:
-            for alarm in [alarm for alarm, time in self._times.items() if time <= now]:
+            for alarm in [alarm for alarm, time in self.items() if time <= now]:
                 # One may clear another.
-                if self._times.pop(alarm, None) is not None:
+                if self.pop(alarm, None) is not None:
                     alarm()
         finally:
             # What one of them fails at is nothing to the others.
-            self._timer = self._loop.call_later(_LOOK_S, self._look) if self._times else None
+            self._timer = self._loop.call_later(_LOOK_S, self._look) if self else None

@@ -19,7 +19,6 @@ from prompt_resolver_server.providers.transport.transport import (
     Timeouts,
     Transport,
     TransportError,
-    read_body,
 )
 from prompt_resolver_server.settings.accounts import AccountSettings
 from tests.support.aws import forget_credentials, hand_out
@@ -82,7 +81,7 @@ async def test_what_arrives_is_signed(
     signed = await by_own_keys.sign(request(url, '{"a": "世界"}'.encode()))
 
     async with transport.post(signed) as response:
-        await read_body(response, 1024 * 1024)
+        await response.read_all(1024 * 1024)
 
     (exchange,) = upstream.exchanges
     assert signer_of(exchange, {KEY_ID: SECRET}) == KEY_ID

@@ -14,7 +14,6 @@ from prompt_resolver_server.providers.transport.transport import (
     HttpRequest,
     Timeouts,
     TransportError,
-    read_body,
 )
 from tests.support.unreachable import listener_with_full_queue
 from tests.support.upstream import Upstream, running_upstream
@@ -30,7 +29,7 @@ async def post(transport: DirectTransport, url: str, *, connect_s: float = 5) ->
     body = b'{"stream": false}'
     asked = HttpRequest(url=url, headers={}, body=body, timeouts=timeouts)
     async with transport.post(asked) as response:
-        assert await read_body(response, 1000)
+        assert await response.read_all(1000)
         return response.status
 
 

@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
         self.response = Incoming()
         """The response that comes in, or came last."""
         self.made_at = loop.time()
+        self.kept_until = 0.0
+        """How long it may wait for its next request, on the event loop's clock."""
 
     @property
     def is_open(self) -> bool:
@@ -184,7 +186,7 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             raise TransportError("timeout", phase=phase) from None
         finally:
-            self._alarms.clear(alarm)
+            self._alarms.pop(alarm, None)
             self._waiter = None
 
 

@@ -14,7 +14,14 @@ from yarl import URL
 from ...runtime.alarms import Alarms
 from .connection import Connection
 from .names import LookUp, Names, look_up
-from .transport import CONTENT_TYPE, USER_AGENT, Gathering, HttpRequest, TransportError
+from .transport import (
+    CONTENT_TYPE,
+    USER_AGENT,
+    Gathering,
+    HttpRequest,
+    TransportError,
+    gather_body,
+)
 
 _KEEPALIVE_S = 15.0
 _RENEW_S = 60.0
@@ -35,13 +42,6 @@ class _Target(NamedTuple):
     secure: bool
 
 
-class _Idle(NamedTuple):
-    """A connection that waits for its next request, and until when."""
-
-    connection: Connection
-    until: float
-
-
 class DirectTransport:
     """A `Transport`. Made inside of a running event loop, and used in that loop alone.
 
@@ -57,7 +57,7 @@ class DirectTransport:
         self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
         self._alarms = Alarms(self._loop)
-        self._idle: dict[_Target, list[_Idle]] = {}
+        self._idle: dict[_Target, list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -76,8 +76,8 @@ class DirectTransport:
             task.cancel()
         await asyncio.gather(*self._endings, return_exceptions=True)
         for idle in self._idle.values():
-            for each in idle:
-                each.connection.abort()
+            for connection in idle:
+                connection.abort()
         for connection in self._busy:
             connection.abort()
         self._busy.clear()
@@ -88,9 +88,8 @@ class DirectTransport:
         """Return a connection that waits, or a new one. Raises `TransportError`."""
         idle = self._idle.get(target)
         while idle:
-            each = idle.pop()
-            connection = each.connection
-            in_time = each.until > self._loop.time()
+            connection = idle.pop()
+            in_time = connection.kept_until > self._loop.time()
             if in_time and connection.is_reusable and connection.is_quiet():
                 break
             connection.abort()
@@ -117,14 +116,15 @@ class DirectTransport:
 
     def _keep(self, target: _Target, connection: Connection) -> None:
         now = self._loop.time()
-        until = min(
-            now + min(_KEEPALIVE_S, _kept_for_s(connection.response.headers) - _MARGIN_S),
-            connection.made_at + self._renew_s,
-        )
+        kept_for_s = _KEEPALIVE_S
+        if (told := connection.response.headers.get("keep-alive")) is not None:
+            kept_for_s = min(kept_for_s, _kept_for_s(told) - _MARGIN_S)
+        until = min(now + kept_for_s, connection.made_at + self._renew_s)
         if until <= now:
             connection.abort()
             return
-        self._idle.setdefault(target, []).append(_Idle(connection, until))
+        connection.kept_until = until
+        self._idle.setdefault(target, []).append(connection)
         if self._sweep is None:
             self._sweep = self._loop.call_later(_KEEPALIVE_S, self._sweep_out)
 
@@ -132,10 +132,10 @@ class DirectTransport:
         """Close what has waited for too long."""
         now = self._loop.time()
         for target, idle in list(self._idle.items()):
+            left = [each for each in idle if each.kept_until > now and each.is_reusable]
             for each in idle:
-                if each.until <= now or not each.connection.is_reusable:
-                    each.connection.abort()
-            left = [each for each in idle if each.until > now and each.connection.is_reusable]
+                if each not in left:
+                    each.abort()
             if left:
                 self._idle[target] = left
             else:
@@ -191,7 +191,8 @@ class _Exchange:
         self._idle_s = request.timeouts.idle_s
         self.status = 0
         """The status code."""
-        self._headers: Mapping[str, str] = {}
+        self.headers: Mapping[str, str] = {}
+        """See `HttpResponse.headers`."""
 
     async def __aenter__(self) -> Self:
         timeouts = self._request.timeouts
@@ -203,7 +204,7 @@ class _Exchange:
             self._transport.give_back(self._target, connection, in_order=False)
             raise
         self._connection = connection
-        self.status, self._headers = response.status, response.headers
+        self.status, self.headers = response.status, response.headers
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -211,20 +212,24 @@ class _Exchange:
         # The caller is gone, or the answer is no good: the provider is to stop now.
         self._transport.give_back(self._target, self._connection, in_order=kind is None)
 
-    def header(self, name: str) -> str:
-        """Return a header; see `HttpResponse.header`."""
-        return self._headers.get(name.lower(), "")
-
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         """Return what has arrived of the body; see `HttpResponse.read_some`."""
         assert self._connection is not None
         return await self._connection.read_some(self._idle_s, gathering)
 
+    async def read_all(self, limit: int) -> bytes:
+        """Return the body; see `HttpResponse.read_all`."""
+        assert self._connection is not None
+        response = self._connection.response
+        if response.ended and not response.paused and response.size <= limit:
+            # As most answers come, with their head.
+            return response.take()
+        return await gather_body(self, limit)
 
-def _kept_for_s(headers: Mapping[str, str]) -> float:
-    """Return how long a server says that it keeps a connection that is not in use."""
-    told = headers.get("keep-alive")
-    found = _KEPT_FOR.search(told) if told else None
+
+def _kept_for_s(told: str) -> float:
+    """Return how long a server keeps a connection that is not in use, by its own word."""
+    found = _KEPT_FOR.search(told)
     return float(found[1]) if found else math.inf
 
 

@@ -81,7 +81,10 @@ class Incoming:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, which a trailer is not."""
-        self._count_field()
+        self._fields += 1
+        if self._fields > _MAX_FIELDS:
+            # Each costs more to take than its bytes tell. An exception ends the parsing.
+            raise ValueError("too many fields")
         if self.begun:
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
@@ -96,7 +99,9 @@ class Incoming:
             return
         status = parser.get_status_code()
         if status < _OK:
-            self._count_field()
+            self._fields += 1
+            if self._fields > _MAX_FIELDS:
+                raise ValueError("too many interim responses")
             self.headers.clear()
             self._coding = ""
             return
@@ -113,9 +118,3 @@ class Incoming:
     def on_message_complete(self) -> None:
         """End the response, unless it was an interim one."""
         self.ended = self.begun
-
-    def _count_field(self) -> None:
-        """Count what costs more to take than its bytes tell; an exception ends the parsing."""
-        self._fields += 1
-        if self._fields > _MAX_FIELDS:
-            raise ValueError("too many fields")

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
@@ -16,6 +16,7 @@ from .transport import (
     HttpResponse,
     Phase,
     TransportError,
+    gather_body,
 )
 
 _KEEPALIVE_S = 15.0
@@ -114,8 +115,12 @@ class _Response:
     def status(self) -> int:
         return self._response.status
 
-    def header(self, name: str) -> str:
-        return self._response.headers.get(name, "")
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._response.headers
+
+    async def read_all(self, limit: int) -> bytes:
+        return await gather_body(self, limit)
 
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
         self._clock.phase = "idle"

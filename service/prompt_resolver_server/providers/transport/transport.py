@@ -61,8 +61,9 @@ class HttpResponse(Protocol):
         """The status code."""
         ...
 
-    def header(self, name: str) -> str:
-        """Return a header, empty where there is none."""
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers, to be asked for by names in lower case; of those that repeat, the first."""
         ...
 
     async def read_some(self, gathering: Gathering | None = None) -> bytes:
@@ -70,6 +71,10 @@ class HttpResponse(Protocol):
 
         A reader that is in no hurry may be given more at once.
         """
+        ...
+
+    async def read_all(self, limit: int) -> bytes:
+        """Return all that is left of the body, or raise for more than so many bytes."""
         ...
 
 
@@ -90,8 +95,8 @@ class Transport(Protocol):
         ...
 
 
-async def read_body(response: HttpResponse, limit: int) -> bytes:
-    """Return a response's body. Raises `TransportError`, also for more than `limit` bytes."""
+async def gather_body(response: HttpResponse, limit: int) -> bytes:
+    """Return what is left of a body, read some by some; see `HttpResponse.read_all`."""
     chunks = []
     size = 0
     while chunk := await response.read_some():
