@@ -410,9 +410,7 @@ async def test_sign_of_an_answer_at_the_last_moment() -> None:
     scene, bell = Scene(), Bell(asyncio.get_running_loop())
     order = replace(scene.order(), others=1)
 
-    async with RunningAttempt(
-        order, None, scene.account, bell, scene.metrics.upstream, stream=False
-    ) as attempt:
+    async with RunningAttempt(order, None, scene.account, bell, scene.metrics.upstream) as attempt:
         bell.ring()
         attempt.note_begun()
         await asyncio.sleep(0)
@@ -420,6 +418,25 @@ async def test_sign_of_an_answer_at_the_last_moment() -> None:
         attempt.succeed(ANSWER.finish)
 
     assert [each.outcome for each in scene.account.attempts] == ["ok"]
+
+
+async def test_caller_that_leaves_as_its_time_ends() -> None:
+    """Who is cancelled in the turn in which an attempt's time ends has left, and is not late."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+
+    async def attempt() -> None:
+        async with RunningAttempt(scene.order(), None, scene.account, bell, scene.metrics.upstream):
+            task = asyncio.current_task()
+            assert task is not None
+            bell.ring()
+            task.cancel()
+            await asyncio.sleep(0)
+            raise AssertionError("expected to be cancelled")
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(attempt())
+
+    assert [each.outcome for each in scene.account.attempts] == ["cancelled"]
 
 
 async def test_deadline_that_has_passed() -> None:
