@@ -402,7 +402,11 @@ class Bell(Alarms):
     """Alarms that go off when a test says so."""
 
     def set(self, alarm: Alarm, time: float) -> None:
-        self.ring = alarm
+        self[alarm] = time
+
+    def ring(self) -> None:
+        alarm, _ = self.popitem()
+        alarm()
 
 
 async def test_sign_of_an_answer_at_the_last_moment() -> None:
@@ -437,6 +441,30 @@ async def test_caller_that_leaves_as_its_time_ends() -> None:
         await asyncio.create_task(attempt())
 
     assert [each.outcome for each in scene.account.attempts] == ["cancelled"]
+
+
+@pytest.mark.parametrize("begins", [True, False], ids=["begins", "hangs"])
+async def test_end_that_is_swallowed(begins: bool) -> None:
+    """An attempt whose end somebody swallows is ended once more, and is late whatever it begins."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+    task = asyncio.current_task()
+    assert task is not None
+    order = replace(scene.order(), others=1)
+
+    with pytest.raises(ResolverError) as caught:
+        async with RunningAttempt(
+            order, None, scene.account, bell, scene.metrics.upstream
+        ) as attempt:
+            bell.ring()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            if begins:
+                attempt.note_begun()
+            bell.ring()
+            await asyncio.Event().wait()
+
+    assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
+    assert task.cancelling() == 0
 
 
 async def test_deadline_that_has_passed() -> None:

@@ -19,6 +19,8 @@ from .orders import Order
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
 
+_AGAIN_S = 1.0
+
 _UNFORESEEN = Reason.INTERNAL.lower()
 
 
@@ -84,7 +86,7 @@ class RunningAttempt:
         self._upstream = metrics
         self._alarms = alarms
         self._ending: asyncio.Handle | None = None
-        self._expired = False
+        self._expired = 0
         self._outcome = _UNFORESEEN
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
@@ -145,7 +147,9 @@ class RunningAttempt:
         self._alarms.pop(self._expire, None)
         if self._ending is not None:
             self._ending.cancel()
-        late = self._expired and self._task.uncancel() <= self._cancels
+        late = False
+        for _ in range(self._expired):
+            late = self._task.uncancel() <= self._cancels
         match exception:
             case None:
                 pass
@@ -172,9 +176,13 @@ class RunningAttempt:
         self._ending = asyncio.get_running_loop().call_soon(self._cancel)
 
     def _cancel(self) -> None:
-        """End the attempt, as `asyncio.Timeout` does; an alarm is cheaper than its timer."""
-        self._expired = True
+        """End the attempt, as `asyncio.Timeout` does; an alarm is cheaper than its timer.
+
+        Where somebody takes the cancellation for their own, it comes once more.
+        """
+        self._expired += 1
         self._task.cancel()
+        self._alarms.set(self._expire, asyncio.get_running_loop().time() + _AGAIN_S)
 
     def _late(self) -> ResolverError:
         provider, model = self._choice.provider, self._choice.model
@@ -192,7 +200,7 @@ class RunningAttempt:
         if self._begun:
             return
         self._begun = True
-        if self._limited and (self._stream or self._limit_s is None):
+        if self._limited and not self._expired and (self._stream or self._limit_s is None):
             self._limited = False
             if self._ending is not None:
                 self._ending.cancel()

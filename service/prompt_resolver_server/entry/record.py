@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 
 from ..domain.answers import Cost, ModelRequest
 from ..domain.prompts import PromptRef, ServedTemplate
@@ -134,9 +135,8 @@ class CallRecord:
         return {name: _cut(value) for name, value in described.items() if value}
 
 
-def logs_all_calls() -> bool:
-    """Tell whether calls that do not fail have a line as well."""
-    return _log.isEnabledFor(logging.DEBUG)
+logs_all_calls = partial(_log.isEnabledFor, logging.DEBUG)
+"""Tells whether calls that do not fail have a line as well."""
 
 
 def _cut(value: object) -> object:

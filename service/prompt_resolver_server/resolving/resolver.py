@@ -174,7 +174,8 @@ class Resolver:
             self._tell_passed_over(choice, query.alias)
         parameters = query.parameters
         if template is not None:
-            parameters = parameters.over(template.parameters)
+            defaults = template.parameters
+            parameters = defaults if parameters is NO_PARAMETERS else parameters.over(defaults)
         if deployment.parameters is not NO_PARAMETERS:
             parameters = parameters.over(deployment.parameters)
         variables = query.variables

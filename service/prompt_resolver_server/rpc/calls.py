@@ -129,7 +129,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        alarms = self._alarms
+        parse, alarms = request_type.FromString, self._alarms
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
@@ -146,7 +146,11 @@ class Calls:
                     else:
                         headers = LateHeaders(context, alarms, now)
                 try:
-                    response = await handle(_parse(request_type, data), caller)
+                    try:
+                        request = parse(data)
+                    except (DecodeError, ValueError):
+                        raise _unreadable(request_type) from None
+                    response = await handle(request, caller)
                     data = response.SerializeToString()
                     size = len(data)
                 finally:
@@ -188,6 +192,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
+        parse = request_type.FromString
 
         async def handler(data: bytes, context: Context) -> None:
             call = Call(known, context, running)
@@ -201,7 +206,11 @@ class Calls:
                 async with ending_at(caller.deadline):
                     if not known.repeatable:
                         await stream.begin()
-                    await handle(_parse(request_type, data), caller, stream)
+                    try:
+                        request = parse(data)
+                    except (DecodeError, ValueError):
+                        raise _unreadable(request_type) from None
+                    await handle(request, caller, stream)
             except BaseException as exception:
                 draining = running.refusing if lasting else running.draining
                 await call.fail(exception, draining=draining)
@@ -212,13 +221,9 @@ class Calls:
         return grpc.unary_stream_rpc_method_handler(handler)
 
 
-def _parse(request_type: type[_Request], data: bytes) -> _Request:
-    try:
-        return request_type.FromString(data)
-    except (DecodeError, ValueError):
-        raise CallError(
-            Reason.REQUEST_INVALID, f"expected a {request_type.DESCRIPTOR.name} message"
-        ) from None
+def _unreadable(request_type: type[Message]) -> CallError:
+    """Return the error for bytes that are no such message."""
+    return CallError(Reason.REQUEST_INVALID, f"expected a {request_type.DESCRIPTOR.name} message")
 
 
 @asynccontextmanager

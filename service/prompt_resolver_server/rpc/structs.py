@@ -45,8 +45,7 @@ class _TooLargeError(Exception):
 class _Reader:
     """Reads one `Struct`, and counts what is in it."""
 
-    def __init__(self) -> None:
-        self._left = MAX_VALUES
+    _left = MAX_VALUES
 
     def read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
         fields = struct.fields

@@ -132,10 +132,12 @@ class DirectTransport:
         """Close what has waited for too long."""
         now = self._loop.time()
         for target, idle in list(self._idle.items()):
-            left = [each for each in idle if each.kept_until > now and each.is_reusable]
-            for each in idle:
-                if each not in left:
-                    each.abort()
+            left = []
+            for connection in idle:
+                if connection.kept_until > now and connection.is_reusable:
+                    left.append(connection)
+                else:
+                    connection.abort()
             if left:
                 self._idle[target] = left
             else:
@@ -218,7 +220,7 @@ class _Exchange:
         return await self._connection.read_some(self._idle_s, gathering)
 
     async def read_all(self, limit: int) -> bytes:
-        """Return the body; see `HttpResponse.read_all`."""
+        """Return what is left of the body; see `HttpResponse.read_all`."""
         assert self._connection is not None
         response = self._connection.response
         if response.ended and not response.paused and response.size <= limit:

@@ -74,7 +74,10 @@ class HttpResponse(Protocol):
         ...
 
     async def read_all(self, limit: int) -> bytes:
-        """Return all that is left of the body, or raise for more than so many bytes."""
+        """Return all that is left of the body.
+
+        Raises `TransportError`, also for more than so many bytes.
+        """
         ...
 
 
