@@ -2,12 +2,12 @@
 
 import asyncio
 import json
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import aiohttp
@@ -81,9 +81,16 @@ def _find_addresses(process: subprocess.Popen[str], admin: Path, log: Path) -> t
         if not admin.exists():
             continue
         admin_url = f"http://{admin.read_text()}"
-        with suppress(URLError), urlopen(f"{admin_url}/listeners?format=json") as page:
-            for listener in json.load(page).get("listener_statuses", []):
+        # Until it is ready it says so with a status of 503.
+        with suppress(OSError):
+            with urlopen(f"{admin_url}/ready"):
+                pass
+            with urlopen(f"{admin_url}/listeners?format=json") as page:
+                listeners = json.load(page).get("listener_statuses", [])
+            for listener in listeners:
                 port = listener["local_address"]["socket_address"]["port_value"]
+                # It has its port before it listens there.
+                socket.create_connection(("127.0.0.1", port), timeout=5).close()
                 return f"http://127.0.0.1:{port}", admin_url
     raise AssertionError(log.read_text())
 

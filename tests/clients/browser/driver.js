@@ -20,9 +20,17 @@ await new Promise((resolve) => server.listen(Number(PORT), "127.0.0.1", resolve)
 
 const browser = await chromium.launch({ executablePath: BROWSER, args: ARGUMENTS });
 const page = await browser.newPage();
+// A page is not told why a request failed that had no response.
+let failure = "";
+page.on("requestfailed", (request) => {
+  failure = request.failure().errorText;
+});
 await page.goto(`http://127.0.0.1:${PORT}/`);
 for await (const line of createInterface({ input: process.stdin })) {
   const answer = await page.evaluate((command) => window.run(command), JSON.parse(line));
+  if (answer.error?.message === "Failed to fetch") {
+    answer.error.message += `: ${failure}`;
+  }
   console.log(JSON.stringify(answer));
 }
 await browser.close();
