@@ -17,7 +17,7 @@ from prompt_resolver.arguments import USAGE_ERROR, ArgumentParser
 from .app import serve
 from .assembly.configuration import load_configuration, warn_of
 from .doors import Addresses
-from .logs import configure_logs, write_requests
+from .logs import configure_logs, tell_faults_of_threads, write_requests
 from .runtime.event_loop import EventLoop
 from .runtime.file_limit import raise_file_limit
 from .settings import ConfigError, Loaded
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         loaded = _load(arguments, overrides)
         configure_logs(loaded.settings.server.log_level)
+        tell_faults_of_threads()
         if arguments.detailed_debug:
             write_requests()
             _log.warning("the log has prompts and variables in it, as --detailed-debug asks for")

@@ -12,6 +12,7 @@ from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
 from .entry.running import Running
+from .logs import tell_fault_of_loop
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .reloading import Reloading
@@ -39,6 +40,7 @@ async def serve(
     every door is open; `trace_requests` is for `build_engine`. Raises `ConfigError` for a
     configuration that cannot be served.
     """
+    asyncio.get_running_loop().set_exception_handler(tell_fault_of_loop)
     settings = loaded.settings.server
     signals, running = Signals(), Running()
     async with AsyncExitStack() as stack:

@@ -25,7 +25,7 @@ from .entry.access import Access
 from .entry.caller import Caller, Deadlines
 from .entry.faults import as_error
 from .entry.serving import Serving
-from .logs import hide_requests, write_requests
+from .logs import hide_requests, tell_fault_of_loop, write_requests
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .resolving.resolver import Resolver
@@ -54,6 +54,7 @@ async def open_in_process(
     """
     # Otherwise a thread would import it later, and if the process forks meanwhile, never again.
     import_client()
+    asyncio.get_running_loop().set_exception_handler(tell_fault_of_loop)
     try:
         loaded = load_configuration(None, environ)
         client = await open_engine(loaded, is_verbose=is_verbose)

@@ -1,12 +1,17 @@
 """The log: one line of JSON for each event, and nothing in it that nobody meant to tell."""
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
+from typing import Any
 
 from typing_extensions import override
+
+_log = logging.getLogger(__name__)
 
 # They tell the address of every request, and with it the ids of prompts; and what they sign.
 _TALKATIVE = ("httpx", "httpcore", "botocore", "google", "urllib3")
@@ -49,6 +54,27 @@ def configure_logs(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def tell_faults_of_threads() -> None:
+    """Log what ends a thread, or is raised where nothing can be, in place of Python's own words.
+
+    Those have the exception's text in them.
+    """
+    threading.excepthook = lambda fault: _tell("a thread has ended in a fault", fault.exc_value)
+    sys.unraisablehook = lambda fault: _tell("a fault was ignored", fault.exc_value)
+
+
+def tell_fault_of_loop(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what an event loop's exception handler is told; asyncio's own quotes values and texts."""
+    exception = context.get("exception")
+    # What asyncio says quotes the arguments of what failed. Where nothing did, it quotes nothing.
+    message = "nobody asked for an exception" if exception is not None else context["message"]
+    _tell(message, exception)
+
+
+def _tell(message: str, exception: BaseException | None) -> None:
+    _log.error(message, exc_info=exception)
 
 
 def set_level(level: str) -> None:

@@ -146,6 +146,18 @@ def test_fallbacks() -> None:
     assert [step.is_fallback for step in steps if step] == [False, True, False, True]
 
 
+def test_rows_of_a_fallback_that_cannot_be_asked() -> None:
+    """Whichever row of a fallback is the first that is asked, it answers for the alias before."""
+    alias = Alias(name="a", deployments=rows(1), fallbacks=Fallbacks(general=("b",)))
+    b = Alias(name="b", deployments=rows(1, 1, 1, retries=2, first=5))
+    way = route(alias, b)
+
+    steps = [way.next(DOWN), way.skip(DOWN.reason), way.next(DOWN)]
+
+    assert [place(step) for step in steps] == [("b", 5), ("b", 6), ("b", 7)]
+    assert [step.is_fallback for step in steps if step] == [True, True, False]
+
+
 def test_fallbacks_by_reason() -> None:
     """A prompt that is too long, or blocked, goes to its own fallbacks, or else to the others."""
     own = Fallbacks(general=("b",), context_window=("c",))

@@ -1,6 +1,7 @@
 """Every failure has a reason, every reason a status, and both are in the contract."""
 
 import re
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -42,6 +43,20 @@ def test_the_contract_tells_the_status(reason: Reason) -> None:
     told = {code for code in grpc.StatusCode if re.search(rf"\b{code.name}\b", comment[1])}
 
     assert told == codes
+
+
+@pytest.mark.timed
+def test_text_without_measure() -> None:
+    """What a caller names may be as long as a message, and takes no time to be cut."""
+    name = "\u00e9" * 2_000_000
+    error = ResolverError(Reason.ALIAS_UNKNOWN, f"no alias {name!r}", metadata={"alias": name})
+    began = time.process_time()
+
+    status = to_status(error, repeatable=True)
+
+    assert time.process_time() - began < 0.2
+    assert status.message.startswith("no alias")
+    assert len(quote(status.message)) < 10_000
 
 
 def test_details() -> None:

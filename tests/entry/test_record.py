@@ -246,3 +246,14 @@ async def test_caller_that_leaves(service: RunningService, upstream: Upstream, l
     line = log.line()
     assert (line["level"], line["code"], line["reason"]) == ("debug", "CANCELLED", "CANCELLED")
     assert (line["provider"], line["attempts"]) == ("fake", 1)
+
+
+def test_labels_without_measure() -> None:
+    """However many labels a call has, and however long they are, a log tells some of each."""
+    labels = {f"{number:03}" + "n" * 300: "v" * 300 for number in range(100)}
+
+    told = record.cut_labels(labels)
+
+    assert len(told) == 64
+    assert {len(name) for name in told} == {len(value) for value in told.values()} == {256}
+    assert record.cut_labels({"team": "returns"}) == {"team": "returns"}

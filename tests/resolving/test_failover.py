@@ -293,6 +293,28 @@ async def test_fallback_that_cannot_be_asked(
     }
 
 
+async def test_row_of_a_fallback_that_cannot_be_asked(tmp_path: Path, prompts: Path) -> None:
+    """In place of an alias that is put aside, a fallback answers by whichever row can be asked."""
+    config = (
+        rows("model: one/m, prompt_id: greet", "model: two/n, prompt_id: gone, order: 1")
+        + "\n  - {model_name: b, litellm_params: {model: two/n, prompt_id: greet, order: 2}}"
+        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+    async with running_scene(tmp_path, prompts, config) as scene:
+        scene.one.answer = failing(ALWAYS, "429 Too Many Requests", "Retry-After: 60\r\n")
+        responses = [
+            await scene.service.client.complete(alias="a", variables=VARIABLES) for _ in range(2)
+        ]
+        fallbacks = await scene.service.metric(
+            "prompt_resolver_upstream_fallbacks_total"
+            '{from="a",reason="upstream_rate_limited",to="b"}'
+        )
+
+    assert [outcomes(each.attempts)[-1] for each in responses] == [("two", "n", "ok")] * 2
+    assert len(scene.one.exchanges) == 1
+    assert fallbacks == 2
+
+
 async def test_fallback_that_cannot_take_the_call(
     tmp_path: Path, prompts: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -211,6 +211,40 @@ async def test_more_messages_than_may_be(service: RunningService, messages: int)
     assert error.violations[0].field == "messages"
 
 
+@pytest.mark.parametrize(
+    ("lists", "messages", "field"),
+    [(2, 2_501, "placeholders."), (10_001, 0, "placeholders")],
+    ids=["messages", "names"],
+)
+async def test_more_placeholders_than_may_be(
+    service: RunningService, lists: int, messages: int, field: str
+) -> None:
+    """Messages count together, whichever of the placeholders they are for, and so do names."""
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="x")])
+    placeholders = {
+        str(number): pb.MessageList(messages=[said] * messages) for number in range(lists)
+    }
+
+    error = await failure(
+        service.client.resolve("greet", variables=VARIABLES, placeholders=placeholders)
+    )
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+    assert error.violations[0].field.startswith(field)
+
+
+async def test_more_values_of_tools_than_may_be(service: RunningService) -> None:
+    """The schemas of a call's tools have so many values together."""
+    tools = [pb.Tool(name=name) for name in ("first", "second")]
+    for tool in tools:
+        tool.parameters.update({"enum": ["x"] * 60_000})
+
+    error = await failure(service.client.complete("greet", variables=VARIABLES, tools=tools))
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+    assert error.message == "tools[1].parameters: expected at most 100000 values"
+
+
 async def test_more_variables_than_may_be(service: RunningService, prompts: Path) -> None:
     """A template with more variables than are rendered at once has used up its budget."""
     write_prompt(prompts, "many", f"<user>\n{'{{v}} ' * 20_000}\n</user>")

@@ -35,3 +35,24 @@ async def test_names_of_all_watches() -> None:
     keeper.add(names)
     await keeper.aclose()
     await cache.aclose()
+
+
+async def test_prompts_that_change_again_and_again() -> None:
+    """What is remembered of when to look grows with the prompts, and not with their changes."""
+    template = make_template("p", "1")
+    cache = TemplateCache(
+        sources={"told": Source(ToldStore(template), 3600)},
+        default_store="told",
+        metrics=Metrics(CollectorRegistry(), version="test"),
+    )
+    keeper = Keeper(cache, Journal(cache.inventory, capacity=PER_WATCH), most=PER_WATCH)
+    names = {Key("told", str(number), None, None, b""): None for number in range(10)}
+    keeper.add(names)
+
+    for _ in range(1_000):
+        for key in names:
+            keeper.lost(key)
+
+    assert len(keeper._due) <= 2 * len(names) + 64
+    await keeper.aclose()
+    await cache.aclose()

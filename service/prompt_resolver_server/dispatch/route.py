@@ -84,6 +84,8 @@ class Route:
         self._draw = draw
         self._clock = clock
         self._fallbacks: deque[str] | None = None
+        # Whether none of the current alias has been asked yet, which answers for another.
+        self._falls_back = False
         self._enter(alias, deployment)
 
     @property
@@ -100,6 +102,7 @@ class Route:
         """Return where to go after the current candidate has failed; None if that was the last."""
         if error.reason is Reason.DEADLINE:
             return None
+        self._falls_back = False
         remedy = find_remedy(error)
         if remedy is not Remedy.SAME_DEPLOYMENT:
             self._barred.add(self._deployment.row)
@@ -131,6 +134,7 @@ class Route:
             if not self._cooldowns.holds(deployment.row):
                 self._fallbacks = deque(names[index + 1 :])
                 self._enter(alias, deployment)
+                self._falls_back = True
                 return Step(alias, deployment, is_fallback=True)
         return None
 
@@ -157,7 +161,7 @@ class Route:
             pause = pause_s(max(0, self._retries - 1), self._draw, after_s=after_s)
         self._deployment = deployment
         self._tried.add(row)
-        return Step(self._alias, deployment, pause_s=pause, until=until)
+        return Step(self._alias, deployment, self._falls_back, pause_s=pause, until=until)
 
     def _choose(self, usable: Sequence[Deployment]) -> Deployment:
         fresh = [each for each in usable if each.row not in self._tried]
@@ -175,4 +179,5 @@ class Route:
             return None
         alias = self._aliases[self._fallbacks.popleft()]
         self._enter(alias, pick(self._cooldowns.free(alias.deployments), self._draw))
+        self._falls_back = True
         return Step(alias, self._deployment, is_fallback=True)

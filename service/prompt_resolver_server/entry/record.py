@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 
 from ..domain.answers import Cost, ModelRequest
 from ..domain.prompts import PromptRef, ServedTemplate
@@ -14,6 +15,7 @@ _log = logging.getLogger(__name__)
 
 # What a caller names may be as long as a message.
 _MAX_TEXT = 256
+_MAX_LABELS = 64
 
 
 class CallRecord:
@@ -137,6 +139,12 @@ class CallRecord:
 
 logs_all_calls = partial(_log.isEnabledFor, logging.DEBUG)
 """Tells whether calls that do not fail have a line as well."""
+
+
+def cut_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """Return a call's labels as logs and traces tell them: so many, and so much of each."""
+    told = islice(labels.items(), _MAX_LABELS)
+    return {name[:_MAX_TEXT]: value[:_MAX_TEXT] for name, value in told}
 
 
 def _cut(value: object) -> object:

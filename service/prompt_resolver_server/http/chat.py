@@ -12,6 +12,7 @@ from ..domain.json_codec import encode_json
 from ..domain.parameters import Json
 from ..domain.prompts import ResolvedPrompt
 from ..entry.caller import Caller
+from ..entry.record import cut_labels
 from ..entry.serving import Serving
 from ..resolving.resolver import Resolution, Resolver
 from .calls import HttpCall, HttpCalls
@@ -133,7 +134,8 @@ def _respond(document: Json) -> web.Response:
 
 def _log_labels(request: ChatRequest, resolution: Resolution, call: HttpCall) -> None:
     if request.labels:
-        request.query.span.labelled(request.labels)
+        labels = cut_labels(request.labels)
+        request.query.span.labelled(labels)
         _log.info(
             "a completion begins",
             extra={
@@ -141,6 +143,6 @@ def _log_labels(request: ChatRequest, resolution: Resolution, call: HttpCall) ->
                 "alias": request.query.alias,
                 "provider": resolution.prompt.provider,
                 "request_id": call.request_id,
-                "labels": dict(request.labels),
+                "labels": labels,
             },
         )

@@ -176,7 +176,11 @@ class Delivery:
             self._loop.call_soon_threadsafe(self._ended.set)
 
     def _deliver(self) -> None:
-        delivers = self._exporter.export(self._reader.read()) is MetricExportResult.SUCCESS
+        try:
+            delivers = self._exporter.export(self._reader.read()) is MetricExportResult.SUCCESS
+        except Exception:  # noqa: BLE001 - a fault of ours, which may be gone the next time
+            _log.exception("metrics cannot be told")
+            return
         if delivers == self._delivers:
             return
         self._delivers = delivers

@@ -34,7 +34,6 @@ class WorkerPool:
         self._idle: list[Worker] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._offenders = Offenders(lambda: asyncio.get_running_loop().time())
-        self._is_closed = False
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -66,7 +65,6 @@ class WorkerPool:
 
     async def aclose(self) -> None:
         """End every worker, and whatever it does."""
-        self._is_closed = True
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)

@@ -28,7 +28,7 @@ from ..domain.prompts import (
 from ..resolving.resolver import Query
 from ..tracing import NO_SPAN, CallSpan
 from .decode_parameters import read_parameters
-from .structs import read_plain
+from .structs import StructReader
 
 CompleteRequest = pb.CompleteRequest | pb.CompleteStreamRequest
 
@@ -59,10 +59,13 @@ def read_query(
 ) -> Query:
     """Return what a request asks."""
     completion = None if isinstance(request, pb.ResolveRequest) else request
+    if request.messages or request.placeholders:
+        _check_size(request)
+    reader = StructReader()
     return Query(
         prompt=read_ref(request.prompt, "prompt"),
         deadline=deadline,
-        variables=read_plain(request.variables, "variables", Reason.VARIABLES_INVALID),
+        variables=reader.read(request.variables, "variables", Reason.VARIABLES_INVALID),
         model=_model(request.model) if request.HasField("model") else None,
         messages=_messages(request.messages) if request.messages else (),
         message_policy=_message_policy(request.message_policy)
@@ -74,7 +77,7 @@ def read_query(
         refresh=request.refresh,
         alias=_name("alias", request.alias) if request.HasField("alias") else None,
         placeholders=_placeholders(request) if request.placeholders else {},
-        tools=_tools(completion.tools) if completion and completion.tools else (),
+        tools=_tools(completion.tools, reader) if completion and completion.tools else (),
         tool_choice=(
             _tool_choice(completion.tool_choice)
             if completion and completion.HasField("tool_choice")
@@ -131,10 +134,23 @@ def _placeholders(
     }
 
 
+def _check_size(request: pb.ResolveRequest | CompleteRequest) -> None:
+    """Raise REQUEST_INVALID for more messages and parts, or placeholders, than may be together."""
+    left = _MAX_PARTS - len(request.placeholders)
+    if left < 0:
+        raise invalid_request("placeholders", f"expected at most {_MAX_PARTS}")
+    lists = {"messages": request.messages}
+    for name, given in request.placeholders.items():
+        lists[f"placeholders.{name}.messages"] = given.messages
+    for path, messages in lists.items():
+        left -= len(messages)
+        if left >= 0:
+            left -= sum(len(message.content) + len(message.tool_calls) for message in messages)
+        if left < 0:
+            raise invalid_request(path, f"expected at most {_MAX_PARTS} messages and parts")
+
+
 def _messages(messages: Sequence[pb.Message], path: str = "messages") -> tuple[Message, ...]:
-    parts = sum(len(message.content) + len(message.tool_calls) for message in messages[:_MAX_PARTS])
-    if len(messages) + parts > _MAX_PARTS:
-        raise invalid_request(path, f"expected at most {_MAX_PARTS} messages and parts")
     return tuple(_message(message, f"{path}[{i}]") for i, message in enumerate(messages))
 
 
@@ -216,7 +232,7 @@ def _tool_call(call: pb.ToolCall, path: str) -> ToolCall:
     )
 
 
-def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
+def _tools(tools: Sequence[pb.Tool], reader: StructReader) -> tuple[Tool, ...]:
     if len(tools) > _MAX_PARTS:
         raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
     read = []
@@ -227,7 +243,7 @@ def _tools(tools: Sequence[pb.Tool]) -> tuple[Tool, ...]:
             Tool(
                 name=tool.name,
                 description=tool.description,
-                parameters=read_plain(tool.parameters, f"tools[{index}].parameters")
+                parameters=reader.read(tool.parameters, f"tools[{index}].parameters")
                 if tool.HasField("parameters")
                 else None,
                 strict=tool.strict if tool.HasField("strict") else None,

@@ -8,6 +8,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from ..domain.answers import Delta
 from ..domain.prompts import ResolvedPrompt
 from ..entry.caller import Caller
+from ..entry.record import cut_labels
 from ..entry.serving import Serving
 from ..resolving.resolver import Resolution, Resolver
 from .calls import Send
@@ -59,14 +60,15 @@ class PromptResolverServicer:
         )
         resolution = await resolver.resolve(query)
         if request.metadata:
-            caller.span.labelled(request.metadata)
+            labels = cut_labels(request.metadata)
+            caller.span.labelled(labels)
             _log.info(
                 "a completion begins",
                 extra={
                     "prompt": query.prompt.id,
                     "alias": query.alias,
                     "provider": resolution.prompt.provider,
-                    "labels": dict(request.metadata),
+                    "labels": labels,
                 },
             )
         return resolution

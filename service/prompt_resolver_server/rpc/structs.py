@@ -8,7 +8,7 @@ from ..domain.errors import CallError, Reason, Violation
 from ..domain.parameters import Json
 
 MAX_VALUES = 100_000
-"""How many values a `Struct` may hold: more of them would hold up other calls."""
+"""How many values the `Struct`s that are read together may hold: more would hold up other calls."""
 
 _EXACT = 2**53
 
@@ -21,14 +21,7 @@ def read_plain(
     A `Struct` carries every number as a double and cannot tell 3 from 3.0, so whole numbers become
     integers, up to where doubles stop telling them apart.
     """
-    try:
-        return _Reader().read_struct(struct)
-    except _TooLargeError:
-        raise CallError(
-            reason,
-            f"{path}: expected at most {MAX_VALUES} values",
-            violations=(Violation(path, "too many values"),),
-        ) from None
+    return StructReader().read(struct, path, reason)
 
 
 def to_struct(values: Mapping[str, Json]) -> struct_pb2.Struct:
@@ -42,12 +35,25 @@ class _TooLargeError(Exception):
     """A `Struct` with more values than may be."""
 
 
-class _Reader:
-    """Reads one `Struct`, and counts what is in it."""
+class StructReader:
+    """Reads `Struct`s, and counts what is in all of them."""
 
     _left = MAX_VALUES
 
-    def read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
+    def read(
+        self, struct: struct_pb2.Struct, path: str, reason: Reason = Reason.REQUEST_INVALID
+    ) -> dict[str, Json]:
+        """Return one more `Struct`; see `read_plain`."""
+        try:
+            return self._read_struct(struct)
+        except _TooLargeError:
+            raise CallError(
+                reason,
+                f"{path}: expected at most {MAX_VALUES} values",
+                violations=(Violation(path, "too many values"),),
+            ) from None
+
+    def _read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
         fields = struct.fields
         self._left -= len(fields)
         if self._left < 0:
@@ -69,7 +75,7 @@ class _Reader:
             case "bool_value":
                 return value.bool_value
             case "struct_value":
-                return self.read_struct(value.struct_value)
+                return self._read_struct(value.struct_value)
             case "list_value":
                 self._left -= len(value.list_value.values)
                 if self._left < 0:

@@ -28,7 +28,7 @@ _OUR_STRATEGY = ("routing_strategy", "simple-shuffle")
 
 def is_parameter(name: str) -> bool:
     """Tell whether a further key of `litellm_params` is a parameter of the model."""
-    return name not in _NOT_PARAMETERS and not ("cost" in name.split("_") or name == "cost")
+    return name not in _NOT_PARAMETERS and "cost" not in name.split("_")
 
 
 def list_unused(settings: Settings) -> Iterator[str]:

@@ -9,7 +9,8 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import TypeAlias
 
 from ..domain.errors import Blame, CallError, Reason, ResolverError, ServerError
 from ..logs import where
@@ -28,6 +29,11 @@ _EVERY_S = 1.0
 # What keeps a prompt from being looked at just before it is due.
 _MARGIN_S = 0.01
 _SHORTEST_PAUSE_S = 0.25
+_SPARE = 64
+"""How many prompts more than twice as many as there are may be in the heap, scheduled anew."""
+
+_Entry: TypeAlias = tuple[float, int, Key]
+"""When a prompt is due, a number that tells it from others, and its key."""
 # However many prompts are watched, looking after them leaves most of a processor to the calls.
 _LOOKS_PER_S = 1_000
 _PER_STORE = 16
@@ -38,7 +44,7 @@ _GONE = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND, Reason.STO
 
 @dataclass(slots=True)
 class _Topic:
-    """A prompt that is looked after: by how many watches it is named, and when it is due.
+    """A prompt that is looked after: by how many watches it is named, and its entry in the heap.
 
     `caller_key` is the key of the caller that watches it. `failures` counts the looks in a row that
     found nothing to serve. One that was `lost` is looked for once, even if nobody names it.
@@ -46,7 +52,7 @@ class _Topic:
 
     caller_key: str | None
     named: int = 0
-    due_at: float = 0.0
+    entry: int = 0
     failures: int = 0
     lost: bool = False
 
@@ -66,7 +72,7 @@ class Keeper:
         self._named = 0
         self._names = 0
         self._all: dict[bytes, tuple[int, str | None]] = {}
-        self._due: list[tuple[float, int, Key]] = []
+        self._due: list[_Entry] = []
         self._scheduled = 0
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._looks: set[asyncio.Task[ResolverError | None]] = set()
@@ -143,6 +149,7 @@ class Keeper:
         finally:
             for look in looks:
                 look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)
 
     async def _look_at(self, keys: Sequence[Key]) -> None:
         errors = [await asyncio.shield(look) for look in [self._begin(key) for key in keys]]
@@ -188,8 +195,11 @@ class Keeper:
 
     def _schedule(self, key: Key, topic: _Topic, pause_s: float) -> None:
         self._scheduled += 1
-        topic.due_at = self._loop.time() + pause_s
-        heappush(self._due, (topic.due_at, self._scheduled, key))
+        topic.entry = self._scheduled
+        heappush(self._due, (self._loop.time() + pause_s, self._scheduled, key))
+        if len(self._due) > 2 * len(self._topics) + _SPARE:
+            self._due = [entry for entry in self._due if self._counts(entry)]
+            heapify(self._due)
         self._wake.set()
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
@@ -199,17 +209,21 @@ class Keeper:
         while True:
             self._wake.clear()
             while self._due and self._due[0][0] <= self._loop.time():
-                due_at, _, key = heappop(self._due)
-                topic = self._topics.get(key)
-                # One that was scheduled anew is in the heap twice.
-                if topic is not None and topic.due_at == due_at:
-                    self._begin(key)
+                entry = heappop(self._due)
+                if self._counts(entry):
+                    self._begin(entry[2])
             pause_s = self._due[0][0] - self._loop.time() if self._due else None
             try:
                 async with asyncio.timeout(pause_s):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _counts(self, entry: _Entry) -> bool:
+        """Tell whether an entry is its prompt's last: one that is scheduled anew has several."""
+        _, number, key = entry
+        topic = self._topics.get(key)
+        return topic is not None and topic.entry == number
 
     def _begin(self, key: Key) -> "asyncio.Task[ResolverError | None]":
         task = asyncio.ensure_future(self._look(key))

@@ -343,6 +343,52 @@ async def test_disk_that_is_slow(world: World) -> None:
         assert await process.tell("b") == ("1", "fallback", 0, False)
 
 
+class StuckDisk(StateDir):
+    """A disk that takes nothing until it may."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.may = threading.Event()
+        self.may.set()
+        self.is_stuck = threading.Event()
+
+    def write(self, name: str, data: bytes) -> None:
+        if not self.may.is_set():
+            self.is_stuck.set()
+            self.may.wait()
+        super().write(name, data)
+
+
+async def test_denied_while_the_disk_takes_nothing(world: World) -> None:
+    """What the store takes back is removed, however much waits for the disk by then."""
+    world.max_entries = 4
+    disk = StuckDisk(world.folder)
+    denied = ("p", "q", "r")
+    async with world.process() as process:
+        for each in denied:
+            await process.get(each)
+
+    async with world.process(state=disk) as process:
+        disk.may.clear()
+        await process.get("first")
+        await asyncio.to_thread(disk.is_stuck.wait, 10)
+        await process.get("second")
+        await process.get("third")
+        world.store.says = absent()
+        for number in range(10 * world.max_entries):
+            assert (await process.tell(f"never-{number}"))[0] == "PROMPT_NOT_FOUND"
+        for each in denied:
+            await asyncio.gather(process.get(each, refresh=True), return_exceptions=True)
+        assert len(process.copies._pending) == len(("second", "third", *denied))
+        disk.may.set()
+    world.store.says = unavailable()
+
+    async with world.process() as process:
+        for each in denied:
+            assert (await process.tell(each))[0] == "STORE_UNAVAILABLE"
+        assert await process.tell("second") == ("1", "fallback", 0, False)
+
+
 async def test_denied_while_the_disk_is_read(world: World) -> None:
     """What the store has denied by the time its copy is read is not served any more."""
     async with world.process() as process:

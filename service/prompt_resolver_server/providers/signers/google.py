@@ -111,7 +111,10 @@ def _renew(credentials: "Credentials | None", text: str | None) -> "Credentials 
     try:
         credentials = credentials or _load(text)
         credentials.refresh(partial(Request(), timeout=_TIMEOUT_S))
-    except (DefaultCredentialsError, TypeError, ValueError):
+    except (ConnectionError, TimeoutError):
+        return partial(TransportError, "unreachable")
+    except (DefaultCredentialsError, OSError, TypeError, ValueError):
+        # Those of the system are of files that cannot be read.
         return _no_credentials
     except RefreshError as error:
         if not error.retryable:

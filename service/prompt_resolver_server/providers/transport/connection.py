@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection can carry a request: it is there, and nothing came unasked."""
+        """Whether the connection is there, and is not being closed."""
         transport = self._transport
         return not (transport is None or transport.is_closing() or self._lost)
 

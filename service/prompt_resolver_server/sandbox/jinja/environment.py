@@ -34,7 +34,6 @@ MAX_INDENT = 100
 
 # More bits are more than any prompt counts to, and powers of them take seconds.
 _MAX_BITS = 1024
-_MAX_LINE = 1000
 
 
 class _Missing(StrictUndefined):

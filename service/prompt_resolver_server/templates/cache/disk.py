@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVarTuple
 
 from ...metrics import Metrics
 from .entries import Held, Key
@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _SAME_AGAIN_S = 1.0
 _CHUNK = 256
 _LAST_WRITES_S = 5.0
+
+_Given = TypeVarTuple("_Given")
 
 Restore: TypeAlias = Callable[[Copy, float], object]
 """Takes a copy from before this process, and its age in seconds."""
@@ -120,10 +122,17 @@ class DiskCopies:
         """Keep the copy as it is."""
 
     def dropped(self, key: Key) -> None:
-        """Have a copy removed."""
-        if key.store in self._stores:
+        """Have a copy removed, if there may be one."""
+        if key.store not in self._stores:
+            return
+        # The cache tells of what was never there, too, and callers may ask for no end of that.
+        if not self.restored.is_set():
             self._note(key, self._clock())
             self._put(key, None)
+        elif key in self._noted or self._has_file(key):
+            self._note(key, self._clock())
+            # It must not be there after a restart, however much waits for the disk.
+            self._put(key, None, at_any_rate=True)
 
     def _note(self, key: Key, now: float) -> None:
         self._noted[key] = now
@@ -131,21 +140,27 @@ class DiskCopies:
         if len(self._noted) > self._max_entries:
             self._noted.popitem(last=False)
 
-    def _put(self, key: Key, copy: Copy | None) -> None:
+    def _has_file(self, key: Key) -> bool:
+        try:
+            return name_of(key) in self._files
+        except ValueError:
+            # Of a text that is none, such as half of a character.
+            return False
+
+    def _put(self, key: Key, copy: Copy | None, *, at_any_rate: bool = False) -> None:
         with self._change:
-            if key in self._pending or len(self._pending) < self._max_entries:
+            is_room = len(self._pending) < self._max_entries
+            if is_room or at_any_rate or key in self._pending:
                 self._pending[key] = copy
                 self._change.notify()
 
     # What the thread does.
 
     def _run(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            # It is raised by a loop that is closed: then nobody waits for anything any more.
-            self._read_all()
-            while work := self._next():
-                lost, batch = work
-                self._write(batch, lost)
+        self._read_all()
+        while work := self._next():
+            lost, batch = work
+            self._write(batch, lost)
 
     def _next(self) -> tuple[set[str], dict[Key, Copy | None]] | None:
         """Return whose copies are to be removed, and what is to be written; None at the end."""
@@ -180,10 +195,10 @@ class DiskCopies:
                 self._bytes += file.size
             outcomes[outcome] = outcomes.get(outcome, 0) + 1
             if len(copies) >= _CHUNK:
-                self._loop.call_soon_threadsafe(self._deliver, copies)
+                self._call(self._deliver, copies)
                 copies = []
-        self._loop.call_soon_threadsafe(self._deliver, copies)
-        self._loop.call_soon_threadsafe(self._tell_restored, outcomes)
+        self._call(self._deliver, copies)
+        self._call(self._tell_restored, outcomes)
 
     def _read(self, name: str, copies: list[Copy]) -> tuple[str, str]:
         """Read a copy, and return what came of it, and of which store it is, if that is known."""
@@ -233,7 +248,7 @@ class DiskCopies:
         if fault is not None:
             self._tell_fault(fault)
         self._fails = fault is not None
-        self._loop.call_soon_threadsafe(self._count, outcomes)
+        self._call(self._count, outcomes)
 
     def _remove_lost(self, stores: set[str]) -> int:
         """Remove the copies of these stores, and return how many there were."""
@@ -268,6 +283,12 @@ class DiskCopies:
                 "copies of templates cannot be kept on disk",
                 extra={"setting": "server.state_dir", "cause": error.strerror},
             )
+
+    def _call(self, work: Callable[[*_Given], None], *given: *_Given) -> None:
+        """Have something done on the event loop."""
+        # Where that is closed, nobody waits for anything any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work, *given)
 
     # What it has done on the event loop.
 

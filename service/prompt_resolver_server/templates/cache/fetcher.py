@@ -1,5 +1,6 @@
 """Asks the stores: each once at a time for a key, and other replicas before them."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -14,6 +15,8 @@ from .peering import Peering
 from .peers import Peers
 from .source import Lookup, Source
 from .sources import Replacement
+
+_log = logging.getLogger(__name__)
 
 _ENDING = ABSENT | {Reason.STORE_AUTH}
 
@@ -113,6 +116,8 @@ class Fetcher:
             return error
         except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
             outcome = Reason.INTERNAL.lower()
+            # Perhaps nobody waits who would tell.
+            _log.exception("a fault of a store", extra={"store": key.store})
             self._fail(lookup, fault)
             return fault
         finally:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ...domain.errors import Reason, ServerError
+
 _Key = TypeVar("_Key")
 _Result = TypeVar("_Result")
 
@@ -20,7 +22,7 @@ class Flight(Generic[_Result]):
     task: asyncio.Task[_Result]
 
     async def wait(self, deadline: float) -> _Result:
-        """Return what the fetch returns. Raises what it raises, and `TimeoutError`.
+        """Return what the fetch returns. Raises what it raises, `TimeoutError`, and DRAINING.
 
         `deadline` is on the event loop's clock.
         """
@@ -28,6 +30,9 @@ class Flight(Generic[_Result]):
         await asyncio.wait((self.task,), timeout=max(0.0, remaining_s))
         if not self.task.done():
             raise TimeoutError
+        if self.task.cancelled():
+            # Not the waiter was cancelled, but everything is being closed.
+            raise ServerError(Reason.DRAINING, "this server is shutting down")
         return self.task.result()
 
 

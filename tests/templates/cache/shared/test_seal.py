@@ -79,3 +79,11 @@ def test_tells_nothing() -> None:
     """Neither the key nor an id is in a name, and the key is not shown."""
     assert "key-of-fake" not in repr((ACCOUNT, SEALER))
     assert bytes.fromhex(SEALER.name(KEY))
+
+
+def test_key_that_is_no_text() -> None:
+    """A key from the environment that is not UTF-8 makes names and seals as any other does."""
+    sealer = Sealer.of(Account(ACCOUNT.place, "key\udcff"), "hl", "60")
+
+    assert sealer.name(KEY) != SEALER.name(KEY)
+    assert sealer.open("here", sealer.seal("here", b"content")) == b"content"

@@ -31,7 +31,9 @@ class Sealer(Value, frozen=True):
     @classmethod
     def of(cls, account: Account, *scope: str) -> "Sealer":
         """Return the sealer of an account."""
-        return cls(_digest(account.key.encode(), _join(_FORM, account.place, *scope)))
+        # A key from the environment may be no text.
+        key = account.key.encode("utf-8", "surrogatepass")
+        return cls(_digest(key, _join(_FORM, account.place, *scope)))
 
     def name(self, key: Key) -> str:
         """Return the name of what is shared under a key; no two keys have the same."""

@@ -13,7 +13,9 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from ssl import SSLContext
+from typing import TypeVar
 
 from ....domain.json_codec import JsonError
 from ....domain.prompts import Template
@@ -37,6 +39,8 @@ _MAX_QUEUED = 1000
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 _CANCEL_AGAIN_S = 0.5
+
+_Result = TypeVar("_Result")
 
 FindAccount = Callable[[], Account | None]
 """Tells with what a store is asked at the moment; None where it cannot be asked."""
@@ -111,8 +115,10 @@ class SharedCache:
         if found is None:
             return None
         sealed, kept_ms = found
-        document = sealer.open(name, sealed) if len(sealed) <= MAX_BYTES and kept_ms > 0 else None
-        template = await _decode(document, held) if document is not None else None
+        template = None
+        if len(sealed) <= MAX_BYTES and kept_ms > 0:
+            read = partial(_read, sealer, name, sealed, held)
+            template = await _apart_if(len(sealed) > _LARGE_BYTES, read)
         if template is None:
             self._count("read", "garbage")
             return None
@@ -165,18 +171,19 @@ class SharedCache:
     async def _write(self, key: Key, template: Template, confirmed_at: float) -> None:
         if (sealer := self._sealer(key.store)) is None:
             return
-        document = await _encode(template)
+        name = self._name(sealer, key)
+        seal = partial(_seal, sealer, name, template)
+        sealed = await _apart_if(template.size > _LARGE_BYTES, seal)
 
         def left_s() -> float:
             return self._sharing.keep_s - (self._clock() - confirmed_at)
 
-        if SEAL_BYTES + len(document) > MAX_BYTES or left_s() <= 0:
+        if len(sealed) > MAX_BYTES or left_s() <= 0:
             self._count("write", "skipped")
             return
-        name = self._name(sealer, key)
         await self._server.write(
             name,
-            sealer.seal(name, document),
+            sealed,
             left_s=left_s,
             claim=_claim(name),
             channel=self._channel,
@@ -223,8 +230,11 @@ class SharedCache:
                 async for message in messages:
                     if message is None:
                         replica.doubt()
-                    else:
+                        continue
+                    try:
                         self._receive(message, replica)
+                    except Exception:  # noqa: BLE001 - a fault of ours, and one message of many
+                        _log.exception("what a replica tells cannot be taken")
             # Not anew with a server that lets go of everybody at once, as all is looked at again.
             lasted = self._clock() - began_at > _LAST_RETRY_S
             wait_s = _FIRST_RETRY_S if lasted else min(2 * wait_s, _LAST_RETRY_S)
@@ -267,23 +277,23 @@ def _claim(name: str) -> str:
     return f"{name}:asking"
 
 
-async def _encode(template: Template) -> bytes:
-    if template.size > _LARGE_BYTES:
-        return await asyncio.to_thread(encode_template, template)
-    return encode_template(template)
+async def _apart_if(is_large: bool, work: Callable[[], _Result]) -> _Result:
+    """Do some work: in a thread of its own where it takes longer than other calls should wait."""
+    return await asyncio.to_thread(work) if is_large else work()
 
 
-async def _decode(document: bytes, held: Template | None) -> Template | None:
-    """Return a document's template, `held` itself if it is that; None if it is none."""
-    try:
-        if len(document) > _LARGE_BYTES:
-            return await asyncio.to_thread(_read, document, held)
-        return _read(document, held)
-    except DocumentError:
+def _seal(sealer: Sealer, name: str, template: Template) -> bytes:
+    return sealer.seal(name, encode_template(template))
+
+
+def _read(sealer: Sealer, name: str, sealed: bytes, held: Template | None) -> Template | None:
+    """Return the template that was sealed, `held` itself if it is that; None if it is none."""
+    document = sealer.open(name, sealed)
+    if document is None:
         return None
-
-
-def _read(document: bytes, held: Template | None) -> Template:
     if held is not None and encode_template(held) == document:
         return held
-    return decode_template(document)
+    try:
+        return decode_template(document)
+    except DocumentError:
+        return None
