@@ -18,7 +18,7 @@ from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.watching.events import Event
 from prompt_resolver_server.watching.journal import Journal
 from prompt_resolver_server.watching.watches import Watch, Watches
-from tests.support.stores import ToldStore, make_template
+from tests.support.stores import ToldStore, absent, make_template
 
 CHANGES = 10_000
 
@@ -26,10 +26,10 @@ CHANGES = 10_000
 class Subject:
     """Watches of a cache over one store, whose changes a test makes up."""
 
-    def __init__(self, capacity: int = 100) -> None:
+    def __init__(self, capacity: int = 100, ttl_s: float = 60) -> None:
         self.store = ToldStore(make_template("p", "1"))
         self.cache = TemplateCache(
-            sources={"told": Source(self.store, 60)},
+            sources={"told": Source(self.store, ttl_s)},
             default_store="told",
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
@@ -263,3 +263,31 @@ async def test_a_chain_whose_first_store_needed_room() -> None:
 
     versions = [each.served.template.version for each in (began, meanwhile, ended)]
     assert versions == ["live", "baked anew", "live"]
+
+
+async def test_prompt_that_is_not_there() -> None:
+    """Where a store is asked each time, it is not asked again at once for what it does not have."""
+    subject = Subject(ttl_s=0)
+    subject.store.says = absent()
+    async with subject.watch("gone"):
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+    await subject.watches.aclose()
+    await subject.cache.aclose()
+
+    assert len(subject.store.fetches) == 1
+
+
+async def test_prompt_that_is_taken_away() -> None:
+    """What is dropped while it is watched is asked for once at once, and then as others."""
+    subject = Subject(ttl_s=0)
+    async with subject.watch("p"):
+        asked = len(subject.store.fetches)
+        subject.store.says = absent()
+        subject.cache.invalidate([PromptRef(id="p")])
+        for _ in range(1_000):
+            await asyncio.sleep(0)
+    await subject.watches.aclose()
+    await subject.cache.aclose()
+
+    assert len(subject.store.fetches) == asked + 1

@@ -39,6 +39,7 @@ _LOOKS_PER_S = 1_000
 _PER_STORE = 16
 _LOOK_S = 10.0
 _LONGEST_PAUSE_S = 5.0
+_MOST_DOUBLINGS = 20
 _GONE = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND, Reason.STORE_AUTH})
 
 
@@ -47,13 +48,15 @@ class _Topic:
     """A prompt that is looked after: by how many watches it is named, and its entry in the heap.
 
     `caller_key` is the key of the caller that watches it. `failures` counts the looks in a row that
-    found nothing to serve. One that was `lost` is looked for once, even if nobody names it.
+    found nothing to serve, and `looks` those that go on. One that was `lost` is looked for once,
+    even if nobody names it.
     """
 
     caller_key: str | None
     named: int = 0
     entry: int = 0
     failures: int = 0
+    looks: int = 0
     lost: bool = False
 
 
@@ -171,7 +174,9 @@ class Keeper:
         topic = self._topics.get(key)
         if topic is not None:
             topic.lost = True
-            self._schedule(key, topic, 0)
+            # A look that goes on finds it out, and may be what has told of it.
+            if not topic.looks:
+                self._schedule(key, topic, 0)
 
     def look_again(self, stores: Collection[str]) -> None:
         """Find out at once what has become of all watched prompts of these stores."""
@@ -241,12 +246,18 @@ class Keeper:
             del self._topics[key]
             return None
         topic.lost = False
-        error = await self._renew(key, topic)
+        topic.looks += 1
+        try:
+            error = await self._renew(key, topic)
+        finally:
+            topic.looks -= 1
         topic.failures = topic.failures + 1 if error is not None else 0
         if error is not None and not topic.named:
             self._topics.pop(key, None)
         if self._topics.get(key) is topic:
-            self._schedule(key, topic, self._pause_s(key, topic))
+            # What was lost while it was there to be served is not known to be there by now.
+            at_once = topic.lost and error is None
+            self._schedule(key, topic, 0 if at_once else self._pause_s(key, topic))
         return error
 
     async def _renew(self, key: Key, topic: _Topic) -> ResolverError | None:
@@ -292,7 +303,8 @@ class Keeper:
         # A store that is gone may come back.
         ttl_s = inventory.ttls_s.get(key.store, _EVERY_S)
         if topic.failures:
-            pause_s = min(2.0 ** (topic.failures - 1), _LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
+            doublings = min(topic.failures - 1, _MOST_DOUBLINGS)
+            pause_s = min(2.0**doublings, _LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
         elif ttl_s == 0:
             pause_s = max(inventory.due_s(key), _EVERY_S)
         elif inventory.look(key) is None:
