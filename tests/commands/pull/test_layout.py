@@ -44,6 +44,22 @@ async def test_any_version(template: Template) -> None:
     )
 
 
+@pytest.mark.parametrize("named_default", ["production", ""])
+async def test_version_that_is_deployed_and_served(named_default: str) -> None:
+    """What is served without a selector is there for its environment, too, and by its version."""
+    first, second = make_template("p", "v1"), make_template("p", "v2")
+    await write_and_verify(
+        Collected(
+            id="pr_1",
+            path="team/hello",
+            served=first,
+            versions={"v1": first, "v2": second},
+            environments={"production": "v1", "staging": "v2"},
+            named_default=named_default,
+        )
+    )
+
+
 @settings(max_examples=100, deadline=None)
 @given(templates)
 async def test_any_template_alone(template: Template) -> None:

@@ -7,7 +7,9 @@ import pytest
 from prompt_resolver_server.domain.prompts import Placeholder, PromptRef
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from tests.support.langfuse import PUBLIC_KEY, SECRET_KEY, StoredPrompt, running_langfuse
+from tests.support.prompts import write_prompt
 from tests.support.pulling import make_copier, pull
+from tests.support.service import running_service
 from tests.support.subjects.subject import MakeSubject
 from tests.templates.test_store_contract import SUBJECTS
 
@@ -56,4 +58,30 @@ async def test_langfuse(tmp_path: Path) -> None:
     assert (served.version, served.environment, served.language) == ("1", "production", "langfuse")
     assert latest.placeholders == (Placeholder("history", 1),)
     assert (latest.model, latest.parameters.temperature) == ("gpt-4o", 0.2)
+    await store.aclose()
+
+
+async def test_service_of_our_own(tmp_path: Path) -> None:
+    """A prompt with versions and deployments comes from a service's `/v5` as it is there."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    for version in ("v1", "v2"):
+        write_prompt(source, f"orders.versions/{version}", f"<user>\n{version}\n</user>")
+    deployments = "default: production\nenvironments: {production: v1, staging: v2}\n"
+    source.joinpath("orders.deployments.yaml").write_text(deployments)
+    config = f"""
+stores: {{local: {{type: directory, path: {source}}}}}
+"""
+    async with running_service(tmp_path, config) as service:
+        address = f"{service.http_url}/v5"
+        pulling = tmp_path / "pull.yaml"
+        pulling.write_text(
+            f"stores: {{own: {{type: humanloop, base_url: '{address}', api_key: x}}}}"
+        )
+        done = await pull("--config", str(pulling), "--store", "own", "--into", str(copy))
+
+    assert (done.code, done.out) == (0, f"{copy}: 1 written\n"), done
+    store = DirectoryStore(name="copy", root=copy)
+    for environment, version in ((None, "v1"), ("production", "v1"), ("staging", "v2")):
+        served = await store.fetch(PromptRef(id="orders", environment=environment), None)
+        assert served.version == version
     await store.aclose()

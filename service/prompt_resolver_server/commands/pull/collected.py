@@ -1,15 +1,16 @@
 """A prompt as its store has it: its versions, and which of them is deployed where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec import field
+from msgspec.structs import replace
 
 from ...domain.errors import Reason, ResolverError
 from ...domain.prompts import PromptRef, Template
 from ...domain.values import Value
 from ...templates.directory.layout import ENDING
-from ...templates.listing import ListingStore
+from ...templates.listing import Environment, ListingStore
 from ...templates.store import TemplateStore
 from .retries import Retries
 
@@ -27,7 +28,8 @@ class Collected(Value, frozen=True, kw_only=True):
     """A prompt with its versions by name, and the version that each environment has.
 
     `id` is the store's and `path` the one that it gets in the directory. `served` is what is served
-    without a selector, if anything is.
+    without a selector, if anything is, and `named_default` the environment that the store calls the
+    default one.
     """
 
     shown = ("id", "path")
@@ -37,14 +39,18 @@ class Collected(Value, frozen=True, kw_only=True):
     served: Template | None = None
     versions: Mapping[str, Template] = field(default_factory=dict)
     environments: Mapping[str, str] = field(default_factory=dict)
+    named_default: str = ""
 
     @property
     def default(self) -> str | None:
         """The environment whose version is served without a selector; None: it is none's."""
         served = self.served
-        if served is None or self.environments.get(served.environment) != served.version:
+        if served is None:
             return None
-        return served.environment
+        for name in (served.environment, self.named_default):
+            if self.environments.get(name) == served.version:
+                return name
+        return None
 
 
 def path_of(template: Template) -> str:
@@ -63,17 +69,21 @@ class Collector:
     async def collect(self, prompt_id: str) -> Collected | None:
         """Return a prompt; None where none of its versions is selected. Raises `ResolverError`."""
         store, found, deployed = self._store, dict[str, Template](), dict[str, str]()
+        named_default = ""
         if isinstance(store, ListingStore):
             for version in await self._retries.ask(partial(store.list_versions, prompt_id)):
                 found[version.version] = version
-            deployed = await self._deployed(store, prompt_id, found)
+            environments = await self._retries.ask(partial(store.list_environments, prompt_id))
+            deployed = await self._deployed(prompt_id, environments, found)
+            named_default = next((each.name for each in environments if each.tag == "default"), "")
         for name in self._selection.environments:
             if name not in deployed:
                 template = await self._fetch(PromptRef(id=prompt_id, environment=name), found)
                 if template is not None:
                     deployed[name] = template.version
         served = await self._fetch(PromptRef(id=prompt_id), found)
-        return self._select(served, found, deployed)
+        selected = self._select(served, found, deployed)
+        return selected and replace(selected, named_default=named_default)
 
     async def _fetch(self, ref: PromptRef, found: dict[str, Template]) -> Template | None:
         """Return a template, and add it to what is found; None where there is none to serve."""
@@ -89,10 +99,10 @@ class Collector:
         return template
 
     async def _deployed(
-        self, store: ListingStore, prompt_id: str, found: dict[str, Template]
+        self, prompt_id: str, environments: Sequence[Environment], found: dict[str, Template]
     ) -> dict[str, str]:
         deployed = {}
-        for each in await self._retries.ask(partial(store.list_environments, prompt_id)):
+        for each in environments:
             template = each.template
             if template is None:
                 # Nothing is deployed there, or what no list has, as it is broken: that is told.

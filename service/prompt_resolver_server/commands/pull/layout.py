@@ -31,9 +31,10 @@ def lay_out(prompt: Collected) -> dict[str, bytes]:
     check_path(prompt.path)
     files: dict[str, bytes] = {}
     served = prompt.served if prompt.default is None else None
+    deployed = frozenset(prompt.environments.values())
     for name, template in sorted(prompt.versions.items()):
         check_version(name)
-        if served is None or name != served.version:
+        if served is None or name != served.version or name in deployed:
             files |= _write_version(prompt.path, name, template)
     if len({fold(path) for path in files}) < len(files):
         raise NameRefusedError("expected versions whose names differ in more than their case")

@@ -60,4 +60,5 @@ def _expectations(prompt: Collected) -> Iterator[tuple[PromptRef, Template, str 
     for name, version in prompt.environments.items():
         yield PromptRef(id=prompt.path, environment=name), prompt.versions[version], name
     if prompt.served is not None:
-        yield PromptRef(id=prompt.path), prompt.served, prompt.served.environment
+        environment = prompt.default or prompt.served.environment
+        yield PromptRef(id=prompt.path), prompt.served, environment
