@@ -13,8 +13,10 @@ import pytest
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc
+from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.entry import record
 from prompt_resolver_server.logs import JsonFormatter
+from prompt_resolver_server.rpc.status import to_status
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.service import RunningService, running_service
@@ -257,3 +259,34 @@ def test_labels_without_measure() -> None:
     assert len(told) == 64
     assert {len(name) for name in told} == {len(value) for value in told.values()} == {256}
     assert record.cut_labels({"team": "returns"}) == {"team": "returns"}
+
+
+@pytest.mark.parametrize("blame", Blame)
+@pytest.mark.parametrize("reason", Reason)
+def test_whom_a_failure_concerns(reason: Reason, blame: Blame) -> None:
+    """Operators are warned of what no caller can mend, as gRPC's status tells, at either door."""
+    error = ResolverError(reason, "text", blame=blame)
+    code = to_status(error, repeatable=True).code
+    of_caller = code in {
+        *(grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND),
+        *(grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED),
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+
+    assert record.level_of(error) == (logging.INFO if of_caller else logging.WARNING)
+
+
+async def test_key_that_is_refused_over_http(
+    service: RunningService, upstream: Upstream, log: Log
+) -> None:
+    """A provider's refusal of the service's own key is a warning at the HTTP door, too."""
+
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}", status="401 Unauthorized")
+
+    upstream.answer = refuse
+    document = {"model": "a", "prompt_variables": VARIABLES}
+    await HttpDoor(service.http_url).post("/v1/chat/completions", document)
+
+    line = log.line()
+    assert (line["level"], line["reason"], line["code"]) == ("warning", "UPSTREAM_AUTH", 400)

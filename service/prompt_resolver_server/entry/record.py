@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 
 from ..domain.answers import Cost, ModelRequest
+from ..domain.errors import Blame, Reason, ResolverError
 from ..domain.prompts import PromptRef, ServedTemplate
 from ..tracing import NO_ATTEMPT, NO_SPAN, AttemptSpan, CallSpan
 from .access import Metadata, trace_id
@@ -16,6 +17,20 @@ _log = logging.getLogger(__name__)
 # What a caller names may be as long as a message.
 _MAX_TEXT = 256
 _MAX_LABELS = 64
+
+# What a caller asked amiss, whichever door it came through. All else, operators have to know of.
+_OF_CALLERS = frozenset(
+    {
+        *(Reason.REQUEST_INVALID, Reason.PROMPT_ID_INVALID, Reason.SELECTOR_INVALID),
+        *(Reason.STORE_UNKNOWN, Reason.ALIAS_UNKNOWN, Reason.PROMPT_NOT_FOUND),
+        *(Reason.VERSION_NOT_FOUND, Reason.VARIABLES_INVALID, Reason.MODEL_MISSING),
+        *(Reason.MESSAGES_MISSING, Reason.PARAMETER_UNSUPPORTED, Reason.UPSTREAM_REJECTED),
+        *(Reason.UPSTREAM_AUTH_CALLER_KEY, Reason.CONTEXT_LENGTH, Reason.REQUEST_TOO_LARGE),
+        *(Reason.CONTENT_BLOCKED, Reason.MODEL_NOT_FOUND, Reason.CALLER_TOKEN_MISSING),
+        *(Reason.CALLER_TOKEN_INVALID, Reason.CALLER_FORBIDDEN, Reason.NOT_IMPLEMENTED),
+    }
+)
+_OF_WHOEVER_IS_TO_BLAME = frozenset({Reason.STORE_AUTH, Reason.PROVIDER_UNKNOWN})
 
 
 class CallRecord:
@@ -135,6 +150,14 @@ class CallRecord:
             "attempts": self._attempts,
         }
         return {name: _cut(value) for name, value in described.items() if value}
+
+
+def level_of(error: ResolverError) -> int:
+    """Return how much a failure matters to an operator."""
+    of_caller = error.reason in _OF_CALLERS or (
+        error.reason in _OF_WHOEVER_IS_TO_BLAME and error.blame is Blame.CALLER
+    )
+    return logging.INFO if of_caller else logging.WARNING
 
 
 logs_all_calls = partial(_log.isEnabledFor, logging.DEBUG)

@@ -18,7 +18,7 @@ from ..domain.errors import CallError, Reason, ResolverError, ServerError, inval
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import OVERTIME_S, Caller
 from ..entry.faults import as_error
-from ..entry.record import CallRecord, logs_all_calls
+from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
 from ..entry.serving import Serving
 from ..metrics import Metrics
@@ -246,7 +246,7 @@ def _log_call(
     route: str, call: HttpCall, status: int, reason: str, error: ResolverError | None = None
 ) -> None:
     call.record.write(
-        _level(status),
+        level_of(error) if error is not None else _level(status),
         method=route,
         code=status,
         reason=reason,

@@ -16,7 +16,7 @@ from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
 from ..entry.caller import Caller, Deadlines
 from ..entry.faults import as_error
-from ..entry.record import CallRecord, logs_all_calls
+from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
 from ..metrics import CallMetrics
 from ..tracing import NO_SPAN, NO_TRACER, Tracer
@@ -24,9 +24,6 @@ from .credentials import peer_names
 from .status import to_status
 
 _ABORT_S = 2.0
-_OF_THE_CALLER = frozenset(
-    {"INVALID_ARGUMENT", "NOT_FOUND", "UNAUTHENTICATED", "PERMISSION_DENIED", "UNIMPLEMENTED"}
-)
 
 if TYPE_CHECKING:
     # Generic in the stubs alone.
@@ -142,7 +139,7 @@ class Call:
         given = request_id(metadata)
         made = given or make_request_id()
         self._record.write(
-            _level(self._code, lasting=self._method.lasting),
+            level_of(error) if error is not None else self._level(),
             method=self._method.path,
             code=self._code,
             reason=self._reason,
@@ -153,9 +150,10 @@ class Call:
         )
         return () if given else ((REQUEST_ID, made),)
 
+    def _level(self) -> int:
+        """Return how much a call without an error matters to an operator.
 
-def _level(code: str, *, lasting: bool) -> int:
-    """Return how much a call matters to an operator; one that its caller ended matters little."""
-    if code in ("OK", "CANCELLED") or (lasting and code == "DEADLINE_EXCEEDED"):
-        return logging.DEBUG
-    return logging.INFO if code in _OF_THE_CALLER else logging.WARNING
+        One that its caller ended matters little.
+        """
+        expired = self._code == "DEADLINE_EXCEEDED" and not self._method.lasting
+        return logging.WARNING if expired else logging.DEBUG
