@@ -49,7 +49,7 @@ def not_served() -> web.RouteDef:
     body = encode_json(
         {
             "error": {
-                "message": "not served here; expected /v1/chat/completions or /v1/models",
+                "message": "not served here; expected POST /v1/chat/completions or GET /v1/models",
                 "type": "not_found_error",
                 "param": None,
                 "code": "not_found",

@@ -613,3 +613,16 @@ async def test_owns_its_stores(subject: Subject) -> None:
     assert subject.told.closed
     assert subject.told.running == 0
     assert (await asyncio.gather(call, return_exceptions=True))[0] is not None
+
+
+async def test_failures_that_go_on(subject: Subject, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that is asked with each call, and fails, is told of less often the longer it does."""
+    ref = PromptRef(id="p", store="asked")
+    await subject.get(ref)
+    subject.asked.says = TemplateError(Reason.TEMPLATE_INVALID, "expected a prompt")
+
+    for _ in range(100):
+        assert (await subject.get(ref)).stale
+
+    told = [vars(each)["failures"] for each in caplog.records]
+    assert told == [1, 2, 4, 8, 16, 32, 64]

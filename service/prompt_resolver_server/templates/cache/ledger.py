@@ -139,7 +139,10 @@ class Ledger:
             held.retry = outage.failed(error, held.retry, now, own_key=lookup.caller_key is None)
             for listener in self._listeners:
                 listener.failing(lookup.key, held)
-            _log.warning("a store fails, what is held is served", extra=_describe(lookup, error))
+            # The store may be asked with each call, all of which fail alike.
+            if held.failures.bit_count() == 1:
+                told = {**_describe(lookup, error), "failures": held.failures}
+                _log.warning("a store fails, what is held is served", extra=told)
         elif not isinstance(error, CallError):
             absence = self.absent.get(lookup.key)
             before = absence.retry if absence is not None else AT_ONCE
