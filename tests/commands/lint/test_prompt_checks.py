@@ -50,6 +50,18 @@ def test_almost_variables_of_other_languages() -> None:
     assert check("{{  x }} {% if x %}{% endif %}", language="jinja") == []
 
 
+@pytest.mark.parametrize("word", ["sytem", "USER", "System", "human", "assistent", "user"])
+def test_almost_messages(word: str) -> None:
+    """What was meant to begin a message, where none does, is told with its line and column."""
+    assert check(f"Note:\n <{word}>\nBe brief.\n</{word}>") == [("role-literal", 2, 2)]
+
+
+@pytest.mark.parametrize("word", ["users", "document", "tools", "context", "summary"])
+def test_other_tags(word: str) -> None:
+    """Tags that nobody takes for a message's are left alone, and so is a role within a line."""
+    assert check(f"<{word}>\n{{{{x}}}}\n</{word}>\nAsk the <user> or the system.") == []
+
+
 def test_the_same_twice() -> None:
     """What comes twice in a prompt is told once, where it comes first."""
     assert check("{{my-var}} {{my-var}}") == [("variable-literal", 1, 1)]

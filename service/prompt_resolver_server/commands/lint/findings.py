@@ -18,7 +18,8 @@ CODES: Mapping[str, Severity] = {
     "variable-undeclared": "error",
     "variable-unused": "warning",
     "variable-literal": "warning",
-    # Its tools and its model.
+    # Its messages, its tools and its model.
+    "role-literal": "warning",
     "snippet-missing": "error",
     "tool-duplicate": "error",
     "tool-choice-invalid": "error",

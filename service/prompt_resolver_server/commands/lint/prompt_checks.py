@@ -1,6 +1,7 @@
 """What may be wrong with a prompt that can be served."""
 
 import re
+from difflib import get_close_matches
 
 from ...domain.parameters import Json
 from ...domain.prompts import Template
@@ -13,6 +14,10 @@ from .texts import find_references, find_texts
 # In this language `user.name` is a name, in others a way into a variable.
 _LITERAL_KEYS = "default"
 _ALMOST = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
+_TAG = re.compile(r"^[ \t]*<([A-Za-z]{3,12})>[ \t]*$", re.MULTILINE)
+_ROLES = ("system", "developer", "user", "assistant", "tool")
+_OTHER_ROLES = {"human": "user"}
+_ALIKE = 0.8
 _FORMS = {
     "{{": "a variable is {{name}}: letters, digits, '_' and '.', and at most one space at each end",
     "{%": "tags are of `template_language: jinja`",
@@ -21,6 +26,7 @@ _FORMS = {
 
 def check_prompt(template: Template, source: Source, findings: Findings) -> None:
     """Check a template, and what its file says beside it."""
+    _check_roles(template, source, findings)
     _check_variables(template, source, findings)
     _check_texts(template, source, findings)
     _check_tools(template, source, findings)
@@ -36,6 +42,28 @@ def check_secrets(source: Source, findings: Findings) -> None:
             f"{why} looks like a secret: keys belong into the configuration, as os.environ/NAME",
             source.place(position),
         )
+
+
+def _check_roles(template: Template, source: Source, findings: Findings) -> None:
+    """Find what was meant to begin a message, in a file that is one text as nothing does."""
+    if [message.role for message in template.messages] != ["user"]:
+        return
+    for word in dict.fromkeys(_TAG.findall(template.messages[0].text)):
+        meant = _role_like(word.lower())
+        if meant is not None:
+            findings.add(
+                "role-literal",
+                f"<{word}> is text and comes out as it stands; a message begins with <{meant}>,"
+                " and nothing stands before the first one",
+                source.find(f"<{word}>"),
+            )
+
+
+def _role_like(word: str) -> str | None:
+    """Return the role that a word was meant to be. More than one of something is none."""
+    if word in _OTHER_ROLES or (word.removesuffix("s") in _ROLES and word not in _ROLES):
+        return _OTHER_ROLES.get(word)
+    return next(iter(get_close_matches(word, _ROLES, 1, _ALIKE)), None)
 
 
 def _check_variables(template: Template, source: Source, findings: Findings) -> None:
