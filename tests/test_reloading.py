@@ -219,6 +219,21 @@ async def test_door_stays_protected(
         await service.client.resolve("support/reply", variables=EXAMPLE)
 
 
+async def test_door_on_loopback_stays_protected(
+    tmp_path: Path, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does one on loopback, where a proxy may stand before it."""
+    async with running_service(tmp_path, "general_settings: {master_key: let-me-in}") as service:
+        await refuse(service, path, "server: {drain_s: 3}")
+
+        [fault] = faults(caplog)
+        assert "general_settings.master_key: expected one, or callers" in fault
+        refused = service.client.resolve("support/reply", variables=EXAMPLE)
+        assert (await failure(refused)).reason == "CALLER_TOKEN_MISSING"
+        await reload(service, path, "server: {insecure: true}")
+        await service.client.resolve("support/reply", variables=EXAMPLE)
+
+
 async def test_tokens_are_replaced(tmp_path: Path, path: Path) -> None:
     """A token that was removed lets nobody in any more, at either door, and a new one does."""
     async with (
@@ -236,7 +251,8 @@ async def test_tokens_are_replaced(tmp_path: Path, path: Path) -> None:
         assert (await door.get("/v1/models", authorization="Bearer token-1")).status == 401
         assert (await door.get("/v1/models", authorization="Bearer token-2")).status == 200
 
-        await reload(service, path, "callers: {}")
+        await refuse(service, path, "callers: {}")
+        await reload(service, path, "callers: {}\nserver: {insecure: true}")
         await before.resolve("support/reply", variables=EXAMPLE)
 
 

@@ -116,6 +116,14 @@ class Doors:
         check_callers(loaded)
         for key, address in self._protected.items():
             self._binder.check_protection(key, address, loaded)
+        opens = build_access(loaded).is_open and not self._serving.access.is_open
+        if opens and not loaded.settings.server.insecure:
+            # Behind a proxy, a door on loopback is open to those who are not.
+            raise loaded.fault(
+                ("general_settings", "master_key"),
+                "expected one, or callers, as there are now; only a restart, or"
+                " server.insecure: true, lets everybody in",
+            )
 
     def adopt(self, loaded: Loaded, engine: Engine, *, lost: Collection[str]) -> None:
         """Serve by another configuration from now on, in one step; see `Replacement.lost`."""
