@@ -149,10 +149,13 @@ class Access:
             expected = (secret.reveal() or "").encode()
             if hmac.compare_digest(given, expected) and expected:
                 matching = known
-        if matching is None or len(tokens) > 1 or scheme.lower() != "bearer":
+        is_bearer = len(tokens) == 1 and scheme.lower() == "bearer"
+        if matching is None or not is_bearer:
             raise CallError(
                 Reason.CALLER_TOKEN_INVALID,
-                "the token is not one of this server's",
+                "the token is not one of this server's"
+                if is_bearer
+                else "expected one `authorization: Bearer <token>`",
                 blame=Blame.CALLER,
             )
         return matching
