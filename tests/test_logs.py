@@ -52,7 +52,7 @@ async def test_task_that_nobody_asks(log: io.StringIO) -> None:
         loop.set_exception_handler(None)
 
     (line,) = told(log)
-    assert (line["message"], line["type"]) == ("nobody asked for an exception", "ValueError")
+    assert (line["message"], line["type"]) == ("nobody caught an exception", "ValueError")
     assert "fail" in str(line["where"])
     assert SECRET not in log.getvalue()
 

@@ -61,20 +61,26 @@ def tell_faults_of_threads() -> None:
 
     Those have the exception's text in them.
     """
-    threading.excepthook = lambda fault: _tell("a thread has ended in a fault", fault.exc_value)
+    threading.excepthook = _tell_fault_of_thread
     sys.unraisablehook = lambda fault: _tell("a fault was ignored", fault.exc_value)
+
+
+def _tell_fault_of_thread(fault: threading.ExceptHookArgs) -> None:
+    # Which is how a thread ends by itself.
+    if fault.exc_type is not SystemExit:
+        _tell("a thread has ended in a fault", fault.exc_value)
 
 
 def tell_fault_of_loop(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Log what an event loop's exception handler is told; asyncio's own quotes values and texts."""
     exception = context.get("exception")
     # What asyncio says quotes the arguments of what failed. Where nothing did, it quotes nothing.
-    message = "nobody asked for an exception" if exception is not None else context["message"]
-    _tell(message, exception)
+    said = context.get("message", "the event loop complains")
+    _tell("nobody caught an exception" if exception is not None else said, exception)
 
 
 def _tell(message: str, exception: BaseException | None) -> None:
-    _log.error(message, exc_info=exception)
+    _log.error(message, extra=place_of(exception) if exception is not None else None)
 
 
 def set_level(level: str) -> None:
@@ -95,6 +101,11 @@ def write_requests() -> None:
 def hide_requests() -> None:
     """Keep the log of requests silent, whatever the other logs are told to tell."""
     logging.getLogger(REQUEST_LOG).setLevel(logging.WARNING)
+
+
+def place_of(exception: BaseException) -> dict[str, object]:
+    """Return what a log may tell of an exception, whoever writes the log: its type, and where."""
+    return {"type": type(exception).__name__, "where": where(exception)}
 
 
 def where(exception: BaseException) -> list[str]:

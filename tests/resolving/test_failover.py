@@ -315,6 +315,24 @@ async def test_row_of_a_fallback_that_cannot_be_asked(tmp_path: Path, prompts: P
     assert fallbacks == 2
 
 
+async def test_row_of_a_fallback_without_a_key(tmp_path: Path, prompts: Path) -> None:
+    """A fallback counts as one, however many of its rows cannot be asked."""
+    config = (
+        rows("model: one/m, prompt_id: greet", "model: groq/n, order: 1")
+        + "\n  - {model_name: b, litellm_params: {model: two/n, order: 2}}"
+        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+    async with running_scene(tmp_path, prompts, config) as scene:
+        scene.one.answer = failing(ALWAYS)
+        response = await scene.service.client.complete(alias="a", variables=VARIABLES)
+        page = await scene.service.metrics()
+
+    assert outcomes(response.attempts)[-1] == ("two", "n", "ok")
+    told = [line for line in page.splitlines() if "upstream_fallbacks_total{" in line]
+    (line,) = told
+    assert line.endswith('{from="a",reason="upstream_unavailable",to="b"} 1.0')
+
+
 async def test_fallback_that_cannot_take_the_call(
     tmp_path: Path, prompts: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

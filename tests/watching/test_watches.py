@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -18,7 +19,7 @@ from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.watching.events import Event
 from prompt_resolver_server.watching.journal import Journal
 from prompt_resolver_server.watching.watches import Watch, Watches
-from tests.support.stores import ToldStore, absent, make_template
+from tests.support.stores import ToldStore, absent, make_template, unavailable
 
 CHANGES = 10_000
 
@@ -26,8 +27,10 @@ CHANGES = 10_000
 class Subject:
     """Watches of a cache over one store, whose changes a test makes up."""
 
-    def __init__(self, capacity: int = 100, ttl_s: float = 60) -> None:
-        self.store = ToldStore(make_template("p", "1"))
+    def __init__(
+        self, capacity: int = 100, ttl_s: float = 60, store: ToldStore | None = None
+    ) -> None:
+        self.store = store or ToldStore(make_template("p", "1"))
         self.cache = TemplateCache(
             sources={"told": Source(self.store, ttl_s)},
             default_store="told",
@@ -291,3 +294,79 @@ async def test_prompt_that_is_taken_away() -> None:
     await subject.cache.aclose()
 
     assert len(subject.store.fetches) == asked + 1
+
+
+class OneSlowFailure(ToldStore):
+    """A store that fails slowly once it is armed, and then says what it says."""
+
+    def __init__(self, says: Template, failure: Exception) -> None:
+        super().__init__(says)
+        self.armed, self.slow = False, asyncio.Event()
+        self.failure = failure
+
+    async def fetch(
+        self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
+    ) -> Template:
+        if not self.armed:
+            return await super().fetch(ref, held, caller_key=caller_key)
+        self.armed = False
+        self.slow.set()
+        await self.may_fail.wait()
+        raise self.failure
+
+    @cached_property
+    def may_fail(self) -> asyncio.Event:
+        return asyncio.Event()
+
+
+@pytest.mark.parametrize("failure", [unavailable(), absent()], ids=["down", "gone"])
+@pytest.mark.parametrize("ids", [("p",), ()], ids=["named", "all"])
+async def test_edit_during_a_look_that_fails(ids: tuple[str, ...], failure: Exception) -> None:
+    """What is taken back while it is looked at is looked at anew, whatever the old look finds."""
+    store = OneSlowFailure(make_template("p", "1"), failure)
+    subject = Subject(ttl_s=0.3, store=store)
+    deadline = asyncio.get_running_loop().time() + 10
+    async with asyncio.timeout(10), subject.watch(*ids) as watch:
+        await subject.cache.get(PromptRef(id="p"), refresh=False, deadline=deadline)
+        assert (await watch.next()).served.template.version == "1"
+        store.armed = True
+        await store.slow.wait()
+        store.says = make_template("p", "2")
+        subject.cache.invalidate([PromptRef(id="p")])
+        event = await watch.next()
+        store.may_fail.set()
+
+    assert (event.change, event.served.template.version) == ("updated", "2")
+    await subject.watches.aclose()
+    await subject.cache.aclose()
+
+
+async def test_watch_that_follows_another() -> None:
+    """A prompt is looked after for who watches it now, whatever a look for others comes to."""
+    subject = Subject(ttl_s=0.3)
+    subject.store.says = absent()
+    subject.store.may.clear()
+    begun, ends = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with subject.watch("p") as watch:
+            begun.set()
+            while (await watch.next()).change == "removed":
+                pass
+            await ends.wait()
+
+    first = asyncio.ensure_future(hold())
+    await subject.store.asked.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    second = asyncio.ensure_future(hold())
+    await asyncio.sleep(0)
+    subject.store.may.set()
+    async with asyncio.timeout(10):
+        await begun.wait()
+        subject.store.says = make_template("p", "1")
+        ends.set()
+        await second
+
+    await subject.watches.aclose()
+    await subject.cache.aclose()

@@ -247,7 +247,7 @@ class Failover:
         self._metrics.of(choice.provider, choice.model).passed_over(outcome)
 
     def _count(self, step: Step, failed: Candidate, reason: Reason, account: Account) -> None:
-        if step.is_fallback:
+        if step.is_fallback and step.alias is not failed.resolution.alias:
             alias = failed.resolution.alias.name
             self._metrics.fell_back(alias, step.alias.name, reason.lower())
         elif account.attempts[-1].duration_s is not None:

@@ -8,7 +8,7 @@ from ..domain.errors import CallError, Reason, Violation
 from ..domain.parameters import Json
 
 MAX_VALUES = 100_000
-"""How many values the `Struct`s that are read together may hold: more would hold up other calls."""
+"""How many values `Struct`s that are counted together may hold: more would hold up other calls."""
 
 _EXACT = 2**53
 

@@ -117,8 +117,12 @@ class Keeper:
             topic.named -= 1
             self._names -= 1
             self._named -= not topic.named
-            if not topic.named and key.credential not in self._all:
+            if topic.named:
+                continue
+            if key.credential not in self._all:
                 del self._topics[key]
+            elif not topic.entry and not topic.looks:
+                self._schedule(key, topic, 0)
         self._rest()
 
     def add_all(self, credential: bytes, caller_key: str | None) -> None:
@@ -174,8 +178,9 @@ class Keeper:
         topic = self._topics.get(key)
         if topic is not None:
             topic.lost = True
-            # A look that goes on finds it out, and may be what has told of it.
-            if not topic.looks:
+            # A look that goes on finds it out, and may be what has told of it; but not by a fetch
+            # that is forgotten.
+            if not topic.looks or not self._templates.is_fetching(key):
                 self._schedule(key, topic, 0)
 
     def look_again(self, stores: Collection[str]) -> None:
@@ -252,9 +257,11 @@ class Keeper:
         finally:
             topic.looks -= 1
         topic.failures = topic.failures + 1 if error is not None else 0
+        if self._topics.get(key) is not topic:
+            return error
         if error is not None and not topic.named:
-            self._topics.pop(key, None)
-        if self._topics.get(key) is topic:
+            del self._topics[key]
+        else:
             # What was lost while it was there to be served is not known to be there by now.
             at_once = topic.lost and error is None
             self._schedule(key, topic, 0 if at_once else self._pause_s(key, topic))

@@ -56,10 +56,20 @@ def test_almost_messages(word: str) -> None:
     assert check(f"Note:\n <{word}>\nBe brief.\n</{word}>") == [("role-literal", 2, 2)]
 
 
-@pytest.mark.parametrize("word", ["users", "document", "tools", "context", "summary"])
+@pytest.mark.parametrize(
+    "word",
+    ["users", "document", "tools", "context", "ecosystem", "subsystem", "assistance", "stool"],
+)
 def test_other_tags(word: str) -> None:
     """Tags that nobody takes for a message's are left alone, and so is a role within a line."""
     assert check(f"<{word}>\n{{{{x}}}}\n</{word}>\nAsk the <user> or the system.") == []
+
+
+async def test_example_of_a_message(tmp_path: Path) -> None:
+    """In a message, what looks like another one may be an example of one."""
+    path = write_prompt(tmp_path, "p", "<user>\nWrite one:\n  <system>\n  Hi\n  </system>\n</user>")
+
+    assert codes(await lint(path)) == []
 
 
 def test_the_same_twice() -> None:

@@ -389,6 +389,29 @@ async def test_denied_while_the_disk_takes_nothing(world: World) -> None:
         assert await process.tell("second") == ("1", "fallback", 0, False)
 
 
+async def test_denied_while_it_is_written(world: World) -> None:
+    """What is on its way to the disk is removed, though much has been told of since."""
+    world.max_entries = 4
+    disk = StuckDisk(world.folder)
+    denied = ("written", "waits")
+    async with world.process(state=disk) as process:
+        disk.may.clear()
+        await process.get("written")
+        await asyncio.to_thread(disk.is_stuck.wait, 10)
+        await process.get("waits")
+        for number in range(2 * world.max_entries):
+            await process.get(f"other-{number}")
+        world.store.says = absent()
+        for each in denied:
+            await asyncio.gather(process.get(each, refresh=True), return_exceptions=True)
+        disk.may.set()
+    world.store.says = unavailable()
+
+    async with world.process() as process:
+        for each in denied:
+            assert (await process.tell(each))[0] == "STORE_UNAVAILABLE"
+
+
 async def test_denied_while_the_disk_is_read(world: World) -> None:
     """What the store has denied by the time its copy is read is not served any more."""
     async with world.process() as process:

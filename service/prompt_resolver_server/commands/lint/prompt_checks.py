@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from ...domain.parameters import Json
 from ...domain.prompts import Template
 from ...rendering import find_variables
+from ...templates.formats.humanloop_blocks import starts_with_block
 from .findings import Findings
 from .secrets import find_secrets
 from .source import Source
@@ -14,10 +15,10 @@ from .texts import find_references, find_texts
 # In this language `user.name` is a name, in others a way into a variable.
 _LITERAL_KEYS = "default"
 _ALMOST = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
-_TAG = re.compile(r"^[ \t]*<([A-Za-z]{3,12})>[ \t]*$", re.MULTILINE)
+_TAG = re.compile(r"^[ \t]*<([A-Za-z]{4,12})>[ \t]*$", re.MULTILINE)
 _ROLES = ("system", "developer", "user", "assistant", "tool")
 _OTHER_ROLES = {"human": "user"}
-_ALIKE = 0.8
+_ALIKE = 0.85
 _FORMS = {
     "{{": "a variable is {{name}}: letters, digits, '_' and '.', and at most one space at each end",
     "{%": "tags are of `template_language: jinja`",
@@ -46,7 +47,8 @@ def check_secrets(source: Source, findings: Findings) -> None:
 
 def _check_roles(template: Template, source: Source, findings: Findings) -> None:
     """Find what was meant to begin a message, in a file that is one text as nothing does."""
-    if [message.role for message in template.messages] != ["user"]:
+    body = source.text.split("\n---\n", 1)[-1]
+    if starts_with_block(body) or [each.role for each in template.messages] != ["user"]:
         return
     for word in dict.fromkeys(_TAG.findall(template.messages[0].text)):
         meant = _role_like(word.lower())
@@ -63,7 +65,8 @@ def _role_like(word: str) -> str | None:
     """Return the role that a word was meant to be. More than one of something is none."""
     if word in _OTHER_ROLES or (word.removesuffix("s") in _ROLES and word not in _ROLES):
         return _OTHER_ROLES.get(word)
-    return next(iter(get_close_matches(word, _ROLES, 1, _ALIKE)), None)
+    alike = get_close_matches(word, _ROLES, 1, _ALIKE)
+    return next((role for role in alike if role[0] == word[0]), None)
 
 
 def _check_variables(template: Template, source: Source, findings: Findings) -> None:

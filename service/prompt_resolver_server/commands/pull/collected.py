@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from msgspec import field
-from msgspec.structs import replace
 
 from ...domain.errors import Reason, ResolverError
 from ...domain.prompts import PromptRef, Template
@@ -82,8 +81,7 @@ class Collector:
                 if template is not None:
                     deployed[name] = template.version
         served = await self._fetch(PromptRef(id=prompt_id), found)
-        selected = self._select(served, found, deployed)
-        return selected and replace(selected, named_default=named_default)
+        return self._select(served, found, deployed, named_default)
 
     async def _fetch(self, ref: PromptRef, found: dict[str, Template]) -> Template | None:
         """Return a template, and add it to what is found; None where there is none to serve."""
@@ -118,11 +116,13 @@ class Collector:
         served: Template | None,
         found: Mapping[str, Template],
         deployed: Mapping[str, str],
+        named_default: str,
     ) -> Collected | None:
         wanted = self._selection.environments
         if wanted:
             deployed = {name: version for name, version in deployed.items() if name in wanted}
-            if served is not None and served.environment not in deployed:
+            names = {served.environment, named_default} if served is not None else set()
+            if served is not None and not names & deployed.keys():
                 served = None
         if wanted or self._selection.deployed_only:
             kept = {*deployed.values(), *((served.version,) if served is not None else ())}
@@ -136,4 +136,5 @@ class Collector:
             served=served,
             versions=found,
             environments=deployed,
+            named_default=named_default,
         )

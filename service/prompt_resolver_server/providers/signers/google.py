@@ -109,18 +109,19 @@ def _renew(credentials: "Credentials | None", text: str | None) -> "Credentials 
     except ImportError:
         return partial(missing_extra, "vertex")
     try:
-        credentials = credentials or _load(text)
+        try:
+            credentials = credentials or _load(text)
+        except OSError:
+            # Of a file that cannot be read.
+            return _no_credentials
         credentials.refresh(partial(Request(), timeout=_TIMEOUT_S))
-    except (ConnectionError, TimeoutError):
-        return partial(TransportError, "unreachable")
-    except (DefaultCredentialsError, OSError, TypeError, ValueError):
-        # Those of the system are of files that cannot be read.
+    except (DefaultCredentialsError, TypeError, ValueError):
         return _no_credentials
     except RefreshError as error:
         if not error.retryable:
             return partial(InBandError, Reason.UPSTREAM_AUTH)
         return partial(TransportError, "unreachable")
-    except GoogleAuthError:
+    except (GoogleAuthError, OSError):
         return partial(TransportError, "unreachable")
     return credentials
 

@@ -197,6 +197,10 @@ class TemplateCache:
         name, source = self.find(store)
         return (Member(name, source.store),)
 
+    def is_fetching(self, key: Key) -> bool:
+        """Tell whether a fetch goes on whose answer will be held; one that is forgotten is none."""
+        return self._flights.get(key) is not None
+
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
         return self._ledger.is_down(store)

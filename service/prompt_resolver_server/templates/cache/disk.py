@@ -66,6 +66,7 @@ class DiskCopies:
         self._noted: OrderedDict[Key, float] = OrderedDict()
         self._change = threading.Condition()
         self._pending: dict[Key, Copy | None] = {}
+        self._writing: dict[Key, Copy | None] = {}
         self._closing = False
         self._fails = False
         self._lost: set[str] = set()
@@ -129,7 +130,7 @@ class DiskCopies:
         if not self.restored.is_set():
             self._note(key, self._clock())
             self._put(key, None)
-        elif key in self._noted or self._has_file(key):
+        elif key in self._noted or self._may_have_file(key):
             self._note(key, self._clock())
             # It must not be there after a restart, however much waits for the disk.
             self._put(key, None, at_any_rate=True)
@@ -140,7 +141,10 @@ class DiskCopies:
         if len(self._noted) > self._max_entries:
             self._noted.popitem(last=False)
 
-    def _has_file(self, key: Key) -> bool:
+    def _may_have_file(self, key: Key) -> bool:
+        with self._change:
+            if key in self._pending or key in self._writing:
+                return True
         try:
             return name_of(key) in self._files
         except ValueError:
@@ -161,6 +165,7 @@ class DiskCopies:
         while work := self._next():
             lost, batch = work
             self._write(batch, lost)
+            self._writing = {}
 
     def _next(self) -> tuple[set[str], dict[Key, Copy | None]] | None:
         """Return whose copies are to be removed, and what is to be written; None at the end."""
@@ -170,6 +175,7 @@ class DiskCopies:
             if not (self._pending or self._lost):
                 return None
             pending, self._pending = self._pending, {}
+            self._writing = pending
             lost, self._lost = self._lost, set()
         return lost, pending
 

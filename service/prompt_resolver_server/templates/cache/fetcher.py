@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ...domain.errors import CallError, Reason, ResolverError
 from ...domain.prompts import Template
+from ...logs import place_of
 from ...metrics import Metrics
 from .entries import Held, Key
 from .flights import Flight, Flights
@@ -117,7 +118,7 @@ class Fetcher:
         except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
             outcome = Reason.INTERNAL.lower()
             # Perhaps nobody waits who would tell.
-            _log.exception("a fault of a store", extra={"store": key.store})
+            _log.error("a fault of a store", extra={"store": key.store, **place_of(fault)})
             self._fail(lookup, fault)
             return fault
         finally:

@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from ....domain.json_codec import JsonError
 from ....domain.prompts import Template
+from ....logs import place_of
 from ....metrics import Metrics
 from ...formats.documents import DocumentError, decode_template, encode_template
 from ...store import Account
@@ -118,7 +119,8 @@ class SharedCache:
         template = None
         if len(sealed) <= MAX_BYTES and kept_ms > 0:
             read = partial(_read, sealer, name, sealed, held)
-            template = await _apart_if(len(sealed) > _LARGE_BYTES, read)
+            size = max(len(sealed), held.size if held is not None else 0)
+            template = await _apart_if(size > _LARGE_BYTES, read)
         if template is None:
             self._count("read", "garbage")
             return None
@@ -218,8 +220,8 @@ class SharedCache:
             work = await self._queue.get()
             try:
                 await work()
-            except Exception:  # noqa: BLE001 - a fault of ours, which must not end the sharing
-                _log.exception("a template cannot be shared")
+            except Exception as fault:  # noqa: BLE001 - ours, which must not end the sharing
+                _log.error("a template cannot be shared", extra=place_of(fault))
 
     async def _follow(self, replica: Replica) -> None:
         """Pass on what the others tell, and have all looked at again when some may be missing."""
@@ -233,8 +235,9 @@ class SharedCache:
                         continue
                     try:
                         self._receive(message, replica)
-                    except Exception:  # noqa: BLE001 - a fault of ours, and one message of many
-                        _log.exception("what a replica tells cannot be taken")
+                    except Exception as fault:  # noqa: BLE001 - ours, and one message of many
+                        told = place_of(fault)
+                        _log.error("what a replica tells cannot be taken", extra=told)
             # Not anew with a server that lets go of everybody at once, as all is looked at again.
             lasted = self._clock() - began_at > _LAST_RETRY_S
             wait_s = _FIRST_RETRY_S if lasted else min(2 * wait_s, _LAST_RETRY_S)
