@@ -77,7 +77,9 @@ stores: {{local: {{type: directory, path: {source}}}}}
         pulling.write_text(
             f"stores: {{own: {{type: humanloop, base_url: '{address}', api_key: x}}}}"
         )
-        done = await pull("--config", str(pulling), "--store", "own", "--into", str(copy))
+        given = ("--config", str(pulling), "--store", "own", "--into")
+        done = await pull(*given, str(copy))
+        few = await pull(*given, str(tmp_path / "few"), "--environment", "production")
 
     assert (done.code, done.out) == (0, f"{copy}: 1 written\n"), done
     store = DirectoryStore(name="copy", root=copy)
@@ -85,3 +87,6 @@ stores: {{local: {{type: directory, path: {source}}}}}
         served = await store.fetch(PromptRef(id="orders", environment=environment), None)
         assert served.version == version
     await store.aclose()
+    assert few.code == 0
+    deployments = (tmp_path / "few" / "orders.deployments.yaml").read_text()
+    assert deployments == "default: production\nenvironments:\n  production: v1\n"

@@ -121,9 +121,9 @@ class Collector:
         wanted = self._selection.environments
         if wanted:
             deployed = {name: version for name, version in deployed.items() if name in wanted}
-            names = {served.environment, named_default} if served is not None else set()
-            if served is not None and not names & deployed.keys():
-                served = None
+            if served is not None:
+                ways = (served.environment, named_default)
+                served = served if served.version in map(deployed.get, ways) else None
         if wanted or self._selection.deployed_only:
             kept = {*deployed.values(), *((served.version,) if served is not None else ())}
             found = {name: template for name, template in found.items() if name in kept}
