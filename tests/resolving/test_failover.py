@@ -40,6 +40,15 @@ FALLING_BACK = rows("model: one/m", "model: two/n, temperature: 0.7") + (
 )
 
 
+def falling_back_past(row: str) -> str:
+    """Return an alias whose fallback has a row that cannot be asked, and then one that can."""
+    return (
+        rows("model: one/m, prompt_id: greet", f"{row}, order: 1")
+        + "\n  - {model_name: b, litellm_params: {model: two/n, prompt_id: greet, order: 2}}"
+        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+
+
 async def test_retry(tmp_path: Path, prompts: Path) -> None:
     """A provider that fails for a moment is asked again, and every attempt is told and counted."""
     async with running_scene(tmp_path, prompts, RETRYING) as scene:
@@ -295,11 +304,7 @@ async def test_fallback_that_cannot_be_asked(
 
 async def test_row_of_a_fallback_that_cannot_be_asked(tmp_path: Path, prompts: Path) -> None:
     """In place of an alias that is put aside, a fallback answers by whichever row can be asked."""
-    config = (
-        rows("model: one/m, prompt_id: greet", "model: two/n, prompt_id: gone, order: 1")
-        + "\n  - {model_name: b, litellm_params: {model: two/n, prompt_id: greet, order: 2}}"
-        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
-    )
+    config = falling_back_past("model: two/n, prompt_id: gone")
     async with running_scene(tmp_path, prompts, config) as scene:
         scene.one.answer = failing(ALWAYS, "429 Too Many Requests", "Retry-After: 60\r\n")
         responses = [
@@ -317,11 +322,7 @@ async def test_row_of_a_fallback_that_cannot_be_asked(tmp_path: Path, prompts: P
 
 async def test_row_of_a_fallback_without_a_key(tmp_path: Path, prompts: Path) -> None:
     """A fallback counts as one, however many of its rows cannot be asked."""
-    config = (
-        rows("model: one/m, prompt_id: greet", "model: groq/n, order: 1")
-        + "\n  - {model_name: b, litellm_params: {model: two/n, order: 2}}"
-        + "\nrouter_settings: {fallbacks: [{a: [b]}]}"
-    )
+    config = falling_back_past("model: groq/n")
     async with running_scene(tmp_path, prompts, config) as scene:
         scene.one.answer = failing(ALWAYS)
         response = await scene.service.client.complete(alias="a", variables=VARIABLES)

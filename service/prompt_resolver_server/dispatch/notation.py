@@ -123,8 +123,7 @@ class Notation:
         of_template = self._of_template(template)
         if requested is not None and requested.model is not None:
             chosen = self._of_request(requested, requested.model, template)
-            of_alias = self.of_alias(deployment) if deployment.model is not None else _NO_CHOICE
-            return _compare(chosen, of_alias, of_template)
+            return _compare(chosen, self.of_alias(deployment), of_template)
         if deployment.model is None:
             return of_template
         of_alias = self.of_alias(deployment)
@@ -178,7 +177,7 @@ class Notation:
         return self._choose(prefix, rest, "template")
 
     def _choose(self, name: str, model: str, named_by: NamedBy) -> ModelChoice:
-        provider = name if name in self._providers else self.provider_name(name)
+        provider = self.provider_name(name)
         if provider in _ROUTES:
             model = model.removeprefix(_ROUTES[provider])
         return ModelChoice(provider=provider, model=model, named_by=named_by)

@@ -9,7 +9,7 @@ import logging
 import secrets
 
 from ..domain.errors import Reason, ResolverError, ServerError
-from ..logs import where
+from ..logs import place_of
 
 _log = logging.getLogger(__name__)
 
@@ -25,11 +25,7 @@ def as_error(exception: BaseException, *, draining: bool) -> ResolverError | Non
             error_id = secrets.token_hex(8)
             _log.error(
                 "a fault of this server",
-                extra={
-                    "error_id": error_id,
-                    "type": type(exception).__name__,
-                    "where": where(exception),
-                },
+                extra={"error_id": error_id, **place_of(exception)},
             )
             return ServerError(
                 Reason.INTERNAL,

@@ -9,7 +9,7 @@ from itertools import islice
 from ..domain.answers import Cost, ModelRequest
 from ..domain.errors import Blame, Reason, ResolverError
 from ..domain.prompts import PromptRef, ServedTemplate
-from ..tracing import NO_ATTEMPT, NO_SPAN, AttemptSpan, CallSpan
+from ..tracing import NO_SPAN, AttemptSpan, CallSpan
 from .access import Metadata, trace_id
 
 _log = logging.getLogger(__name__)
@@ -60,14 +60,12 @@ class CallRecord:
     def asked(self, prompt: PromptRef, alias: str | None) -> None:
         """Note what is asked for; see `CallSpan.asked`."""
         self._asked, self._alias = prompt, alias
-        if self.span is not NO_SPAN:
-            self.span.asked(prompt, alias)
+        self.span.asked(prompt, alias)
 
     def served(self, served: ServedTemplate) -> None:
         """Note which template was served; see `CallSpan.served`."""
         self._served = served
-        if self.span is not NO_SPAN:
-            self.span.served(served)
+        self.span.served(served)
 
     def labelled(self, labels: Mapping[str, str]) -> None:
         """Pass on the caller's labels; see `CallSpan.labelled`."""
@@ -89,8 +87,6 @@ class CallRecord:
         """Note that a provider is asked; see `CallSpan.attempt`."""
         self._provider = provider
         self._attempts += 1
-        if self.span is NO_SPAN:
-            return NO_ATTEMPT
         return self.span.attempt(
             provider=provider, base_url=base_url, request=request, served=served, stream=stream
         )

@@ -152,14 +152,17 @@ class ModelMetrics:
             families.budget_exhausted[provider,].value += 0
         inflight.value += 1
 
+    def _left(self) -> None:
+        assert self._inflight is not None
+        self._inflight.value -= 1
+
     def first_chunk(self, seconds: float) -> None:
         """Count the first event of a stream."""
         self._families.first_chunks[self._provider, self._model].observe(seconds)
 
     def ended(self, outcome: str, seconds: float) -> None:
         """Count a request that is no longer answered: `ok`, `cancelled`, or failed."""
-        assert self._inflight is not None
-        self._inflight.value -= 1
+        self._left()
         ended = self._ended.get(outcome) or self._find(outcome)
         ended.seconds.observe(seconds)
         ended.attempts.value += 1
@@ -184,8 +187,7 @@ class ModelMetrics:
 
     def unsent(self, reason: str) -> None:
         """Count a request that could not be sent, and so is not being answered."""
-        assert self._inflight is not None
-        self._inflight.value -= 1
+        self._left()
         self.passed_over(reason)
 
     def retried(self, reason: str) -> None:

@@ -16,7 +16,7 @@ from ..domain.aliases import NO_FALLBACKS, NO_ROW, Alias, Deployment, Fallbacks,
 from ..domain.answers import Answer, Dispatch, Finish
 from ..domain.errors import CallError, Reason, TemplateError, invalid_request
 from ..domain.explaining import explaining
-from ..domain.parameters import NO_PARAMETERS, Json
+from ..domain.parameters import Json
 from ..domain.permissions import Permissions
 from ..domain.prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from ..metrics import Metrics
@@ -124,10 +124,8 @@ class Resolver:
             alias = self._find_alias(query.alias)
         if permissions.rules:
             check_query(query, alias, notation=self._notation, supply=self._templates)
-        deployment = alias.deployments[0]
-        if len(alias.deployments) > 1:
-            deployment = pick(self._cooldowns.free(alias.deployments), self._draw)
-        resolution = await self.prepare(query, alias, deployment)
+        deployments = self._cooldowns.free(alias.deployments)
+        resolution = await self.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
             query.span.served(served)
         return resolution
@@ -174,10 +172,8 @@ class Resolver:
             self._tell_passed_over(choice, query.alias)
         parameters = query.parameters
         if template is not None:
-            defaults = template.parameters
-            parameters = defaults if parameters is NO_PARAMETERS else parameters.over(defaults)
-        if deployment.parameters is not NO_PARAMETERS:
-            parameters = parameters.over(deployment.parameters)
+            parameters = parameters.over(template.parameters)
+        parameters = parameters.over(deployment.parameters)
         variables = query.variables
         if deployment.variables:
             variables = {**deployment.variables, **variables}

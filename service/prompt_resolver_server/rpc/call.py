@@ -19,7 +19,7 @@ from ..entry.faults import as_error
 from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
 from ..metrics import CallMetrics
-from ..tracing import NO_SPAN, NO_TRACER, Tracer
+from ..tracing import Tracer
 from .credentials import peer_names
 from .status import to_status
 
@@ -73,8 +73,7 @@ class Call:
         context = self._context
         metadata = context.invocation_metadata() or ()
         record = self._record
-        if self._method.tracer is not NO_TRACER:
-            record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
+        record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
         credentials = admit(metadata, self._peer_names)
         self._name = credentials.caller
         if (gate := self._method.gate) is not None:
@@ -120,8 +119,7 @@ class Call:
         self._leave()
         record = self._record
         self._method.metrics.end(self._code, time.perf_counter() - record.started)
-        if record.span is not NO_SPAN:
-            record.span.end(self._code, self._reason)
+        record.span.end(self._code, self._reason)
         if not self._reason and logs_all_calls():
             self._context.set_trailing_metadata(self._log())
 

@@ -129,7 +129,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        parse, alarms = request_type.FromString, self._alarms
+        alarms = self._alarms
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
@@ -146,11 +146,7 @@ class Calls:
                     else:
                         headers = LateHeaders(context, alarms, now)
                 try:
-                    try:
-                        request = parse(data)
-                    except (DecodeError, ValueError):
-                        raise _unreadable(request_type) from None
-                    response = await handle(request, caller)
+                    response = await handle(_parse(request_type, data), caller)
                     data = response.SerializeToString()
                     size = len(data)
                 finally:
@@ -192,7 +188,6 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        parse = request_type.FromString
 
         async def handler(data: bytes, context: Context) -> None:
             call = Call(known, context, running)
@@ -206,11 +201,7 @@ class Calls:
                 async with ending_at(caller.deadline):
                     if not known.repeatable:
                         await stream.begin()
-                    try:
-                        request = parse(data)
-                    except (DecodeError, ValueError):
-                        raise _unreadable(request_type) from None
-                    await handle(request, caller, stream)
+                    await handle(_parse(request_type, data), caller, stream)
             except BaseException as exception:
                 draining = running.refusing if lasting else running.draining
                 await call.fail(exception, draining=draining)
@@ -221,9 +212,13 @@ class Calls:
         return grpc.unary_stream_rpc_method_handler(handler)
 
 
-def _unreadable(request_type: type[Message]) -> CallError:
-    """Return the error for bytes that are no such message."""
-    return CallError(Reason.REQUEST_INVALID, f"expected a {request_type.DESCRIPTOR.name} message")
+def _parse(request_type: type[_Request], data: bytes) -> _Request:
+    try:
+        return request_type.FromString(data)
+    except (DecodeError, ValueError):
+        raise CallError(
+            Reason.REQUEST_INVALID, f"expected a {request_type.DESCRIPTOR.name} message"
+        ) from None
 
 
 @asynccontextmanager

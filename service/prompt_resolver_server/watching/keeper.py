@@ -13,7 +13,7 @@ from heapq import heapify, heappop, heappush
 from typing import TypeAlias
 
 from ..domain.errors import Blame, CallError, Reason, ResolverError, ServerError
-from ..logs import where
+from ..logs import place_of
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.entries import Key
 from .events import ref_of
@@ -298,10 +298,7 @@ class Keeper:
         """Return what is not foreseen as an error: a queue that is too long, or a fault of ours."""
         if isinstance(fault, TimeoutError):
             return ServerError(Reason.DEADLINE, "a store did not answer in time")
-        _log.error(
-            "a fault of this server",
-            extra={"type": type(fault).__name__, "where": where(fault)},
-        )
+        _log.error("a fault of this server", extra=place_of(fault))
         return ServerError(Reason.INTERNAL, "a fault of this server")
 
     def _pause_s(self, key: Key, topic: _Topic) -> float:
