@@ -1,6 +1,7 @@
 """Callers that are configured: who cannot be told apart, and what is told of their rules."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,9 @@ callers:
     aliases: ["s*", hr, absent]
     models: []
 """
-    report = await build_report(load_text(tmp_path, config), ssl.create_default_context())
+    report = await build_report(
+        replace(load_text(tmp_path, config), is_elsewhere=True), ssl.create_default_context()
+    )
 
     assert report.callers == (
         CallerReport(name="all", has_token=True, certificate=None, rules={}, notes=()),

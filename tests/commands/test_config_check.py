@@ -168,10 +168,10 @@ def test_callers(
     path = tmp_path / "c.yaml"
     path.write_text(CALLERS)
 
-    assert main(["check", str(path)]) == 0
+    assert main(["check", str(path), "--elsewhere"]) == 0
     shown = capsys.readouterr().out
     assert CALLERS_SHOWN in shown
-    assert main(["check", str(path), "--json"]) == 0
+    assert main(["check", str(path), "--elsewhere", "--json"]) == 0
     shown += capsys.readouterr().out
     assert CANARY not in shown
     assert "token-of-app" not in shown
@@ -188,6 +188,50 @@ def test_faults(tmp_path: Path) -> None:
     assert done.stderr.startswith(
         f"prompt-resolver: {path}:1: model_list.0.litellm_params.api_base"
     )
+
+
+@pytest.mark.parametrize(
+    ("server", "setting"),
+    [
+        ("grpc_address: '0.0.0.0:50051'", "grpc_address"),
+        ("http_address: '[::]:4000'", "http_address"),
+        ("admin_grpc_address: '192.0.2.1:50052'", "admin_grpc_address"),
+        ("tls_cert_file: cert.pem, tls_key_file: key.pem", "tls_cert_file"),
+        ("state_dir: c.yaml/state", "state_dir"),
+    ],
+)
+def test_what_serve_refuses(tmp_path: Path, server: str, setting: str) -> None:
+    """Doors that nothing protects, certificates and folders are found faulty as `serve` does."""
+    path = tmp_path / "c.yaml"
+    path.write_text(f"server: {{{server}}}")
+
+    checked = run_cli("config", "check", str(path), environ={})
+    served = run_cli("serve", "--config", str(path), environ={})
+
+    assert (checked.returncode, checked.stdout) == (2, "")
+    assert checked.stderr.startswith(f"prompt-resolver: {path}:1: server.{setting}: expected ")
+    assert checked.stderr == served.stderr
+
+
+def test_elsewhere(tmp_path: Path) -> None:
+    """What is for another machine is checked without the files and folders that are there."""
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "server: {tls_cert_file: /tls/crt, tls_key_file: /tls/key, ca_file: /ca, state_dir: c.yaml}"
+        "\nstores: {local: {type: directory, path: /prompts}}"
+    )
+
+    assert main(["check", str(path)]) == 2
+    assert main(["check", str(path), "--elsewhere"]) == 0
+
+
+def test_state_stays_as_it_is(tmp_path: Path) -> None:
+    """A folder for what outlives a restart is not made where a configuration is only checked."""
+    path = tmp_path / "c.yaml"
+    path.write_text("server: {state_dir: below/state}")
+
+    assert main(["check", str(path)]) == 0
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_owner_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,8 +20,10 @@ from .callers import CallerReport, check_callers, report_callers
 from .endpoints import Endpoints, IncompleteError
 from .metrics import check_metrics
 from .model_list import build_aliases, build_terms, find_owner
+from .protection import check_certificates, check_protection
 from .providers import ECHO
 from .shared_cache import check_shared_cache
+from .state import check_state
 from .stores import build_stores
 from .tracing import check_tracing
 
@@ -104,6 +106,9 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     for source in stores.sources.values():
         await source.store.aclose()
     check_callers(loaded)
+    check_protection(loaded)
+    check_certificates(loaded)
+    check_state(loaded)
     check_shared_cache(loaded)
     check_tracing(loaded)
     check_metrics(loaded)

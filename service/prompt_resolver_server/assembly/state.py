@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from ..metrics import Metrics
-from ..settings import Loaded
+from ..settings import ConfigError, Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.disk import DiskCopies
 from ..templates.cache.source import Source
-from ..templates.cache.state import StateDir, StateError
+from ..templates.cache.state import StateDir, StateError, check_folder
 
 # Longer than ten thousand copies take; what takes longer is read while calls are served.
 _RESTORE_S = 1.0
@@ -23,7 +23,21 @@ def open_state(loaded: Loaded) -> StateDir | None:
     try:
         return StateDir(loaded.folder / path)
     except StateError as error:
-        raise loaded.fault(("server", "state_dir"), str(error)) from None
+        raise _unusable(loaded, error) from None
+
+
+def check_state(loaded: Loaded) -> None:
+    """Raise `ConfigError` for a folder that could not be used, and change nothing."""
+    path = loaded.settings.server.state_dir
+    try:
+        if path is not None and not loaded.is_elsewhere:
+            check_folder(loaded.folder / path)
+    except StateError as error:
+        raise _unusable(loaded, error) from None
+
+
+def _unusable(loaded: Loaded, error: StateError) -> ConfigError:
+    return loaded.fault(("server", "state_dir"), str(error))
 
 
 async def keep_copies(

@@ -32,7 +32,7 @@ def build_trust(loaded: Loaded, *, before: Trust | None = None) -> Trust:
 
 def build_tls(loaded: Loaded) -> ssl.SSLContext:
     """Return how outgoing calls know whom they talk to. Raises `ConfigError`."""
-    ca_file = loaded.settings.server.ca_file
+    ca_file = None if loaded.is_elsewhere else loaded.settings.server.ca_file
     try:
         return ssl.create_default_context(cafile=loaded.folder / ca_file if ca_file else None)
     except OSError:

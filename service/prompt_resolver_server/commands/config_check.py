@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,7 @@ def main(argv: Sequence[str]) -> int:
     arguments = _parser().parse_args(argv)
     try:
         loaded = load_configuration(arguments.file, os.environ)
+        loaded = replace(loaded, is_elsewhere=arguments.elsewhere)
         found = asyncio.run(build_report(loaded, build_tls(loaded)))
     except ConfigError as error:
         _tell_faults(error.lines)
@@ -70,6 +72,11 @@ def _parser() -> ArgumentParser:
         nargs="?",
         metavar="FILE",
         help="the configuration (PROMPT_RESOLVER_CONFIG, else the defaults)",
+    )
+    check.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="it is for another machine: files and folders that it names may be missing here",
     )
     check.add_argument("--json", action="store_true", help="print it as JSON")
     return parser

@@ -1,4 +1,4 @@
-"""Where doors listen: no address is shared, and none is open to everybody by accident."""
+"""Where doors listen: no address is shared."""
 
 import asyncio
 import grp
@@ -8,7 +8,8 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 
-from ..certificates import CertificateError, CertificateFiles, CertificateKeeper, Certificates
+from ..assembly.protection import bad_certificates, find_certificates
+from ..certificates import CertificateError, CertificateKeeper, Certificates
 from ..http.listener import HttpListener
 from ..metrics import Metrics
 from ..rpc.server import Listener
@@ -42,22 +43,6 @@ class Binder:
         """Return the address that a setting has, or None where it is empty."""
         text = getattr(self._settings, key)
         return parse_address(text, unix=unix) if text else None
-
-    def check_protection(self, key: str, address: Address, loaded: Loaded | None = None) -> None:
-        """Raise `ConfigError` for a door that anybody could reach and everybody could use.
-
-        `loaded` is the configuration that is to be served there, if it is not the one at hand.
-        """
-        loaded = loaded or self._loaded
-        settings = loaded.settings
-        with_token = bool(settings.callers) or settings.general_settings.master_key is not None
-        is_mutual = self._certificates is not None and self._certificates.is_mutual
-        if not (address.is_local or with_token or is_mutual or settings.server.insecure):
-            raise loaded.fault(
-                ("server", key),
-                "expected general_settings.master_key, callers, tls_client_ca_file, or"
-                " insecure: true beyond loopback",
-            )
 
     def bind_grpc(self, key: str, address: Address, listener: Listener) -> Address:
         """Bind a gRPC server, and return where it is. Raises `ConfigError` where that cannot be."""
@@ -115,15 +100,9 @@ class Binder:
         return self._loaded.fault(("server", "unix_socket_owner"), problem)
 
     def _read_certificates(self) -> CertificateKeeper | None:
-        settings, folder = self._settings, self._loaded.folder
-        if settings.tls_cert_file is None or settings.tls_key_file is None:
+        files = find_certificates(self._loaded)
+        if files is None:
             return None
-        ca_file = settings.tls_client_ca_file
-        files = CertificateFiles(
-            cert=folder / settings.tls_cert_file,
-            key=folder / settings.tls_key_file,
-            client_ca=folder / ca_file if ca_file is not None else None,
-        )
         # Not by way of this object, which may be gone before the last reading.
         metrics = self._metrics
 
@@ -133,7 +112,7 @@ class Binder:
         try:
             return CertificateKeeper(files, report)
         except CertificateError as error:
-            raise self._loaded.fault(("server", f"tls_{error.file}_file"), str(error)) from None
+            raise bad_certificates(self._loaded, error) from None
 
     def _cannot_listen(self, key: str, error: OSError) -> ConfigError:
         address = getattr(self._settings, key)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from ..assembly.callers import build_access, check_callers
 from ..assembly.engine import Engine
+from ..assembly.protection import check_protection
 from ..entry.admission import CallClass, make_gates
 from ..entry.caller import Deadlines
 from ..entry.running import Running
@@ -62,7 +63,7 @@ class Doors:
     """All doors of one service, opened and closed together.
 
     What they hold is released with the stack. `logs_prompts` tells that the log has prompts. Raises
-    `ConfigError` for callers that cannot be told apart.
+    `ConfigError` for callers that cannot be told apart, and for doors that nothing protects.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Doors:
         logs_prompts: bool = False,
     ) -> None:
         check_callers(loaded)
+        check_protection(loaded)
         self._loaded = loaded
         self._logs_prompts = logs_prompts
         self._serving = _make_serving(loaded, engine)
@@ -87,7 +89,6 @@ class Doors:
         self._tracer = tracer
         self._stack = stack
         self._binder = Binder(loaded, metrics, stack)
-        self._protected: dict[str, Address] = {}
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
         self._gates = make_gates(_limits(loaded), metrics)
@@ -114,8 +115,7 @@ class Doors:
     def check(self, loaded: Loaded) -> None:
         """Raise `ConfigError` for a configuration that may not be served where the doors are."""
         check_callers(loaded)
-        for key, address in self._protected.items():
-            self._binder.check_protection(key, address, loaded)
+        check_protection(loaded)
         opens = build_access(loaded).is_open and not self._serving.access.is_open
         if opens and not loaded.settings.server.insecure:
             # Behind a proxy, a door on loopback is open to those who are not.
@@ -176,16 +176,11 @@ class Doors:
         address = self._binder.read("http_address", unix=False)
         if address is None:
             return None
-        self._check_protection("http_address", address)
         calls = self._http_calls(keep_pages_out(self._serving), self._tracer)
         routes = data_routes(calls, self._serving)
         max_bytes = self._loaded.settings.server.max_message_bytes
         self._http = HttpListener(routes, max_body_bytes=max_bytes)
         return await self._binder.bind_http("http_address", address, self._http)
-
-    def _check_protection(self, key: str, address: Address) -> None:
-        self._binder.check_protection(key, address)
-        self._protected[key] = address
 
     def _http_calls(self, check: Check, tracer: Tracer) -> HttpCalls:
         return HttpCalls(
@@ -227,7 +222,6 @@ class Doors:
     def _bind(
         self, key: str, address: Address, service: str, handlers: Handlers, *, reflected: bool
     ) -> Address:
-        self._check_protection(key, address)
         listener = Listener(
             service,
             handlers,

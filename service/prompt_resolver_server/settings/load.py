@@ -36,7 +36,8 @@ class Loaded:
     `path` is that of its file, if there is one, and `folder` is where its relative paths start;
     `without_effect` names what in it does nothing, and `absent_keys` the keys whose files are not
     there yet. `looks` tells what its files looked like when it was read; see `look`. `again` reads
-    it once more, from the file as it is by then; see `load_settings`.
+    it once more, from the file as it is by then; see `load_settings`. `is_elsewhere`: it is for
+    another machine, and the files and folders that it names may be missing on this one.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Loaded:
     without_effect: tuple[str, ...]
     absent_keys: tuple[str, ...]
     source: Source
+    is_elsewhere: bool = False
 
     @property
     def is_empty(self) -> bool:

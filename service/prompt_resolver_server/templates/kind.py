@@ -39,11 +39,14 @@ class Site:
         return self.loaded.folder / path
 
     def find_folder(self, path: Path | str) -> Path:
-        """Return the folder that the setting `path` names, which has to be there."""
+        """Return the folder that the setting `path` names, which has to be there.
+
+        It may be missing if the configuration is for another machine.
+        """
         folder = self.path(path)
         try:
             came = "a file" if folder.exists() else "nothing there"
-            found = folder.is_dir()
+            found = folder.is_dir() or self.loaded.is_elsewhere
         except (OSError, ValueError):
             came, found = "what is no path", False
         if not found:

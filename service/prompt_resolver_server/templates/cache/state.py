@@ -5,6 +5,7 @@ that is half written, whoever dies meanwhile.
 """
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -50,12 +51,10 @@ class StateDir:
         try:
             _make_folder(path)
             _make_folder(self._templates)
-            if self._templates.is_symlink():
-                raise StateError(f"expected a folder that can be written to at {self._templates}")
+            _check_own(self._templates)
             secret = _load_secret(path / "secret")
         except OSError as error:
-            cause = (error.strerror or "it cannot be used").lower()
-            raise StateError(f"expected a folder that can be written to: {cause}") from None
+            raise _unusable(error) from None
         self.salt, self.secret = secret[:_SALT_BYTES], secret[_SALT_BYTES:]
 
     def scan(self) -> Iterator[StateFile]:
@@ -100,6 +99,40 @@ class StateDir:
     def settle(self) -> None:
         """Have the disk know what was written and removed. Raises `OSError`."""
         _sync_folder(self._templates)
+
+
+def check_folder(path: Path) -> None:
+    """Raise `StateError` for a folder that could not be used, without making anything there."""
+    templates = path / "templates"
+    try:
+        _check_own(templates)
+        if not templates.is_dir():
+            _check_writable(templates)
+        try:
+            _read_secret(path / "secret")
+        except FileNotFoundError:
+            _check_writable(path)
+    except OSError as error:
+        raise _unusable(error) from None
+
+
+def _check_own(templates: Path) -> None:
+    if templates.is_symlink():
+        raise StateError(f"expected a folder that can be written to at {templates}")
+
+
+def _check_writable(path: Path) -> None:
+    """Raise `OSError` where nothing can be made: in a folder, or in the nearest above it."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
+def _unusable(error: OSError) -> StateError:
+    cause = (error.strerror or "it cannot be used").lower()
+    return StateError(f"expected a folder that can be written to: {cause}")
 
 
 def _make_folder(path: Path) -> None:
