@@ -1,11 +1,10 @@
 """What went wrong at a provider: the one place where its failures become our errors."""
 
-import email.utils
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 from ..domain.errors import Blame, Reason, Resource, UpstreamError
 from ..domain.json_codec import JsonError, decode_json
+from ..retry_after import read_number, read_retry_after
 from .dialect import InBandError, ProtocolError
 from .transport.transport import HttpResponse, TransportError, TransportFailure
 
@@ -130,24 +129,12 @@ def _reason_of_status(status: int) -> Reason:
     return Reason.UPSTREAM_REJECTED if status >= 400 else Reason.UPSTREAM_PROTOCOL
 
 
-def retry_after(
-    response: HttpResponse, *, now: Callable[[], datetime] | None = None
-) -> float | None:
+def retry_after(response: HttpResponse) -> float | None:
     """Return how many seconds the provider asks to wait; None if it says nothing usable."""
-    milliseconds = _number(response.headers.get("retry-after-ms", ""))
+    milliseconds = read_number(response.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return min(_LONGEST_S, milliseconds / 1000)
-    value = response.headers.get("retry-after", "")
-    seconds = _number(value)
-    if seconds is not None:
-        return min(_LONGEST_S, seconds)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return min(_LONGEST_S, max(0.0, (moment - (now or _now)()).total_seconds()))
-    except (ValueError, OverflowError):
-        return None
+    return read_retry_after(response.headers.get("retry-after", ""), longest_s=_LONGEST_S)
 
 
 def retry_delay(body: bytes) -> float | None:
@@ -162,17 +149,5 @@ def retry_delay(body: bytes) -> float | None:
             delays = [each.get("retryDelay") for each in details if isinstance(each, dict)]
         case _:
             return None
-    seconds = (_number(each.removesuffix("s")) for each in delays if isinstance(each, str))
+    seconds = (read_number(each.removesuffix("s")) for each in delays if isinstance(each, str))
     return next((min(_LONGEST_S, each) for each in seconds if each is not None), None)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if number >= 0 else None

@@ -6,18 +6,17 @@ somebody else's texts. Whoever still has the answer to a request may ask whether
 """
 
 import asyncio
-import email.utils
 import importlib
 import re
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, cast
 
 from ..domain.errors import Reason, StoreError
+from ..retry_after import read_retry_after
 
 if TYPE_CHECKING:
     import httpx
@@ -131,7 +130,9 @@ class WebClient:
                 if response.status_code == httpx.codes.NOT_MODIFIED and not conditions:
                     raise self.garbage("nothing was held that could be unchanged")
                 if response.status_code != httpx.codes.OK:
-                    wait_s = read_retry_after(response.headers.get("retry-after", ""))
+                    wait_s = read_retry_after(
+                        response.headers.get("retry-after", ""), longest_s=_MAX_RETRY_AFTER_S
+                    )
                     media_type = response.headers.get("content-type", "").lower()
                     return WebAnswer(
                         status=response.status_code,
@@ -223,20 +224,6 @@ class WebClient:
                     # What has come already is not waited for, and may be in thousands of pieces.
                     await asyncio.sleep(0)
         return bytes(body)
-
-
-def read_retry_after(value: str, *, now: datetime | None = None) -> float | None:
-    """Return how many seconds a `Retry-After` asks to wait; None if it says nothing usable."""
-    try:
-        if value.isascii() and value.isdecimal():
-            return min(float(value), _MAX_RETRY_AFTER_S)
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
-    return min(max(0.0, seconds), _MAX_RETRY_AFTER_S)
 
 
 def _read_validators(request: WebRequest, headers: Mapping[str, str]) -> Validators | None:

@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 
 import pytest
 
@@ -14,7 +13,7 @@ from prompt_resolver_server.domain.errors import ResolverError, StoreError
 from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.logs import configure_logs
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
-from prompt_resolver_server.templates.web import WebClient, read_retry_after
+from prompt_resolver_server.templates.web import WebClient
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.upstream import Answer, Exchange
 
@@ -263,33 +262,6 @@ async def test_refused_selectors(api: HumanloopApi, store: HumanloopStore, statu
 
     assert error.reason == "SELECTOR_INVALID"
     assert error.message == "prompt.version: store 'h' refuses it"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [
-        ("7", 7.0),
-        ("0", 0.0),
-        ("999999999", 3600.0),
-        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0),
-        ("Sun, 22 Nov 2026 12:00:30 -0000", 30.0),
-        ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0),
-        ("Sun, 22 Nov 2099 11:00:00 GMT", 3600.0),
-        ("", None),
-        ("soon", None),
-        ("-1", None),
-        ("1e3", None),
-        ("nan", None),
-        ("٣", None),
-        ("Sun, 99 Nov 2026 12:00:30 GMT", None),
-        ("Sun, 22 Nov 99999999999 12:00:30 GMT", None),
-    ],
-)
-def test_retry_after(value: str, seconds: float | None) -> None:
-    """Seconds and dates are read, up to an hour, and nonsense is nothing."""
-    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-    assert read_retry_after(value, now=now) == seconds
 
 
 GOOD = b'{"id": "pr_1", "version_id": "prv_1", "model": "m"%s}'
