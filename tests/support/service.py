@@ -119,8 +119,11 @@ async def serving(loaded: Loaded) -> AsyncIterator[RunningService]:
                 http_url=f"http://{doors.http}",
             )
     finally:
+        has_ended = task.done()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        # Whatever a test misses then, such as its port, is missing for this reason.
+        assert not has_ended, "the service ended while it was tested"
 
 
 @dataclass(frozen=True)
