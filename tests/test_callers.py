@@ -87,13 +87,18 @@ RPCS: Mapping[str, Callable[..., Any]] = {
 Asking = Callable[[str], tuple[str, Document | None]]
 
 
-def _chat(prefix: str) -> Asking:
-    return lambda name: (f"{prefix}/chat/completions", {"prompt_id": name})
+def _chat(prefix: str, end: str = "") -> Asking:
+    return lambda name: (f"{prefix}/chat/completions{end}", {"prompt_id": name})
 
 
 ROUTES: Mapping[tuple[str, str], Asking] = {
     ("POST", "/v1/chat/completions"): _chat("/v1"),
     ("POST", "/chat/completions"): _chat(""),
+    ("POST", "/v1/chat/completions/"): _chat("/v1", end="/"),
+    ("POST", "/chat/completions/"): _chat("", end="/"),
+    ("POST", "/openai/deployments/{model:.+}/chat/completions"): (
+        lambda name: ("/openai/deployments/local/auto/chat/completions", {"prompt_id": name})
+    ),
     ("GET", "/v1/models/{name:.+}"): lambda name: (f"/v1/models/{name}", None),
     ("GET", "/models/{name:.+}"): lambda name: (f"/models/{name}", None),
     ("GET", "/v5/prompts/{id:.+}"): lambda name: (f"/v5/prompts/{name}", None),
@@ -110,7 +115,10 @@ ROUTES: Mapping[tuple[str, str], Asking] = {
 }
 """The routes that serve something by its name, and how it is asked for."""
 
-LISTS = {("GET", "/v1/models"), ("GET", "/models"), ("GET", "/v5/prompts")}
+LISTS = {
+    *(("GET", f"{prefix}/models{end}") for prefix in ("/v1", "") for end in ("", "/")),
+    ("GET", "/v5/prompts"),
+}
 NOT_SERVED = {("*", "/v5{rest:(/.*)?}"), ("*", "/{path:.*}")}
 
 

@@ -61,6 +61,17 @@ async def test_tokens(tmp_path: Path, authorization: str, status: int) -> None:
         assert answer.error["type"] == "authentication_error"
 
 
+@pytest.mark.parametrize("header", ["api-key", "x-api-key", "x-litellm-api-key"])
+async def test_tokens_in_other_headers(tmp_path: Path, header: str) -> None:
+    """Clients of LiteLLM's may send their key as they do there."""
+    async with running_service(tmp_path, PROTECTED) as service:
+        for token in ("key-of-shop", "Bearer key-of-shop"):
+            assert (await HttpDoor(service.http_url, {header: token}).chat(**ASKED)).status == 200
+        refused = await HttpDoor(service.http_url, {header: "key-of-others"}).chat(**ASKED)
+
+    assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
 async def test_any_bearer_where_no_key_is_configured(door: HttpDoor) -> None:
     """A door on loopback without keys takes any bearer, as the examples of OpenAI's client do."""
     answer = await HttpDoor(door.url, {"Authorization": "Bearer anything"}).get("/v1/models")

@@ -3,14 +3,17 @@
 import logging
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.prompts import write_prompt
+from tests.support.service import RunningService
 from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
 
 SAID = {"role": "user", "content": "<IGNORED>"}
+PROMPT = {"prompt_variables": VARIABLES}
 GREET = {"model": "greeter", "messages": [SAID], "prompt_variables": VARIABLES}
 
 
@@ -247,17 +250,21 @@ async def test_lists_the_models(door: HttpDoor) -> None:
 @pytest.mark.parametrize(
     ("document", "status", "reason", "param"),
     [
-        ({"model": "none"}, 404, "ALIAS_UNKNOWN", None),
+        ({"model": "none"}, 404, "ALIAS_UNKNOWN", "model"),
         ({"model": ""}, 400, "REQUEST_INVALID", "model"),
         ({"model": 5}, 400, "REQUEST_INVALID", "model"),
-        ({"model": "fake/m"}, 400, "PROMPT_ID_INVALID", None),
-        ({"prompt_id": "none"}, 404, "PROMPT_NOT_FOUND", None),
-        ({"prompt_version": "v0"}, 404, "VERSION_NOT_FOUND", None),
+        ({"model": None}, 400, "REQUEST_INVALID", "model"),
+        ({"model": "fake/m"}, 400, "REQUEST_INVALID", "model"),
+        ({"prompt_id": "../greet"}, 400, "PROMPT_ID_INVALID", "prompt_id"),
+        ({"prompt_id": "none"}, 404, "PROMPT_NOT_FOUND", "prompt_id"),
+        ({"prompt_version": "v0"}, 404, "VERSION_NOT_FOUND", "prompt_version"),
+        ({"model": "plain", "prompt_version": "v0"}, 400, "REQUEST_INVALID", "prompt_id"),
+        ({"model": "plain", **PROMPT}, 400, "REQUEST_INVALID", "prompt_variables"),
         ({"prompt_version": True}, 400, "SELECTOR_INVALID", "prompt_version"),
         ({"prompt_version": 2.0}, 400, "SELECTOR_INVALID", "prompt_version"),
         ({"prompt_version": 1, "prompt_label": "x"}, 400, "SELECTOR_INVALID", "prompt_version"),
         ({"prompt_label": "a", "prompt_environment": "b"}, 400, "SELECTOR_INVALID", "prompt_label"),
-        ({"prompt_variables": {}}, 400, "VARIABLES_INVALID", "variables.language"),
+        ({"prompt_variables": {}}, 400, "VARIABLES_INVALID", "prompt_variables.language"),
         ({"prompt_variables": []}, 400, "VARIABLES_INVALID", "prompt_variables"),
         ({"messages": "hi"}, 400, "REQUEST_INVALID", "messages"),
         ({"messages": [{"role": "wizard"}]}, 400, "REQUEST_INVALID", "messages[0].role"),
@@ -313,8 +320,48 @@ async def test_other_routes_say_so(door: HttpDoor, path: str) -> None:
     """A route that is not served is told as one, in the form that clients read."""
     answer = await door.post(path, {"model": "greeter"})
 
-    assert answer.status == 404
+    assert (answer.status, answer.error["reason"]) == (404, "NOT_IMPLEMENTED")
     assert "/v1/chat/completions" in str(answer.error["message"])
+    assert answer.headers["server"] == "prompt-resolver"
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("PUT", "/chat/completions", "POST"),
+        ("OPTIONS", "/openai/deployments/plain/chat/completions", "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("DELETE", "/models/greeter", "GET, HEAD"),
+        ("POST", "/beta/litellm_prompt_management", "GET, HEAD"),
+    ],
+)
+async def test_other_methods_say_so(
+    door: HttpDoor, door_service: RunningService, method: str, path: str, allowed: str
+) -> None:
+    """Another method than a route's is told with those that it has, and counted."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, door.url + path) as reply,
+    ):
+        assert (reply.status, reply.headers["Allow"]) == (405, allowed)
+        assert (await reply.json())["error"]["code"] == "method_not_allowed"
+
+    sample = 'prompt_resolver_http_requests_total{route="other",status="405"}'
+    assert await door_service.metric(sample) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/chat/completions/", "/chat/completions/", "/openai/deployments/plain/chat/completions"],
+)
+async def test_other_paths_of_a_chat(door: HttpDoor, upstream: Upstream, path: str) -> None:
+    """A slash at the end is as good as none, and Azure's clients name the alias in the path."""
+    answer = await door.post(path, {"model": "plain", "messages": [SAID]})
+
+    assert answer.text == "Hello"
+    assert upstream.exchanges[-1].json["model"] == "small"
 
 
 async def test_names_beyond_ascii(door: HttpDoor, prompts: Path) -> None:

@@ -15,8 +15,8 @@ from tests.http.conftest import ALIASES
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.scene import faults_in
-from tests.support.service import RunningService, running_process
-from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+from tests.support.service import RunningService, running_process, running_service
+from tests.support.upstream import Exchange, Upstream, answer_openai, openai_answer, openai_events
 from tests.support.waiting import UNARY_HEAD, EndlessProvider, WaitingProvider
 
 pytestmark = pytest.mark.timed
@@ -154,6 +154,47 @@ async def test_a_deadline_ends_the_call(
 
     assert (answer.status, answer.error["reason"]) == (504, "DEADLINE")
     assert await asyncio.wait_for(provider.closed.get(), 5) - passed_at < LIMIT_S
+
+
+@pytest.mark.parametrize(
+    ("document", "headers", "passes"),
+    [
+        ({"timeout": 60}, {}, False),
+        ({}, {"x_litellm_timeout": "60"}, False),
+        ({}, {}, True),
+        ({"timeout": 60}, {"x_litellm_timeout": "0.2"}, True),
+    ],
+)
+async def test_more_time_than_calls_have(
+    tmp_path: Path,
+    prompts: Path,
+    upstream: Upstream,
+    document: dict[str, object],
+    headers: dict[str, str],
+    passes: bool,
+) -> None:
+    """A call may ask for more time than others have, in its body as in a header."""
+    ended = asyncio.Event()
+    config = ALIASES.format(prompts=prompts, url=upstream.url)
+    environ = {"PROMPT_RESOLVER_DEFAULT_DEADLINE_S": "0.2"}
+
+    async def answer(exchange: Exchange) -> None:
+        await ended.wait()
+        await answer_openai(exchange)
+
+    upstream.answer = answer
+    async with running_service(tmp_path, config, environ) as service:
+        door = HttpDoor(service.http_url)
+        asking = [
+            asyncio.ensure_future(door.post("/v1/chat/completions", {**GREET, **each}, **headers))
+            for each in (document, {"timeout": 0.5})
+        ]
+        # The other one ends later than a call that asks for no time.
+        await asking[1]
+        ended.set()
+        answered = await asking[0]
+
+    assert answered.status == (504 if passes else 200)
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "nan", "inf", ""])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import openai
 import pydantic
@@ -9,8 +10,8 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
 from tests.support.calls import VARIABLES
-from tests.support.service import RunningService
-from tests.support.upstream import Exchange, Upstream, openai_answer, openai_events
+from tests.support.service import RunningService, running_service
+from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
 
 SAID: list[ChatCompletionMessageParam] = [{"role": "user", "content": "<IGNORED>"}]
 PROMPT: dict[str, object] = {"prompt_variables": VARIABLES}
@@ -168,7 +169,7 @@ async def test_errors_are_of_the_clients_types(client: openai.AsyncOpenAI) -> No
         await client.chat.completions.create(model="greeter", messages=SAID)
 
     assert unknown.value.code == "model_not_found"
-    assert missing.value.param == "variables.language"
+    assert missing.value.param == "prompt_variables.language"
 
 
 async def test_no_needless_retries(client: openai.AsyncOpenAI, upstream: Upstream) -> None:
@@ -184,6 +185,65 @@ async def test_no_needless_retries(client: openai.AsyncOpenAI, upstream: Upstrea
 
     assert caught.value.code == "upstream_protocol"
     assert len(upstream.exchanges) == 1
+
+
+async def cut_in_an_answer(exchange: Exchange) -> None:
+    """Send a part of an answer, and then that something has failed."""
+    await exchange.begin_stream()
+    failure = b'data: {"error": {"message": "overloaded", "code": 500}}\n\n'
+    await exchange.send(openai_events("Hel")[1] + failure)
+
+
+async def close_without_an_answer(exchange: Exchange) -> None:
+    """Take a request, and say nothing."""
+    exchange.writer.close()
+
+
+@pytest.mark.parametrize("answer", [cut_in_an_answer, close_without_an_answer])
+async def test_no_retries_of_what_may_have_cost(
+    client: openai.AsyncOpenAI, upstream: Upstream, answer: Answer
+) -> None:
+    """A provider that may have worked on a request is not asked again by the client."""
+    upstream.answer = answer
+
+    with pytest.raises(openai.InternalServerError) as caught:
+        await client.chat.completions.create(model="greeter", messages=SAID, extra_body=PROMPT)
+
+    assert caught.value.code == "upstream_unavailable"
+    assert len(upstream.exchanges) == 1
+
+
+async def test_no_retries_of_retries(tmp_path: Path, upstream: Upstream) -> None:
+    """What the service has tried again is not tried again by the client."""
+
+    async def refuse(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}", status="503 X", headers="Retry-After: 0\r\n")
+
+    upstream.answer = refuse
+    config = f"""
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}', api_key: k}}}}
+model_list: [{{model_name: twice, litellm_params: {{model: fake/m, num_retries: 1}}}}]
+"""
+    async with (
+        running_service(tmp_path, config) as service,
+        openai.AsyncOpenAI(api_key="anything", base_url=service.http_url) as client,
+    ):
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model="twice", messages=SAID)
+
+    assert len(upstream.exchanges) == 2
+
+
+async def test_azures_client(door_service: RunningService) -> None:
+    """OpenAI's client for Azure, which has its own paths and sends its key in its own way."""
+    async with openai.AsyncAzureOpenAI(
+        api_key="anything", azure_endpoint=door_service.http_url, api_version="2024-10-21"
+    ) as client:
+        answer = await client.chat.completions.create(
+            model="greeter", messages=SAID, extra_body=PROMPT
+        )
+
+    assert answer.choices[0].message.content == "Hello"
 
 
 async def test_models(client: openai.AsyncOpenAI) -> None:

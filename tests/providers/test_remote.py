@@ -24,6 +24,7 @@ from prompt_resolver_server.providers.transport.proxied import AiohttpTransport
 from prompt_resolver_server.providers.transport.transport import Timeouts
 from prompt_resolver_server.providers.wire.event_stream import EVENT_STREAM
 from tests.support.bedrock import answer_bedrock, bedrock_texts
+from tests.support.forward_proxy import running_proxy
 from tests.support.unreachable import listener_with_full_queue
 from tests.support.upstream import (
     Exchange,
@@ -266,14 +267,33 @@ async def test_nobody_there(transport: AnyTransport) -> None:
     """A port where nobody listens is unavailable."""
     provider = provider_at("http://127.0.0.1:1/v1", transport)
 
-    assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
+    error = await failure_of(provider)
+
+    assert (error.reason, error.metadata["problem"]) == ("UPSTREAM_UNAVAILABLE", "refused")
 
 
 async def test_host_that_is_unknown(transport: AnyTransport) -> None:
     """A name that resolves to nothing is unavailable."""
     provider = provider_at("http://nowhere.invalid/v1", transport)
 
-    assert (await failure_of(provider)).reason == "UPSTREAM_UNAVAILABLE"
+    error = await failure_of(provider)
+
+    assert (error.reason, error.metadata["problem"]) == ("UPSTREAM_UNAVAILABLE", "name")
+
+
+async def test_connection_that_ends_without_an_answer(
+    provider: RemoteProvider, upstream: Upstream
+) -> None:
+    """Who takes a request and closes the connection may have worked on it, which is told."""
+
+    async def close(exchange: Exchange) -> None:
+        exchange.writer.close()
+
+    upstream.answer = close
+
+    error = await failure_of(provider)
+
+    assert (error.reason, error.metadata["problem"]) == ("UPSTREAM_UNAVAILABLE", "closed")
 
 
 @pytest.mark.parametrize("host", ["a..b", ".a", "a" * 70])
@@ -621,6 +641,19 @@ async def test_proxy(upstream: Upstream) -> None:
         await transport.aclose()
 
     assert upstream.exchanges[0].path == "http://api.invalid/v1/chat/completions"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_proxy_that_lets_nobody_through(is_there: bool) -> None:
+    """A proxy that cannot be reached, or refuses to connect, is told as the cause."""
+    async with running_proxy({}) as proxy:
+        url = proxy.url if is_there else "http://127.0.0.1:1"
+        transport = AiohttpTransport(tls=ssl.create_default_context(), find_proxy=lambda _: url)
+        error = await failure_of(provider_at("https://api.invalid/v1", transport))
+        await transport.aclose()
+
+    assert (error.reason, error.metadata["problem"]) == ("UPSTREAM_UNAVAILABLE", "proxy")
+    assert proxy.asked == ["".join(proxy.asked)] * is_there
 
 
 async def test_error_whose_body_does_not_come(upstream: Upstream, transport: AnyTransport) -> None:

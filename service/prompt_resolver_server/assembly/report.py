@@ -230,6 +230,12 @@ class _Reporter:
                 )
         elif params.api_key is not None:
             yield f"the key goes to {owner} alone; LiteLLM sends it to the template's provider"
+        longest_s = self._loaded.settings.server.default_deadline_s
+        if (deployment.terms.timeout_s or 0) > longest_s:
+            yield (
+                f"a call that brings no deadline ends after {longest_s:g} s, which is"
+                " server.default_deadline_s"
+            )
         if params.api_base is not None and params.api_key is None:
             yield "no other key goes to the row's api_base; LiteLLM sends it the provider's"
         if params.prompt_version is not None:

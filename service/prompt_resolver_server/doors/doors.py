@@ -17,10 +17,11 @@ from ..entry.serving import Serving
 from ..http.admin import admin_routes
 from ..http.browsers import Check, keep_pages_out
 from ..http.calls import HttpCalls
-from ..http.chat import chat_routes, not_served
+from ..http.chat import chat_routes
 from ..http.humanloop import humanloop_routes
 from ..http.listener import HttpListener
 from ..http.litellm import litellm_routes
+from ..http.not_served import not_served
 from ..http.page.routes import page_routes
 from ..http.page.visitors import Visitors
 from ..metrics import Metrics
@@ -239,7 +240,7 @@ def data_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
         *chat_routes(calls, serving),
         *humanloop_routes(calls, serving),
         *litellm_routes(calls, serving),
-        not_served(),
+        not_served(calls),
     ]
 
 

@@ -135,7 +135,7 @@ class Access:
                     return known
         raise CallError(
             Reason.CALLER_TOKEN_MISSING,
-            "expected the metadata `authorization: Bearer <token>`"
+            "expected `authorization: Bearer <token>`"
             + (", or a caller's certificate" if self._certificates else ""),
             blame=Blame.CALLER,
         )

@@ -31,6 +31,10 @@ class Deadlines(Value, frozen=True, kw_only=True):
         """Return when a call has to end that begins now and may take as long as it asks."""
         return now + min(self.default_s if asked_s is None else asked_s, self.longest_s)
 
+    def latest(self, now: float, asked_s: float | None) -> float:
+        """Return when a call has to end at the latest, whatever else it may ask for."""
+        return now + min(self.longest_s if asked_s is None else asked_s, self.longest_s)
+
 
 NO_DEADLINES = Deadlines(default_s=math.inf, longest_s=math.inf)
 """Those of calls that last as long as their caller wants."""

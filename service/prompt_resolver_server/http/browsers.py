@@ -12,9 +12,10 @@ from aiohttp import web
 from ..domain.answers import Credentials
 from ..domain.errors import Blame, CallError, Reason
 from ..entry.serving import Serving
+from .headers import OPENAI_KEYS
 
 Headers = Mapping[str, str]
-_TOKENS = ("Authorization", "X-API-KEY")
+_TOKENS = ("authorization", *OPENAI_KEYS)
 
 Check = Callable[[web.Request, Credentials], None]
 """Raises CALLER_FORBIDDEN for a request that must not be answered to who was let in."""

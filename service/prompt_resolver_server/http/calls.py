@@ -8,7 +8,7 @@ which id; the door has no logic beyond that.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -62,6 +62,9 @@ class HttpCall:
         self.caller_name = ""
         self.record = CallRecord()
         self.stream: web.StreamResponse | None = None
+        self.latest = 0.0
+        """When it has to end at the latest, if its body asks for more time than calls have."""
+        self.limit: asyncio.Timeout | None = None
         self._gates = gates
         self._gate: Gate | None = None
 
@@ -77,6 +80,11 @@ class HttpCall:
             self._gate.leave()
             self._gate = None
 
+    def take_until(self, deadline: float) -> None:
+        """Have another deadline from now on, on the event loop's clock."""
+        if self.limit is not None:
+            self.limit.reschedule(deadline + OVERTIME_S)
+
     def find_peer_names(self) -> Sequence[str]:
         """Return the names in the certificate that the caller has shown."""
         transport = self.request.transport
@@ -91,7 +99,8 @@ class HttpCall:
         except web.HTTPRequestEntityTooLarge as error:
             limit = self.request.app._client_max_size  # noqa: SLF001  # there is no other way
             raise CallError(
-                Reason.REQUEST_TOO_LARGE, f"expected at most {limit} bytes in a request"
+                Reason.REQUEST_TOO_LARGE,
+                f"expected at most {limit} bytes in a request, which is server.max_message_bytes",
             ) from error
 
     async def begin_stream(self, headers: Mapping[str, str]) -> None:
@@ -146,11 +155,11 @@ class HttpCalls:
         self._loop = asyncio.get_running_loop()
 
     def wrap(
-        self, route: str, handle: Handle, form: ErrorForm, *, key_header: str | None = None
+        self, route: str, handle: Handle, form: ErrorForm, *, key_headers: Collection[str] = ()
     ) -> Handler:
         """Return the handler of a route, whose name counts in the metrics.
 
-        `key_header` names, in lower case, a header that may bring the bearer token in its own way.
+        `key_headers` are the names, in lower case, of headers that may bring the token as well.
         """
         metrics = self._metrics.for_route(route)
 
@@ -164,7 +173,7 @@ class HttpCalls:
             )
             status, reason, error = 499, "cancelled", None
             try:
-                response = await self._serve(call, handle, key_header)
+                response = await self._serve(call, handle, key_headers)
                 status, reason = response.status, ""
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
@@ -190,20 +199,22 @@ class HttpCalls:
         return handler
 
     async def _serve(
-        self, call: HttpCall, handle: Handle, key_header: str | None
+        self, call: HttpCall, handle: Handle, key_headers: Collection[str]
     ) -> web.StreamResponse:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
         credentials = self._serving.access.admit(
-            read_metadata(headers, key_header), call.find_peer_names
+            read_metadata(headers, key_headers), call.find_peer_names
         )
         call.caller_name = credentials.caller
         self._check(call.request, credentials)
-        deadline = self._serving.deadlines.end(self._loop.time(), read_deadline(headers))
+        now, asked_s = self._loop.time(), read_deadline(headers)
+        deadline = self._serving.deadlines.end(now, asked_s)
+        call.latest = self._serving.deadlines.latest(now, asked_s)
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline + OVERTIME_S):
+            async with asyncio.timeout_at(deadline + OVERTIME_S) as call.limit:
                 caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
                 return await handle(call, caller)
         except TimeoutError:

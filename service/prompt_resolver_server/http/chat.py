@@ -1,4 +1,7 @@
-"""OpenAI's chat API: `/v1/chat/completions` and `/v1/models`, also without `/v1`."""
+"""OpenAI's chat API: `/v1/chat/completions` and `/v1/models`, also without `/v1`.
+
+Azure's clients have the alias in the path, as `/openai/deployments/{model}/chat/completions`.
+"""
 
 import asyncio
 import logging
@@ -15,12 +18,12 @@ from ..entry.caller import Caller
 from ..entry.record import cut_labels
 from ..entry.serving import Serving
 from ..resolving.resolver import Resolution, Resolver
-from .calls import HttpCall, HttpCalls
+from .calls import Handle, Handler, HttpCall, HttpCalls
 from .chat_answer import ChunkWriter, write_answer
 from .chat_request import ChatRequest, read_request
 from .fields import read_document
-from .headers import answered_headers, resolved_headers
-from .openai_errors import OpenAIErrors
+from .headers import OPENAI_KEYS, answered_headers, resolved_headers
+from .openai_errors import CHAT_FIELDS, OpenAIErrors
 
 _log = logging.getLogger(__name__)
 
@@ -30,37 +33,22 @@ _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": 
 
 def chat_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
     """Return the routes of the API, inside of a running event loop."""
-    api, errors = ChatApi(serving), OpenAIErrors()
-    complete = calls.wrap("chat.completions", api.complete, errors)
-    list_models = calls.wrap("models", api.list_models, errors)
-    get_model = calls.wrap("models", api.get_model, errors)
-    routes = []
+    api, errors = ChatApi(serving), OpenAIErrors(CHAT_FIELDS)
+
+    def serve(name: str, handle: Handle) -> Handler:
+        return calls.wrap(name, handle, errors, key_headers=OPENAI_KEYS)
+
+    complete = serve("chat.completions", api.complete)
+    list_models, get_model = serve("models", api.list_models), serve("models", api.get_model)
+    routes = [web.post("/openai/deployments/{model:.+}/chat/completions", complete)]
     for prefix in ("/v1", ""):
-        routes += [
-            web.post(f"{prefix}/chat/completions", complete),
-            web.get(f"{prefix}/models", list_models),
-            web.get(f"{prefix}/models/{{name:.+}}", get_model),
-        ]
+        for end in ("", "/"):
+            routes += [
+                web.post(f"{prefix}/chat/completions{end}", complete),
+                web.get(f"{prefix}/models{end}", list_models),
+            ]
+        routes.append(web.get(f"{prefix}/models/{{name:.+}}", get_model))
     return routes
-
-
-def not_served() -> web.RouteDef:
-    """Return the route of everything that no other route serves; it must be the last one."""
-    body = encode_json(
-        {
-            "error": {
-                "message": "not served here; expected POST /v1/chat/completions or GET /v1/models",
-                "type": "not_found_error",
-                "param": None,
-                "code": "not_found",
-            }
-        }
-    )
-
-    async def handler(request: web.Request) -> web.Response:
-        return web.Response(status=404, body=body, headers=_JSON)
-
-    return web.route("*", "/{path:.*}", handler)
 
 
 class ChatApi:
@@ -75,7 +63,11 @@ class ChatApi:
         """Answer a chat: whole, or as it arrives."""
         resolver = self._serving.resolver
         document = read_document(await call.read())
-        request = read_request(document, resolver, caller, now=self._loop.time())
+        if (deployment := call.request.match_info.get("model")) is not None:
+            document = {**document, "model": deployment}
+        now = self._loop.time()
+        request = read_request(document, resolver, caller, now=now, latest=call.latest)
+        call.take_until(request.query.deadline)
         call.enter("stream" if request.stream else "complete")
         resolution = await resolver.resolve(request.query)
         _log_labels(request, resolution, call)

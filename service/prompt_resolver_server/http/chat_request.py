@@ -61,9 +61,18 @@ class ChatRequest(Value, frozen=True, kw_only=True):
 
 
 def read_request(
-    document: Mapping[str, Json], resolver: Resolver, caller: Caller, *, now: float
+    document: Mapping[str, Json],
+    resolver: Resolver,
+    caller: Caller,
+    *,
+    now: float,
+    latest: float,
 ) -> ChatRequest:
-    """Return what a request asks. Raises `CallError`."""
+    """Return what a request asks.
+
+    Its own `timeout` counts from `now`, and ends it at the `latest` at that time. Raises
+    `CallError`.
+    """
     if len(document) > _MAX_FIELDS:
         raise invalid_request("body", f"expected at most {_MAX_FIELDS} fields")
     _refuse_what_is_not_carried(document)
@@ -71,9 +80,12 @@ def read_request(
     alias, model = None, None
     if name is not None:
         alias, model = resolver.find_model(name, caller.credentials.permissions)
+    prompt = _prompt_ref(document)
+    if alias is None and not prompt.id:
+        raise invalid_request("model", "expected an alias, or a prompt_id beside it")
     query = Query(
-        prompt=_prompt_ref(document),
-        deadline=_deadline(document, caller.deadline, now),
+        prompt=prompt,
+        deadline=_deadline(document, caller.deadline, now, latest),
         variables=_variables(document),
         model=model,
         messages=read_messages(document.get("messages")),
@@ -185,14 +197,14 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
     return replace(parameters, top_k=top_k, parallel_tool_calls=parallel)
 
 
-def _deadline(document: Mapping[str, Json], deadline: float, now: float) -> float:
+def _deadline(document: Mapping[str, Json], deadline: float, now: float, latest: float) -> float:
     timeout = document.get("timeout")
     if timeout is None:
         return deadline
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise invalid_request("timeout", "expected a number of seconds above 0")
     # First the smaller one: a sum with a number of any size may be none.
-    return now + min(deadline - now, timeout)
+    return now + min(latest - now, timeout)
 
 
 def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:

@@ -5,19 +5,24 @@ or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from urllib.parse import quote
 
 from ..domain.answers import Dispatch, Finish
-from ..domain.errors import ResolverError, invalid_request
+from ..domain.errors import Reason, ResolverError, invalid_request
 from ..domain.prompts import ResolvedPrompt, ServedTemplate
 from ..entry.access import make_request_id, request_id
 from .status import may_try_again
+
+OPENAI_KEYS = ("api-key", "x-api-key", "x-litellm-api-key")
+"""The headers in which clients of OpenAI's API send their key, beside `Authorization`."""
 
 _TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}
 
 # What a header's value may have in it as it is.
 _PLAIN = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%") + " "
+
+_TOKEN_ASKED_FOR = (Reason.CALLER_TOKEN_MISSING, Reason.CALLER_TOKEN_INVALID)
 
 # Names of prompts and paths may be long; a proxy may refuse headers of more than 4 KiB.
 _MAX_VALUE = 512
@@ -29,12 +34,15 @@ def read_request_id(headers: Mapping[str, str]) -> str:
 
 
 def read_metadata(
-    headers: Mapping[str, str], key_header: str | None = None
+    headers: Mapping[str, str], key_headers: Collection[str] = ()
 ) -> Iterable[tuple[str, str]]:
-    """Return the headers as metadata, which may bring the bearer token as `key_header`, too."""
+    """Return the headers as metadata, whose bearer token may be in one of `key_headers`, too."""
     for name, value in headers.items():
         lower = name.lower()
-        yield ("authorization", f"Bearer {value}") if lower == key_header else (lower, value)
+        if lower in key_headers:
+            yield "authorization", f"Bearer {value.removeprefix('Bearer ')}"
+        else:
+            yield lower, value
 
 
 def read_deadline(headers: Mapping[str, str]) -> float | None:
@@ -96,6 +104,8 @@ def answered_headers(finish: Finish, dispatch: Dispatch) -> dict[str, str]:
 def error_headers(error: ResolverError) -> dict[str, str]:
     """Return the headers that tell when to try again, or not to."""
     headers = {} if may_try_again(error) else {"x-should-retry": "false"}
+    if error.reason in _TOKEN_ASKED_FOR:
+        headers["www-authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after_s))
         headers["retry-after-ms"] = str(math.ceil(error.retry_after_s * 1000))

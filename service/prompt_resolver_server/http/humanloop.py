@@ -29,7 +29,7 @@ from .humanloop_errors import HumanloopErrors
 from .humanloop_request import read_list_query, read_path_ref, read_ref
 
 _JSON = {"Content-Type": "application/json"}
-_KEY_HEADER = "x-api-key"
+_KEY_HEADERS = ("x-api-key",)
 
 
 def humanloop_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
@@ -37,7 +37,7 @@ def humanloop_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDe
     api, errors = HumanloopApi(serving), HumanloopErrors()
 
     def serve(name: str, handle: Handle) -> Handler:
-        return calls.wrap(f"humanloop.{name}", handle, errors, key_header=_KEY_HEADER)
+        return calls.wrap(f"humanloop.{name}", handle, errors, key_headers=_KEY_HEADERS)
 
     # The first that fits serves.
     return [

@@ -24,6 +24,11 @@ from .litellm_prompt import write_prompt
 from .openai_errors import OpenAIErrors
 
 _JSON = {"Content-Type": "application/json"}
+_FIELDS = {
+    "prompt.id": "prompt_id",
+    "prompt.version": "version",
+    "prompt.environment": "environment",
+}
 
 
 def litellm_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
@@ -32,7 +37,7 @@ def litellm_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]
     return [
         web.get(
             "/beta/litellm_prompt_management",
-            calls.wrap("litellm.prompt", api.get_prompt, OpenAIErrors()),
+            calls.wrap("litellm.prompt", api.get_prompt, OpenAIErrors(_FIELDS)),
         )
     ]
 

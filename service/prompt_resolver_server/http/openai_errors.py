@@ -29,8 +29,31 @@ _CODES: Mapping[Reason, str] = {
 }
 
 
+CHAT_FIELDS: Mapping[str, str] = {
+    "prompt.id": "prompt_id",
+    "prompt.version": "prompt_version",
+    "prompt.environment": "prompt_environment",
+    "variables": "prompt_variables",
+    "alias": "model",
+}
+"""What a field of the contract is called in a request of the chat API."""
+
+_PARAMS: Mapping[Reason, str] = {
+    Reason.PROMPT_ID_INVALID: "prompt.id",
+    Reason.PROMPT_NOT_FOUND: "prompt.id",
+    Reason.VERSION_NOT_FOUND: "prompt.version",
+    Reason.ALIAS_UNKNOWN: "alias",
+    Reason.MODEL_NOT_FOUND: "alias",
+    Reason.MODEL_MISSING: "alias",
+}
+"""The field that an error is about which names none."""
+
+
 class OpenAIErrors:
-    """An `ErrorForm`."""
+    """An `ErrorForm`. `fields` has what a request calls the contract's fields, if otherwise."""
+
+    def __init__(self, fields: Mapping[str, str] | None = None) -> None:
+        self._fields = fields or {}
 
     def status(self, error: ResolverError) -> int:
         """Return the status of an error."""
@@ -48,15 +71,29 @@ class OpenAIErrors:
         status = status_of(error)
         default = "invalid_request_error" if status < 500 else "server_error"
         wire: dict[str, Json] = {
-            "message": error.message,
+            "message": self._name(error.message),
             "type": _TYPES.get(status, default),
-            "param": error.violations[0].field if error.violations else None,
+            "param": self._param(error),
             "code": _CODES.get(error.reason, error.reason.lower()),
             "reason": str(error.reason),
             "metadata": dict(error.metadata),
         }
         if error.violations:
             wire["violations"] = [
-                {"field": each.field, "description": each.description} for each in error.violations
+                {"field": self._name(each.field), "description": each.description}
+                for each in error.violations
             ]
         return wire
+
+    def _param(self, error: ResolverError) -> str | None:
+        if error.violations:
+            return self._name(error.violations[0].field)
+        field = _PARAMS.get(error.reason)
+        return None if field is None else self._name(field)
+
+    def _name(self, text: str) -> str:
+        """Return a field, or a text that begins with one, by the name that the request has."""
+        for field, name in self._fields.items():
+            if text.startswith(field) and text[len(field) : len(field) + 1] in (".", ":", ""):
+                return name + text[len(field) :]
+        return text.removeprefix("parameters.")

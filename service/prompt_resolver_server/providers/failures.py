@@ -99,7 +99,7 @@ class Failures:
         """Return the error for a response that did not come, or not to its end."""
         match error.kind:
             case "unreachable":
-                return self.of(Reason.UPSTREAM_UNAVAILABLE)
+                return self.of(Reason.UPSTREAM_UNAVAILABLE, problem=error.why)
             case "tls":
                 return self.of(Reason.UPSTREAM_TLS)
             case "timeout":

@@ -267,6 +267,6 @@ def _media_type(response: HttpResponse) -> str:
 
 
 def _with_progress(error: UpstreamError, reader: StreamReader) -> UpstreamError:
-    if error.reason is Reason.UPSTREAM_TRUNCATED:
+    if reader.chunks or error.reason is Reason.UPSTREAM_TRUNCATED:
         error.metadata |= {"chunks": str(reader.chunks), "chars": str(reader.characters)}
     return error

@@ -219,6 +219,8 @@ class Resolver:
         if not ref.id and query.alias is not None and deployment.prompt is None:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
+            if query.variables:
+                raise invalid_request("variables", "expected none, as no prompt is asked for")
             return None
         return self._templates.get(
             ref,

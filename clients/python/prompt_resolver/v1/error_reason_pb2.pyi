@@ -110,9 +110,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `provider`. With `QuotaFailure`.
     """
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 28
-    """UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`. With `RetryInfo` where it
-    named a time, and where it was not asked as it has failed again and again. Metadata then: `breaker`,
-    which is `open`, and `cause`, what it failed at last, as in `Attempt.outcome`.
+    """UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`, and `http_status` where
+    it answered, else `problem`: `name` (its host has no address), `refused`, `unreachable`, `proxy`, or
+    `closed` (after the request was sent); `chunks` and `chars` where a part of an answer had arrived.
+    With `RetryInfo` where it named a time, and where it was not asked as it has failed again and again.
+    Metadata then: `breaker`, which is `open`, and `cause`, what it failed at last, as in
+    `Attempt.outcome`.
     """
     ERROR_REASON_UPSTREAM_OVERLOADED: _ErrorReason.ValueType  # 29
     """UNAVAILABLE: the provider is overloaded. Metadata: `provider`. With `RetryInfo` where it named a time."""
@@ -253,9 +256,12 @@ ERROR_REASON_UPSTREAM_QUOTA: ErrorReason.ValueType  # 27
 `provider`. With `QuotaFailure`.
 """
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 28
-"""UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`. With `RetryInfo` where it
-named a time, and where it was not asked as it has failed again and again. Metadata then: `breaker`,
-which is `open`, and `cause`, what it failed at last, as in `Attempt.outcome`.
+"""UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`, and `http_status` where
+it answered, else `problem`: `name` (its host has no address), `refused`, `unreachable`, `proxy`, or
+`closed` (after the request was sent); `chunks` and `chars` where a part of an answer had arrived.
+With `RetryInfo` where it named a time, and where it was not asked as it has failed again and again.
+Metadata then: `breaker`, which is `open`, and `cause`, what it failed at last, as in
+`Attempt.outcome`.
 """
 ERROR_REASON_UPSTREAM_OVERLOADED: ErrorReason.ValueType  # 29
 """UNAVAILABLE: the provider is overloaded. Metadata: `provider`. With `RetryInfo` where it named a time."""

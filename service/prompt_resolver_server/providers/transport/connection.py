@@ -87,7 +87,9 @@ class Connection(asyncio.Protocol):
         until = self._loop.time() + timeout_s
         while not (response.begun or response.failed):
             if self._lost:
-                raise TransportError("malformed" if response.bare_bytes else "unreachable")
+                if response.bare_bytes:
+                    raise TransportError("malformed")
+                raise TransportError("unreachable", why="closed")
             await self._wait(until, "first_byte")
         if response.failed and not response.begun:
             raise TransportError("malformed")

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import re
+import socket
 import ssl
 from collections.abc import Mapping
 from functools import lru_cache
@@ -20,6 +21,7 @@ from .transport import (
     Gathering,
     HttpRequest,
     TransportError,
+    Unreached,
     gather_body,
 )
 
@@ -163,7 +165,7 @@ class DirectTransport:
             raise TransportError("tls") from error
         except (OSError, ValueError) as error:
             # The latter is for a name that none can be, or that has no address.
-            raise TransportError("unreachable") from error
+            raise TransportError("unreachable", why=_why(error)) from error
         return connection
 
     async def _see_out(self, target: _Target, connection: Connection) -> None:
@@ -180,6 +182,16 @@ class DirectTransport:
             pass
         finally:
             self.give_back(target, connection, in_order=False)
+
+
+def _why(error: OSError | ValueError) -> Unreached:
+    match error:
+        case ConnectionRefusedError():
+            return "refused"
+        case socket.gaierror() | ValueError():
+            return "name"
+        case _:
+            return "unreachable"
 
 
 class _Exchange:

@@ -16,6 +16,7 @@ from .transport import (
     HttpResponse,
     Phase,
     TransportError,
+    Unreached,
     gather_body,
 )
 
@@ -180,7 +181,25 @@ def _translated(error: Exception, clock: _Clock) -> TransportError:
             return TransportError("timeout", phase=clock.phase)
         case aiohttp.ClientPayloadError():
             return TransportError("cut")
+        case aiohttp.ClientHttpProxyError():
+            return TransportError("unreachable", why="proxy")
         case aiohttp.ClientConnectionError() | OSError():
-            return TransportError("cut" if clock.phase == "idle" else "unreachable")
+            if clock.phase == "idle":
+                return TransportError("cut")
+            return TransportError("unreachable", why=_why(error))
         case _:
             return TransportError("malformed")
+
+
+def _why(error: Exception) -> Unreached:
+    match error:
+        case aiohttp.ClientProxyConnectionError():
+            return "proxy"
+        case aiohttp.ClientConnectorDNSError():
+            return "name"
+        case aiohttp.ClientConnectorError(os_error=ConnectionRefusedError()):
+            return "refused"
+        case aiohttp.ClientConnectorError():
+            return "unreachable"
+        case _:
+            return "closed"

@@ -16,6 +16,10 @@ TransportFailure = Literal["unreachable", "tls", "timeout", "malformed", "cut", 
 """`unreachable`: no response began. `malformed`: what came is no HTTP. `cut`: a response began and
 did not end as its own headers say it would. `too_large`: its body is larger than the limit."""
 
+Unreached = Literal["name", "refused", "proxy", "unreachable", "closed"]
+"""Why no response began: the host's name has no address, nobody listens there, the proxy cannot be
+reached, there is no way to it; or the connection was closed after the request had been sent."""
+
 
 class Timeouts(Value, frozen=True, kw_only=True):
     """How long to wait for a connection, for a response to begin, and between its parts."""
@@ -45,12 +49,22 @@ class Gathering(NamedTuple):
 
 
 class TransportError(Exception):
-    """Nothing usable came back; `phase` tells for a timeout what was waited for."""
+    """Nothing usable came back.
 
-    def __init__(self, kind: TransportFailure, *, phase: Phase | None = None) -> None:
+    `phase` tells for a timeout what was waited for, and `why` of what is unreachable why it is.
+    """
+
+    def __init__(
+        self,
+        kind: TransportFailure,
+        *,
+        phase: Phase | None = None,
+        why: Unreached = "unreachable",
+    ) -> None:
         super().__init__(kind)
         self.kind = kind
         self.phase = phase
+        self.why = why
 
 
 class HttpResponse(Protocol):
