@@ -379,11 +379,21 @@ async def test_labels_are_logged(
 ) -> None:
     """Metadata labels the call in the log, whatever its values are, and goes no further."""
     with caplog.at_level(logging.INFO):
-        await door.chat(**GREET, metadata={"team": "blue", "tags": ["a", 1]})
+        await door.chat(
+            **GREET,
+            metadata={"team": "blue", "tags": ["a", 1]},
+            litellm_session_id="s1",
+            litellm_metadata={"team": "red", "cost_center": "7"},
+        )
 
     logged = next(each for each in caplog.records if each.message == "a completion begins")
-    assert vars(logged)["labels"] == {"team": "blue", "tags": '["a",1]'}
-    assert "metadata" not in upstream.exchanges[-1].json
+    assert vars(logged)["labels"] == {
+        "team": "blue",
+        "tags": '["a",1]',
+        "litellm_session_id": "s1",
+        "cost_center": "7",
+    }
+    assert not [name for name in upstream.exchanges[-1].json if "meta" in name or "litellm" in name]
 
 
 @pytest.mark.parametrize("name", ["refusal", "reasoning_content"])
@@ -438,7 +448,13 @@ async def test_parts_that_cannot_be_served(
     assert upstream.exchanges == []
 
 
-@pytest.mark.parametrize("name", ["num_retries", "mock_response", "guardrails", "tags", "cache"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("num_retries", "mock_response", "guardrails", "tags", "cache", "no-log", "ttl"),
+        *("request_timeout", "stream_timeout", "disable_fallbacks", "litellm_parent_otel_span"),
+    ],
+)
 async def test_settings_of_litellms_in_a_request(
     door: HttpDoor, upstream: Upstream, name: str
 ) -> None:

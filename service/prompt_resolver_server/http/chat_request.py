@@ -20,6 +20,9 @@ _PARAMETERS = (
     *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),
     *("seed", "reasoning_effort", "response_format"),
 )
+# LiteLLM's names for what its callers have logged.
+_TEXT_LABELS = ("litellm_session_id", "litellm_trace_id", "litellm_call_id")
+_LABELS = (*_TEXT_LABELS, "litellm_metadata")
 _READ_HERE = frozenset(
     {
         *_PARAMETERS,
@@ -27,6 +30,7 @@ _READ_HERE = frozenset(
         *("max_completion_tokens", "stream", "stream_options", "metadata", "timeout"),
         *("prompt_id", "prompt_variables", "prompt_version", "prompt_label"),
         *("prompt_environment", "append_messages"),
+        *_LABELS,
         # Asked for by whom they do not concern: what a caller sets wins here in any case.
         *("ignore_prompt_manager_model", "ignore_prompt_manager_optional_params"),
     }
@@ -40,7 +44,12 @@ _NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
 }
 _MAX_FIELDS = 1_000
 # What only LiteLLM knows, beside what does nothing in its configuration either.
-_LITELLMS = frozenset({"cache", "caching", "drop_params", "num_retries"})
+_LITELLMS = frozenset(
+    {
+        *("cache", "caching", "disable_fallbacks", "drop_params", "enable_json_schema_validation"),
+        *("no-log", "num_retries", "request_timeout", "secret_fields", "stream_timeout", "ttl"),
+    }
+)
 _KEYS_IN_HEADERS = {
     "api_key": "x-provider-key-<provider>",
     "humanloop_api_key": "x-prompt-store-key",
@@ -178,7 +187,7 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
             raise unsupported(name, f"expected as the header {_KEYS_IN_HEADERS[name]}")
         if problem := refusal(name):
             raise unsupported(name, f"refused, as it {problem}")
-        if name in _LITELLMS or not is_parameter(name):
+        if name in _LITELLMS or name.startswith("litellm_") or not is_parameter(name):
             raise unsupported(name, "a setting of LiteLLM's that does nothing in a request here")
     if extra:
         given["other"] = extra
@@ -208,11 +217,17 @@ def _deadline(document: Mapping[str, Json], deadline: float, now: float, latest:
 
 
 def _labels(document: Mapping[str, Json]) -> Mapping[str, str]:
-    value = document.get("metadata")
-    if value is None:
-        return {}
+    found: dict[str, Json] = {}
+    for name in (*_LABELS, "metadata"):
+        value = document.get(name)
+        if value is None:
+            continue
+        if name in _TEXT_LABELS:
+            found[name] = value
+        else:
+            found |= as_mapping(value, name)
     # Text as it is, and whatever else LiteLLM's callers put there as JSON: it is for the log.
     return {
         name: label if isinstance(label, str) else encode_json(label).decode()
-        for name, label in as_mapping(value, "metadata").items()
+        for name, label in found.items()
     }
