@@ -308,6 +308,24 @@ async def test_refuses_what_is_no_request(door: HttpDoor, body: bytes) -> None:
     assert (answer.status, answer.error["reason"]) == (400, "REQUEST_INVALID")
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("prompt_variables", "VARIABLES_INVALID"),
+        ("tools", "REQUEST_INVALID"),
+        ("a_parameter", "REQUEST_INVALID"),
+    ],
+)
+async def test_refuses_more_values_than_may_be(door: HttpDoor, name: str, reason: str) -> None:
+    """Lists and objects with more values than the contract lets into variables are refused."""
+    values: object = {"v": [[[]] * 50_000] * 2} if name != "tools" else [[[]] * 50_000] * 2
+
+    answer = await door.chat(**{**GREET, name: values})
+
+    assert (answer.status, answer.error["reason"]) == (400, reason)
+    assert answer.error["message"] == f"{name}: expected at most 100000 values"
+
+
 async def test_refuses_a_large_body(door: HttpDoor) -> None:
     """A body beyond the limit of messages is refused with its own status."""
     answer = await door.send("POST", "/v1/chat/completions", b" " * (4 * 1024 * 1024 + 1))

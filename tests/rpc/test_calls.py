@@ -42,6 +42,7 @@ async def channel() -> AsyncIterator[grpc.aio.Channel]:
             gates={},
             running=Running(),
             metrics=Metrics(CollectorRegistry(), version="test"),
+            max_message_bytes=4 * 1024 * 1024,
         )
         handlers = {
             "Resolve": calls.unary(SERVICE, "Resolve", pb.ResolveRequest, fail),

@@ -44,6 +44,7 @@ async def serving(
             gates={},
             running=running,
             metrics=metrics or Metrics(CollectorRegistry(), version="test"),
+            max_message_bytes=4 * 1024 * 1024,
         )
         handlers = {"Complete": calls.unary(SERVICE, "Complete", pb.CompleteRequest, handle)}
         listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)

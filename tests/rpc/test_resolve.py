@@ -188,6 +188,30 @@ async def test_prompt_that_grows_too_large(service: RunningService, prompts: Pat
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "VARIABLES_INVALID")
 
 
+async def test_prompt_that_fits_into_no_message(service: RunningService, prompts: Path) -> None:
+    """A prompt of more bytes than a message may have is the caller's fault, and counted as one."""
+    write_prompt(prompts, "wide", "<user>\n" + "{{v}}" * 1000 + "\n</user>")
+
+    error = await failure(service.client.resolve("wide", variables={"v": "€" * 1500}))
+
+    assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_TOO_LARGE")
+    assert "server.max_message_bytes" in error.message
+    counted = 'grpc_code="OK",grpc_method="Resolve"'
+    assert counted not in await service.metrics()
+
+
+async def test_many_variables(service: RunningService, prompts: Path) -> None:
+    """Variables that are read beside the event loop are the same, and their faults are told."""
+    write_prompt(prompts, "last", "<user>\n{{n9999}} {{list}}\n</user>")
+    many: dict[str, Variable] = {f"n{number}": number for number in range(10_000)}
+
+    response = await service.client.resolve("last", variables={**many, "list": [1, {"a": None}]})
+    error = await failure(service.client.resolve("last", variables=many))
+
+    assert response.messages[0].content[0].text == '9999 [1, {"a": null}]'
+    assert error.violations[0].field == "variables.list"
+
+
 async def test_more_values_than_may_be(service: RunningService) -> None:
     """Variables with more values than are read without holding up other calls are refused."""
     error = await failure(

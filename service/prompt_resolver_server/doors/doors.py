@@ -199,6 +199,7 @@ class Doors:
             gates=self._gates,
             running=self._running,
             metrics=self._metrics,
+            max_message_bytes=self._loaded.settings.server.max_message_bytes,
             tracer=self._tracer,
             for_operators=for_operators,
         )

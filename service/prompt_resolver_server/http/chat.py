@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from ..entry.caller import Caller
 from ..entry.record import cut_labels
 from ..entry.serving import Serving
 from ..resolving.resolver import Resolution, Resolver
+from ..runtime.aside import Aside
 from .calls import Handle, Handler, HttpCall, HttpCalls
 from .chat_answer import ChunkWriter, write_answer
 from .chat_request import ChatRequest, read_request
@@ -27,6 +29,8 @@ from .openai_errors import CHAT_FIELDS, OpenAIErrors
 
 _log = logging.getLogger(__name__)
 
+# What takes a millisecond to read, if all of it is lists.
+_LARGE_BYTES = 16 * 1024
 _JSON = {"Content-Type": "application/json"}
 _EVENTS = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 
@@ -56,17 +60,16 @@ class ChatApi:
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
+        self._aside = Aside("read")
         self._loop = asyncio.get_running_loop()
         self._since = int(time.time())
 
     async def complete(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer a chat: whole, or as it arrives."""
         resolver = self._serving.resolver
-        document = read_document(await call.read())
-        if (deployment := call.request.match_info.get("model")) is not None:
-            document = {**document, "model": deployment}
-        now = self._loop.time()
-        request = read_request(document, resolver, caller, now=now, latest=call.latest)
+        body = await call.read()
+        read = partial(self._read, body, resolver, caller, call)
+        request = read() if len(body) <= _LARGE_BYTES else await self._aside.do(read)
         call.take_until(request.query.deadline)
         call.enter("stream" if request.stream else "complete")
         resolution = await resolver.resolve(request.query)
@@ -82,6 +85,13 @@ class ChatApi:
                 **answered_headers(answer.finish, dispatch),
             },
         )
+
+    def _read(self, body: bytes, resolver: Resolver, caller: Caller, call: HttpCall) -> ChatRequest:
+        document = read_document(body)
+        if (deployment := call.request.match_info.get("model")) is not None:
+            document = {**document, "model": deployment}
+        now = self._loop.time()
+        return read_request(document, resolver, caller, now=now, latest=call.latest)
 
     @staticmethod
     async def _stream(

@@ -1,6 +1,6 @@
 """Requests of OpenAI's chat API, with LiteLLM's keys for prompts, read into queries."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
@@ -43,6 +43,8 @@ _NOT_CARRIED: Mapping[str, tuple[Json, ...]] = {
     "audio": (),
 }
 _MAX_FIELDS = 1_000
+# As many as the contract lets into variables.
+_MAX_VALUES = 100_000
 # What only LiteLLM knows, beside what does nothing in its configuration either.
 _LITELLMS = frozenset(
     {
@@ -84,6 +86,7 @@ def read_request(
     """
     if len(document) > _MAX_FIELDS:
         raise invalid_request("body", f"expected at most {_MAX_FIELDS} fields")
+    _check_values(document)
     _refuse_what_is_not_carried(document)
     name = read_text(document, "model")
     alias, model = None, None
@@ -115,6 +118,32 @@ def read_request(
         and bool(read_flag(as_mapping(options, "stream_options"), "include_usage")),
         labels=_labels(document),
     )
+
+
+def _check_values(document: Mapping[str, Json]) -> None:
+    """Raise `CallError` for more values than may be, in variables and all else but messages."""
+    left = _MAX_VALUES
+    for name, value in document.items():
+        if name == "messages":
+            continue
+        outer = [value]
+        while outer:
+            inner = _content(outer.pop())
+            left -= len(inner)
+            if left < 0:
+                refuse = _bad_variables if name == "prompt_variables" else invalid_request
+                raise refuse(name, f"expected at most {_MAX_VALUES} values")
+            outer.extend(each for each in inner if isinstance(each, dict | list))
+
+
+def _content(value: Json) -> Collection[Json]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
 
 
 def _refuse_what_is_not_carried(document: Mapping[str, Json]) -> None:
@@ -155,12 +184,14 @@ def _variables(document: Mapping[str, Json]) -> Mapping[str, Json]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise CallError(
-            Reason.VARIABLES_INVALID,
-            "prompt_variables: expected an object of variables by name",
-            violations=(Violation("prompt_variables", "expected an object"),),
-        )
+        raise _bad_variables("prompt_variables", "expected an object of variables by name")
     return value
+
+
+def _bad_variables(path: str, expected: str) -> CallError:
+    return CallError(
+        Reason.VARIABLES_INVALID, f"{path}: {expected}", violations=(Violation(path, expected),)
+    )
 
 
 def _message_policy(document: Mapping[str, Json]) -> MessagePolicy:

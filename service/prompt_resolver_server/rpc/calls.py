@@ -46,7 +46,8 @@ class Send(Protocol):
 class Stream:
     """The responses of one call, as they are sent."""
 
-    def __init__(self, context: Context, metrics: CallMetrics) -> None:
+    def __init__(self, context: Context, metrics: CallMetrics, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._context = context
         self._metrics = metrics
         self._begun = False
@@ -61,7 +62,9 @@ class Stream:
         """Send one message; see `Send`."""
         await self.begin()
         try:
-            await self._context.write(message.SerializeToString())
+            data = message.SerializeToString()
+            check_size(len(data), self._max_bytes)
+            await self._context.write(data)
         except grpc.aio.InternalError:
             raise gone() from None
         self._metrics.sent()
@@ -86,6 +89,8 @@ class HandleStream(Protocol[_Request_contra]):
 class Calls:
     """Wraps the methods of the services. `for_operators` tells that they are not for callers.
 
+    gRPC itself refuses to send more than `max_message_bytes`, and would count such a call as good.
+
     Made inside of a running event loop.
     """
 
@@ -96,6 +101,7 @@ class Calls:
         gates: Mapping[CallClass, Gate],
         running: Running,
         metrics: Metrics,
+        max_message_bytes: int,
         tracer: Tracer = NO_TRACER,
         for_operators: bool = False,
     ) -> None:
@@ -107,6 +113,7 @@ class Calls:
         self._running = running
         self._tracer = tracer
         self._alarms = Alarms(self._loop)
+        self._max_bytes = max_message_bytes
 
     def unary(
         self,
@@ -129,7 +136,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        alarms = self._alarms
+        alarms, max_bytes = self._alarms, self._max_bytes
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
@@ -149,6 +156,7 @@ class Calls:
                     response = await handle(_parse(request_type, data), caller)
                     data = response.SerializeToString()
                     size = len(data)
+                    check_size(size, max_bytes)
                 finally:
                     if headers is not None:
                         await headers.settle(size)
@@ -188,6 +196,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
+        max_bytes = self._max_bytes
 
         async def handler(data: bytes, context: Context) -> None:
             call = Call(known, context, running)
@@ -196,7 +205,7 @@ class Calls:
                 admit = access.admit_operator if for_operators else access.admit
                 deadlines = NO_DEADLINES if lasting else serving.deadlines
                 caller = call.admit(admit, deadlines, self._loop.time())
-                stream = Stream(context, metrics)
+                stream = Stream(context, metrics, max_bytes)
                 # A caller that does not read holds its stream no longer than its deadline.
                 async with ending_at(caller.deadline):
                     if not known.repeatable:
@@ -210,6 +219,16 @@ class Calls:
                 call.end()
 
         return grpc.unary_stream_rpc_method_handler(handler)
+
+
+def check_size(size: int, max_bytes: int) -> None:
+    """Raise REQUEST_TOO_LARGE for a response that cannot be sent."""
+    if size > max_bytes:
+        raise CallError(
+            Reason.REQUEST_TOO_LARGE,
+            f"the response has {size} bytes, and at most {max_bytes} are sent, which is"
+            " server.max_message_bytes",
+        )
 
 
 def _parse(request_type: type[_Request], data: bytes) -> _Request:

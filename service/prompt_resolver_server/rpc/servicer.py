@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
@@ -10,11 +11,15 @@ from ..domain.prompts import ResolvedPrompt
 from ..entry.caller import Caller
 from ..entry.record import cut_labels
 from ..entry.serving import Serving
-from ..resolving.resolver import Resolution, Resolver
+from ..resolving.resolver import Query, Resolution, Resolver
+from ..runtime.aside import Aside
 from .calls import Send
 from .decode import CompleteRequest, read_query
 from .encode import write_resolved
 from .encode_answer import write_completed, write_delta, write_finished
+
+# What takes a millisecond to read, if all of it is numbers.
+_LARGE_BYTES = 16 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +29,11 @@ class PromptResolverServicer:
 
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
+        self._aside = Aside("read")
 
     async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
         """Return the rendered prompt."""
-        query = read_query(
-            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
-        )
+        query = await self._read(request, caller)
         return write_resolved((await self._serving.resolver.resolve(query)).prompt)
 
     async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
@@ -53,11 +57,10 @@ class PromptResolverServicer:
         finish, dispatch = await resolver.stream(resolution, deliver)
         await send(write_finished(finish, dispatch))
 
-    @staticmethod
-    async def _resolve(resolver: Resolver, request: CompleteRequest, caller: Caller) -> Resolution:
-        query = read_query(
-            request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
-        )
+    async def _resolve(
+        self, resolver: Resolver, request: CompleteRequest, caller: Caller
+    ) -> Resolution:
+        query = await self._read(request, caller)
         resolution = await resolver.resolve(query)
         if request.metadata:
             labels = cut_labels(request.metadata)
@@ -72,3 +75,13 @@ class PromptResolverServicer:
                 },
             )
         return resolution
+
+    async def _read(self, request: pb.ResolveRequest | CompleteRequest, caller: Caller) -> Query:
+        read = partial(
+            read_query,
+            request,
+            credentials=caller.credentials,
+            deadline=caller.deadline,
+            span=caller.span,
+        )
+        return read() if request.ByteSize() <= _LARGE_BYTES else await self._aside.do(read)

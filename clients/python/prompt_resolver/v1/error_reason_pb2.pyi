@@ -96,7 +96,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CONTEXT_LENGTH: _ErrorReason.ValueType  # 22
     """INVALID_ARGUMENT: the prompt is longer than the model can read. Metadata: `provider`."""
     ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 23
-    """INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`."""
+    """INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`. Without it: the
+    response would be larger than this server sends.
+    """
     ERROR_REASON_CONTENT_BLOCKED: _ErrorReason.ValueType  # 24
     """INVALID_ARGUMENT: the provider's policy blocks the prompt. Metadata: `provider`."""
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 25
@@ -242,7 +244,9 @@ ERROR_REASON_UPSTREAM_REJECTED: ErrorReason.ValueType  # 21
 ERROR_REASON_CONTEXT_LENGTH: ErrorReason.ValueType  # 22
 """INVALID_ARGUMENT: the prompt is longer than the model can read. Metadata: `provider`."""
 ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 23
-"""INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`."""
+"""INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`. Without it: the
+response would be larger than this server sends.
+"""
 ERROR_REASON_CONTENT_BLOCKED: ErrorReason.ValueType  # 24
 """INVALID_ARGUMENT: the provider's policy blocks the prompt. Metadata: `provider`."""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 25

@@ -1,0 +1,22 @@
+"""Work that would hold up the event loop, done beside it."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+class Aside:
+    """One thread, in which long work is done piece by piece.
+
+    It is a thread of its own, so that this work keeps none from what waits for disks and stores.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    async def do(self, work: Callable[[], _T]) -> _T:
+        """Return what some work returns, or raise what it raises."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
