@@ -96,7 +96,8 @@ const (
 	ErrorReason_ERROR_REASON_UPSTREAM_REJECTED ErrorReason = 21
 	// INVALID_ARGUMENT: the prompt is longer than the model can read. Metadata: `provider`.
 	ErrorReason_ERROR_REASON_CONTEXT_LENGTH ErrorReason = 22
-	// INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`.
+	// INVALID_ARGUMENT: the request is larger than the provider takes. Metadata: `provider`. Without it: the
+	// response would be larger than this server sends.
 	ErrorReason_ERROR_REASON_REQUEST_TOO_LARGE ErrorReason = 23
 	// INVALID_ARGUMENT: the provider's policy blocks the prompt. Metadata: `provider`.
 	ErrorReason_ERROR_REASON_CONTENT_BLOCKED ErrorReason = 24
@@ -108,9 +109,12 @@ const (
 	// RESOURCE_EXHAUSTED: the provider's quota or budget is used up; waiting does not help. Metadata:
 	// `provider`. With `QuotaFailure`.
 	ErrorReason_ERROR_REASON_UPSTREAM_QUOTA ErrorReason = 27
-	// UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`. With `RetryInfo` where it
-	// named a time, and where it was not asked as it has failed again and again. Metadata then: `breaker`,
-	// which is `open`, and `cause`, what it failed at last, as in `Attempt.outcome`.
+	// UNAVAILABLE: the provider cannot be reached or failed. Metadata: `provider`, and `http_status` where
+	// it answered, else `problem`: `name` (its host has no address), `refused`, `unreachable`, `proxy`, or
+	// `closed` (after the request was sent); `chunks` and `chars` where a part of an answer had arrived.
+	// With `RetryInfo` where it named a time, and where it was not asked as it has failed again and again.
+	// Metadata then: `breaker`, which is `open`, and `cause`, what it failed at last, as in
+	// `Attempt.outcome`.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 28
 	// UNAVAILABLE: the provider is overloaded. Metadata: `provider`. With `RetryInfo` where it named a time.
 	ErrorReason_ERROR_REASON_UPSTREAM_OVERLOADED ErrorReason = 29
