@@ -246,6 +246,16 @@ def test_owner_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "the key goes to openai alone" in shown
 
 
+def test_time_that_no_call_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row whose attempts may take longer than a call has by default is told."""
+    path = tmp_path / "c.yaml"
+    path.write_text("model_list: [{model_name: a, litellm_params: {model: echo/e, timeout: 600}}]")
+
+    assert main(["check", str(path)]) == 0
+    told = "a call that brings no deadline ends after 120 s, which is server.default_deadline_s"
+    assert told in capsys.readouterr().out
+
+
 def test_row_that_could_not_be_called(tmp_path: Path) -> None:
     """A row whose provider is not known is a fault, beside what can be told of the others."""
     path = tmp_path / "c.yaml"

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.domain.json_codec import JsonError, decode_json, encode_json, is_deeper
+from prompt_resolver_server.domain.json_codec import (
+    JsonError,
+    count_values,
+    decode_json,
+    encode_json,
+    is_deeper,
+)
 from prompt_resolver_server.domain.parameters import Json
 
 _NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -80,3 +86,21 @@ def test_depth(value: Json) -> None:
 
     for levels in range(4):
         assert is_deeper(value, levels) == (depth(value) > levels)
+
+
+@given(value=VALUES, most=st.integers(0, 20))
+def test_count(value: Json, most: int) -> None:
+    """Whatever lists and mappings hold is counted, on each level, up to a limit."""
+
+    def held(each: Json) -> int:
+        match each:
+            case dict():
+                return len(each) + sum(map(held, each.values()))
+            case list():
+                return len(each) + sum(map(held, each))
+            case _:
+                return 0
+
+    counted = count_values(value, most)
+
+    assert (counted if counted <= most else most + 1) == min(held(value), most + 1)

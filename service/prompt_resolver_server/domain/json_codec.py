@@ -1,6 +1,6 @@
 """JSON that comes from elsewhere and goes there: bytes and plain data."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Generic, TypeVar, cast
 
 import msgspec
@@ -59,7 +59,21 @@ def is_deeper(value: Json, levels: int) -> bool:
     return any(isinstance(each, dict | list) for each in layer)
 
 
-def _content(value: Json) -> Iterable[Json]:
+def count_values(value: Json, most: int) -> int:
+    """Return how many values lists and mappings hold, themselves in each other among them.
+
+    More than `most` are not counted to the end.
+    """
+    count = 0
+    outer = [value]
+    while outer and count <= most:
+        inner = _content(outer.pop())
+        count += len(inner)
+        outer += [each for each in inner if isinstance(each, dict | list)]
+    return count
+
+
+def _content(value: Json) -> Collection[Json]:
     match value:
         case dict():
             return value.values()

@@ -1,11 +1,11 @@
 """Requests of OpenAI's chat API, with LiteLLM's keys for prompts, read into queries."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from ..domain.errors import CallError, Reason, Violation, invalid_request, unsupported
-from ..domain.json_codec import encode_json
+from ..domain.json_codec import count_values, encode_json
 from ..domain.parameters import Json, Parameters, refusal
 from ..domain.prompts import MessagePolicy, PromptRef
 from ..domain.values import Value
@@ -126,24 +126,10 @@ def _check_values(document: Mapping[str, Json]) -> None:
     for name, value in document.items():
         if name == "messages":
             continue
-        outer = [value]
-        while outer:
-            inner = _content(outer.pop())
-            left -= len(inner)
-            if left < 0:
-                refuse = _bad_variables if name == "prompt_variables" else invalid_request
-                raise refuse(name, f"expected at most {_MAX_VALUES} values")
-            outer.extend(each for each in inner if isinstance(each, dict | list))
-
-
-def _content(value: Json) -> Collection[Json]:
-    match value:
-        case dict():
-            return value.values()
-        case list():
-            return value
-        case _:
-            return ()
+        left -= count_values(value, left)
+        if left < 0:
+            refuse = _bad_variables if name == "prompt_variables" else invalid_request
+            raise refuse(name, f"expected at most {_MAX_VALUES} values")
 
 
 def _refuse_what_is_not_carried(document: Mapping[str, Json]) -> None:

@@ -7,7 +7,7 @@ for display and never reach a provider.
 import math
 from collections.abc import Mapping
 
-from ...domain.json_codec import is_deeper
+from ...domain.json_codec import count_values, is_deeper
 from ...domain.parameters import (
     Json,
     JsonSchema,
@@ -22,6 +22,8 @@ Path = tuple[str | int, ...]
 
 # The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
 _MAX_LEVELS = 30
+# More would hold up other calls, each time that they are written into a response.
+_MAX_VALUES = 10_000
 _SHORT_INTEGERS = ("max_tokens", "top_k")
 
 
@@ -199,9 +201,14 @@ def _extra(value: Json) -> Mapping[str, Json]:
 
 
 def check_nesting(value: Json, path: Path) -> None:
-    """Refuse a value that no message of the contract could carry. Raises `FieldError`."""
+    """Refuse a value that no message of the contract could carry, or in no good time.
+
+    Raises `FieldError`.
+    """
     if is_deeper(value, _MAX_LEVELS):
         raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
+    if count_values(value, _MAX_VALUES) > _MAX_VALUES:
+        raise FieldError(path, f"expected at most {_MAX_VALUES} values")
 
 
 def unexpected(path: Path, expected: str, came: Json) -> FieldError:
