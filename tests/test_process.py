@@ -17,6 +17,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from prompt_resolver import PromptResolverClient, PromptResolverError
+from prompt_resolver._version import __version__
 from tests.support.prompts import write_prompt
 from tests.support.service import FREE_PORTS, ServiceProcess, run_cli, service_process
 
@@ -35,7 +36,17 @@ def test_starts_without_anything() -> None:
     )
     assert response.provider == "echo"
     assert code == 0
-    assert [json.loads(line)["message"] for line in log.splitlines()] == ["draining"]
+    began, draining, ended = (json.loads(line) for line in log.splitlines())
+    assert (began["message"], began["level"], began["version"]) == ("serving", "info", __version__)
+    doors = {name: began[name] for name in ("grpc", "http", "admin", "admin_grpc")}
+    assert doors == {
+        "grpc": service.address,
+        "http": service.door("http"),
+        "admin": service.door("admin"),
+        "admin_grpc": "off",
+    }
+    assert draining["message"] == "draining"
+    assert (ended["message"], ended["level"], ended["calls_cut"]) == ("stopped", "info", 0)
 
 
 def test_end_while_it_starts(tmp_path: Path) -> None:
