@@ -53,7 +53,7 @@ async def serve(
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
         engine = await build_engine(loaded, metrics, stack, trace_requests=trace_requests)
-        prefetch = Prefetch(engine.resolver.catalogue, loaded.settings.prefetch)
+        prefetch = Prefetch(engine.resolver.catalogue, loaded.settings.prefetch, metrics)
         stack.push_async_callback(prefetch.aclose)
         prefetch.start()
         doors = Doors(
