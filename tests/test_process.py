@@ -105,11 +105,15 @@ def test_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     """A setting that does nothing is named in the log."""
     config = tmp_path / "c.yaml"
     config.write_text("litellm_settings: {set_verbose: true}")
-    with service_process("--config", str(config)) as service:
+    environ = {"PROMPT_RESOLVER_DRAINS": "5"}
+    with service_process("--config", str(config), environ=environ) as service:
         _, log = service.stop()
 
     warnings = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
-    assert [each["setting"] for each in warnings] == ["litellm_settings.set_verbose"]
+    assert [each["setting"] for each in warnings] == [
+        "litellm_settings.set_verbose",
+        "variable PROMPT_RESOLVER_DRAINS; did you mean PROMPT_RESOLVER_DRAIN_S?",
+    ]
 
 
 def test_warns_of_keys_that_are_not_there(tmp_path: Path) -> None:
