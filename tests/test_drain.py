@@ -1,6 +1,7 @@
 """A service that is told to stop while calls of every kind run."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -148,6 +149,8 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     assert refused.code == grpc.StatusCode.UNAVAILABLE
     assert undisturbed
     assert sorted(ended) == ["DRAINING"] * HELD + ["Hello"] * HELD
+    stopped = json.loads(log.splitlines()[-1])
+    assert (stopped["message"], stopped["calls_cut"]) == ("stopped", HELD)
     assert faults_in(log) == []
     assert code == 0
     assert ended_after_s < DRAIN_S + 3

@@ -1,6 +1,8 @@
 """Prompts that are fetched at the start, and readiness that waits for them."""
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
+from prompt_resolver_server import prefetch
+from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import failure
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
@@ -102,6 +106,67 @@ async def test_ready_once_all_is_there(tmp_path: Path, api: HumanloopApi) -> Non
         assert await readyz(service) == READY
 
 
+async def test_told_why_not(
+    tmp_path: Path, api: HumanloopApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log tells of a prompt that is not there, in which store and why, ever more seldom."""
+    caplog.set_level(logging.INFO, prefetch.__name__)
+    api.fail = down
+    config = configure(api, "[pr_0, {id: pr_9, version: prv_1, required: false}]")
+    async with running_service(tmp_path, config) as service:
+        async with asyncio.timeout(10):
+            while len(lines_of(caplog, "pr_0")) < 3 or len(lines_of(caplog, "pr_9")) < 3:
+                await readyz(service)
+        assert await missing(service) == (1, 1)
+        api.fail = None
+        await until_ready(service)
+        assert await missing(service) == (0, 1)
+
+    first, second, third, *_ = lines = lines_of(caplog, "pr_0")
+    assert first == {
+        "level": "warning",
+        "message": "a prompt to prefetch is not there",
+        "store": "hl",
+        "prompt": "pr_0",
+        "required": True,
+        "reason": "STORE_UNAVAILABLE",
+        "failures": 1,
+        "details": {"store": "hl", "http_status": "500", "problem": "status"},
+    }
+    assert (second["failures"], third["failures"]) == (2, 4)
+    assert lines[-1] == {
+        "level": "info",
+        "message": "a prompt to prefetch is there",
+        "store": "hl",
+        "prompt": "pr_0",
+        "required": True,
+    }
+    optional = lines_of(caplog, "pr_9")[0]
+    assert (optional["required"], optional["version"]) == (False, "prv_1")
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, prompt: str) -> list[dict[str, object]]:
+    lines = [
+        json.loads(JsonFormatter().format(each))
+        for each in caplog.records
+        if each.name == prefetch.__name__
+    ]
+    return [
+        {name: value for name, value in line.items() if name not in ("time", "logger")}
+        for line in lines
+        if line["prompt"] == prompt
+    ]
+
+
+async def missing(service: RunningService) -> tuple[float, float]:
+    """Return how many prompts are missing that are required, and how many that are not."""
+    required, optional = [
+        await service.metric(f'prompt_resolver_prefetch_missing{{required="{required}"}}')
+        for required in ("true", "false")
+    ]
+    return required, optional
+
+
 async def test_stays_ready(tmp_path: Path, api: HumanloopApi) -> None:
     """Once ready, a service stays so: when its store goes down, and when a prompt is removed."""
     config = configure(api, "[pr_0]").replace("ttl_s: 60", "ttl_s: 0.05")
@@ -147,6 +212,8 @@ async def test_last_known_good_is_there(tmp_path: Path, api: HumanloopApi) -> No
         ("[{id: a, store: nowhere}]", "prefetch.0.store: expected one of hl, baked, both"),
         ("[{id: a, version: '1', environment: b}]", "prefetch.0: expected a version or an env"),
         ("[{id: ''}]", "prefetch.0.id: expected a name, got text"),
+        ("[../x]", "prefetch.0.id: expected names separated by '/', none of them empty"),
+        ("[a, {id: 'b?', store: baked}]", "prefetch.1.id: expected no control character and none"),
         ("[{}]", "prefetch.0: expected the key 'id'"),
         ("[5]", "prefetch.0: expected a mapping, got a number"),
         ("pr_0", "prefetch: expected a list, got text"),

@@ -17,6 +17,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from prompt_resolver import PromptResolverClient, PromptResolverError
+from prompt_resolver._version import __version__
 from tests.support.prompts import write_prompt
 from tests.support.service import FREE_PORTS, ServiceProcess, run_cli, service_process
 
@@ -35,7 +36,17 @@ def test_starts_without_anything() -> None:
     )
     assert response.provider == "echo"
     assert code == 0
-    assert [json.loads(line)["message"] for line in log.splitlines()] == ["draining"]
+    began, draining, ended = (json.loads(line) for line in log.splitlines())
+    assert (began["message"], began["level"], began["version"]) == ("serving", "info", __version__)
+    doors = {name: began[name] for name in ("grpc", "http", "admin", "admin_grpc")}
+    assert doors == {
+        "grpc": service.address,
+        "http": service.door("http"),
+        "admin": service.door("admin"),
+        "admin_grpc": "off",
+    }
+    assert draining["message"] == "draining"
+    assert (ended["message"], ended["level"], ended["calls_cut"]) == ("stopped", "info", 0)
 
 
 def test_end_while_it_starts(tmp_path: Path) -> None:
@@ -94,11 +105,15 @@ def test_warns_of_what_has_no_effect(tmp_path: Path) -> None:
     """A setting that does nothing is named in the log."""
     config = tmp_path / "c.yaml"
     config.write_text("litellm_settings: {set_verbose: true}")
-    with service_process("--config", str(config)) as service:
+    environ = {"PROMPT_RESOLVER_DRAINS": "5"}
+    with service_process("--config", str(config), environ=environ) as service:
         _, log = service.stop()
 
     warnings = [json.loads(line) for line in log.splitlines() if '"warning"' in line]
-    assert [each["setting"] for each in warnings] == ["litellm_settings.set_verbose"]
+    assert [each["setting"] for each in warnings] == [
+        "litellm_settings.set_verbose",
+        "variable PROMPT_RESOLVER_DRAINS; did you mean PROMPT_RESOLVER_DRAIN_S?",
+    ]
 
 
 def test_warns_of_keys_that_are_not_there(tmp_path: Path) -> None:

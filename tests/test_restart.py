@@ -16,10 +16,12 @@ from tests.support.calls import failure
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_process, running_service
+from tests.support.small_disk import fill_disk, small_disk
 from tests.support.upstream import Exchange
 
 PROMPTS = [f"pr_{number}" for number in range(20)]
 FALLBACK = pb.CACHE_RESULT_FALLBACK
+AS_CALLER = {"x-prompt-store-key": KEY}
 
 
 @pytest.fixture
@@ -45,6 +47,26 @@ prefetch: {PROMPTS}
 
 async def down(exchange: Exchange) -> None:
     await send(exchange, {"detail": "oops"}, status="500 Internal Server Error")
+
+
+@pytest.mark.foreign
+async def test_disk_that_is_full_from_the_start(
+    tmp_path: Path, api: HumanloopApi, require_all: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service whose disk is full when it first starts serves from memory, and says so."""
+    publish(api, "v1")
+    with small_disk(tmp_path / "state", require_all=require_all):
+        fill_disk(tmp_path / "state")
+        async with running_service(tmp_path, configure(api)) as service:
+            held = await service.client.resolve(PROMPTS[0])
+            own = await service.client.resolve(PROMPTS[0], credentials=AS_CALLER)
+            api.fail = down
+            stale = await service.client.resolve(PROMPTS[0])
+        assert [each.name for each in (tmp_path / "state").glob(".*")] == []
+
+    assert held.prompt.version == own.prompt.version == stale.prompt.version
+    [line] = [each for each in caplog.records if "the disk is full" in each.message]
+    assert (line.levelname, vars(line)["setting"]) == ("ERROR", "server.state_dir")
 
 
 class Ledger:

@@ -204,6 +204,18 @@ _TEMPLATES = Row(
             "short",
             (Query(rose("prompt_resolver_state_entries_total", "outcome"), "{{outcome}}"),),
         ),
+        Panel(
+            "Prompts to prefetch that are missing",
+            "Prompts that were to be fetched at the start, and have not been there yet. An instance"
+            " that starts is not ready without those that are required.",
+            "short",
+            (
+                Query(
+                    now("prompt_resolver_prefetch_missing", "max", "pod, required"),
+                    "{{pod}} required: {{required}}",
+                ),
+            ),
+        ),
     ),
 )
 

@@ -53,7 +53,7 @@ async def serve(
         tracer = build_tracer(loaded, version)
         stack.push_async_callback(tracer.aclose)
         engine = await build_engine(loaded, metrics, stack, trace_requests=trace_requests)
-        prefetch = Prefetch(engine.resolver.catalogue, loaded.settings.prefetch)
+        prefetch = Prefetch(engine.resolver.catalogue, loaded.settings.prefetch, metrics)
         stack.push_async_callback(prefetch.aclose)
         prefetch.start()
         doors = Doors(
@@ -80,15 +80,17 @@ async def serve(
         stack.push_async_callback(reloading.aclose)
         reloading.start()
         await on_ready(addresses)
+        _log.info("serving", extra={"version": version, **addresses.by_door()})
         await signals.stop.wait()
         await reloading.stop()
         drain_s = reloading.loaded.settings.server.drain_s
         _log.info("draining", extra={"drain_s": drain_s})
-        await _drain(doors, running, signals, drain_s)
+        calls_cut = await _drain(doors, running, signals, drain_s)
+    _log.info("stopped", extra={"calls_cut": calls_cut})
 
 
-async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: float) -> None:
-    """Refuse new calls, let running ones end, and end those that do not.
+async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: float) -> int:
+    """Refuse new calls, let running ones end, and end those that do not; return how many did not.
 
     Health checks that watch get a moment and no more: they would last as long as their clients.
     """
@@ -97,11 +99,13 @@ async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: floa
     idle = asyncio.ensure_future(running.idle())
     hurry = asyncio.ensure_future(signals.hurry.wait())
     await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
+    calls_cut = 0
     if not idle.done():
-        running.end_all()
+        calls_cut = running.end_all()
         await asyncio.wait({idle}, timeout=_LAST_WORDS_S)
     idle.cancel()
     hurry.cancel()
     # What has been answered may yet have to be sent.
     await doors.close(0 if signals.hurry.is_set() else _LAST_WORDS_S)
     await refusing
+    return calls_cut

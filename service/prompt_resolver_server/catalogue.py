@@ -28,6 +28,11 @@ class Catalogue:
     def __init__(self, templates: TemplateSupply) -> None:
         self._templates = templates
 
+    @property
+    def default_store(self) -> str:
+        """The name of the store of prompts that name none."""
+        return self._templates.default_store
+
     async def fetch(
         self, ref: PromptRef, *, deadline: float, credentials: Credentials
     ) -> ServedTemplate:

@@ -74,7 +74,7 @@ async def open_engine(
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=__version__)
         resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
-        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch)
+        prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch, metrics)
         stack.push_async_callback(prefetch.aclose)
         prefetch.start()
         return InProcessClient(loaded, resolver, stack.pop_all(), is_verbose)

@@ -294,6 +294,19 @@ def test_configuration_of_the_environment(
     assert capsys.readouterr().out == SHOWN
 
 
+def test_variable_that_is_misspelt(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable that is called nearly as one of ours is told, without its value."""
+    monkeypatch.setenv("PROMPT_RESOLVER_GRCP_ADDRESS", "told-to-nobody")
+
+    assert main(["check", str(config)]) == 0
+    meant = "did you mean PROMPT_RESOLVER_GRPC_ADDRESS?"
+    assert capsys.readouterr().out == (
+        f"{SHOWN}no effect: variable PROMPT_RESOLVER_GRCP_ADDRESS; {meant}\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("models", "stores"),
     [

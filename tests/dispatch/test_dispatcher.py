@@ -1,6 +1,8 @@
 """How a provider is called: who is let in, for how long, and what is learned from the end."""
 
 import asyncio
+import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -8,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from prompt_resolver_server.dispatch import breaker
 from prompt_resolver_server.dispatch.account import Account
 from prompt_resolver_server.dispatch.admission import RefusedError
 from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
@@ -25,6 +28,7 @@ from prompt_resolver_server.domain.errors import (
 )
 from prompt_resolver_server.domain.parameters import NO_PARAMETERS
 from prompt_resolver_server.domain.prompts import Message, Text
+from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.providers.provider import do_nothing
 from prompt_resolver_server.runtime.alarms import Alarm, Alarms
@@ -75,14 +79,15 @@ class ScriptedProvider:
 class Scene:
     """A dispatcher for one provider, which fails until a test says otherwise."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, row: int | None = None) -> None:
+        self.row = row or 0
         self.clock = FakeClock()
         self.provider = ScriptedProvider(fail)
         self.account = Account()
         self.metrics = Metrics(CollectorRegistry(), version="test")
         self.dispatcher = Dispatcher(
             providers={"fake": self.provider},
-            alias_providers={},
+            alias_providers={} if row is None else {(row, "fake"): self.provider},
             metrics=self.metrics.upstream,
             limits={"fake": limits or Limits()},
             clock=self.clock,
@@ -100,7 +105,7 @@ class Scene:
     ) -> Order:
         choice = ModelChoice(provider="fake", model="m", named_by="alias")
         return Order(
-            target=self.dispatcher.find(choice, 0),
+            target=self.dispatcher.find(choice, self.row),
             choice=choice,
             request=REQUEST,
             terms=terms or Terms(),
@@ -498,6 +503,48 @@ async def test_request_that_cannot_be_sent() -> None:
     assert (scene.account.asked, scene.account.targets) == (0, [])
     assert value("prompt_resolver_upstream_attempts_total", counted) == 1
     assert value("prompt_resolver_upstream_inflight", {"provider": "fake"}) == 0
+
+
+async def test_log_of_a_breaker(caplog: pytest.LogCaptureFixture) -> None:
+    """The log is told once when a breaker opens, of whom and for what, and once that it closed."""
+    caplog.set_level(logging.INFO, breaker.__name__)
+    scene = Scene()
+    await scene.fail(20)
+    for _ in range(3):
+        scene.clock.advance(4)
+        await scene.fail(1)
+        await scene.refusal()
+    assert told_of(caplog) == [LEFT_ALONE]
+
+    scene.clock.advance(4)
+    scene.provider.act = answer
+    await scene.complete()
+    await scene.complete()
+    assert told_of(caplog) == [LEFT_ALONE, ASKED_AGAIN]
+
+
+async def test_log_of_a_row_s_breaker(caplog: pytest.LogCaptureFixture) -> None:
+    """A breaker of a row with a key or an address of its own is told with the row."""
+    caplog.set_level(logging.INFO, breaker.__name__)
+    scene = Scene(row=3)
+    await scene.fail(20)
+    scene.dispatcher.retire()
+
+    assert told_of(caplog) == [{**LEFT_ALONE, "row": 3}, {**ASKED_AGAIN, "row": 3}]
+
+
+LEFT_ALONE = {
+    "level": "warning",
+    "message": "a provider fails, and is left alone",
+    "provider": "fake",
+    "cause": "upstream_unavailable",
+}
+ASKED_AGAIN = {"level": "info", "message": "a provider is asked again", "provider": "fake"}
+
+
+def told_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    lines = [json.loads(JsonFormatter().format(each)) for each in caplog.records]
+    return [{k: v for k, v in line.items() if k not in ("time", "logger")} for line in lines]
 
 
 async def test_dispatcher_that_is_retired() -> None:

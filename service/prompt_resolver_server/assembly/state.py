@@ -1,5 +1,6 @@
 """What outlives a restart: copies on disk of what the cache holds."""
 
+import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -9,19 +10,31 @@ from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.disk import DiskCopies
 from ..templates.cache.source import Source
-from ..templates.cache.state import StateDir, StateError, check_folder
+from ..templates.cache.state import FullDiskError, StateDir, StateError, check_folder
+
+_log = logging.getLogger(__name__)
 
 # Longer than ten thousand copies take; what takes longer is read while calls are served.
 _RESTORE_S = 1.0
 
 
 def open_state(loaded: Loaded) -> StateDir | None:
-    """Return the folder of what outlives a restart, if there is to be one. Raises `ConfigError`."""
+    """Return the folder of what outlives a restart, if there is to be one. Raises `ConfigError`.
+
+    A disk that is full before the folder is set up is no fault of the configuration: there is none
+    then, and callers' keys are hashed with a salt of this process alone.
+    """
     path = loaded.settings.server.state_dir
     if path is None:
         return None
     try:
         return StateDir(loaded.folder / path)
+    except FullDiskError:
+        _log.error(
+            "the disk is full: until a restart, what is held is in memory alone",
+            extra={"setting": "server.state_dir"},
+        )
+        return None
     except StateError as error:
         raise _unusable(loaded, error) from None
 

@@ -18,7 +18,7 @@ from ..templates.directory.store import DirectorySettings
 from ..templates.formats.format_rule import PromptFormat
 from ..templates.kind import Site, StoreKind
 from ..templates.kinds import KINDS
-from ..templates.store import TemplateStore
+from ..templates.store import TemplateStore, find_id_problem
 from ..templates.web_store import WebStore
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -87,6 +87,9 @@ def build_stores(loaded: Loaded, tls: ssl.SSLContext, *, before: Stores | None =
     for index, prompt in enumerate(settings.prefetch):
         if prompt.store is not None and prompt.store not in stores:
             raise loaded.fault(("prefetch", index, "store"), f"expected one of {', '.join(stores)}")
+        if problem := find_id_problem(prompt.id):
+            # It would be asked for again and again, and the service would never be ready.
+            raise loaded.fault(("prefetch", index, "id"), problem)
     chains = {
         name: _check_chain(loaded, name, store, stores)
         for name, store in stores.items()

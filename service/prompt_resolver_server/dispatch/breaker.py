@@ -1,10 +1,13 @@
 """Whether a target is worth asking: what fails again and again is left alone for a moment."""
 
+import logging
 from collections.abc import Callable
 from enum import Enum, IntEnum
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..domain.errors import Reason, ResolverError, UpstreamError
+
+_log = logging.getLogger(__name__)
 
 _FAILURES_IN_A_ROW = 20
 """One that fails every other call does so once in a million; one that is down does so at once."""
@@ -166,27 +169,53 @@ class Breaker:
 class BreakerGauge:
     """Tells the worst state of a provider's breakers, until it is retired.
 
-    It does not keep them: they go with what they are of.
+    The log is told of each that opens, and once that is closed again. It does not keep them: they
+    go with what they are of.
     """
 
-    def __init__(self, tell: Callable[[State], None]) -> None:
+    def __init__(self, provider: str, tell: Callable[[State], None]) -> None:
+        self._provider = provider
         self._tell: Callable[[State], None] | None = tell
-        self._breakers: WeakSet[Breaker] = WeakSet()
+        self._breakers: WeakKeyDictionary[Breaker, int | None] = WeakKeyDictionary()
+        self._open: WeakSet[Breaker] = WeakSet()
 
-    def add(self, breaker: Breaker) -> None:
-        """Tell of one more breaker, whose `on_change` calls `tell`."""
-        self._breakers.add(breaker)
+    def add(self, breaker: Breaker, row: int | None) -> None:
+        """Tell of one more breaker, whose `on_change` calls `tell`.
+
+        `row` is the one whose own key or address it is of, if that is not the provider's.
+        """
+        self._breakers[breaker] = row
 
     def tell(self) -> None:
-        """Tell the worst state."""
-        if self._tell is not None:
-            self._tell(max(each.state for each in self._breakers))
+        """Tell the worst state, and what has opened or closed."""
+        if self._tell is None:
+            return
+        self._tell(max(each.state for each in self._breakers))
+        for breaker in [*self._breakers]:
+            if breaker.is_open and breaker not in self._open:
+                self._open.add(breaker)
+                _log.warning(
+                    "a provider fails, and is left alone",
+                    extra={**self._describe(breaker), "cause": breaker.cause},
+                )
+            elif not breaker.is_open and breaker in self._open:
+                self._tell_closed(breaker)
 
     def retire(self) -> None:
         """Tell nothing more: others take the breakers' places, and begin closed."""
-        if self._tell is not None and any(each.is_open for each in self._breakers):
+        if self._tell is not None and self._open:
             self._tell(State.CLOSED)
+            for breaker in [*self._open]:
+                self._tell_closed(breaker)
         self._tell = None
+
+    def _tell_closed(self, breaker: Breaker) -> None:
+        self._open.discard(breaker)
+        _log.info("a provider is asked again", extra=self._describe(breaker))
+
+    def _describe(self, breaker: Breaker) -> dict[str, object]:
+        row = self._breakers[breaker]
+        return {"provider": self._provider} | ({"row": row} if row is not None else {})
 
 
 class _Recent:

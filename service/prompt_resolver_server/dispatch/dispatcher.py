@@ -52,22 +52,23 @@ class Dispatcher:
         self._gauges: dict[str, BreakerGauge] = {}
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
         self._alias_targets = {
-            (row, name): self._target(name, each) for (row, name), each in alias_providers.items()
+            (row, name): self._target(name, each, row)
+            for (row, name), each in alias_providers.items()
         }
         self._alarms = Alarms(loop)
         self.cooldowns = Cooldowns(self._clock)
         """The rows that are put aside."""
 
-    def _target(self, name: str, provider: Provider) -> Target:
+    def _target(self, name: str, provider: Provider, row: int | None = None) -> Target:
         limits = self._limits.get(name, _NO_LIMITS)
         breaker = None
         if limits.breaker:
             gauge = self._gauges.get(name)
             if gauge is None:
-                gauge = BreakerGauge(partial(self._metrics.breaker_changed, name))
+                gauge = BreakerGauge(name, partial(self._metrics.breaker_changed, name))
                 self._gauges[name] = gauge
             breaker = Breaker(clock=self._clock, draw=self._draw, on_change=gauge.tell)
-            gauge.add(breaker)
+            gauge.add(breaker, row)
         if limits.max_concurrency is not None and name not in self._slots:
             self._slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
         return Target(provider, breaker=breaker, slots=self._slots.get(name))

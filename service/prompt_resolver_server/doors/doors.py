@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from aiohttp import web
 
@@ -58,6 +58,11 @@ class Addresses:
         """The line that `serve` prints."""
         line = f"ready grpc={self.grpc} http={self.http or 'off'} admin={self.admin or 'off'}"
         return f"{line} admin_grpc={self.admin_grpc}" if self.admin_grpc else line
+
+    def by_door(self) -> Mapping[str, str]:
+        """Return what the log tells of them."""
+        doors = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {door: str(address or "off") for door, address in doors.items()}
 
 
 class Doors:

@@ -115,7 +115,8 @@ class CallRecord:
             return
         fields: dict[str, object] = {
             "method": method,
-            "code": code,
+            # A text at either door: stores of logs take a field to be of one type.
+            "code": str(code),
             "reason": reason.upper(),
             "caller": caller,
             "request_id": request_id,

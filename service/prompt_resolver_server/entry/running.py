@@ -57,8 +57,9 @@ class Running:
                 await quiet.wait()
             await asyncio.sleep(_CALM_S)
 
-    def end_all(self) -> None:
-        """End the calls that still run, with DRAINING."""
+    def end_all(self) -> int:
+        """End the calls that still run, with DRAINING. Return how many those are."""
         self.draining = True
         for task in self._tasks:
             task.cancel()
+        return len(self._tasks)

@@ -65,6 +65,11 @@ class Metrics:
             "Copies of templates on disk that were read, written or removed, by what came of it.",
             ("outcome",),
         )
+        self._prefetch_missing = families.gauge(
+            "prompt_resolver_prefetch_missing",
+            "Prompts to prefetch that have not been there yet.",
+            ("required",),
+        )
         self._shared = families.counter(
             "prompt_resolver_shared_cache_requests",
             "What the shared cache was asked, by how that went.",
@@ -157,6 +162,11 @@ class Metrics:
         self._fetches[store, outcome].observe(seconds)
         if outcome == "ok":
             self._successes[store,].value = time.time()
+
+    def prefetch_misses(self, *, required: int, optional: int) -> None:
+        """Note how many prompts to prefetch have not been there yet."""
+        self._prefetch_missing["true",].value = required
+        self._prefetch_missing["false",].value = optional
 
     def shared_cache_asked(self, operation: str, outcome: str) -> None:
         """Count what the shared cache was asked: answered by `ok` or `none`, or failed."""

@@ -4,6 +4,7 @@ Never a value: any value may be a secret.
 """
 
 import difflib
+from collections.abc import Sequence
 
 from pydantic_core import ErrorDetails
 
@@ -73,9 +74,14 @@ def _unknown_key(place: Place) -> str:
     known = list((Settings if len(place) == 1 else ServerSettings).model_fields)
     if len(place) > 1 and place[0] != "server":
         return "unknown key"
-    close = difflib.get_close_matches(str(place[-1]), known, 1)
-    meant = f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(known)}"
+    close = find_close(str(place[-1]), known)
+    meant = f"; did you mean {close!r}?" if close else f"; expected one of {', '.join(known)}"
     return f"unknown key{meant}"
+
+
+def find_close(name: str, known: Sequence[str]) -> str | None:
+    """Return which of some names may have been meant by one that is none of them."""
+    return next(iter(difflib.get_close_matches(name, known, 1)), None)
 
 
 def _value_at(values: Json, place: Place) -> Json:

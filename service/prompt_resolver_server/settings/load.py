@@ -19,10 +19,9 @@ from .model import AnyStoreSettings, Settings, of_stores
 from .secrets import Secret
 from .server import ServerSettings
 from .source import Source
-from .unused import FOREIGN_BLOCKS, list_unused
-from .variables import OWN_VARIABLES, read_own, substitute
+from .unused import FOREIGN_BLOCKS, list_unused, list_unused_variables
+from .variables import OWN_VARIABLES, PREFIX, list_referred, read_own, substitute
 
-_PREFIX = "PROMPT_RESOLVER_"
 _MASTER_KEY = "LITELLM_MASTER_KEY"
 Looks: TypeAlias = tuple[Look | None, Look | None]
 """What the configuration's file looks like, and the one of certificates; None for one that is not
@@ -82,7 +81,7 @@ def load_settings(
     `server` block that win over both. Raises `ConfigError`.
     """
     again = partial(load_settings, path, environ, dict(overrides or {}), stores=stores)
-    if path is None and (name := environ.get(f"{_PREFIX}CONFIG")):
+    if path is None and (name := environ.get(f"{PREFIX}CONFIG")):
         path = Path(name)
     source = Source(path)
     written = source.document.value
@@ -104,6 +103,7 @@ def load_settings(
         faults = [read_fault(each, values) for each in details]
         raise ConfigError(*(source.at(*fault) for fault in faults)) from None
     without_effect.extend(list_unused(settings))
+    without_effect.extend(list_unused_variables([*environ], {*list_referred(written)}))
     # Not where links lead: a volume of Kubernetes has another folder there with each update.
     folder = path.absolute().parent if path is not None else Path.cwd()
     return Loaded(
@@ -145,7 +145,7 @@ def _overlay_server(
     if not isinstance(server, dict):
         return
     for key, field in ServerSettings.model_fields.items():
-        variable = _PREFIX + key.upper()
+        variable = PREFIX + key.upper()
         if variable in environ:
             server[key] = (
                 environ[variable] if environ[variable] or field.default is not None else None

@@ -1,9 +1,13 @@
 """Which settings do nothing here, so that nobody relies on them."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
+from .faults import find_close
 from .litellm import AliasParams, merge_fallbacks
 from .model import Settings
+from .server import ServerSettings
+from .variables import PREFIX
 
 FOREIGN_BLOCKS = (
     *("assistant_settings", "callback_settings", "credential_list", "files_settings"),
@@ -24,6 +28,16 @@ _NOT_PARAMETERS = frozenset(
 _FALLBACKS = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks")
 # What LiteLLM calls the way in which rows take turns here.
 _OUR_STRATEGY = ("routing_strategy", "simple-shuffle")
+_OUR_VARIABLES = (
+    *(key.upper() for key in ServerSettings.model_fields),
+    "CONFIG",
+    # The clients' own, which may well be in the environment of a service.
+    *("ADDRESS", "TOKEN", "LOG"),
+    *("CLIENT_CA_FILE", "CLIENT_CERT_FILE", "CLIENT_KEY_FILE", "CLIENT_SERVER_NAME"),
+)
+_SERVICE_HOST = "_SERVICE_HOST"
+# What Kubernetes has in each container about a Service, after the Service's name.
+_OF_SERVICE = re.compile(r"_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT(_\d+_[A-Z]+(_[A-Z]+)?)?")
 
 
 def is_parameter(name: str) -> bool:
@@ -42,6 +56,28 @@ def list_unused(settings: Settings) -> Iterator[str]:
     yield from (f"general_settings.{key}" for key in settings.general_settings.model_extra or {})
     yield from (f"litellm_settings.{key}" for key in _unused_litellm(settings))
     yield from (f"router_settings.{key}" for key in _unused_router(settings))
+
+
+def list_unused_variables(names: Collection[str], referred: Collection[str]) -> Iterator[str]:
+    """Name the variables that are called as ours are, and are none, nor a Service's of Kubernetes.
+
+    `referred` are those that the file takes for values of its own.
+    """
+    ours = [name for name in names if name.startswith(PREFIX)]
+    services = [name.removesuffix(_SERVICE_HOST) for name in ours if name.endswith(_SERVICE_HOST)]
+    for name in ours:
+        own = name.removeprefix(PREFIX)
+        if own in _OUR_VARIABLES or name in referred or _is_of_service(name, services):
+            continue
+        close = find_close(own, _OUR_VARIABLES)
+        yield f"variable {name}" + (f"; did you mean {PREFIX}{close}?" if close else "")
+
+
+def _is_of_service(name: str, services: Collection[str]) -> bool:
+    return any(
+        name.startswith(service) and _OF_SERVICE.fullmatch(name, len(service)) is not None
+        for service in services
+    )
 
 
 def _unused_params(params: AliasParams) -> Iterator[str]:

@@ -1,10 +1,13 @@
 """The variables that a configuration refers to: the environment's, and those that it brings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..domain.parameters import Json, kind_of
 from .faults import ConfigError, Place
 from .source import Source
+
+PREFIX = "PROMPT_RESOLVER_"
+"""What the names of our own variables begin with."""
 
 _REFERENCE = "os.environ/"
 OWN_VARIABLES = "environment_variables"
@@ -39,6 +42,19 @@ def substitute(
     if missing:
         raise ConfigError(*missing)
     return replaced
+
+
+def list_referred(value: Json) -> Iterator[str]:
+    """Name the variables that a value refers to, wherever in it."""
+    match value:
+        case str() if value.startswith(_REFERENCE):
+            yield value.removeprefix(_REFERENCE)
+        case dict():
+            for each in value.values():
+                yield from list_referred(each)
+        case list():
+            for each in value:
+                yield from list_referred(each)
 
 
 def read_own(source: Source, block: Json, environ: Mapping[str, str]) -> dict[str, str]:

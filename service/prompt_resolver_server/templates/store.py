@@ -59,24 +59,30 @@ class AccountStore(Protocol):
 def check_path_id(prompt_id: str, *, store: str) -> tuple[str, ...]:
     """Return the segments of an id that is a path, for stores whose ids are.
 
-    Raises PROMPT_ID_INVALID unless every segment is a plain name: so no id reaches anything but a
-    prompt below the store's root, whatever the store makes of it.
+    Raises PROMPT_ID_INVALID for what `find_id_problem` finds.
     """
-    segments = tuple(prompt_id.split("/"))
-    problem = None
-    if not prompt_id:
-        problem = "expected an id, got an empty one"
-    elif len(prompt_id.encode("utf-8", "surrogatepass")) > _MAX_ID_BYTES:
-        problem = f"expected an id of at most {_MAX_ID_BYTES} bytes"
-    elif any(segment in ("", ".", "..") for segment in segments):
-        problem = "expected names separated by '/', none of them empty, '.' or '..'"
-    elif not _FORBIDDEN.isdisjoint(prompt_id):
-        problem = "expected no control character and none of ? # % \\ in an id"
-    if problem:
+    if problem := find_id_problem(prompt_id):
         raise CallError(
             Reason.PROMPT_ID_INVALID, f"prompt.id: {problem}", metadata={"store": store}
         )
-    return segments
+    return tuple(prompt_id.split("/"))
+
+
+def find_id_problem(prompt_id: str) -> str | None:
+    """Return what is wrong with an id for a store whose ids are paths, as those of all kinds are.
+
+    Every segment is to be a plain name: so no id reaches anything but a prompt below the store's
+    root, whatever the store makes of it.
+    """
+    if not prompt_id:
+        return "expected an id, got an empty one"
+    if len(prompt_id.encode("utf-8", "surrogatepass")) > _MAX_ID_BYTES:
+        return f"expected an id of at most {_MAX_ID_BYTES} bytes"
+    if any(segment in ("", ".", "..") for segment in prompt_id.split("/")):
+        return "expected names separated by '/', none of them empty, '.' or '..'"
+    if not _FORBIDDEN.isdisjoint(prompt_id):
+        return "expected no control character and none of ? # % \\ in an id"
+    return None
 
 
 def check_ref(ref: PromptRef, *, store: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import time
 import weakref
 from collections.abc import Callable
@@ -17,8 +18,9 @@ from prompt_resolver_server.domain.errors import (
     StoreError,
     TemplateError,
 )
-from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate, Template
 from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.templates.cache import ledger
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
@@ -626,3 +628,56 @@ async def test_failures_that_go_on(subject: Subject, caplog: pytest.LogCaptureFi
 
     told = [vars(each)["failures"] for each in caplog.records]
     assert told == [1, 2, 4, 8, 16, 32, 64]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [unavailable(), TemplateError(Reason.TEMPLATE_INVALID, "expected a prompt")],
+)
+@pytest.mark.parametrize("answer", [ONE, absent()])
+async def test_store_that_answers_again(
+    subject: Subject,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
+    answer: Template | Exception,
+) -> None:
+    """A store that was told to fail is told to answer again, once, whatever it answers."""
+    caplog.set_level(logging.INFO, ledger.__name__)
+    refs = [PromptRef(id=name) for name in ("p", "q")]
+    for ref in refs:
+        await subject.get(ref)
+    subject.told.says = failure
+    subject.clock.now += 61
+    await asyncio.gather(*[subject.get(ref) for ref in refs])
+    await subject.settle()
+    subject.told.says = answer
+    for _ in range(3):
+        subject.clock.now += 61
+        await asyncio.gather(*[subject.get(ref) for ref in refs], return_exceptions=True)
+        await subject.settle()
+
+    told = [(each.levelname, each.message) for each in caplog.records]
+    fails = ("WARNING", "a store fails, what is held is served")
+    assert told == [fails, fails, ("INFO", "a store answers again")]
+    line = vars(caplog.records[-1])
+    assert line["store"] == "told"
+    assert line["prompt"] in {"p", "q"}
+
+
+async def test_store_that_answers_for_another_prompt(
+    subject: Subject, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A store that fails for one prompt does not answer again as it answers for others."""
+    caplog.set_level(logging.INFO, ledger.__name__)
+    other = PromptRef(id="q")
+    await subject.get()
+    await subject.get(other)
+    subject.clock.now += 61
+    subject.told.says = TemplateError(Reason.TEMPLATE_INVALID, "expected a prompt")
+    await subject.get()
+    await subject.settle()
+    subject.told.says = ONE
+    await subject.get(other)
+    await subject.settle()
+
+    assert [each.message for each in caplog.records] == ["a store fails, what is held is served"]

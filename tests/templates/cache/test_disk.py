@@ -1,22 +1,25 @@
 """What a store has confirmed outlives the process: whole, true, and its caller's alone."""
 
 import asyncio
-import contextlib
 import errno
 import os
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from prompt_resolver_server.templates.cache.entries import Key
 from prompt_resolver_server.templates.cache.envelope import Copy, name_of, seal
-from prompt_resolver_server.templates.cache.state import StateDir, StateError, StateFile
+from prompt_resolver_server.templates.cache.state import (
+    FullDiskError,
+    StateDir,
+    StateError,
+    StateFile,
+)
 from tests.support.copies import TTL_S, World
+from tests.support.small_disk import fill_disk, small_disk
 from tests.support.stores import absent, forbidden, make_template, unavailable
 
 
@@ -447,7 +450,7 @@ async def test_copy_is_not_fresh(world: World) -> None:
 @pytest.mark.foreign
 async def test_disk_that_may_only_be_read(world: World, require_all: bool) -> None:
     """A disk that has become read-only serves what is on it, also to a process that is new."""
-    with mounted(world.folder, require_all=require_all) as remount:
+    with small_disk(world.folder, require_all=require_all) as remount:
         async with world.process() as process:
             await process.get()
         left = world.files[0].with_name(".1-dead")
@@ -466,14 +469,11 @@ async def test_disk_that_may_only_be_read(world: World, require_all: bool) -> No
 @pytest.mark.foreign
 async def test_disk_that_is_full(world: World, require_all: bool) -> None:
     """A disk that is full keeps whole copies, and takes new ones once there is room."""
-    with mounted(world.folder, require_all=require_all):
+    with small_disk(world.folder, require_all=require_all):
         async with world.process() as process:
             await process.get()
         async with world.process() as process:
-            (world.folder / "ballast").write_bytes(b"")
-            with contextlib.suppress(OSError), (world.folder / "ballast").open("wb", 0) as file:
-                while file.write(bytes(4096)):
-                    pass
+            ballast = fill_disk(world.folder)
             world.store.says = make_template("p", "2")
             await process.get(refresh=True)
         assert process.counted("failed") == 1
@@ -481,30 +481,12 @@ async def test_disk_that_is_full(world: World, require_all: bool) -> None:
         world.store.says = unavailable()
         async with world.process() as process:
             assert (await process.tell())[:2] == ("1", "fallback")
-            (world.folder / "ballast").unlink()
+            ballast.unlink()
             world.store.says = make_template("p", "2")
             await process.get(refresh=True)
         world.store.says = unavailable()
         async with world.process() as process:
             assert (await process.tell())[:2] == ("2", "fallback")
-
-
-@contextmanager
-def mounted(folder: Path, *, require_all: bool) -> Iterator[Callable[[str], object]]:
-    """Have a folder be a small disk of its own, which may be mounted again with other options."""
-    folder.mkdir(parents=True)
-
-    def mount(options: str) -> int:
-        told = ["mount", "-t", "tmpfs", "-o", f"size=128k,{options}", "tmpfs", str(folder)]
-        return subprocess.run(told, check=False, capture_output=True).returncode
-
-    if mount("rw"):
-        assert not require_all, "nothing may be mounted here"
-        pytest.skip("nothing may be mounted here")
-    try:
-        yield lambda options: mount(f"remount,{options}")
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_folder_that_vanishes(world: World) -> None:
@@ -548,6 +530,22 @@ async def test_ten_thousand_copies(world: World) -> None:
         assert process.counted("restored") == 10_000
         assert process.cache.inventory.entries == 10_000
         assert (await process.tell("p9999"))[1] == "fallback"
+
+
+@pytest.mark.foreign
+@pytest.mark.parametrize("begun", [True, False])
+def test_disk_that_is_full_from_the_start(world: World, require_all: bool, begun: bool) -> None:
+    """A disk that has no room for the secret is told apart, and nothing of it is left there."""
+    with small_disk(world.folder, require_all=require_all):
+        if begun:
+            (world.folder / "templates").mkdir()
+        ballast = fill_disk(world.folder)
+        with pytest.raises(FullDiskError, match="no space left on device"):
+            StateDir(world.folder)
+        assert not {each.name for each in world.folder.iterdir()} - {"ballast", "templates"}
+
+        ballast.unlink()
+        assert StateDir(world.folder).secret
 
 
 def test_nobody_else_reads_it(world: World) -> None:

@@ -56,6 +56,8 @@ class Outage:
     def __init__(self, draw: Callable[[], float]) -> None:
         self._draw = draw
         self.is_down = False
+        self.is_told = False
+        """Whether the log has been told of a failure, and not yet of its end."""
         self._failed_at = -inf
         self._probe_at = -inf
         self._quiet_until = -inf

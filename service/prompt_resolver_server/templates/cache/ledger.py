@@ -91,12 +91,13 @@ class Ledger:
         if held.retry is not AT_ONCE:
             failed, held.retry = held.failures > 0, AT_ONCE
             if failed:
+                self._tell_answering(lookup.key)
                 self._tell_confirmed(lookup.key, held, changed=False)
         return True
 
     def hold(self, key: Key, template: Template, confirmed_at: float) -> Held:
         """Hold what the store has confirmed, to us or to another replica."""
-        self.outages[key.store].answered(confirmed_at)
+        self._note_answer(key, confirmed_at)
         self.absent.drop(key)
         before = self.held.get(key)
         due_at = self._due_at(self._sources[key.store], confirmed_at)
@@ -124,9 +125,10 @@ class Ledger:
         """Keep what is held through a failure, unless the store says that it must go."""
         now, outage = self._clock(), self.outages[lookup.key.store]
         reason = error.reason if isinstance(error, ResolverError) else Reason.INTERNAL
-        if reason in ABSENT or isinstance(error, TemplateError):
+        if isinstance(error, TemplateError):
             outage.answered(now)
         if reason in ABSENT:
+            self._note_answer(lookup.key, now)
             self.drop(lookup.key)
             believed_s = min(self._negative_ttl_s, lookup.source.ttl_s)
             self._remember(lookup, error, Retry.at(now + believed_s))
@@ -141,6 +143,7 @@ class Ledger:
                 listener.failing(lookup.key, held)
             # The store may be asked with each call, all of which fail alike.
             if held.failures.bit_count() == 1:
+                outage.is_told = True
                 told = {**_describe(lookup, error), "failures": held.failures}
                 _log.warning("a store fails, what is held is served", extra=told)
         elif not isinstance(error, CallError):
@@ -182,6 +185,21 @@ class Ledger:
         if lookup.source.ttl_s > 0 and isinstance(error, ResolverError):
             # As it was raised, it would keep all that the fetch had at hand.
             self.absent.put(lookup.key, Absence(error.again(), retry))
+
+    def _note_answer(self, key: Key, at: float) -> None:
+        """Note that a store was there at a time. The log is told if it had failed until then."""
+        outage, held = self.outages[key.store], self.held.get(key)
+        had_failed = outage.is_down or (held is not None and held.failures > 0)
+        outage.answered(at)
+        if had_failed and not outage.is_down:
+            self._tell_answering(key)
+
+    def _tell_answering(self, key: Key) -> None:
+        """Log that a store answers again, once for all the failures that were told of."""
+        outage = self.outages[key.store]
+        if outage.is_told:
+            outage.is_told = False
+            _log.info("a store answers again", extra={"store": key.store, "prompt": key.id})
 
     def _tell_confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         for listener in self._listeners:

@@ -19,10 +19,15 @@ _SECRET_BYTES = 64
 _MAX_FILE_BYTES = 32 * 1024 * 1024
 # Longer than any process takes to write one.
 _ABANDONED_S = 60.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StateError(Exception):
     """A folder that cannot be used. The text tells what was expected."""
+
+
+class FullDiskError(StateError):
+    """A folder that could be used if there were room on its disk."""
 
 
 class NotOurFileError(Exception):
@@ -39,7 +44,7 @@ class StateFile:
 
 
 class StateDir:
-    """The folder, opened once at the start. Raises `StateError`.
+    """The folder, opened once at the start. Raises `StateError`, and `FullDiskError` of these.
 
     One that has become read-only is as good as any to read from.
     `salt` is what callers' keys are hashed with, `secret` what copies are authenticated with.
@@ -132,7 +137,8 @@ def _check_writable(path: Path) -> None:
 
 def _unusable(error: OSError) -> StateError:
     cause = (error.strerror or "it cannot be used").lower()
-    return StateError(f"expected a folder that can be written to: {cause}")
+    kind = FullDiskError if error.errno in _FULL else StateError
+    return kind(f"expected a folder that can be written to: {cause}")
 
 
 def _make_folder(path: Path) -> None:
@@ -145,12 +151,12 @@ def _load_secret(path: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         return _read_secret(path)
     made = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    _write_new(made, secrets.token_bytes(_SECRET_BYTES))
     try:
+        _write_new(made, secrets.token_bytes(_SECRET_BYTES))
         with contextlib.suppress(FileExistsError):
             os.link(made, path)
     finally:
-        made.unlink()
+        made.unlink(missing_ok=True)
     _sync_folder(path.parent)
     return _read_secret(path)
 
@@ -162,7 +168,10 @@ def _read_secret(path: Path) -> bytes:
             raise StateError(f"expected a file that others cannot read at {path}")
         secret = stream.read(_SECRET_BYTES + 1)
     if len(secret) != _SECRET_BYTES:
-        raise StateError(f"expected a secret of {_SECRET_BYTES} bytes, or no file, at {path}")
+        raise StateError(
+            f"expected a secret of {_SECRET_BYTES} bytes, or no file, at {path}: once that is"
+            " removed, another one is made"
+        )
     return secret
 
 
