@@ -38,6 +38,7 @@ from prompt_resolver_server.domain.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.dialect import WireRequest
+from prompt_resolver_server.providers.wire.openais_own import OPENAIS_OWN
 from tests.support.dialects import SUBJECTS, Subject
 
 MARK = "only-this"
@@ -172,6 +173,24 @@ def test_parameters(subject: Subject, parameters: Parameters, value: object) -> 
         assert value is None or holds(wire, value)
         assert build(subject, insisting).body == wire.body
     assert set(wire.dropped) <= {name}
+
+
+@pytest.mark.parametrize("name", sorted(OPENAIS_OWN))
+def test_openais_own(subject: Subject, name: str) -> None:
+    """What OpenAI alone has a name for is sent to nobody else; insisted on, it is refused."""
+    request = ask(parameters=Parameters(extra={name: MARK}))
+    insisting = replace(request, insisted=frozenset({name}))
+
+    wire = build(subject, request)
+
+    if name in subject.shares:
+        assert holds(wire, MARK)
+        assert wire.dropped == ()
+        assert build(subject, insisting).body == wire.body
+    else:
+        assert wire.body == build(subject, ask()).body
+        assert wire.dropped == (name,)
+        assert refused(subject, insisting) == [f"parameters.{name}"]
 
 
 @pytest.mark.parametrize(
