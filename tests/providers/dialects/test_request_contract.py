@@ -218,6 +218,20 @@ def test_what_is_so_anyway(subject: Subject, parameters: Parameters) -> None:
     assert build(subject, ask(parameters=parameters, insisted=insisted)).dropped == ()
 
 
+def test_other_name_of_the_limit(subject: Subject) -> None:
+    """What somebody called the limit is OpenAI's to know; everybody else is told of the limit."""
+    limit = Parameters(max_tokens=4321)
+    named = replace(limit, limit_name="max_completion_tokens")
+
+    wire = build(subject, ask(parameters=named))
+
+    assert holds(wire, 4321)
+    assert holds(wire, "max_completion_tokens") == ("max_completion_tokens" in subject.shares)
+    if "max_completion_tokens" not in subject.shares:
+        assert wire == build(subject, ask(parameters=limit))
+    assert wire.dropped == ()
+
+
 def test_what_a_server_lacks(subject: Subject) -> None:
     """What a server of the dialect is known to lack is not sent, extra parameters among it."""
     lacks = subject.quirks.lacks | {"max_tokens", "novel"}

@@ -21,5 +21,5 @@ def is_anthropic(model: str) -> bool:
 
 
 def is_openai(model: str) -> bool:
-    """Tell whether a model is known to be one of OpenAI's, which it is called by its words."""
+    """Tell whether a model is known to be one of OpenAI's, which take that API's words."""
     return "openai." in model
