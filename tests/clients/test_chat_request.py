@@ -227,6 +227,9 @@ def test_parameters() -> None:
     assert parameters.extra == {"user": "u", "logit_bias": {"1": 5}, "min_p": 0.1}
     assert read(max_tokens=5.0).parameters.max_tokens == 5
     assert read(max_tokens=5, max_completion_tokens=7).parameters.max_tokens == 7
+    newer = read(max_completion_tokens=7).parameters
+    assert (newer.max_tokens, newer.limit_name) == (7, "max_completion_tokens")
+    assert newer.extra == {}
     assert read(stop="x").parameters.stop == ("x",)
     for kind in ("text", "json_object"):
         assert read(response_format={"type": kind}).parameters.response_format is not None

@@ -121,7 +121,8 @@ async def test_parameters_reach_the_provider(door: HttpDoor, upstream: Upstream)
 
     body = upstream.exchanges[-1].json
     assert {name for name in body if "prompt" in name} == set()
-    assert (body["temperature"], body["max_tokens"], body["stop"]) == (0.9, 50, ["END"])
+    assert (body["temperature"], body["stop"]) == (0.9, ["END"])
+    assert (body["max_completion_tokens"], "max_tokens" in body) == (50, False)
     assert (body["seed"], body["top_k"], body["user"]) == (7, 3, "someone")
     assert body["logit_bias"] == {"1": 2}
     assert not {"presence_penalty", "metadata", "n"} & body.keys()

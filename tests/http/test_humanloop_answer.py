@@ -214,3 +214,15 @@ def test_placeholders() -> None:
     with pytest.raises(TemplateError, match="expected no placeholders"):
         write_prompt(subject)
     assert len(json.loads(write_versions([subject, plain]))["records"]) == 1
+
+
+def test_name_of_the_limit() -> None:
+    """A limit by the name that the API lacks is among the other parameters, and read from there."""
+    named = Parameters(max_tokens=9, limit_name="max_completion_tokens", extra={"top_a": 0.5})
+    template = replace(make_template("p", "1"), parameters=named)
+
+    document = written(template)
+
+    assert document["other"] == {"max_completion_tokens": 9, "top_a": 0.5}
+    assert "max_tokens" not in document
+    assert content(read(template)) == content(template)

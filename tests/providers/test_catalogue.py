@@ -148,6 +148,33 @@ async def test_where_a_request_goes(name: str, tmp_path: Path) -> None:
 
 
 @each_row
+async def test_other_name_of_the_limit(name: str, tmp_path: Path) -> None:
+    """A vendor who is known is sent the name that it takes, and a server of one's own the given."""
+    row = ROWS[name]
+    request = ask(limit_name="max_completion_tokens")
+
+    sent = await request_of(
+        tmp_path, name, request, config=config_of(name, row), environ=environ_of(row)
+    )
+
+    is_kept = name in NEW_LIMIT or (row.base_url is None and name != "databricks")
+    limits = {"max_tokens", "max_completion_tokens"} & json.loads(sent.body).keys()
+    assert limits == {"max_completion_tokens" if is_kept else "max_tokens"}
+
+
+@pytest.mark.parametrize("name", ["deepseek", "mistral", "openai"])
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+async def test_limit_elsewhere(name: str, limit: str, tmp_path: Path) -> None:
+    """Behind another address stands another server, which is sent the name that was given."""
+    config = f"providers: {{{name}: {{base_url: 'https://own.invalid/v1', api_key: k}}}}"
+
+    sent = await request_of(tmp_path, name, ask(limit_name=limit), config=config)
+
+    limits = {"max_tokens", "max_completion_tokens"} & json.loads(sent.body).keys()
+    assert limits == {limit}
+
+
+@each_row
 async def test_other_variables_of_a_key(name: str, tmp_path: Path) -> None:
     """Each of a row's variables holds its key where those before it are not set."""
     row = ROWS[name]

@@ -286,6 +286,7 @@ def test_parameters() -> None:
     assert template.parameters == Parameters(
         temperature=0.5,
         max_tokens=9,
+        limit_name="max_completion_tokens",
         reasoning_effort="1024",
         extra={"logit_bias": {"50256": -100}},
     )

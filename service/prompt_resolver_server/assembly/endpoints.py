@@ -19,6 +19,7 @@ from ..settings.model import ProviderSettings
 from ..settings.secrets import Secret
 
 _BRACES = re.compile(r"\{(\w+)\}")
+_USUAL_LIMIT = {"max_completion_tokens": "max_tokens"}
 _SIGNERS_BY_DIALECT = {row.dialect: row.signer for row in CATALOGUE.values() if row.signer}
 """A provider of somebody's own lets in as the one does whose dialect it speaks."""
 
@@ -195,10 +196,17 @@ def _vendor_url(row: CatalogueRow | None, settings: ProviderSettings, base_url: 
 
 
 def _quirks(row: CatalogueRow | None, settings: ProviderSettings, base_url: str) -> Quirks:
-    """Return where a provider differs from its dialect, as far as that is known of its URL."""
+    """Return where a provider differs from its dialect, as far as that is known of its URL.
+
+    The limit goes by the name that it was given where nobody knows the server. A vendor who is
+    known gets the one that all of them take, unless its row says otherwise: some pass over the
+    newer one silently, and others refuse it.
+    """
     quirks = NO_QUIRKS
     if row is not None and (row.base_url is None or _is_at(row.base_url, base_url)):
         quirks = row.quirks
+        if row.base_url is not None and "max_tokens" not in quirks.renames:
+            quirks = replace(quirks, renames={**_USUAL_LIMIT, **quirks.renames})
     if settings.api_version is not None:
         quirks = replace(quirks, api_version=settings.api_version)
     return quirks

@@ -6,7 +6,14 @@ from msgspec.structs import replace
 
 from ..dispatch.notation import Notation
 from ..domain.aliases import Alias, Deployment, Fallbacks, Terms
-from ..domain.parameters import TYPED_PARAMETERS, Json, Parameters, kind_of, refusal
+from ..domain.parameters import (
+    TYPED_PARAMETERS,
+    Json,
+    Parameters,
+    find_limit,
+    kind_of,
+    refusal,
+)
 from ..domain.prompts import PromptRef
 from ..providers.provider import Provider
 from ..settings import ConfigError, Loaded, Settings
@@ -17,7 +24,6 @@ from ..templates.formats.fields import FieldError, read_parameters
 from .providers import ProviderFactory
 
 _MAX_TOKENS = "max_tokens"
-_MAX_COMPLETION_TOKENS = "max_completion_tokens"
 _EVERY_ALIAS = "*"
 _NO_ALIAS = ""
 
@@ -157,13 +163,11 @@ def _read_parameters(params: AliasParams) -> Parameters:
         for name, value in (params.model_extra or {}).items()
         if value is not None and is_parameter(name)
     }
-    if _MAX_COMPLETION_TOKENS in given:
-        if _MAX_TOKENS in given:
-            raise FieldError(
-                (_MAX_COMPLETION_TOKENS,), "expected max_tokens in its place, got both"
-            )
-        given[_MAX_TOKENS] = given.pop(_MAX_COMPLETION_TOKENS)
-    extra = {name: value for name, value in given.items() if name not in TYPED_PARAMETERS}
+    limit_name = find_limit(given)
+    if limit_name != _MAX_TOKENS and _MAX_TOKENS in given:
+        raise FieldError((limit_name,), "expected max_tokens in its place, got both")
+    typed = {*TYPED_PARAMETERS, limit_name}
+    extra = {name: value for name, value in given.items() if name not in typed}
     for name in extra:
         if problem := refusal(name):
             raise FieldError((name,), f"refused, as it {problem}")
@@ -176,7 +180,8 @@ def _read_parameters(params: AliasParams) -> Parameters:
         raise FieldError(
             ("parallel_tool_calls",), f"expected true or false, got {kind_of(parallel)}"
         )
-    return replace(read_parameters(given), top_k=top_k, parallel_tool_calls=parallel, extra=extra)
+    parameters = read_parameters(given, limit_name=limit_name)
+    return replace(parameters, top_k=top_k, parallel_tool_calls=parallel, extra=extra)
 
 
 class _FallbackSettings:

@@ -53,8 +53,16 @@ class ResponseFormat(Value, frozen=True, kw_only=True):
     json_schema: JsonSchema | None = None
 
 
+LimitName = Literal["max_tokens", "max_completion_tokens"]
+"""What OpenAI's API calls the limit of an answer, at first and since its models reason."""
+
+
 class Parameters(LastingValue, frozen=True, kw_only=True):
-    """How a model should answer. None and empty mean "not set"."""
+    """How a model should answer. None and empty mean "not set".
+
+    `limit_name` is what whoever set `max_tokens` called it, as there are servers that take but the
+    one name, and no telling which. It is no parameter itself.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
@@ -68,6 +76,7 @@ class Parameters(LastingValue, frozen=True, kw_only=True):
     top_k: int | None = None
     parallel_tool_calls: bool | None = None
     extra: JsonObject = field(default_factory=dict)
+    limit_name: LimitName = "max_tokens"
 
     def over(self, defaults: "Parameters") -> "Parameters":
         """Return these parameters, and `defaults` where these say nothing."""
@@ -81,6 +90,8 @@ class Parameters(LastingValue, frozen=True, kw_only=True):
         chosen = {name: getattr(self, name) for name in self.names()}
         if self.extra and defaults.extra:
             chosen["extra"] = {**defaults.extra, **self.extra}
+        if self.max_tokens is not None:
+            chosen["limit_name"] = self.limit_name
         return replace(defaults, **chosen)
 
     def names(self) -> tuple[str, ...]:
@@ -97,12 +108,26 @@ class Parameters(LastingValue, frozen=True, kw_only=True):
 
 
 _UNSET: tuple[object, ...] = (None, (), {})
-_PARAMETER_NAMES = Parameters.__struct_fields__
+_PARAMETER_NAMES = tuple(name for name in Parameters.__struct_fields__ if name != "limit_name")
 _read_all = attrgetter(*_PARAMETER_NAMES)
 NO_PARAMETERS = Parameters()
 
 TYPED_PARAMETERS = frozenset(_PARAMETER_NAMES) - {"extra"}
 """The names of the parameters that have a field of their own."""
+
+
+def find_limit(fields: Mapping[str, object]) -> LimitName:
+    """Return which of OpenAI's fields has the limit: of two, the one with the newer name."""
+    return "max_tokens" if fields.get("max_completion_tokens") is None else "max_completion_tokens"
+
+
+def take_limit(parameters: Parameters) -> Parameters:
+    """Return parameters with the limit in its field, if the newer name of it is an extra one."""
+    extra = dict(parameters.extra)
+    limit = extra.pop("max_completion_tokens", None)
+    if type(limit) is not int or not 1 <= limit < 2**31:
+        return parameters
+    return replace(parameters, max_tokens=limit, limit_name="max_completion_tokens", extra=extra)
 
 
 def _fold(name: str) -> str:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from ..domain.errors import CallError, Reason, Violation, invalid_request, unsupported
 from ..domain.json_codec import count_values, encode_json
-from ..domain.parameters import Json, Parameters, refusal
+from ..domain.parameters import Json, Parameters, find_limit, refusal
 from ..domain.prompts import MessagePolicy, PromptRef
 from ..domain.values import Value
 from ..entry.caller import Caller
@@ -17,8 +17,8 @@ from .chat_messages import read_messages, read_tool_choice, read_tools
 from .fields import as_mapping, read_flag, read_text
 
 _PARAMETERS = (
-    *("temperature", "top_p", "max_tokens", "stop", "presence_penalty", "frequency_penalty"),
-    *("seed", "reasoning_effort", "response_format"),
+    *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed"),
+    *("presence_penalty", "frequency_penalty", "reasoning_effort", "response_format"),
 )
 # LiteLLM's names for what its callers have logged.
 _TEXT_LABELS = ("litellm_session_id", "litellm_trace_id", "litellm_call_id")
@@ -27,7 +27,7 @@ _READ_HERE = frozenset(
     {
         *_PARAMETERS,
         *("model", "messages", "tools", "tool_choice", "parallel_tool_calls", "top_k", "n"),
-        *("max_completion_tokens", "stream", "stream_options", "metadata", "timeout"),
+        *("stream", "stream_options", "metadata", "timeout"),
         *("prompt_id", "prompt_variables", "prompt_version", "prompt_label"),
         *("prompt_environment", "append_messages"),
         *_LABELS,
@@ -192,8 +192,6 @@ def _message_policy(document: Mapping[str, Json]) -> MessagePolicy:
 
 def _parameters(document: Mapping[str, Json]) -> Parameters:
     given: dict[str, Json] = {name: document[name] for name in _PARAMETERS if name in document}
-    if (limit := document.get("max_completion_tokens")) is not None:
-        given["max_tokens"] = limit
     extra: dict[str, Json] = {
         name: value
         for name, value in document.items()
@@ -209,7 +207,7 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
     if extra:
         given["other"] = extra
     try:
-        parameters = read_parameters(given)
+        parameters = read_parameters(given, limit_name=find_limit(given))
     except FieldError as error:
         path = ".".join(map(str, error.path)).removeprefix("other.")
         raise unsupported(path, error.problem) from None

@@ -27,7 +27,7 @@ _PROVIDERS = {ours: humanloops for humanloops, ours in HUMANLOOP_PROVIDERS.items
 # An effort that is a number is a budget of thinking tokens.
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 # The API has no fields for these, and takes them among the others.
-_OTHERS = ("top_k", "parallel_tool_calls")
+_OTHERS = ("top_k", "parallel_tool_calls", "max_completion_tokens")
 
 
 def write_prompt(template: Template) -> bytes:

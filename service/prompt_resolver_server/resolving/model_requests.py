@@ -1,12 +1,22 @@
 """What a model is asked: of a resolved prompt, and of who set what in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..domain.answers import ModelRequest
 from ..domain.errors import CallError, Reason, Violation
-from ..domain.parameters import NO_PARAMETERS, Parameters
+from ..domain.parameters import NO_PARAMETERS, Json, Parameters
 from ..domain.prompts import ResolvedPrompt, ToolChoice
 from .queries import Resolution
+
+_HARMLESS: Mapping[str, tuple[Json, ...]] = {
+    "logit_bias": ({},),
+    "logprobs": (False,),
+    "modalities": (["text"],),
+    "service_tier": ("auto", "default"),
+    "store": (False,),
+    "top_logprobs": (0,),
+}
+"""What OpenAI's own parameters say that is so anyway, where there are none of that name."""
 
 
 def make_model_request(resolution: Resolution, *, moved: bool) -> ModelRequest:
@@ -80,3 +90,6 @@ def _neutral(prompt: ResolvedPrompt) -> Iterator[str]:
         yield "parallel_tool_calls"
     if choice is not None and choice.mode == "auto":
         yield "tool_choice"
+    for name, value in parameters.extra.items():
+        if value in _HARMLESS.get(name, ()):
+            yield name

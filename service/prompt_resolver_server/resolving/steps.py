@@ -47,9 +47,8 @@ def tell_parameters(query: Query, template: Template | None, deployment: Deploym
     }
     setters: dict[str, Json] = {}
     for source, parameters in sources.items():
-        for name in parameters.__struct_fields__:
-            if getattr(parameters, name) != getattr(NO_PARAMETERS, name):
-                setters.setdefault(name, source)
+        for name in parameters.names():
+            setters.setdefault(name, source)
     tell("parameters", f"{len(setters)} are set", set_by=setters)
 
 

@@ -8,7 +8,7 @@ import math
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from ..domain.errors import CallError, Reason, Violation, invalid_request
-from ..domain.parameters import JsonSchema, Parameters, ResponseFormat, refusal
+from ..domain.parameters import JsonSchema, Parameters, ResponseFormat, refusal, take_limit
 from .structs import read_plain
 
 
@@ -32,7 +32,7 @@ def read_parameters(wire: pb.ModelParameters) -> Parameters:
         extra=read_plain(wire.extra, "parameters.extra"),
     )
     _check_ranges(parameters)
-    return parameters
+    return take_limit(parameters) if parameters.extra else parameters
 
 
 def _check_ranges(parameters: Parameters) -> None:

@@ -12,6 +12,7 @@ from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
+    JsonObject,
     JsonSchema,
     Parameters,
     ResponseFormat,
@@ -559,3 +560,37 @@ def test_media(part: Part, wire: Fields) -> None:
 def test_parts_that_the_dialect_lacks(message: Message, field: str) -> None:
     """Content that the dialect cannot carry is refused by its place, never left out."""
     assert refusal(HI, message).violations[0].field == field
+
+
+@pytest.mark.parametrize(
+    ("extra", "metadata", "left_out"),
+    [
+        ({"user": "u"}, {"user_id": "u"}, ()),
+        ({"safety_identifier": "s"}, {"user_id": "s"}, ()),
+        ({"user": "u", "safety_identifier": "u"}, {"user_id": "u"}, ()),
+        ({"user": "u", "safety_identifier": "s"}, {"user_id": "s"}, ("user",)),
+        ({"user": "u", "metadata": {"user_id": "m"}}, {"user_id": "m"}, ("user",)),
+        ({"user": "u", "metadata": {"user_id": "u"}}, {"user_id": "u"}, ()),
+        ({"user": "u", "metadata": {"a": 1}}, {"a": 1, "user_id": "u"}, ()),
+        ({"user": "u", "metadata": "m"}, "m", ("user",)),
+        ({"user": 7}, None, ("user",)),
+    ],
+)
+def test_who_uses_the_application(
+    extra: JsonObject, metadata: object, left_out: tuple[str, ...]
+) -> None:
+    """OpenAI's names of it are the metadata's, unless something else is known there already."""
+    body, dropped = build(parameters=Parameters(extra=extra))
+
+    assert body.get("metadata") == metadata
+    assert not {"user", "safety_identifier"} & body.keys()
+    assert dropped == left_out
+
+
+@pytest.mark.parametrize(("tier", "is_sent"), [("standard_only", True), ("flex", False)])
+def test_tiers(tier: str, *, is_sent: bool) -> None:
+    """A tier of the API's own is sent, and one of OpenAI's is not."""
+    body, dropped = build(parameters=Parameters(extra={"service_tier": tier}))
+
+    assert ("service_tier" in body) == is_sent
+    assert dropped == (() if is_sent else ("service_tier",))

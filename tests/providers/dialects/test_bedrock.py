@@ -10,6 +10,8 @@ from prompt_resolver_server.domain.answers import ModelRequest
 from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
+    Json,
+    JsonObject,
     JsonSchema,
     Parameters,
     ResponseFormat,
@@ -600,3 +602,12 @@ def test_bytes_come_through() -> None:
 
     assert isinstance(sent, list)
     assert base64.b64decode(sent[0]["content"][0]["image"]["source"]["bytes"]) == data
+
+
+def test_models_of_openais() -> None:
+    """A model of OpenAI's is told what it knows from there, and so is any in words of its own."""
+    given: dict[str, Json] = {"logit_bias": {"1": 2}}
+    own: JsonObject = {"additionalModelRequestFields": given}
+
+    assert fields(model="openai.gpt-oss-20b-1:0", parameters=Parameters(extra=given)) == own
+    assert fields(model="amazon.nova-lite-v1:0", parameters=Parameters(extra=own)) == own

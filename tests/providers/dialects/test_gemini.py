@@ -10,6 +10,7 @@ from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
+    JsonObject,
     JsonSchema,
     Parameters,
     ResponseFormat,
@@ -531,3 +532,22 @@ def test_media(part: Media, wire: Fields) -> None:
 def test_content_that_cannot_be_sent(message: Message, field: str) -> None:
     """What the dialect cannot carry is told by its place."""
     assert refuse(HI, message).violations[0].field == field
+
+
+@pytest.mark.parametrize(
+    ("extra", "left_out"),
+    [
+        ({"service_tier": "flex", "serviceTier": "default"}, ()),
+        ({"service_tier": "default"}, ("service_tier",)),
+        ({"logprobs": 2, "responseLogprobs": True}, ()),
+        ({"logprobs": True, "top_logprobs": 2}, ("logprobs", "top_logprobs")),
+    ],
+)
+def test_names_that_openai_has_too(extra: JsonObject, left_out: tuple[str, ...]) -> None:
+    """What the API has by a name of OpenAI's is sent, unless it says what only OpenAI's could."""
+    body, dropped = build(parameters=Parameters(extra=extra))
+
+    config = body.get("generationConfig", {})
+    assert isinstance(config, dict)
+    assert {**body, **config}.keys() & extra.keys() == extra.keys() - set(left_out)
+    assert dropped == left_out

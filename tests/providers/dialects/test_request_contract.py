@@ -38,6 +38,7 @@ from prompt_resolver_server.domain.prompts import (
     ToolChoice,
 )
 from prompt_resolver_server.providers.dialect import WireRequest
+from prompt_resolver_server.providers.wire.openais_own import OPENAIS_OWN
 from tests.support.dialects import SUBJECTS, Subject
 
 MARK = "only-this"
@@ -174,6 +175,24 @@ def test_parameters(subject: Subject, parameters: Parameters, value: object) -> 
     assert set(wire.dropped) <= {name}
 
 
+@pytest.mark.parametrize("name", sorted(OPENAIS_OWN))
+def test_openais_own(subject: Subject, name: str) -> None:
+    """What OpenAI alone has a name for is sent to nobody else; insisted on, it is refused."""
+    request = ask(parameters=Parameters(extra={name: MARK}))
+    insisting = replace(request, insisted=frozenset({name}))
+
+    wire = build(subject, request)
+
+    if name in subject.shares:
+        assert holds(wire, MARK)
+        assert wire.dropped == ()
+        assert build(subject, insisting).body == wire.body
+    else:
+        assert wire.body == build(subject, ask()).body
+        assert wire.dropped == (name,)
+        assert refused(subject, insisting) == [f"parameters.{name}"]
+
+
 @pytest.mark.parametrize(
     "parameters", [Parameters(presence_penalty=0.0), Parameters(frequency_penalty=0.0)]
 )
@@ -197,6 +216,20 @@ def test_what_is_so_anyway(subject: Subject, parameters: Parameters) -> None:
     insisted = frozenset(parameters.names())
 
     assert build(subject, ask(parameters=parameters, insisted=insisted)).dropped == ()
+
+
+def test_other_name_of_the_limit(subject: Subject) -> None:
+    """What somebody called the limit is OpenAI's to know; everybody else is told of the limit."""
+    limit = Parameters(max_tokens=4321)
+    named = replace(limit, limit_name="max_completion_tokens")
+
+    wire = build(subject, ask(parameters=named))
+
+    assert holds(wire, 4321)
+    assert holds(wire, "max_completion_tokens") == ("max_completion_tokens" in subject.shares)
+    if "max_completion_tokens" not in subject.shares:
+        assert wire == build(subject, ask(parameters=limit))
+    assert wire.dropped == ()
 
 
 def test_what_a_server_lacks(subject: Subject) -> None:

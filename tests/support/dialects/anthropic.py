@@ -24,6 +24,7 @@ def _said(exchange: Exchange) -> str:
 
 ANTHROPIC = Subject(
     name="anthropic",
+    shares=("metadata", "safety_identifier", "user"),
     dialect=AnthropicDialect(),
     said=_said,
     whole=lambda text: anthropic_answer({"type": "text", "text": text}),

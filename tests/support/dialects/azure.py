@@ -1,12 +1,14 @@
 """Azure's way with OpenAI's dialect, for the contract suites."""
 
 from prompt_resolver_server.providers.dialects.openai import AzureDialect
+from prompt_resolver_server.providers.wire.openais_own import OPENAIS_OWN
 from tests.support.azure import azure_answer, azure_events
 from tests.support.dialects.openai import OPENAI
 from tests.support.dialects.subject import Subject, record
 
 AZURE = Subject(
     name="azure",
+    shares=OPENAIS_OWN,
     dialect=AzureDialect(),
     said=OPENAI.said,
     whole=azure_answer,

@@ -32,6 +32,7 @@ def _record(name: str, messages: Sequence[bytes]) -> Recording:
 
 BEDROCK = Subject(
     name="bedrock",
+    shares=("metadata",),
     dialect=BedrockDialect(),
     said=_said,
     whole=lambda text: bedrock_answer({"text": text}),

@@ -30,6 +30,7 @@ _EVERYTHING = cohere_stream(
 
 COHERE = Subject(
     name="cohere",
+    shares=("logprobs",),
     dialect=CohereDialect(),
     said=_said,
     whole=lambda text: cohere_answer({"type": "text", "text": text}),

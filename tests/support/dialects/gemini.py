@@ -29,6 +29,7 @@ def _said(exchange: Exchange) -> str:
 
 GEMINI = Subject(
     name="gemini",
+    shares=("logprobs", "service_tier", "store"),
     dialect=GeminiDialect(),
     said=_said,
     whole=lambda text: gemini_answer({"text": text}),
@@ -48,4 +49,10 @@ GEMINI = Subject(
     usage=(10, 7),
 )
 
-VERTEX = replace(GEMINI, name="vertex", dialect=VertexDialect(), recordings=GEMINI.recordings[:1])
+VERTEX = replace(
+    GEMINI,
+    name="vertex",
+    dialect=VertexDialect(),
+    shares=("logprobs", "service_tier"),
+    recordings=GEMINI.recordings[:1],
+)

@@ -30,6 +30,7 @@ _EVERYTHING = ollama_stream(
 
 OLLAMA = Subject(
     name="ollama",
+    shares=("logprobs", "top_logprobs"),
     dialect=OllamaDialect(),
     said=_said,
     whole=ollama_answer,

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from prompt_resolver_server.providers.dialect import Quirks
 from prompt_resolver_server.providers.dialects.openai import OpenAIDialect
+from prompt_resolver_server.providers.wire.openais_own import OPENAIS_OWN
 from tests.support.dialects.subject import Subject, as_json, record
 from tests.support.upstream import Exchange, openai_answer, openai_events
 
@@ -43,6 +44,7 @@ _EVERYTHING = [
 
 OPENAI = Subject(
     name="openai",
+    shares=OPENAIS_OWN,
     dialect=OpenAIDialect(),
     said=_said,
     whole=openai_answer,

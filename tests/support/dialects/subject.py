@@ -1,7 +1,7 @@
 """What the contract suite knows of a dialect, in the words of its wire."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from prompt_resolver_server.domain.errors import Reason
@@ -47,6 +47,8 @@ class Subject:
     in_band_reason: Reason = Reason.UPSTREAM_OVERLOADED
     is_stream: Callable[[Exchange], bool] = lambda exchange: bool(exchange.json.get("stream"))
     quirks: Quirks = NO_QUIRKS
+    shares: Collection[str] = ()
+    """The parameters of OpenAI's own that it has a place for, too."""
     says_nothing: bool = True
     """Whether an answer may have an empty text, and a message, too."""
     says_blanks: bool = True

@@ -148,3 +148,14 @@ def test_any_template(template: Template) -> None:
     if content is not None:
         file = parse_prompt_file(content)
         assert (file.messages, file.parameters) == (template.messages, template.parameters)
+
+
+def test_name_of_the_limit() -> None:
+    """A limit by the name that the format lacks is among the others, and read from there."""
+    named = Parameters(max_tokens=9, limit_name="max_completion_tokens", extra={"top_a": 0.5})
+
+    content = write_prompt_file(replace(HELLO, parameters=named))
+
+    assert content is not None
+    assert b'other: {"max_completion_tokens": 9, "top_a": 0.5}' in content
+    assert parse_prompt_file(content).parameters == named

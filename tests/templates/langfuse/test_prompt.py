@@ -111,6 +111,7 @@ def test_config() -> None:
         top_p=0.9,
         top_k=40,
         max_tokens=7,
+        limit_name="max_completion_tokens",
         stop=("END",),
         seed=1,
         presence_penalty=0.5,

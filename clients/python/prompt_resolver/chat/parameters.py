@@ -24,6 +24,9 @@ def read_parameters(
     Raises `TypeError` and `ValueError`.
     """
     limit = read_integer(options, "max_completion_tokens")
+    if limit is not None:
+        # So the service can say it the same way, where a server takes but this one.
+        further = {"max_completion_tokens": limit, **further}
     body = options.get("extra_body")
     if body is not None:
         further = {**further, **as_mapping(body, "extra_body")}

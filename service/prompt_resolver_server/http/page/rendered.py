@@ -60,7 +60,9 @@ def write_prompt(prompt: ResolvedPrompt) -> dict[str, Json]:
         "messages": [_message(message) for message in prompt.messages],
         "model": prompt.model,
         "provider": prompt.provider,
-        "parameters": _fields(prompt.parameters),
+        "parameters": {
+            name: _plain(getattr(prompt.parameters, name)) for name in prompt.parameters.names()
+        },
         "tools": [_fields(tool) for tool in prompt.tools],
         "tool_choice": _fields(prompt.tool_choice) if prompt.tool_choice is not None else None,
         "prompt": _served(prompt.served) if prompt.served is not None else None,

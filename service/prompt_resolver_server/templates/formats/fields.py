@@ -11,10 +11,12 @@ from ...domain.json_codec import count_values, is_deeper
 from ...domain.parameters import (
     Json,
     JsonSchema,
+    LimitName,
     Parameters,
     ResponseFormat,
     kind_of,
     refusal,
+    take_limit,
 )
 from ...domain.prompts import Tool
 
@@ -24,7 +26,7 @@ Path = tuple[str | int, ...]
 _MAX_LEVELS = 30
 # More would hold up other calls, each time that they are written into a response.
 _MAX_VALUES = 10_000
-_SHORT_INTEGERS = ("max_tokens", "top_k")
+_SHORT_INTEGERS = ("max_tokens", "max_completion_tokens", "top_k")
 
 
 class FieldError(Exception):
@@ -48,22 +50,25 @@ def read_text(fields: Mapping[str, Json], name: str) -> str | None:
     raise unexpected((name,), "text", value)
 
 
-def read_parameters(fields: Mapping[str, Json]) -> Parameters:
-    """Return the parameters among the fields. Raises `FieldError`."""
-    max_tokens = read_integer(fields, "max_tokens")
+def read_parameters(
+    fields: Mapping[str, Json], *, limit_name: LimitName = "max_tokens"
+) -> Parameters:
+    """Return the parameters among the fields, one of which has the limit. Raises `FieldError`."""
+    max_tokens = read_integer(fields, limit_name)
     if max_tokens == -1:
         max_tokens = None
     if max_tokens is not None and max_tokens < 1:
-        raise FieldError(("max_tokens",), "expected a number from 1, or -1 for no limit")
+        raise FieldError((limit_name,), "expected a number from 1, or -1 for no limit")
     temperature, top_p = _number(fields, "temperature"), _number(fields, "top_p")
     if temperature is not None and temperature < 0:
         raise FieldError(("temperature",), "expected a number from 0")
     if top_p is not None and not 0 <= top_p <= 1:
         raise FieldError(("top_p",), "expected a number from 0 to 1")
-    return Parameters(
+    parameters = Parameters(
         temperature=temperature,
         top_p=top_p,
         max_tokens=max_tokens,
+        limit_name=limit_name if max_tokens is not None else "max_tokens",
         stop=_stop(fields.get("stop")),
         presence_penalty=_number(fields, "presence_penalty"),
         frequency_penalty=_number(fields, "frequency_penalty"),
@@ -72,6 +77,7 @@ def read_parameters(fields: Mapping[str, Json]) -> Parameters:
         response_format=_response_format(fields.get("response_format")),
         extra=_extra(fields.get("other")),
     )
+    return take_limit(parameters) if parameters.extra else parameters
 
 
 def read_tools(value: Json, path: Path) -> tuple[Tool, ...]:

@@ -81,6 +81,8 @@ def _parameters(parameters: Parameters) -> dict[str, Json]:
         return {}
     fields: dict[str, Any] = msgspec.to_builtins(parameters)
     stop, extra = fields.pop("stop"), fields.pop("extra")
+    if (name := fields.pop("limit_name")) != "max_tokens":
+        extra = {name: fields.pop("max_tokens"), **extra}
     form = fields["response_format"]
     if form is not None:
         fields["response_format"] = {name: each for name, each in form.items() if each is not None}

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from ...domain.parameters import Json, Parameters, kind_of
+from ...domain.parameters import Json, Parameters, find_limit, kind_of
 from ...domain.prompts import Tool, ToolChoice
 from .fields import FieldError, Path, read_parameters, read_tools
 
@@ -40,10 +40,10 @@ def read_openai_parameters(
     `max_completion_tokens` wins over `max_tokens`, whose newer name it is.
     """
     known = {name: fields[name] for name in PARAMETERS & fields.keys()}
-    if (limit := known.get("max_completion_tokens")) is not None:
-        known["max_tokens"] = limit
     try:
-        parameters = read_parameters({**known, "other": dict(extra or {})})
+        parameters = read_parameters(
+            {**known, "other": dict(extra or {})}, limit_name=find_limit(known)
+        )
     except FieldError as error:
         path = error.path[1:] if error.path[0] == "other" else error.path
         raise FieldError(path, error.problem, forbidden=error.forbidden) from None

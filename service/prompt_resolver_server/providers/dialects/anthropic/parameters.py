@@ -6,6 +6,7 @@ from ....domain.answers import ModelRequest
 from ....domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
+from ...wire.openais_own import OPENAIS_OWN
 from ...wire.schemas import close_objects
 from ...wire.thinking import (
     EFFORTS,
@@ -23,6 +24,11 @@ DEFAULT_MAX_TOKENS = 4096
 
 _NO_EFFORT = "none"
 _SAME = frozenset({"temperature", "top_p", "top_k"})
+_END_USER = ("safety_identifier", "user")
+"""Who uses the application, by OpenAI's names, of which the first counts; here it is metadata."""
+
+_TIERS = ("auto", "standard_only")
+_FOREIGN = OPENAIS_OWN - {"metadata", "service_tier", *_END_USER}
 
 
 def write_parameters(
@@ -32,7 +38,8 @@ def write_parameters(
 
     A number as `reasoning_effort` is how many tokens the model may think, and `none` that it does
     not; another word is the API's effort. The name of a JSON Schema, and whether it is strict, have
-    no place: the API keeps to it. Raises PARAMETER_UNSUPPORTED.
+    no place: the API keeps to it. OpenAI's `user` and `safety_identifier` are the metadata's
+    `user_id`. Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
     if (budget := read_budget(parameters.reasoning_effort)) is not None:
@@ -42,6 +49,9 @@ def write_parameters(
     wire: dict[str, Json] = {
         name: value for name, value in parameters.extra.items() if name not in dropped
     }
+    for name in _END_USER:
+        if name in wire:
+            wire["metadata"] = {**_mapping(wire, "metadata"), "user_id": wire.pop(name)}
     for name in parameters.names():
         if name not in dropped:
             _write(wire, name, parameters)
@@ -59,9 +69,15 @@ def thinks(parameters: Parameters) -> bool:
 def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     parameters = request.parameters
+    if name in _FOREIGN:
+        return True
     match name:
         case "seed" | "presence_penalty" | "frequency_penalty":
             return True
+        case "service_tier":
+            return parameters.extra[name] not in _TIERS
+        case "safety_identifier" | "user":
+            return parameters.extra[name] != _end_user(parameters.extra)
         case "response_format":
             form = parameters.response_format
             return form is not None and form.type == "json_object"
@@ -76,6 +92,16 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return True
         case _:
             return thinks(parameters) and is_refused_while_thinking(name, parameters)
+
+
+def _end_user(extra: Mapping[str, Json]) -> str | None:
+    """Return who uses the application, by the first of those names that tells."""
+    metadata = extra.get("metadata", {})
+    told = metadata.get("user_id") if isinstance(metadata, dict) else metadata
+    for value in (told, *map(extra.get, _END_USER)):
+        if value is not None:
+            return value if isinstance(value, str) and isinstance(metadata, dict) else None
+    return None
 
 
 def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:

@@ -18,3 +18,8 @@ def write_path(model: str, action: str) -> str:
 def is_anthropic(model: str) -> bool:
     """Tell whether a model is known to be one of Anthropic's. Not every ARN tells."""
     return "anthropic." in model
+
+
+def is_openai(model: str) -> bool:
+    """Tell whether a model is known to be one of OpenAI's, which take that API's words."""
+    return "openai." in model

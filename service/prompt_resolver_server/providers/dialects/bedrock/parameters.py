@@ -12,6 +12,7 @@ from ....domain.json_codec import encode_json
 from ....domain.parameters import Json, JsonSchema, Parameters
 from ...dialect import Quirks
 from ...wire.effort import read_budget
+from ...wire.openais_own import OPENAIS_OWN
 from ...wire.schemas import close_objects
 from ...wire.thinking import (
     EFFORTS,
@@ -23,7 +24,7 @@ from ...wire.thinking import (
     is_thinking,
 )
 from ...wire.unsupported import find_lacking
-from .model import is_anthropic
+from .model import is_anthropic, is_openai
 
 _OF_MODEL = "additionalModelRequestFields"
 _OF_CONVERSE = frozenset(
@@ -33,6 +34,8 @@ _OF_CONVERSE = frozenset(
         *("requestMetadata", "serviceTier", _OF_MODEL),
     }
 )
+# Anthropic's models have one of these, too.
+_FOREIGN = OPENAIS_OWN - {"metadata"}
 _INFERENCE = {"max_tokens": "maxTokens", "temperature": "temperature", "top_p": "topP"}
 
 
@@ -96,6 +99,8 @@ def thinks(request: ModelRequest) -> bool:
 def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     parameters = request.parameters
+    if name in _FOREIGN:
+        return not is_openai(request.model)
     match name:
         case "seed" | "presence_penalty" | "frequency_penalty":
             return True

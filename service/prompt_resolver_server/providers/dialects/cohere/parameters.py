@@ -6,6 +6,7 @@ from ....domain.answers import ModelRequest
 from ....domain.parameters import Json, JsonSchema, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
+from ...wire.openais_own import OPENAIS_OWN
 from ...wire.unsupported import find_lacking
 
 _NAMES: Mapping[str, str] = {
@@ -26,6 +27,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "seed": (0, 2**64 - 1),
 }
 _MAX_STOPS = 5
+_FOREIGN = OPENAIS_OWN - {"logprobs"}
 
 
 def write_parameters(
@@ -54,6 +56,8 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
         if not least <= getattr(parameters, name) <= most:
             return True
     match name:
+        case _ if name in _FOREIGN:
+            return True
         case "stop":
             return len(parameters.stop) > _MAX_STOPS
         case "presence_penalty" | "frequency_penalty":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
 from typing_extensions import override
 
 from ....domain.answers import Answer, ModelRequest
@@ -15,6 +16,7 @@ from .response import parse_answer
 from .stream import GeminiStreamReader
 
 _VERSION = "v1beta"
+_STORE = frozenset({"store"})
 
 
 class GeminiDialect:
@@ -62,6 +64,12 @@ class VertexDialect(GeminiDialect):
 
     A model that is a number is an endpoint of the project's own, as it is after `gemini/`.
     """
+
+    @override
+    def build(self, request: ModelRequest, *, stream: bool, quirks: Quirks) -> WireRequest:
+        """Return the request, which says nothing of storing it; see `Dialect.build`."""
+        quirks = replace(quirks, lacks=quirks.lacks | _STORE)
+        return super().build(request, stream=stream, quirks=quirks)
 
     @override
     def _resource(self, model: str, quirks: Quirks) -> str:

@@ -6,6 +6,7 @@ from ....domain.answers import ModelRequest
 from ....domain.parameters import Json, JsonSchema, ResponseFormat
 from ...dialect import Quirks
 from ...wire.effort import read_budget
+from ...wire.openais_own import OPENAIS_OWN
 from ...wire.unsupported import find_lacking
 
 _NAMES: Mapping[str, str] = {
@@ -26,6 +27,9 @@ _BESIDE_THE_CONFIGURATION = frozenset(
     }
 )
 """Extra parameters that stand in the body itself. The others are of `generationConfig`."""
+
+_FOREIGN = OPENAIS_OWN - {"logprobs", "service_tier", "store"}
+_OPENAIS_TIERS = ("auto", "default", "scale")
 
 _LEVELS = frozenset({"minimal", "low", "medium", "high", "xhigh"})
 _BUDGETS: Mapping[str, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
@@ -66,6 +70,13 @@ def write_parameters(
 def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     match name:
+        case _ if name in _FOREIGN:
+            return True
+        case "logprobs":
+            # How many are told of each token. OpenAI's is whether any are.
+            return isinstance(request.parameters.extra[name], bool)
+        case "service_tier":
+            return request.parameters.extra[name] in _OPENAIS_TIERS
         case "reasoning_effort":
             return _how_much(request) is None
         case "seed":

@@ -6,12 +6,15 @@ from ....domain.answers import ModelRequest
 from ....domain.errors import unsupported
 from ....domain.parameters import Json, JsonSchema, ResponseFormat
 from ...dialect import Quirks
+from ...wire.openais_own import OPENAIS_OWN
 from ...wire.unsupported import find_lacking
 
 _FIELDS = frozenset(
     {"format", "keep_alive", "logprobs", "options", "shift", "think", "top_logprobs", "truncate"}
 )
 """The extra parameters that are fields of the body; all others are among the model's options."""
+
+_FOREIGN = OPENAIS_OWN - _FIELDS
 
 _OPTIONS: Mapping[str, str] = {
     **{name: name for name in ("temperature", "top_p", "top_k", "seed", "stop")},
@@ -54,6 +57,8 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
     """Tell whether the dialect cannot express what the request means by a parameter."""
     parameters = request.parameters
     match name:
+        case _ if name in _FOREIGN:
+            return True
         case "reasoning_effort":
             return parameters.reasoning_effort not in _THINK
         case "parallel_tool_calls":

@@ -18,7 +18,10 @@ _WITHOUT_VERSIONS = frozenset({"v1", "preview", "latest"})
 """What stands for the API that has no versions any more, as LiteLLM names it."""
 _NEW_FIELDS = "2024-09-01"
 """Where fields of OpenAI's came in that older versions refuse. Names of no date come after it."""
-_OLD = Quirks(lacks=frozenset({"parallel_tool_calls", "stream_options"}))
+_OLD = Quirks(
+    renames={"max_completion_tokens": "max_tokens"},
+    lacks=frozenset({"parallel_tool_calls", "stream_options"}),
+)
 _NEW = Quirks(renames={"max_tokens": "max_completion_tokens"})
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from ....domain.answers import ModelRequest
 from ....domain.parameters import Json, Parameters, ResponseFormat
-from ...dialect import Quirks
+from ...dialect import NO_QUIRKS, Quirks
 from ...wire.effort import read_budget
 from ...wire.unsupported import check_insisted, name_all
 
@@ -31,24 +31,32 @@ def write_parameters(
 
 
 def _write(parameters: Parameters, quirks: Quirks, has_tools: bool) -> _Written:
-    renames = quirks.renames
     lacking = tuple(
         name
         for name in name_all(parameters)
         if name in quirks.lacks or _has_no_place(name, parameters, quirks, has_tools=has_tools)
     )
-    wire = write_all(parameters).items()
-    fields = {renames.get(name, name): value for name, value in wire if name not in lacking}
+    written = _write_each(parameters).items()
+    fields = {
+        _on_the_wire(name, parameters, quirks): value
+        for name, value in written
+        if name not in lacking
+    }
     return _Written(fields, lacking)
+
+
+def _on_the_wire(name: str, parameters: Parameters, quirks: Quirks = NO_QUIRKS) -> str:
+    """Return what the wire calls a parameter: the limit as it was called, unless renamed."""
+    said = parameters.limit_name if name == "max_tokens" else name
+    return quirks.renames.get(said, said)
 
 
 def _has_no_place(name: str, parameters: Parameters, quirks: Quirks, *, has_tools: bool) -> bool:
     """Tell whether the wire cannot express what is meant by a parameter."""
-    renames = quirks.renames
     if name in parameters.extra:
         # Of two that have one name on the wire, the one with a field of its own counts.
-        taken = {renames.get(typed, typed) for typed in parameters.names()}
-        return renames.get(name, name) in taken
+        taken = {_on_the_wire(typed, parameters, quirks) for typed in parameters.names()}
+        return _on_the_wire(name, parameters, quirks) in taken
     match name:
         case "reasoning_effort":
             # A number is a budget of thinking tokens; the dialect knows words alone.
@@ -64,6 +72,12 @@ def _has_no_place(name: str, parameters: Parameters, quirks: Quirks, *, has_tool
 
 def write_all(parameters: Parameters) -> dict[str, Json]:
     """Return all parameters that are set, as OpenAI's own API has them."""
+    written = _write_each(parameters).items()
+    return {_on_the_wire(name, parameters): value for name, value in written}
+
+
+def _write_each(parameters: Parameters) -> dict[str, Json]:
+    """Return all parameters that are set, by our names."""
     wire: dict[str, Json] = dict(parameters.extra)
     for name in parameters.names():
         match getattr(parameters, name):
