@@ -1,6 +1,5 @@
 """Manifests for Kubernetes, read as a cluster reads them."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +83,3 @@ def parse_manifest(texts: Iterable[str]) -> Manifest:
 def read_manifest() -> Manifest:
     """Return the manifest that is applied as it stands."""
     return parse_manifest([(ROOT / "deploy" / "sidecar.yaml").read_text()])
-
-
-def image_environment() -> dict[str, str]:
-    """Return the variables that the image sets for the service."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    return dict(re.findall(r"\b(PROMPT_RESOLVER_\w+)=(\S+)", dockerfile))
