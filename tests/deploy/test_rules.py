@@ -31,7 +31,15 @@ SLIPS = {
     "PromptResolverCacheHitRatioLow": ("> 0.1\n", "> 0.5\n"),
     "PromptResolverStoreFailing": ("< 180", "< 100000"),
     "PromptResolverUpstreamErrors": ("[1h]", "[5m]"),
+    "PromptResolverUpstreamErrorsPersist": ("increase6h >= 10", "increase6h >= 1"),
+    "PromptResolverSharedCacheFailing": ("> 0.5\n        for: 15m", "> 0.1\n        for: 15m"),
+    "PromptResolverCopiesNotWritten": (
+        "[10m]) > 0\n        for: 10m",
+        "[10m]) > 0\n        for: 1m",
+    ),
     "PromptResolverFirstChunkSlow": ("> 5\n", "> 50\n"),
+    "PromptResolverStreamsTruncated": (">= 5\n", ">= 1\n"),
+    "PromptResolverCallsShed": ("> 0\n        for: 5m", "> 0\n        for: 1m"),
     "PromptResolverCertificateExpiring": ("< 7 * 86400", "< 70 * 86400"),
     "PromptResolverCertificateReloadFailed": (
         "prompt_resolver_certificate_last_reload_successful == 0",
