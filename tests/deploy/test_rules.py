@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,21 @@ def test_table_is_complete() -> None:
     text = (ROOT / "docs" / "observability.md").read_text()
 
     assert re.findall(r"^\| \[(PromptResolver\w+)\]", text, re.MULTILINE) == list(ALERTS)
+
+
+def test_alerts_lead_to_the_runbook() -> None:
+    """The command of the page has every alert name the whole URL of its paragraph."""
+    text = (ROOT / "docs" / "observability.md").read_text()
+    (command,) = re.findall(r"^    (sed 's,runbook_url.*) > rules\.yaml$", text, re.MULTILINE)
+
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    rules = [rule for group in yaml.safe_load(done.stdout)["groups"] for rule in group["rules"]]
+    urls = [rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule]
+    base = "https://git.example/prompt-resolver/blob/main/"
+    assert urls == [base + alert["annotations"]["runbook_url"] for alert in ALERTS.values()]
 
 
 @with_tools

@@ -27,6 +27,7 @@ ELSEWHERE = (
     Elsewhere("docker tag", _NO_REGISTRY, "tests/deploy/test_podman.py"),
     Elsewhere("docker push", _NO_REGISTRY, "tests/deploy/test_podman.py"),
     Elsewhere("sed s,registry.example", _NO_CLUSTER, "tests/deploy/kubernetes/test_manifest.py"),
+    Elsewhere("sed 's,runbook_url", "needs a checkout around it", "tests/deploy/test_rules.py"),
     Elsewhere("kubectl apply", _NO_CLUSTER, "tests/deploy/kubernetes/test_manifest.py"),
     Elsewhere("kubectl logs", _NO_CLUSTER, "tests/deploy/test_podman.py"),
     Elsewhere("kubectl create", _NO_CLUSTER, "tests/deploy/kubernetes/test_chart.py"),
