@@ -83,3 +83,9 @@ def parse_manifest(texts: Iterable[str]) -> Manifest:
 def read_manifest() -> Manifest:
     """Return the manifest that is applied as it stands."""
     return parse_manifest([(ROOT / "deploy" / "sidecar.yaml").read_text()])
+
+
+def read_bytes(quantity: str) -> int:
+    """Return an amount of memory or disk, as the manifests write it."""
+    assert quantity.endswith("Mi")
+    return int(quantity.removesuffix("Mi")) * 1024 * 1024
