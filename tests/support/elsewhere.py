@@ -35,6 +35,7 @@ ELSEWHERE = (
     Elsewhere("kubectl port-forward", _NO_CLUSTER, "tests/http/page/test_visitors.py"),
     Elsewhere("kubectl kustomize", _BUILDS, "tests/deploy/kubernetes/test_manifest.py"),
     Elsewhere("helm install", _NO_CLUSTER, "tests/deploy/kubernetes/test_chart.py"),
+    Elsewhere("helm template", _NO_CLUSTER, "tests/deploy/kubernetes/test_manifest.py"),
     Elsewhere("helm upgrade", _NO_CLUSTER, "tests/deploy/kubernetes/test_chart.py"),
     Elsewhere("helm dependency", _BUILDS, "tests/deploy/kubernetes/test_library.py"),
     Elsewhere("envoy -c", _BUILDS, "tests/clients/test_browser.py"),
