@@ -61,7 +61,7 @@ _CALLS = Row(
         ),
         Panel(
             "Calls that run, and that were refused",
-            "Calls that run by class, and calls that were refused as too many ran.",
+            "Calls that run by class, calls that were refused as too many ran, and faults of ours.",
             "short",
             (
                 Query(
@@ -72,6 +72,7 @@ _CALLS = Row(
                     rose("prompt_resolver_calls_shed_total", "call_class"),
                     "{{call_class}} refused",
                 ),
+                Query(rose("prompt_resolver_internal_errors_total", "pod"), "{{pod}} faults"),
             ),
         ),
     ),

@@ -225,6 +225,45 @@ def test_elsewhere(tmp_path: Path) -> None:
     assert main(["check", str(path), "--elsewhere"]) == 0
 
 
+SECRETS = """
+general_settings: {master_key: 'file:/absent/master'}
+callers: {shop: {token: 'file:/absent/shop'}, till: {token: 'file:/absent/till'}}
+stores: {main: {type: humanloop, base_url: 'http://127.0.0.1:9', api_key: 'file:/absent/store'}}
+providers: {openai: {api_key: 'file:/absent/openai'}}
+model_list: [{model_name: m, litellm_params: {model: openai/m, api_key: 'file:/absent/row'}}]
+"""
+
+
+def test_secrets_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of tokens and keys may be missing too on this machine, and each of them is told."""
+    path = tmp_path / "c.yaml"
+    path.write_text(SECRETS)
+
+    assert main(["check", str(path)]) == 2
+    assert capsys.readouterr().err.count("expected a readable file with a secret in it") == 6
+    assert main(["check", str(path), "--elsewhere"]) == 0
+    shown = capsys.readouterr().out
+    for place in (
+        *("providers.openai.api_key", "stores.main.api_key"),
+        *("callers.shop.token", "callers.till.token", "general_settings.master_key"),
+        "model_list.0.litellm_params.api_key",
+    ):
+        assert f"no key yet in the file of {place}\n" in shown
+
+
+@pytest.mark.parametrize("callers", ["shop", "till"])
+def test_faults_elsewhere(tmp_path: Path, callers: str) -> None:
+    """What is wrong wherever it is stays a fault: one file for two, or one that is empty here."""
+    path = tmp_path / "c.yaml"
+    (tmp_path / "till").touch()
+    tokens = {"shop": "file:/absent/token", "till": f"file:{tmp_path}/till"}
+    path.write_text(
+        f"callers: {{one: {{token: '{tokens[callers]}'}}, two: {{token: 'file:/absent/token'}}}}"
+    )
+
+    assert main(["check", str(path), "--elsewhere"]) == 2
+
+
 def test_state_stays_as_it_is(tmp_path: Path) -> None:
     """A folder for what outlives a restart is not made where a configuration is only checked."""
     path = tmp_path / "c.yaml"

@@ -165,7 +165,7 @@ def service(containers: Containers, image: str) -> Iterator[Service]:
         "--cap-drop=all",
         "--security-opt=no-new-privileges",
         "--network=none",
-        "--memory=256m",
+        "--memory=512m",
         "--env=PROMPT_RESOLVER_STATE_DIR=/state",
         image,
     )

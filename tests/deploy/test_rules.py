@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,15 @@ SLIPS = {
     "PromptResolverCacheHitRatioLow": ("> 0.1\n", "> 0.5\n"),
     "PromptResolverStoreFailing": ("< 180", "< 100000"),
     "PromptResolverUpstreamErrors": ("[1h]", "[5m]"),
+    "PromptResolverUpstreamErrorsPersist": ("increase6h >= 10", "increase6h >= 1"),
+    "PromptResolverSharedCacheFailing": ("> 0.5\n        for: 15m", "> 0.1\n        for: 15m"),
+    "PromptResolverCopiesNotWritten": (
+        "[10m]) > 0\n        for: 10m",
+        "[10m]) > 0\n        for: 1m",
+    ),
     "PromptResolverFirstChunkSlow": ("> 5\n", "> 50\n"),
+    "PromptResolverStreamsTruncated": (">= 5\n", ">= 1\n"),
+    "PromptResolverCallsShed": ("> 0\n        for: 5m", "> 0\n        for: 1m"),
     "PromptResolverCertificateExpiring": ("< 7 * 86400", "< 70 * 86400"),
     "PromptResolverCertificateReloadFailed": (
         "prompt_resolver_certificate_last_reload_successful == 0",
@@ -147,6 +156,21 @@ def test_table_is_complete() -> None:
     text = (ROOT / "docs" / "observability.md").read_text()
 
     assert re.findall(r"^\| \[(PromptResolver\w+)\]", text, re.MULTILINE) == list(ALERTS)
+
+
+def test_alerts_lead_to_the_runbook() -> None:
+    """The command of the page has every alert name the whole URL of its paragraph."""
+    text = (ROOT / "docs" / "observability.md").read_text()
+    (command,) = re.findall(r"^    (sed 's,runbook_url.*) > rules\.yaml$", text, re.MULTILINE)
+
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    rules = [rule for group in yaml.safe_load(done.stdout)["groups"] for rule in group["rules"]]
+    urls = [rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule]
+    base = "https://git.example/prompt-resolver/blob/main/"
+    assert urls == [base + alert["annotations"]["runbook_url"] for alert in ALERTS.values()]
 
 
 @with_tools

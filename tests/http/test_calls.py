@@ -3,17 +3,28 @@
 import asyncio
 import json
 import logging
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from prometheus_client import CollectorRegistry
 
 from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
+from prompt_resolver_server.entry.caller import Caller
+from prompt_resolver_server.entry.running import Running
+from prompt_resolver_server.http.browsers import keep_pages_out
+from prompt_resolver_server.http.calls import HttpCall, HttpCalls
+from prompt_resolver_server.http.openai_errors import OpenAIErrors
 from prompt_resolver_server.http.status import STATUSES, may_try_again, status_of
+from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.prompts import write_prompt
 from tests.support.service import running_service, service_process
+from tests.support.serving import make_serving
 from tests.support.upstream import Exchange, Upstream, openai_answer
 
 PROTECTED = """
@@ -170,3 +181,34 @@ def test_options_of_litellms_command(tmp_path: Path) -> None:
     assert address.startswith("localhost:")
     assert code == 0
     assert "the log has prompts and variables in it" in json.loads(log.splitlines()[0])["message"]
+
+
+async def fail(call: HttpCall, caller: Caller) -> web.StreamResponse:
+    raise ValueError
+
+
+async def refuse(call: HttpCall, caller: Caller) -> web.StreamResponse:
+    raise ResolverError(Reason.PROMPT_NOT_FOUND, "")
+
+
+async def test_faults_are_counted() -> None:
+    """A fault of ours is counted for whoever mends it, and what a caller asks amiss is not."""
+    metrics = Metrics(CollectorRegistry(), version="test")
+    async with AsyncExitStack() as stack:
+        serving = make_serving(stack)
+        calls = HttpCalls(
+            serving=serving,
+            check=keep_pages_out(serving),
+            gates={},
+            running=Running(),
+            metrics=metrics,
+        )
+        app = web.Application()
+        app.router.add_get("/fault", calls.wrap("fault", fail, OpenAIErrors()))
+        app.router.add_get("/absent", calls.wrap("absent", refuse, OpenAIErrors()))
+        server = await stack.enter_async_context(TestServer(app))
+        door = HttpDoor(str(server.make_url("")).rstrip("/"))
+        answers = [await door.get(path) for path in ("/absent", "/fault")]
+
+    assert [answer.status for answer in answers] == [404, 500]
+    assert metrics.registry.get_sample_value("prompt_resolver_internal_errors_total") == 1

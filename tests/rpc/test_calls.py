@@ -34,14 +34,20 @@ async def fail_in_the_stream(request: pb.CompleteStreamRequest, caller: Caller, 
 
 
 @pytest.fixture
-async def channel() -> AsyncIterator[grpc.aio.Channel]:
+def metrics() -> Metrics:
+    """What the server counts."""
+    return Metrics(CollectorRegistry(), version="test")
+
+
+@pytest.fixture
+async def channel(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server whose methods have faults."""
     async with AsyncExitStack() as stack:
         calls = Calls(
             serving=make_serving(stack),
             gates={},
             running=Running(),
-            metrics=Metrics(CollectorRegistry(), version="test"),
+            metrics=metrics,
             max_message_bytes=4 * 1024 * 1024,
         )
         handlers = {
@@ -85,6 +91,17 @@ async def test_fault_is_told_by_an_id(
     assert fault["type"] == ("KeyError" if streamed else "ValueError")
     assert "test_calls.py" in fault["where"][-1]
     assert SECRET not in "".join([str(error), *lines])
+
+
+async def test_faults_are_counted(channel: grpc.aio.Channel, metrics: Metrics) -> None:
+    """A fault is counted for whoever mends it, from a number that is there before the first."""
+    name = "prompt_resolver_internal_errors_total"
+    before = metrics.registry.get_sample_value(name)
+
+    await caught(call_unary(channel, SERVICE, "Resolve", b""))
+    await caught(call_stream(channel, SERVICE, "CompleteStream", b""))
+
+    assert (before, metrics.registry.get_sample_value(name)) == (0, 2)
 
 
 def test_log_hides_the_text_of_exceptions() -> None:

@@ -1,6 +1,5 @@
 """Manifests for Kubernetes, read as a cluster reads them."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +85,7 @@ def read_manifest() -> Manifest:
     return parse_manifest([(ROOT / "deploy" / "sidecar.yaml").read_text()])
 
 
-def image_environment() -> dict[str, str]:
-    """Return the variables that the image sets for the service."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    return dict(re.findall(r"\b(PROMPT_RESOLVER_\w+)=(\S+)", dockerfile))
+def read_bytes(quantity: str) -> int:
+    """Return an amount of memory or disk, as the manifests write it."""
+    assert quantity.endswith("Mi")
+    return int(quantity.removesuffix("Mi")) * 1024 * 1024

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from socket import create_server
 
-from tests.support.manifest import Manifest, Object, image_environment
+from tests.support.manifest import Manifest, Object
 from tests.support.volume import Volume
 
 PATIENCE_S = 30
@@ -92,7 +92,7 @@ class Pod:
         """Run a probe of the service once, and return whether it succeeded and what it said."""
         probe = self.manifest.resolver[name]
         if "exec" in probe:
-            with self.start(probe["exec"]["command"], image_environment()) as process:
+            with self.start(probe["exec"]["command"], {}) as process:
                 _, said = process.communicate(timeout=probe["timeoutSeconds"] * 4)
             return process.returncode == 0, said
         ports = {each["name"]: each["containerPort"] for each in self.manifest.resolver["ports"]}
@@ -118,7 +118,7 @@ class Pod:
         """Run a container, whose entry point is the image's."""
         variables = {each["name"]: each["value"] for each in container.get("env", [])}
         command = [*container.get("command", ["prompt-resolver"]), *container["args"]]
-        with self.start(command, image_environment() | variables) as process:
+        with self.start(command, variables) as process:
             try:
                 yield process
             finally:

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from prompt_resolver_server.domain.errors import Reason, StoreError
+from prompt_resolver_server.domain.errors import Blame, Reason, StoreError
 from prompt_resolver_server.domain.prompts import Message, PromptRef, Template, Text
 from prompt_resolver_server.templates.store import prompt_not_found
 
@@ -28,8 +28,10 @@ def unavailable() -> StoreError:
     )
 
 
-def forbidden() -> StoreError:
-    return StoreError(Reason.STORE_AUTH, "store 'told' refuses the key", metadata={"store": "told"})
+def forbidden(blame: Blame = Blame.OPERATOR) -> StoreError:
+    return StoreError(
+        Reason.STORE_AUTH, "store 'told' refuses the key", metadata={"store": "told"}, blame=blame
+    )
 
 
 def absent(prompt_id: str = "p") -> StoreError:

@@ -10,6 +10,7 @@ from ..entry.access import Access, KnownCaller
 from ..settings import ConfigError, Loaded
 from ..settings.faults import Place
 from ..settings.model import CallerSettings
+from ..settings.secrets import Secret
 
 Rules: TypeAlias = Mapping[Kind, tuple[str, ...]]
 """Globs by what they are about. What is not among them, a caller may use all of."""
@@ -90,7 +91,7 @@ def _list_faults(loaded: Loaded) -> Iterator[tuple[Place, str]]:
     """Tell whose certificate nobody asks for, and who could be taken for somebody else."""
     settings = loaded.settings
     master_key = settings.general_settings.master_key
-    tokens = {master_key.reveal(): "the master key"} if master_key is not None else {}
+    tokens = {_read(master_key): "the master key"} if master_key is not None else {}
     certificates: dict[str, str] = {}
     for name, row in settings.callers.items():
         owner = f"that of {name!r}"
@@ -101,9 +102,14 @@ def _list_faults(loaded: Loaded) -> Iterator[tuple[Place, str]]:
             if (other := certificates.setdefault(row.certificate, owner)) != owner:
                 yield place, f"expected another one than {other}"
         if row.token is not None:
-            other = tokens.setdefault(row.token.reveal(), owner)
+            other = tokens.setdefault(_read(row.token), owner)
             if other != owner:
                 yield ("callers", name, "token"), f"expected another one than {other}"
+
+
+def _read(token: Secret) -> str | Secret:
+    """Return a token, or where its file is that is on another machine."""
+    return token.reveal() or token
 
 
 def _list_idle(rules: Rules, kind: Kind, names: Collection[str]) -> Iterator[str]:

@@ -16,10 +16,14 @@ def load_configuration(
     path: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, str] | None = None,
+    *,
+    is_elsewhere: bool = False,
 ) -> Loaded:
     """Return the configuration of a file, or the defaults; see `load_settings`."""
     stores: list[type[AnyStoreSettings]] = [kind.settings for kind in KINDS]
-    return load_settings(path, environ, overrides, stores=(*stores, ChainSettings))
+    return load_settings(
+        path, environ, overrides, stores=(*stores, ChainSettings), is_elsewhere=is_elsewhere
+    )
 
 
 def warn_of(loaded: Loaded, *, before: Loaded | None = None) -> None:

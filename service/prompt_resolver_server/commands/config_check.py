@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -43,8 +42,7 @@ def main(argv: Sequence[str]) -> int:
     """Print what a configuration means; return 0, or 2 where it has faults, which are told."""
     arguments = _parser().parse_args(argv)
     try:
-        loaded = load_configuration(arguments.file, os.environ)
-        loaded = replace(loaded, is_elsewhere=arguments.elsewhere)
+        loaded = load_configuration(arguments.file, os.environ, is_elsewhere=arguments.elsewhere)
         found = asyncio.run(build_report(loaded, build_tls(loaded)))
     except ConfigError as error:
         _tell_faults(error.lines)

@@ -185,6 +185,8 @@ class HttpCalls:
                 if error is None:
                     raise
                 status, reason = form.status(error), error.reason.lower()
+                if error.reason is Reason.INTERNAL:
+                    metrics.fault()
                 _log_call(route, call, status, reason, error)
                 response = await self._tell(call, error, form)
             finally:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from .families import Families
+from .tallies import Tally
 
 _BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -50,7 +51,12 @@ class CallMetrics:
     """The metrics of one gRPC method."""
 
     def __init__(
-        self, families: GrpcFamilies, service: str, method: str, call_type: CallType
+        self,
+        families: GrpcFamilies,
+        service: str,
+        method: str,
+        call_type: CallType,
+        faults: Tally,
     ) -> None:
         labels = (call_type, service, method)
         self._started = families.started[labels]
@@ -59,6 +65,7 @@ class CallMetrics:
         self._seconds = families.seconds[labels]
         self._labels = labels
         self._handled = families.handled
+        self._faults = faults
 
     def begin(self) -> None:
         """Count a call that begins, and the message that it brought."""
@@ -69,6 +76,10 @@ class CallMetrics:
         """Count a message that was sent."""
         self._sent.value += 1
 
+    def fault(self) -> None:
+        """Count a call that fails by a fault of ours."""
+        self._faults.value += 1
+
     def end(self, code: str, seconds: float) -> None:
         """Count a call that ended with this status code, by its name, after this time."""
         self._handled[*self._labels, code].value += 1
@@ -78,10 +89,15 @@ class CallMetrics:
 class RouteMetrics:
     """The metrics of one route of the HTTP door."""
 
-    def __init__(self, families: HttpFamilies, route: str) -> None:
+    def __init__(self, families: HttpFamilies, route: str, faults: Tally) -> None:
         self._requests = families.requests
         self._seconds = families.seconds[route,]
         self._route = route
+        self._faults = faults
+
+    def fault(self) -> None:
+        """Count a request that fails by a fault of ours."""
+        self._faults.value += 1
 
     def end(self, status: int, seconds: float) -> None:
         """Count a request that ended with this status, 499 if its caller left, after this time."""

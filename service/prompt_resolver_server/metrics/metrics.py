@@ -34,6 +34,10 @@ class Metrics:
         self.http = HttpFamilies(families)
         self.upstream = UpstreamMetrics(families)
         self.certificates = CertificateMetrics(families)
+        # Both doors' statuses for them are those of some failures of providers and stores, too.
+        self._faults = families.counter(
+            "prompt_resolver_internal_errors", "Calls that failed by a fault of this service.", ()
+        )[()]
         self.templates = families.counter(
             "prompt_resolver_template_cache_requests",
             "Templates served, by how the cache took part.",
@@ -124,11 +128,11 @@ class Metrics:
 
     def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
         """Return the metrics of one gRPC method."""
-        return CallMetrics(self.grpc, service, method, call_type)
+        return CallMetrics(self.grpc, service, method, call_type, self._faults)
 
     def for_route(self, route: str) -> RouteMetrics:
         """Return the metrics of one route of the HTTP door."""
-        return RouteMetrics(self.http, route)
+        return RouteMetrics(self.http, route, self._faults)
 
     def watch_class(self, call_class: str, count: Callable[[], int]) -> Tally:
         """Have the running calls of a class counted by this when the metrics are asked for.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from ..domain.errors import ResolverError
+from ..domain.errors import Reason, ResolverError
 from ..domain.values import Value
 from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
@@ -102,6 +102,8 @@ class Call:
         status = to_status(error, repeatable=self._method.repeatable)
         self._code = status.code.name
         self._reason = error.reason.lower()
+        if error.reason is Reason.INTERNAL:
+            self._method.metrics.fault()
         trailers = (*status.trailers, *self._log(error))
         # Whoever is told may call again at once, and finds the room that this call had.
         self._leave()

@@ -6,12 +6,22 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+)
 
 from ..domain.parameters import Json, kind_of
 from .secrets import FileSecret, FixedSecret, Secret
 
 PROVIDER_NAME = r"^[a-z0-9][a-z0-9_.-]*$"
+ELSEWHERE = {"is_elsewhere": True}
+"""The context of settings that are for another machine: see `Loaded.is_elsewhere`."""
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 
@@ -31,15 +41,17 @@ class ForeignBlock(BaseModel):
     )
 
 
-def read_secret(value: Json | Secret) -> Secret | None:
+def read_secret(value: Json | Secret, info: ValidationInfo) -> Secret | None:
     """Read a secret: the text itself, or `file:` and a path. Raises `ValueError`."""
     if value is None or not isinstance(value, str | int | float | list | dict | bool):
         return value
     if not isinstance(value, str):
         raise ValueError(f"expected text, got {kind_of(value)}")
     if value.startswith("file:"):
-        secret = FileSecret(Path(value.removeprefix("file:")))
-        if secret.reveal() is None:
+        path = value.removeprefix("file:")
+        secret = FileSecret(Path(path))
+        may_be_missing = info.context == ELSEWHERE and not os.path.exists(path)
+        if secret.reveal() is None and not may_be_missing:
             raise ValueError("expected a readable file with a secret in it")
         return secret
     if not value or not value.isascii() or not value.isprintable():
@@ -47,7 +59,7 @@ def read_secret(value: Json | Secret) -> Secret | None:
     return FixedSecret(value)
 
 
-def _read_key(value: Json | Secret) -> Secret | None:
+def _read_key(value: Json | Secret, info: ValidationInfo) -> Secret | None:
     """Read a secret that calls need and the service does not, so that its file may come later.
 
     The folder has to be there, as a volume is that waits for its Secret: any other path is a slip.
@@ -56,7 +68,7 @@ def _read_key(value: Json | Secret) -> Secret | None:
         path = value.removeprefix("file:")
         if not os.path.exists(path) and os.path.isdir(os.path.dirname(path) or os.curdir):
             return FileSecret(Path(path))
-    return read_secret(value)
+    return read_secret(value, info)
 
 
 KeyText = Annotated[Secret | None, BeforeValidator(_read_key)]

@@ -7,7 +7,7 @@ where it is a parameter of the model; `unused` tells which is which.
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from ..domain.parameters import Json
 from .accounts import AccountSettings
@@ -85,11 +85,11 @@ class AliasSettings(_NullableBlock):
     """LiteLLM's notes on the model. Without effect here."""
 
 
-def _read_token(value: Json | Secret) -> Secret | None:
+def _read_token(value: Json | Secret, info: ValidationInfo) -> Secret | None:
     """Read a token, which must not be empty: whoever named one believes the door to be locked."""
     if value is None:
         raise ValueError("expected text, got nothing")
-    return read_secret(value)
+    return read_secret(value, info)
 
 
 class GeneralSettings(ForeignBlock):

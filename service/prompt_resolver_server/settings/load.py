@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ..domain.parameters import Json, kind_of
 from .environment import Environment
 from .faults import ConfigError, Place, read_fault
+from .fields import ELSEWHERE
 from .files import Look, look_if_there
 from .model import AnyStoreSettings, Settings, of_stores
 from .secrets import Secret
@@ -74,13 +75,21 @@ def load_settings(
     overrides: Mapping[str, str] | None = None,
     *,
     stores: tuple[type[AnyStoreSettings], ...],
+    is_elsewhere: bool = False,
 ) -> Loaded:
     """Return the configuration of a file, or the defaults, under what the environment says.
 
     `stores` are the settings of the kinds of stores that there are. `overrides` are keys of the
-    `server` block that win over both. Raises `ConfigError`.
+    `server` block that win over both. `is_elsewhere`: see `Loaded`. Raises `ConfigError`.
     """
-    again = partial(load_settings, path, environ, dict(overrides or {}), stores=stores)
+    again = partial(
+        load_settings,
+        path,
+        environ,
+        dict(overrides or {}),
+        stores=stores,
+        is_elsewhere=is_elsewhere,
+    )
     if path is None and (name := environ.get(f"{PREFIX}CONFIG")):
         path = Path(name)
     source = Source(path)
@@ -97,7 +106,8 @@ def load_settings(
     _overlay_server(source, values, environ, overrides or {})
     _overlay_master_key(source, values, variables)
     try:
-        settings = of_stores(stores).model_validate(values)
+        context = ELSEWHERE if is_elsewhere else None
+        settings = of_stores(stores).model_validate(values, context=context)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False, include_context=True)
         faults = [read_fault(each, values) for each in details]
@@ -116,6 +126,7 @@ def load_settings(
         without_effect=tuple(without_effect),
         absent_keys=tuple(_list_absent_keys(settings)),
         source=source,
+        is_elsewhere=is_elsewhere,
     )
 
 
@@ -166,6 +177,8 @@ def _list_absent_keys(settings: Settings) -> Iterator[str]:
     blocks: dict[str, BaseModel] = {
         **{f"providers.{name}": each for name, each in settings.providers.items()},
         **{f"stores.{name}": each for name, each in settings.stores.items()},
+        **{f"callers.{name}": each for name, each in settings.callers.items()},
+        "general_settings": settings.general_settings,
     }
     if settings.cache.redis is not None:
         blocks["cache.redis"] = settings.cache.redis

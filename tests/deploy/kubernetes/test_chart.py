@@ -8,7 +8,10 @@ import pytest
 import yaml
 
 from prompt_resolver._version import __version__
+from prompt_resolver_server.settings import Settings
 from prompt_resolver_server.settings.server import ServerSettings
+from prompt_resolver_server.settings.unused import FOREIGN_BLOCKS
+from prompt_resolver_server.settings.variables import OWN_VARIABLES
 from tests.support.manifest import ROOT, Manifest, Object
 from tests.support.renderings import CHART, VALUES, HelmError, helm, helm_manifest, read_values
 
@@ -66,6 +69,19 @@ REFUSED: dict[str, tuple[Object, str]] = {
         {"config": {"callers": {"app": {"token": "token-of-app"}}}},
         "/config/callers/app/token",
     ),
+    "a block that the service does not know": (
+        {"config": {"provders": {"openai": {}}}},
+        "'provders'",
+    ),
+    "certificates without TLS": ({"tls": {"verifyClients": True}}, "tls.verifyClients: expected"),
+    "a certificate that nobody asks for": (
+        {"config": {"callers": {"shop": {"certificate": "shop"}}}, "tls": {"secretName": "ours"}},
+        "config.callers.shop.certificate: expected tls.secretName and tls.verifyClients",
+    ),
+    "a master key that is written out": (
+        {"env": [{"name": "LITELLM_MASTER_KEY", "value": "key-of-all"}]},
+        "/env/0",
+    ),
     "a tag that moves": ({"image": {"tag": "latest"}}, "/image/tag"),
     "a digest that is none": ({"image": {"digest": "sha256:12"}}, "/image/digest"),
     "text for a number": ({"drainSeconds": "60"}, "/drainSeconds"),
@@ -115,17 +131,35 @@ def test_doors_for_everybody_are_refused() -> None:
         helm({})
 
 
+MASTER_KEY = {
+    "name": "LITELLM_MASTER_KEY",
+    "valueFrom": {"secretKeyRef": {"name": "ours", "key": "master"}},
+}
+
+
 @pytest.mark.parametrize(
-    "config",
+    "values",
     [
-        {"callers": {"app": {"token": "file:/callers/app"}}},
-        {"general_settings": {"master_key": "file:/callers/master"}},
-        {"server": {"insecure": True}},
+        {"config": {"callers": {"app": {"token": "file:/callers/app"}}}},
+        {"config": {"general_settings": {"master_key": "file:/callers/master"}}},
+        {"config": {"server": {"insecure": True}}},
+        {"env": [MASTER_KEY]},
+        {"tls": {"secretName": "ours", "verifyClients": True}},
     ],
 )
-def test_ways_to_be_admitted(config: Object) -> None:
+def test_ways_to_be_admitted(values: Object) -> None:
     """Whatever the service starts with beyond loopback, the chart renders."""
-    assert helm_manifest({"config": config}).one("Deployment")
+    assert helm_manifest(values).one("Deployment")
+
+
+def test_callers_certificate() -> None:
+    """A caller may be known by a certificate where callers have to show one."""
+    manifest = rendered(
+        config={"callers": {"shop": {"certificate": "spiffe://example.org/shop"}}},
+        tls={"secretName": "ours", "verifyClients": True},
+    )
+
+    assert "shop" in configuration(manifest)["callers"]
 
 
 def test_schema_knows_every_value() -> None:
@@ -152,6 +186,15 @@ def test_schema_knows_what_is_decided() -> None:
     assert server.keys() >= DECIDED
     assert ServerSettings.model_fields.keys() >= DECIDED
     assert set(server.values()) == {False}
+
+
+def test_schema_knows_every_block() -> None:
+    """The blocks of a configuration are those that the service takes, and no other."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    config = schema["properties"]["config"]
+
+    assert config["additionalProperties"] is False
+    assert config["properties"].keys() == {*Settings.model_fields, *FOREIGN_BLOCKS, OWN_VARIABLES}
 
 
 def test_version() -> None:
@@ -320,6 +363,21 @@ def test_alerts() -> None:
     assert manifest.one("PrometheusRule")["spec"] == rules
     assert manifest.one("PrometheusRule")["metadata"]["labels"]["release"] == "prometheus"
     assert rendered().all_of("PrometheusRule") == []
+
+
+@pytest.mark.parametrize(
+    "base", ["https://git.example/blob/main", "https://git.example/blob/main/"]
+)
+def test_alerts_lead_to_the_runbook(base: str) -> None:
+    """Each alert has the whole URL of its paragraph, where it is told where the pages are."""
+    manifest = rendered(prometheusRule={"enabled": True, "runbookBaseUrl": base})
+    rules = [each for g in manifest.one("PrometheusRule")["spec"]["groups"] for each in g["rules"]]
+    alerts = {each["alert"]: each for each in rules if "alert" in each}
+
+    assert alerts
+    for name, alert in alerts.items():
+        url = f"https://git.example/blob/main/docs/runbook.md#{name.lower()}"
+        assert alert["annotations"]["runbook_url"] == url
 
 
 def test_notes() -> None:

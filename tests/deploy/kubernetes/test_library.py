@@ -73,7 +73,7 @@ def test_is_the_same_sidecar(chart: Path) -> None:
 
 
 def test_takes_names_and_sizes(chart: Path) -> None:
-    """Names and sizes are the pod's to say; memory stays its own limit."""
+    """Names and sizes are the pod's to say; the limit is twice the memory that is asked for."""
     manifest = render_chart(
         chart,
         sidecar={"memory": "512Mi", "cpu": "1"},
@@ -82,7 +82,7 @@ def test_takes_names_and_sizes(chart: Path) -> None:
 
     assert manifest.sidecar["resources"] == {
         "requests": {"cpu": 1, "memory": "512Mi"},
-        "limits": {"memory": "512Mi"},
+        "limits": {"memory": "1024Mi"},
     }
     assert manifest.volume("/config")["configMap"]["name"] == "a"
     assert manifest.volume("/prompts")["configMap"]["name"] == "b"

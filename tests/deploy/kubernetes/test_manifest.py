@@ -10,8 +10,11 @@ import pytest
 import yaml
 
 from prompt_resolver._version import __version__
-from tests.support.manifest import ROOT, Manifest, Object
+from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.rendering.pool import MEMORY_BYTES
+from tests.support.manifest import ROOT, Manifest, Object, read_bytes
 from tests.support.renderings import NAMES, helm, kustomize_text, read_values, render
+from tests.support.service import run_cli
 
 # The first version that each is for, and the last one that there is.
 LAST = kubernetes_validate.latest_version().rpartition(".")[0]
@@ -22,7 +25,19 @@ FOREIGN = {"PodMonitor", "PrometheusRule"}
 FREE = {"labels", "annotations", "data", "matchLabels", "nodeSelector", "requests", "limits"}
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
+# Those whose configuration is rendered with them.
+CONFIGURED = [name for name in NAMES if name != "helm/existing"]
+
+each_configured = pytest.mark.parametrize("manifest", CONFIGURED, indirect=True)
 each_rendering = pytest.mark.parametrize("manifest", NAMES, indirect=True)
+
+
+@pytest.fixture
+def configuration(manifest: Manifest, tmp_path: Path) -> Path:
+    """The file of the configuration that the service in a manifest has."""
+    path = tmp_path / "config.yaml"
+    path.write_text(manifest.files("/config")["config.yaml"])
+    return path
 
 
 @pytest.mark.parametrize(
@@ -175,13 +190,35 @@ def test_user_is_the_images(manifest: Manifest) -> None:
 
 @each_rendering
 def test_resources(manifest: Manifest) -> None:
-    """Memory is asked for in full; of CPU there is no limit that would slow calls down."""
+    """Memory has a limit, at what is asked for or twice that; no limit on CPU slows calls down."""
     for container in manifest.containers:
         resources = container["resources"]
+        times = 2 if container is manifest.resolver else 1
 
-        assert resources["requests"]["memory"] == resources["limits"]["memory"]
+        asked = read_bytes(resources["requests"]["memory"])
+        assert read_bytes(resources["limits"]["memory"]) == times * asked
         assert "cpu" in resources["requests"]
         assert "cpu" not in resources["limits"]
+
+
+@each_configured
+def test_workers_fit(manifest: Manifest, configuration: Path) -> None:
+    """What is asked for holds the cache twice; the limit, beside it, each worker at its own."""
+    settings = load_configuration(configuration, {}, is_elsewhere=True).settings
+    resources = manifest.resolver["resources"]
+    workers = settings.rendering.workers * MEMORY_BYTES
+    asked = read_bytes(resources["requests"]["memory"])
+
+    assert asked >= 2 * settings.cache.max_bytes
+    assert read_bytes(resources["limits"]["memory"]) >= 2 * settings.cache.max_bytes + workers
+
+
+@each_configured
+def test_configuration_can_be_checked(configuration: Path) -> None:
+    """Where its files are not, each configuration is one that the service would take."""
+    done = run_cli("config", "check", "--elsewhere", str(configuration), environ={})
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @each_rendering

@@ -7,7 +7,7 @@ import pytest
 from prompt_resolver_server.assembly.configuration import load_configuration
 from prompt_resolver_server.settings import Loaded
 from prompt_resolver_server.settings.secrets import FileSecret
-from tests.support.manifest import Manifest, Object, image_environment
+from tests.support.manifest import Manifest, Object, read_bytes
 from tests.support.renderings import SHARED, render
 
 # Those whose configuration is rendered with them, and whose settings are all there by now.
@@ -25,7 +25,7 @@ def load(manifest: Manifest, folder: Path) -> Loaded:
         (folder / name).write_text(f"key-of-{name}")
     path = folder / "config.yaml"
     path.write_text(text.replace("/callers", str(folder)).replace("/keys", str(folder)))
-    return load_configuration(path, image_environment())
+    return load_configuration(path, {})
 
 
 @each_configured
@@ -68,11 +68,6 @@ def test_size_of_state(manifest: Manifest, tmp_path: Path) -> None:
 
     assert read_bytes(limit) >= 2 * cache
     assert read_bytes(memory) >= 2 * cache
-
-
-def read_bytes(quantity: str) -> int:
-    assert quantity.endswith("Mi")
-    return int(quantity.removesuffix("Mi")) * 1024 * 1024
 
 
 @each_configured

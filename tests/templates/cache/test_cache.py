@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from prompt_resolver_server.domain.errors import (
+    Blame,
     CallError,
     Reason,
     ResolverError,
@@ -333,6 +334,17 @@ async def test_forbidden(subject: Subject) -> None:
     assert await subject.fails() == Reason.STORE_AUTH
     subject.told.says = TWO
     assert told(await subject.get()) == ("2", "miss", 0, False)
+
+
+async def test_whose_key_is_refused(subject: Subject) -> None:
+    """A key of a caller's that the store refuses is counted apart from the configured one."""
+    subject.told.says = forbidden(Blame.CALLER)
+    with pytest.raises(ResolverError):
+        await subject.get(caller_key="key-of-caller")
+    subject.told.says = forbidden()
+    await subject.fails()
+
+    assert (subject.fetches("store_auth_caller_key"), subject.fetches("store_auth")) == (1, 1)
 
 
 async def test_refresh(subject: Subject) -> None:

@@ -299,6 +299,15 @@ class FailingDisk(StateDir):
         super().write(name, data)
 
 
+async def test_failures_begin_at_nothing(world: World) -> None:
+    """The count of failures is there before the first, which is seen as an increase then."""
+    async with world.process() as process:
+        name = "prompt_resolver_state_entries_total"
+        labels = {"outcome": "failed"}
+
+        assert process.metrics.registry.get_sample_value(name, labels) == 0
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO])
 async def test_disk_that_takes_nothing(
     world: World, number: int, caplog: pytest.LogCaptureFixture

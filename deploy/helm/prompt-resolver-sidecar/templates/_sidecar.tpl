@@ -1,6 +1,6 @@
 {{/*
 The sidecar, as an item of `initContainers`. It takes a mapping: `image`, and if you like `cpu`,
-`memory`.
+`memory`, of which it may have twice as much as it asks for.
 
 `restartPolicy: Always` makes it a sidecar: it runs before the app starts, and until the app has
 ended. So it needs no preStop, which would begin when the app's end begins.
@@ -30,9 +30,11 @@ ended. So it needs no preStop, which would begin when the app's end begins.
     periodSeconds: 10
     timeoutSeconds: 5
   resources:
-    # Memory is not lent: a sidecar that asks for little is the first to be killed.
-    requests: {cpu: {{ .cpu | default "100m" }}, memory: {{ .memory | default "256Mi" }}}
-    limits: {memory: {{ .memory | default "256Mi" }}}
+    # What it takes in memory as a rule is asked for: a sidecar that asks for little is the first to
+    # be killed. As much again is for the workers that render templates.
+    {{- $memory := .memory | default "256Mi" }}
+    requests: {cpu: {{ .cpu | default "100m" }}, memory: {{ $memory }}}
+    limits: {memory: {{ mulf 2 (regexFind "^[0-9.]+" $memory) }}{{ regexFind "[A-Za-z]*$" $memory }}}
   securityContext:
     runAsNonRoot: true
     runAsUser: 65532

@@ -1,8 +1,17 @@
 {{/* The configuration with the settings that are the chart's. */}}
 {{- define "prompt-resolver.configuration" -}}
 {{- $admitted := or .Values.config.callers .Values.tls.verifyClients (dig "server" "insecure" false .Values.config) (dig "general_settings" "master_key" "" .Values.config) -}}
+{{- range .Values.env -}}
+{{- /* The service takes it for general_settings.master_key. */ -}}
+{{- $admitted = or $admitted (eq .name "LITELLM_MASTER_KEY") -}}
+{{- end -}}
 {{- if not $admitted -}}
-{{- fail "config: expected callers, general_settings.master_key, or server.insecure: true, as the whole cluster reaches the doors" -}}
+{{- fail "config: expected callers, general_settings.master_key, the variable LITELLM_MASTER_KEY in env, or server.insecure: true, as the whole cluster reaches the doors" -}}
+{{- end -}}
+{{- range $name, $caller := .Values.config.callers -}}
+{{- if and (get $caller "certificate") (not $.Values.tls.verifyClients) -}}
+{{- fail (printf "config.callers.%s.certificate: expected tls.secretName and tls.verifyClients: true, as nobody asks for it otherwise" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- $server := dict
   "grpc_address" "0.0.0.0:50051"

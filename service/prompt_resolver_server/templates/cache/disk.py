@@ -61,6 +61,8 @@ class DiskCopies:
         self._clock = clock
         self._wall_clock = wall_clock
         self._metrics = metrics
+        # There from the start, so that the first one is seen as an increase.
+        metrics.state_handled("failed", 0)
         self.restored = asyncio.Event()
         # What the store has told of lately, so that what was read before that is not restored.
         self._noted: OrderedDict[Key, float] = OrderedDict()

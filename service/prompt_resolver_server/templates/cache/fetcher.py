@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from ...domain.errors import CallError, Reason, ResolverError
+from ...domain.errors import Blame, CallError, Reason, ResolverError
 from ...domain.prompts import Template
 from ...logs import place_of
 from ...metrics import Metrics
@@ -112,7 +112,7 @@ class Fetcher:
             )
             outcome = "ok"
         except ResolverError as error:
-            outcome = error.metadata.get("problem", error.reason.lower())
+            outcome = _name(error)
             self._fail(lookup, error)
             return error
         except Exception as fault:  # noqa: BLE001 - a fault of ours, told to whoever waits
@@ -144,6 +144,14 @@ class Fetcher:
         Of a store that is gone nothing is.
         """
         return self.flights.is_current(key) and key.store in self._sources
+
+
+def _name(error: ResolverError) -> str:
+    """Return the outcome that a failure is counted as."""
+    if error.reason is Reason.STORE_AUTH and error.blame is Blame.CALLER:
+        # Nothing that operators could mend.
+        return "store_auth_caller_key"
+    return error.metadata.get("problem", error.reason.lower())
 
 
 def _ends(failure: Exception) -> bool:
