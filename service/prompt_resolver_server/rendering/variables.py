@@ -1,6 +1,6 @@
 """The variables of a template, for those who render it elsewhere."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
@@ -35,6 +35,13 @@ def texts_of(message: Message) -> Iterator[str]:
                 yield url
     for call in message.tool_calls:
         yield call.arguments_json
+
+
+def jinja_texts_of(template: Template) -> Sequence[str]:
+    """Return the texts of a Jinja2 template that a worker renders. Raises `TooMuchError`."""
+    texts = JinjaTexts()
+    compile_messages(template, texts)
+    return texts.texts
 
 
 def _find_all(template: Template) -> tuple[str, ...]:
@@ -75,10 +82,8 @@ def _find_in_jinja(template: Template) -> Iterable[str]:
     from ..sandbox.jinja.names import find_names  # noqa: PLC0415
     from ..sandbox.jinja.template import parse  # noqa: PLC0415
 
-    texts = JinjaTexts()
     try:
-        compile_messages(template, texts)
-        return find_names([parse(text) for text in texts.texts]).read
+        return find_names([parse(text) for text in jinja_texts_of(template)]).read
     except (RefusedError, TooMuchError):
         return ()
 

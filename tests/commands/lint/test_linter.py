@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from prompt_resolver_server.commands.lint.findings import Report
 from prompt_resolver_server.commands.lint.output import OUTPUTS
 from prompt_resolver_server.templates.formats.format_rule import FormatRule
@@ -163,6 +165,32 @@ async def test_templates_that_compute(tmp_path: Path) -> None:
         ("b", "template-invalid"),
         ("d", "template-budget"),
     ]
+
+
+async def test_lines_of_templates_that_compute(tmp_path: Path) -> None:
+    """What is wrong with a text is told by the line of the file, and the file once."""
+    body = (
+        "<system>\n  fine {{ a }}\n</system>\n<user>\n  one\n\n  two {% if %}\n  three\n</user>"
+        '\n<assistant>\n<tool name="t" id="1">\n{"a": "{{ b }}"}\n</tool>\n</assistant>'
+    )
+    path = write_prompt(tmp_path, "team/p", body, template_language="jinja")
+
+    (finding,) = await lint(path)
+
+    assert (finding.code, finding.line) == ("template-invalid", 13)
+    assert finding.message == "expected the syntax of Jinja2"
+    assert path.read_text().split("\n")[12] == "  two {% if %}"
+
+
+@pytest.mark.parametrize("fault", ["{{ b.__class__ }}", "{{ b|nope }}", "{{ [b]|map('upper') }}"])
+async def test_lines_of_faults(tmp_path: Path, fault: str) -> None:
+    """Whatever is wrong with a text has a line, also where it shows only when it is run."""
+    argument = f'<assistant>\n<tool name="t" id="1">\n{{"a": "{fault}"}}\n</tool>\n</assistant>'
+    text = write_prompt(tmp_path, "a", f"<user>\n1\n\n{fault}</user>", template_language="jinja")
+    call = write_prompt(tmp_path, "b", argument, template_language="jinja")
+
+    assert [each.line for each in await lint(text)] == [10]
+    assert [each.line for each in await lint(call)] == [9]
 
 
 async def test_partials(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...domain.errors import CallError, Reason, ResolverError, TemplateError
+from ...domain.errors import Reason, ResolverError
 from ...domain.prompts import PromptRef, Template
 from ...rendering import Renderer
+from ...rendering.problems import TextError
+from ...rendering.variables import jinja_texts_of
 from ...templates.directory.layout import IDS, deployments_of, find_place
 from ...templates.directory.store import DirectoryStore
 from ...templates.files import Root
@@ -19,11 +21,10 @@ from ...templates.formats.prompt_file import MAX_BYTES
 from ..prompt_path import locate
 from .findings import NOWHERE, Findings, Place
 from .prompt_checks import check_prompt, check_secrets
-from .samples import sample_variables
 from .source import Source
 from .tree_checks import check_deployments, check_ids
+from .trial import find_fault
 
-_PATIENCE_S = 60.0
 _DEPLOYMENTS = deployments_of("")
 _CODES = {
     Reason.PROMPT_ID_INVALID: "name-invalid",
@@ -109,25 +110,23 @@ class Linter:
             _add_error(error, findings)
             return
         check_prompt(template, source, findings)
-        await self._try_rendering(template, findings)
+        await self._try_rendering(template, source, findings)
 
-    async def _try_rendering(self, template: Template, findings: Findings) -> None:
+    async def _try_rendering(self, template: Template, source: Source, findings: Findings) -> None:
         """Find what shows only when a template is rendered."""
-        try:
-            await self._renderer.render(
-                template,
-                sample_variables(template),
-                deadline=asyncio.get_running_loop().time() + _PATIENCE_S,
-            )
-        except CallError:
-            # The samples are at fault.
-            return
-        except TemplateError as error:
-            _add_error(error, findings)
+        fault = await find_fault(template, self._renderer)
+        if fault is not None:
+            problem = fault.message.removeprefix(f"{template.location}: ")
+            place = NOWHERE
+            if isinstance(fault, TextError) and fault.text is not None and fault.line is not None:
+                text = jinja_texts_of(template)[fault.text]
+                place = source.find_line(text, fault.line)
+                problem = fault.expected
+            findings.add(_CODES[fault.reason], problem, place)
 
 
 def _add_error(error: ResolverError, findings: Findings) -> None:
-    """Add what the service would say of a prompt."""
+    """Add what the service would say of a file."""
     line = error.metadata.get("line", "")
     place = Place(int(line)) if line.isdecimal() else NOWHERE
     _, told, problem = error.message.partition(f", line {line}: ")

@@ -17,6 +17,15 @@ class Source:
         position = self.text.find(text)
         return NOWHERE if position < 0 else self.place(position)
 
+    def find_line(self, text: str, line: int) -> Place:
+        """Return where a line of a text of several is, wherever in the file the text stands.
+
+        It may be indented there.
+        """
+        outdented = _outdented(self.text)
+        position = outdented.find(_outdented(text))
+        return NOWHERE if position < 0 else Place(outdented.count("\n", 0, position) + line)
+
     def find_variable(self, name: str) -> Place:
         """Return where a variable is first used: its name, alone between what may be around it."""
         alone = rf"(?<![\w.-]){re.escape(name)}(?![\w-])"
@@ -33,3 +42,8 @@ class Source:
         """Return the place of a character."""
         line_start = self.text.rfind("\n", 0, position) + 1
         return Place(self.text.count("\n", 0, position) + 1, position - line_start + 1)
+
+
+def _outdented(text: str) -> str:
+    """Return a text without what its lines begin and end with that does not show."""
+    return "\n".join(line.strip() for line in text.split("\n"))
