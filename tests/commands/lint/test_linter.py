@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.commands.lint.command import check_paths
 from prompt_resolver_server.commands.lint.findings import Report
 from prompt_resolver_server.commands.lint.output import OUTPUTS
-from prompt_resolver_server.templates.formats.format_rule import FormatRule
+from prompt_resolver_server.templates.formats.format_rule import FormatRule, PromptFormat
+from prompt_resolver_server.templates.formats.prompt_file import Source
 from tests.support.linting import codes, lint
 from tests.support.prompts import write_prompt
 
@@ -62,10 +64,10 @@ async def test_links_to_elsewhere(tmp_path: Path) -> None:
     """A folder outside of the tree is not looked into."""
     write_prompt(tmp_path / "other", "p", GOOD)
     tree = tmp_path / "tree"
-    tree.mkdir()
+    write_prompt(tree, "p", GOOD)
     (tree / "team").symlink_to(tmp_path / "other")
 
-    assert await lint(tree) == ()
+    assert (await check_paths([tree])).files == 1
 
 
 async def test_names_that_talk_to_terminals(tmp_path: Path) -> None:
@@ -89,8 +91,31 @@ async def test_what_is_no_part_of_the_tree(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nonsense")
     write_prompt(tmp_path / ".hidden", "p", "nonsense")
     write_prompt(tmp_path, ".p", "nonsense")
+    write_prompt(tmp_path, "p", GOOD)
 
     assert await lint(tmp_path) == ()
+    assert (await check_paths([tmp_path])).files == 1
+
+
+class FailingRule(FormatRule):
+    """A rule that fails as none should."""
+
+    def tell(self, source: Source) -> PromptFormat:
+        if "fail" in source.body:
+            raise RuntimeError(source.body)
+        return super().tell(source)
+
+
+async def test_faults_of_our_own(tmp_path: Path) -> None:
+    """A file over which lint itself fails is told by its name, and the others are checked."""
+    failing = write_prompt(tmp_path, "a", "<user>\nfail s3cret\n</user>")
+    write_prompt(tmp_path, "b", GOOD, temperature="hot")
+
+    first, second = await lint(tmp_path, rule=FailingRule())
+
+    assert (first.code, first.path) == ("check-failed", str(failing))
+    assert first.message == "a fault of lint's own: RuntimeError"
+    assert second.code == "template-invalid"
 
 
 async def test_links_that_go_round(tmp_path: Path) -> None:

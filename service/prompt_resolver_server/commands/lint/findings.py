@@ -10,6 +10,7 @@ Severity = Literal["error", "warning", "note"]
 CODES: Mapping[str, Severity] = {
     # The file, as the service reads it.
     "file-unreadable": "error",
+    "check-failed": "error",
     "name-invalid": "error",
     "template-invalid": "error",
     "template-forbidden": "error",

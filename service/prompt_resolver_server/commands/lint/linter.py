@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...domain.errors import Reason, ResolverError
+from ...domain.errors import Reason, ResolverError, ServerError
 from ...domain.prompts import PromptRef, Template
 from ...rendering import Renderer
 from ...rendering.problems import TextError
@@ -76,7 +76,15 @@ class Linter:
         self._renderer = Renderer()
 
     async def check(self, path: Path, findings: Findings) -> None:
-        """Check one file."""
+        """Check one file. What goes wrong with that is a finding of it, and stops no other's."""
+        try:
+            await self._check(path, findings)
+        except ServerError as error:
+            findings.add("check-failed", f"it could not be tried: {error.message}")
+        except Exception as error:  # noqa: BLE001  # whatever a file brings about, others have not
+            findings.add("check-failed", f"a fault of lint's own: {type(error).__name__}")
+
+    async def _check(self, path: Path, findings: Findings) -> None:
         try:
             source = Source(await asyncio.to_thread(self._read, path))
         except OSError as error:
