@@ -221,7 +221,7 @@ async def test_lines_of_faults(tmp_path: Path, fault: str) -> None:
 async def test_partials(tmp_path: Path) -> None:
     """A partial is no prompt: it is read with those that include it, and looked at for secrets."""
     partial = tmp_path / "_tone.prompt"
-    partial.write_text("Be {{tone}}.\napi_key: key-of-fake\n")
+    partial.write_text(f"Be {{{{tone}}}}.\n{'AKIA' + '0' * 16}\n")
     (tmp_path / "hello.prompt").write_text('{{role "system"}}{{>tone}}\n{{>nothing}}')
 
     findings = await lint(tmp_path)

@@ -141,23 +141,3 @@ async def test_documents(tmp_path: Path) -> None:
     (finding,) = await lint(path)
 
     assert (finding.code, finding.path) == ("variable-literal", str(path))
-
-
-async def test_secrets(tmp_path: Path) -> None:
-    """A key in a file is told by its name or its form, and shown by neither."""
-    token = "gh" + "p_" + "x" * 36
-    path = write_prompt(
-        tmp_path, "p", f"<user>\n{token}\n</user>", api_key="key-of-fake", seed=1, stop="Bearer"
-    )
-
-    findings = await lint(path)
-
-    assert codes(findings) == [("secret-suspected", 5, 1), ("secret-suspected", 10, 1)]
-    assert not any(token in each.message or "key-of-fake" in each.message for each in findings)
-
-
-async def test_what_is_no_secret(tmp_path: Path) -> None:
-    """A variable, a reference to the environment and an empty value are no secrets."""
-    body = "<user>\napi_key: {{key}}\npassword: os.environ/NAME\ntoken_count: 3\n</user>"
-
-    assert await lint(write_prompt(tmp_path, "p", body, api_key="", access_token=None)) == ()

@@ -37,7 +37,7 @@ def check_prompt(template: Template, source: Source, findings: Findings) -> None
 
 def check_secrets(source: Source, findings: Findings) -> None:
     """Check a file for what looks like a secret."""
-    for position, why in find_secrets(source.text):
+    for position, why in find_secrets(source.text, source.header):
         findings.add(
             "secret-suspected",
             f"{why} looks like a secret: keys belong into the configuration, as os.environ/NAME",

@@ -1,7 +1,10 @@
 """The text of a prompt's file, to tell where in it something stands."""
 
 import re
+from bisect import bisect_right
+from functools import cached_property
 
+from ...templates.formats.prompt_file import find_header
 from .findings import NOWHERE, Place
 
 
@@ -11,6 +14,14 @@ class Source:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.text = content.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+    @cached_property
+    def header(self) -> range:
+        """Where the fields stand: of a document everywhere, and of a text alone nowhere."""
+        # What begins with two braces is a text in which a variable comes first.
+        if re.match(r"\s*\{(?!\{)", self.text):
+            return range(len(self.text))
+        return find_header(self.text)
 
     def find(self, text: str) -> Place:
         """Return where a text first stands."""
@@ -40,8 +51,12 @@ class Source:
 
     def place(self, position: int) -> Place:
         """Return the place of a character."""
-        line_start = self.text.rfind("\n", 0, position) + 1
-        return Place(self.text.count("\n", 0, position) + 1, position - line_start + 1)
+        line = bisect_right(self._starts, position)
+        return Place(line, position - self._starts[line - 1] + 1)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
 
 
 def _outdented(text: str) -> str:
