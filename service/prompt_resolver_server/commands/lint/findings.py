@@ -15,6 +15,7 @@ CODES: Mapping[str, Severity] = {
     "template-invalid": "error",
     "template-forbidden": "error",
     "template-budget": "error",
+    "key-unknown": "warning",
     # Its variables.
     "variable-undeclared": "error",
     "variable-unused": "warning",

@@ -13,13 +13,14 @@ from ...domain.prompts import PromptRef, Template
 from ...rendering import Renderer
 from ...rendering.problems import TextError
 from ...rendering.variables import jinja_texts_of
-from ...templates.directory.layout import IDS, deployments_of, find_place
+from ...templates.directory.layout import ENDING, IDS, deployments_of, find_place
 from ...templates.directory.store import DirectoryStore
 from ...templates.files import Root
 from ...templates.formats.format_rule import BY_SIGNS, FormatRule
 from ...templates.formats.prompt_file import MAX_BYTES
 from ..prompt_path import locate
 from .findings import NOWHERE, Findings, Place
+from .key_checks import check_keys
 from .prompt_checks import check_prompt, check_secrets
 from .source import Source
 from .tree_checks import check_deployments, check_ids
@@ -73,6 +74,7 @@ class Linter:
         self._root = root
         self._files = Root(root, store="lint")
         self._store = DirectoryStore(name="lint", root=root, rule=rule)
+        self._rule = rule
         self._renderer = Renderer()
 
     async def check(self, path: Path, findings: Findings) -> None:
@@ -96,7 +98,7 @@ class Linter:
             prompt_id = path.relative_to(self._root).as_posix().removesuffix(_DEPLOYMENTS)
             await check_deployments(source, prompt_id, self._store, findings)
         elif located := locate(path, self._root):
-            await self._check_prompt(source, located.ref, findings)
+            await self._check_prompt(path, source, located.ref, findings)
 
     def _read(self, path: Path) -> bytes:
         """Return a file, as much of it as the store would read."""
@@ -107,7 +109,9 @@ class Linter:
         await self._store.aclose()
         await self._renderer.aclose()
 
-    async def _check_prompt(self, source: Source, ref: PromptRef, findings: Findings) -> None:
+    async def _check_prompt(
+        self, path: Path, source: Source, ref: PromptRef, findings: Findings
+    ) -> None:
         check_secrets(source, findings)
         try:
             if find_place(ref.id, store="lint") is None:
@@ -118,6 +122,8 @@ class Linter:
             _add_error(error, findings)
             return
         check_prompt(template, source, findings)
+        if path.name.endswith(ENDING):
+            check_keys(source.content, self._rule, findings)
         await self._try_rendering(template, source, findings)
 
     async def _try_rendering(self, template: Template, source: Source, findings: Findings) -> None:
