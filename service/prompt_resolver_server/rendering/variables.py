@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
-from .jinja_texts import JinjaTexts
+from .jinja_texts import JinjaTexts, has_marks
 from .languages import CUTS
 from .remote import MAX_SOURCE_BYTES
 from .substitution import Variable
@@ -23,6 +23,13 @@ def find_variables(template: Template) -> tuple[str, ...]:
     language `braces` they are what may be variables.
     """
     return template.once(_find_all)
+
+
+def has_variables(text: str, language: str) -> bool:
+    """Tell whether there is anything to fill in, in a text of a template."""
+    if language in CUTS:
+        return any(isinstance(piece, Variable) for piece in CUTS[language](text))
+    return has_marks(text)
 
 
 def texts_of(message: Message) -> Iterator[str]:

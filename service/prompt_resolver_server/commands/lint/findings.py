@@ -21,7 +21,10 @@ CODES: Mapping[str, Severity] = {
     "variable-unused": "warning",
     "variable-literal": "warning",
     # Its messages, its tools and its model.
+    "message-missing": "warning",
     "role-literal": "warning",
+    "arguments-invalid": "error",
+    "tool-call-missing": "error",
     "snippet-missing": "error",
     "tool-duplicate": "error",
     "tool-choice-invalid": "error",

@@ -23,10 +23,22 @@ class Source:
             return range(len(self.text))
         return find_header(self.text)
 
+    @property
+    def body(self) -> str:
+        """What follows the header; nothing in a document."""
+        header = self.header
+        return self.text[header.stop :].partition("\n")[2] if header else self.text
+
     def find(self, text: str) -> Place:
         """Return where a text first stands."""
         position = self.text.find(text)
         return NOWHERE if position < 0 else self.place(position)
+
+    def find_attribute(self, value: str) -> Place:
+        """Return where a value first stands in quotes."""
+        found = [self.text.find(f"{quote}{value}{quote}") for quote in ('"', "'")]
+        there = [position for position in found if position >= 0]
+        return self.place(min(there) + 1) if there else NOWHERE
 
     def find_line(self, text: str, line: int) -> Place:
         """Return where a line of a text of several is, wherever in the file the text stands.
