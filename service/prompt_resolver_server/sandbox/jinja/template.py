@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
@@ -16,6 +17,14 @@ from .names import find_names, find_paths
 _MAX_TOLD = 5
 # What Python and Jinja2's filters raise over values that they cannot do with what they are told to.
 _OVER_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def count_tokens(text: str, most: int) -> int:
+    """Return how many tokens a text has, and no more than `most`. Raises `RefusedError`."""
+    try:
+        return sum(1 for _ in islice(environment().lex(text), most))
+    except TemplateSyntaxError as error:
+        raise _no_jinja(error) from None
 
 
 def parse(text: str) -> nodes.Template:
