@@ -23,6 +23,7 @@ def check_messages(template: Template, source: Source, findings: Findings) -> No
         findings.add("message-missing", "no message: the caller has to send all of them")
     _check_roles(template, source, findings)
     _check_calls(template, source, findings)
+    _check_attributes(template, source, findings)
 
 
 def _check_roles(template: Template, source: Source, findings: Findings) -> None:
@@ -70,9 +71,7 @@ def _check_calls(template: Template, source: Source, findings: Findings) -> None
     for index, message in enumerate(template.messages):
         for call in message.tool_calls:
             _check_arguments(template, call, source, findings)
-            _check_attributes((call.id, call.name), source, findings)
             called.add(call.id)
-        _check_attributes((message.tool_call_id, message.name), source, findings)
         if _answers_none(message, called) and (first is None or index < first):
             findings.add(
                 "tool-call-missing",
@@ -105,8 +104,13 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _check_attributes(values: tuple[str | None, ...], source: Source, findings: Findings) -> None:
-    for value in values:
+def _check_attributes(template: Template, source: Source, findings: Findings) -> None:
+    values: list[str | None] = []
+    for message in template.messages:
+        for call in message.tool_calls:
+            values += (call.id, call.name)
+        values += (message.tool_call_id, message.name)
+    for value in dict.fromkeys(values):
         if value is not None and ("{{" in value or "{%" in value):
             findings.add(
                 "variable-literal",
