@@ -70,3 +70,33 @@ def test_snippets() -> None:
     subject = make_text('{{tone(mood)}}{{tone("calm")}}{{other(key)}}', snippets={"tone": {}})
 
     assert find_variables(subject) == ("mood",)
+
+
+@pytest.mark.parametrize("language", ["jinja", "handlebars"])
+def test_templates_that_are_made_anew(language: str) -> None:
+    """What was found in texts is known of them, whichever template they are of."""
+    text = "{{first_of_these}} {{second_of_these}}"
+
+    names = find_variables(make_text(text, language))
+
+    assert names == ("first_of_these", "second_of_these")
+    assert find_variables(make_text(text, language)) is names
+    assert find_variables(make_text(text + "{{third}}", language)) == (*names, "third")
+
+
+def test_partials_are_texts() -> None:
+    """A partial that has changed is another text."""
+    old = make_text("{{> a}}", "handlebars", partials={"a": "{{old}}"})
+    new = make_text("{{> a}}", "handlebars", partials={"a": "{{new}}"})
+
+    assert find_variables(old) == ("old",)
+    assert find_variables(new) == ("new",)
+
+
+def test_templates_that_compute_a_lot() -> None:
+    """Of a template that computes a lot nobody waits for the names, however much prose it has."""
+    prose = "some prose " * 4_000
+
+    assert find_variables(make_text(prose + "{{ a }}" * 1_900, "jinja")) == ("a",)
+    assert find_variables(make_text("{{ a }}" * 2_100, "jinja")) == ()
+    assert find_variables(make_text("{{ [" + "a," * 30_000 + "] }}", "jinja")) == ()

@@ -153,17 +153,62 @@ def test_number_without_end() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "{{ a + 1 }}",
+        "{{ 'x' + 1 }}",
         "{{ 1 / 0 }}",
         "{{ a() }}",
+        "{{ a|upper(1) }}",
+        "{{ a|join(between='-', attribut='x') }}",
+        "{{ [a]|map('upper') }}",
+        "{{ {1: a, 'b': a}|tojson }}",
+        "{{ a }}\n{% if [1] > 'x' %}{% endif %}",
         "{{ xs|upper|map }}",
         "{{ a|truncate(-1, true, '...') }}",
         "{{ '1e999'|float }}",
     ],
 )
 def test_what_does_not_fit(text: str) -> None:
-    """A template that fails with the variables at hand is the template's fault, and crashes not."""
+    """A template that fails whatever the variables are is at fault itself, and crashes not."""
     assert isinstance(answer("jinja", text, variables={"a": "x", "xs": [1]}), Refused)
+
+
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("{{ a + 1 }}", {"a": "expected what the template can use"}),
+        ("\n{% for _ in range(a) %}{% endfor %}", {"a": "expected what the template can use"}),
+        ("{% if user.name > 18 %}{% endif %}", {"user.name": "expected what the template can use"}),
+        ("{{ n }}\n{{ n / 0.0 }}", {"n": "expected what the template can use"}),
+        ("{% for k, v in xs %}{% endfor %}", {"xs": "expected what the template can use"}),
+        ("{{ a|dictsort }}", {"a": "expected what the template can use"}),
+        ("{{ a.split(1) }}", {"a": "expected what the template can use"}),
+        ("{{ n - a }}", {"": "expected what the template can use, in one of n, a"}),
+        ("{% set b = a %}\n{{ b - 1 }}", {"b": "expected what the template can use"}),
+    ],
+)
+def test_what_values_do_not_fit(text: str, problems: dict[str, str]) -> None:
+    """A value that the template cannot do with as it says is told, by the names in that line."""
+    variables: dict[str, Json] = {"a": "s3cret", "n": 1, "xs": [1], "user": {"name": "x"}}
+
+    assert answer("jinja", text, variables=variables) == Unfit(problems)
+
+
+def test_names_that_are_texts() -> None:
+    """Where a template names a field by a text that is no name, the text is in no error."""
+    reply = answer("jinja", "{{ a['s3cret prose'] + 1 }}", variables={"a": {"s3cret prose": "x"}})
+
+    assert reply == Unfit({"a": "expected what the template can use"})
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a\n{{ [b]|map('upper') }}", 2), ("\n\n{{ b[ '__cla' ~ 'ss__' ] }}", 3)],
+)
+def test_lines_of_what_fails_when_it_runs(text: str, line: int) -> None:
+    """What shows only when a template is rendered is told by its line, too."""
+    reply = answer("jinja", text, variables={"b": "x"})
+
+    assert isinstance(reply, Refused)
+    assert (reply.text, reply.line) == (0, line)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +223,9 @@ def test_what_does_not_fit(text: str) -> None:
         ("{{ n|default('x') }}", {}),
         ("{% if a is not defined %}{{ a }}{% endif %}", {"a": "missing"}),
         ("{{ user.age }}", {"age": "missing"}),
-        ("{{ user.nothing }}", {"": "null where text is expected"}),
+        ("{{ user.nothing }}", {"user.nothing": "null where text is expected"}),
+        ("{{ 1 }}\n{{ user.nothing }}", {"user.nothing": "null where text is expected"}),
+        ("{% for x in [none] %}{{ x }}{% endfor %}", {"x": "null where text is expected"}),
         ("{% for x in xs %}{{ x }}{% endfor %}{% set y = 1 %}{{ y }}", {}),
     ],
 )

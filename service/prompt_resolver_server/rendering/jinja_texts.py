@@ -20,7 +20,7 @@ class JinjaTexts:
 
     def compile(self, text: str) -> Compiled:
         """Compile a text."""
-        return CompiledText([self._number(text)] if _has_marks(text) else [text])
+        return CompiledText([self._number(text)] if has_marks(text) else [text])
 
     def compile_json(self, text: str) -> Compiled:
         """Compile a JSON text: the strings in it one by one, so that no value gets out of its own.
@@ -33,7 +33,7 @@ class JinjaTexts:
             return self.compile(text)
         if is_deeper(value, _MAX_LEVELS):
             raise TooMuchError(f"at most {_MAX_LEVELS} levels in the arguments of a call")
-        strings = [each for each in _strings(value) if _has_marks(each)]
+        strings = [each for each in _strings(value) if has_marks(each)]
         if not strings:
             return CompiledText([text])
         return _CompiledJson(value, {each: self._number(each) for each in dict.fromkeys(strings)})
@@ -58,7 +58,8 @@ class _CompiledJson:
         return json.dumps(_with_strings(self._value, texts), ensure_ascii=False)
 
 
-def _has_marks(text: str) -> bool:
+def has_marks(text: str) -> bool:
+    """Tell whether there is anything of Jinja2's in a text."""
     return any(mark in text for mark in _MARKS)
 
 

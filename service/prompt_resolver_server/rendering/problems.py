@@ -15,6 +15,17 @@ _REASONS: Mapping[Fault, Reason] = {
 }
 
 
+class TextError(TemplateError):
+    """A template that is at fault in one of its texts: what was expected there.
+
+    `text` is the index of the text, and `line` the line in it from 1 on, where they are known.
+    """
+
+    expected: str = ""
+    text: int | None = None
+    line: int | None = None
+
+
 def variables_invalid(problems: Mapping[str, str]) -> CallError:
     """Return the error that tells everything that is wrong with variables, by name or path.
 
@@ -54,11 +65,13 @@ def template_refused(template: Template, refused: Refused) -> TemplateError:
     """Return the error for a template that a worker does not render."""
     # Lines are those of one text, and a template has many.
     where = f" (in line {refused.line} of a text)" if refused.line is not None else ""
-    return TemplateError(
+    error = TextError(
         _REASONS[refused.fault],
         f"{template.location}: {refused.expected}{where}",
         metadata={"id": template.id},
     )
+    error.expected, error.text, error.line = refused.expected, refused.text, refused.line
+    return error
 
 
 def template_exhausted(template: Template, expected: str) -> TemplateError:

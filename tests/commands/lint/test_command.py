@@ -91,6 +91,14 @@ def test_one_path_twice(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.endswith("2 files: 1 warning\n")
 
 
+def test_folders_without_prompts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder without prompts, such as one whose name is mistyped, is none where all is well."""
+    (tmp_path / "README.md").write_text("nonsense")
+
+    assert main([str(tmp_path)]) == 2
+    assert f"{tmp_path}: expected prompts below it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -3,9 +3,13 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from prompt_resolver_server.commands.lint.command import check_paths
 from prompt_resolver_server.commands.lint.findings import Report
 from prompt_resolver_server.commands.lint.output import OUTPUTS
-from prompt_resolver_server.templates.formats.format_rule import FormatRule
+from prompt_resolver_server.templates.formats.format_rule import FormatRule, PromptFormat
+from prompt_resolver_server.templates.formats.prompt_file import Source
 from tests.support.linting import codes, lint
 from tests.support.prompts import write_prompt
 
@@ -60,10 +64,10 @@ async def test_links_to_elsewhere(tmp_path: Path) -> None:
     """A folder outside of the tree is not looked into."""
     write_prompt(tmp_path / "other", "p", GOOD)
     tree = tmp_path / "tree"
-    tree.mkdir()
+    write_prompt(tree, "p", GOOD)
     (tree / "team").symlink_to(tmp_path / "other")
 
-    assert await lint(tree) == ()
+    assert (await check_paths([tree])).files == 1
 
 
 async def test_names_that_talk_to_terminals(tmp_path: Path) -> None:
@@ -87,8 +91,31 @@ async def test_what_is_no_part_of_the_tree(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nonsense")
     write_prompt(tmp_path / ".hidden", "p", "nonsense")
     write_prompt(tmp_path, ".p", "nonsense")
+    write_prompt(tmp_path, "p", GOOD)
 
     assert await lint(tmp_path) == ()
+    assert (await check_paths([tmp_path])).files == 1
+
+
+class FailingRule(FormatRule):
+    """A rule that fails as none should."""
+
+    def tell(self, source: Source) -> PromptFormat:
+        if "fail" in source.body:
+            raise RuntimeError(source.body)
+        return super().tell(source)
+
+
+async def test_faults_of_our_own(tmp_path: Path) -> None:
+    """A file over which lint itself fails is told by its name, and the others are checked."""
+    failing = write_prompt(tmp_path, "a", "<user>\nfail s3cret\n</user>")
+    write_prompt(tmp_path, "b", GOOD, temperature="hot")
+
+    first, second = await lint(tmp_path, rule=FailingRule())
+
+    assert (first.code, first.path) == ("check-failed", str(failing))
+    assert first.message == "a fault of lint's own: RuntimeError"
+    assert second.code == "template-invalid"
 
 
 async def test_links_that_go_round(tmp_path: Path) -> None:
@@ -165,10 +192,36 @@ async def test_templates_that_compute(tmp_path: Path) -> None:
     ]
 
 
+async def test_lines_of_templates_that_compute(tmp_path: Path) -> None:
+    """What is wrong with a text is told by the line of the file, and the file once."""
+    body = (
+        "<system>\n  fine {{ a }}\n</system>\n<user>\n  one\n\n  two {% if %}\n  three\n</user>"
+        '\n<assistant>\n<tool name="t" id="1">\n{"a": "{{ b }}"}\n</tool>\n</assistant>'
+    )
+    path = write_prompt(tmp_path, "team/p", body, template_language="jinja")
+
+    (finding,) = await lint(path)
+
+    assert (finding.code, finding.line) == ("template-invalid", 13)
+    assert finding.message == "expected the syntax of Jinja2"
+    assert path.read_text().split("\n")[12] == "  two {% if %}"
+
+
+@pytest.mark.parametrize("fault", ["{{ b.__class__ }}", "{{ b|nope }}", "{{ [b]|map('upper') }}"])
+async def test_lines_of_faults(tmp_path: Path, fault: str) -> None:
+    """Whatever is wrong with a text has a line, also where it shows only when it is run."""
+    argument = f'<assistant>\n<tool name="t" id="1">\n{{"a": "{fault}"}}\n</tool>\n</assistant>'
+    text = write_prompt(tmp_path, "a", f"<user>\n1\n\n{fault}</user>", template_language="jinja")
+    call = write_prompt(tmp_path, "b", argument, template_language="jinja")
+
+    assert [each.line for each in await lint(text)] == [10]
+    assert [each.line for each in await lint(call)] == [9]
+
+
 async def test_partials(tmp_path: Path) -> None:
     """A partial is no prompt: it is read with those that include it, and looked at for secrets."""
     partial = tmp_path / "_tone.prompt"
-    partial.write_text("Be {{tone}}.\napi_key: key-of-fake\n")
+    partial.write_text(f"Be {{{{tone}}}}.\n{'AKIA' + '0' * 16}\n")
     (tmp_path / "hello.prompt").write_text('{{role "system"}}{{>tone}}\n{{>nothing}}')
 
     findings = await lint(tmp_path)

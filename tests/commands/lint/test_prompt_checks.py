@@ -12,7 +12,6 @@ from prompt_resolver_server.domain.parameters import JsonObject
 from prompt_resolver_server.domain.prompts import Message, Template, Text, Tool, ToolChoice
 from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.linting import codes, lint
-from tests.support.prompts import write_prompt
 
 PROMPT = Template(id="p", name="p", version="1", content_sha256="0", location="p.prompt", model="m")
 
@@ -48,28 +47,6 @@ def test_variables_and_other_braces(text: str) -> None:
 def test_almost_variables_of_other_languages() -> None:
     """Elsewhere the same text is right."""
     assert check("{{  x }} {% if x %}{% endif %}", language="jinja") == []
-
-
-@pytest.mark.parametrize("word", ["sytem", "USER", "System", "human", "assistent", "user"])
-def test_almost_messages(word: str) -> None:
-    """What was meant to begin a message, where none does, is told with its line and column."""
-    assert check(f"Note:\n <{word}>\nBe brief.\n</{word}>") == [("role-literal", 2, 2)]
-
-
-@pytest.mark.parametrize(
-    "word",
-    ["users", "document", "tools", "context", "ecosystem", "subsystem", "assistance", "stool"],
-)
-def test_other_tags(word: str) -> None:
-    """Tags that nobody takes for a message's are left alone, and so is a role within a line."""
-    assert check(f"<{word}>\n{{{{x}}}}\n</{word}>\nAsk the <user> or the system.") == []
-
-
-async def test_example_of_a_message(tmp_path: Path) -> None:
-    """In a message, what looks like another one may be an example of one."""
-    path = write_prompt(tmp_path, "p", "<user>\nWrite one:\n  <system>\n  Hi\n  </system>\n</user>")
-
-    assert codes(await lint(path)) == []
 
 
 def test_the_same_twice() -> None:
@@ -141,23 +118,3 @@ async def test_documents(tmp_path: Path) -> None:
     (finding,) = await lint(path)
 
     assert (finding.code, finding.path) == ("variable-literal", str(path))
-
-
-async def test_secrets(tmp_path: Path) -> None:
-    """A key in a file is told by its name or its form, and shown by neither."""
-    token = "gh" + "p_" + "x" * 36
-    path = write_prompt(
-        tmp_path, "p", f"<user>\n{token}\n</user>", api_key="key-of-fake", seed=1, stop="Bearer"
-    )
-
-    findings = await lint(path)
-
-    assert codes(findings) == [("secret-suspected", 5, 1), ("secret-suspected", 10, 1)]
-    assert not any(token in each.message or "key-of-fake" in each.message for each in findings)
-
-
-async def test_what_is_no_secret(tmp_path: Path) -> None:
-    """A variable, a reference to the environment and an empty value are no secrets."""
-    body = "<user>\napi_key: {{key}}\npassword: os.environ/NAME\ntoken_count: 3\n</user>"
-
-    assert await lint(write_prompt(tmp_path, "p", body, api_key="", access_token=None)) == ()

@@ -39,6 +39,14 @@ def test_names() -> None:
     assert sample_variables(template) == {"x": "sample", 'tone("a")': "sample"}
 
 
+def test_other_kinds() -> None:
+    """What the schema tells no kind of may be of any kind that is asked for."""
+    properties = {"a": {"type": "string"}, "b": {}, "c": {"type": "array"}}
+    template = replace(make_template("p", "v1", "{{d}}"), schema={"properties": properties})
+
+    assert sample_variables(template, 1) == {"a": "sample", "b": 1, "c": [1], "d": 1}
+
+
 async def test_renders() -> None:
     """A template that is in order can be rendered with its samples."""
     properties = {f"x{index}": schema for index, (schema, value) in enumerate(SCHEMAS) if value}

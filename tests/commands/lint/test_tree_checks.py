@@ -66,7 +66,7 @@ async def test_ids_that_are_broken(tmp_path: Path) -> None:
 
 async def test_ids_elsewhere(tmp_path: Path) -> None:
     """Below the root, a file of this name is nothing."""
-    (tmp_path / "team").mkdir()
+    write_prompt(tmp_path, "team/p", GOOD)
     (tmp_path / "team" / "ids.yaml").write_text("pr_1: nowhere\n")
 
     assert await lint(tmp_path) == ()

@@ -337,6 +337,66 @@ async def test_environment_that_nothing_is_deployed_to(
     assert copier.counts == {"written": 1, "not selected": 1}
 
 
+async def test_environments_that_no_prompt_has(
+    api: HumanloopApi,
+    store: HumanloopStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An environment that no prompt is deployed to, as a mistyped one, is told by its name."""
+    stock(api, 1)
+    selection = Selection(environments=("staging", "stagign"))
+
+    assert not await make_copier(store, tmp_path, selection=selection).run([])
+    assert capsys.readouterr().err == (
+        "written Shop/Desk 0\nprompt-resolver pull: no prompt is deployed to 'stagign'\n"
+    )
+
+
+async def test_ids_that_are_not_selected(
+    api: HumanloopApi,
+    store: HumanloopStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A prompt that is asked for by its id and not deployed as asked is told, and is a failure."""
+    stock(api, 2)
+    del api.prompts["pr_1"].deployed["staging"]
+    selection = Selection(environments=("staging",))
+
+    copier = make_copier(store, tmp_path, selection=selection)
+
+    assert not await copier.run(["pr_0", "pr_1"])
+    assert copier.counts == {"written": 1, "failed": 1}
+    assert "pull: pr_1: it is not deployed to 'staging'\n" in capsys.readouterr().err
+
+
+async def test_environments_of_a_run_that_goes_on(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path
+) -> None:
+    """What a torn run has copied of an environment counts for the one that goes on."""
+    stock(api, 2)
+    del api.prompts["pr_1"].deployed["staging"]
+    selection = Selection(environments=("production", "staging"))
+
+    async def fail_for_the_last(exchange: Exchange) -> None:
+        if "pr_1" in exchange.path:
+            await send(exchange, {}, status="503 Service Unavailable")
+            return
+        api.fail = None
+        await api.answer(exchange)
+        api.fail = fail_for_the_last
+
+    api.fail = fail_for_the_last
+    no_wait = Retries(draw=lambda: 0.0, sleep=sleep_not)
+    assert not await make_copier(store, tmp_path, retries=no_wait, selection=selection).run([])
+    api.fail = None
+
+    api.exchanges.clear()
+    assert await make_copier(store, tmp_path, selection=selection).run([])
+    assert not any("pr_0" in each for each in api.requests)
+
+
 async def test_what_the_directory_cannot_serve(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -41,6 +41,23 @@ async def test_waits_longer_each_time() -> None:
     assert (answer, store.waited) == ("answer", [1.0, 2.0, 4.0, 8.0])
 
 
+async def test_pauses_are_told() -> None:
+    """A pause of some seconds is told when it begins, and others meanwhile are not."""
+    told: list[str] = []
+    store = Store(*[failure("503")] * 4)
+
+    async def sleep(seconds: float) -> None:
+        if seconds == 4.0:
+            await retries.ask(Store(failure(retry_after_s=60.0)).ask)
+        await store.sleep(seconds)
+
+    retries = Retries(draw=lambda: 1.0, sleep=sleep, tell=told.append)
+    await retries.ask(store.ask)
+
+    assert told == [f"the store fails; it is asked again in {seconds} s" for seconds in (2, 4, 8)]
+    assert store.waited == [1.0, 2.0, 61.0, 4.0, 8.0]
+
+
 async def test_waits_as_long_as_it_is_told() -> None:
     """What `Retry-After` says is the least that it waits."""
     store = Store(failure("429", retry_after_s=30.0), failure("429", retry_after_s=1.0))

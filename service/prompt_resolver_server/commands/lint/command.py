@@ -68,7 +68,10 @@ def _spread(given: Path, root: Path | None) -> list[tuple[Path, Path]]:
     try:
         given.stat()
         if given.is_dir():
-            return [(path, root or given) for path in find_files(given)]
+            found = [(path, root or given) for path in find_files(given)]
+            if not found:
+                raise UsageError(f"{given}: expected prompts below it")
+            return found
     except OSError as error:
         raise UsageError(f"{given}: expected a readable path: {error.strerror}") from None
     base = root or _folder(given)

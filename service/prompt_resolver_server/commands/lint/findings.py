@@ -10,16 +10,21 @@ Severity = Literal["error", "warning", "note"]
 CODES: Mapping[str, Severity] = {
     # The file, as the service reads it.
     "file-unreadable": "error",
+    "check-failed": "error",
     "name-invalid": "error",
     "template-invalid": "error",
     "template-forbidden": "error",
     "template-budget": "error",
+    "key-unknown": "warning",
     # Its variables.
     "variable-undeclared": "error",
     "variable-unused": "warning",
     "variable-literal": "warning",
     # Its messages, its tools and its model.
+    "message-missing": "warning",
     "role-literal": "warning",
+    "arguments-invalid": "error",
+    "tool-call-missing": "error",
     "snippet-missing": "error",
     "tool-duplicate": "error",
     "tool-choice-invalid": "error",

@@ -8,22 +8,24 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...domain.errors import CallError, Reason, ResolverError, TemplateError
+from ...domain.errors import Reason, ResolverError, ServerError
 from ...domain.prompts import PromptRef, Template
 from ...rendering import Renderer
-from ...templates.directory.layout import IDS, deployments_of, find_place
+from ...rendering.problems import TextError
+from ...rendering.variables import jinja_texts_of
+from ...templates.directory.layout import ENDING, IDS, deployments_of, find_place
 from ...templates.directory.store import DirectoryStore
 from ...templates.files import Root
 from ...templates.formats.format_rule import BY_SIGNS, FormatRule
 from ...templates.formats.prompt_file import MAX_BYTES
 from ..prompt_path import locate
 from .findings import NOWHERE, Findings, Place
+from .key_checks import check_keys
 from .prompt_checks import check_prompt, check_secrets
-from .samples import sample_variables
 from .source import Source
 from .tree_checks import check_deployments, check_ids
+from .trial import find_fault
 
-_PATIENCE_S = 60.0
 _DEPLOYMENTS = deployments_of("")
 _CODES = {
     Reason.PROMPT_ID_INVALID: "name-invalid",
@@ -72,10 +74,19 @@ class Linter:
         self._root = root
         self._files = Root(root, store="lint")
         self._store = DirectoryStore(name="lint", root=root, rule=rule)
+        self._rule = rule
         self._renderer = Renderer()
 
     async def check(self, path: Path, findings: Findings) -> None:
-        """Check one file."""
+        """Check one file. What goes wrong with that is a finding of it, and stops no other's."""
+        try:
+            await self._check(path, findings)
+        except ServerError as error:
+            findings.add("check-failed", f"it could not be tried: {error.message}")
+        except Exception as error:  # noqa: BLE001  # whatever a file brings about, others have not
+            findings.add("check-failed", f"a fault of lint's own: {type(error).__name__}")
+
+    async def _check(self, path: Path, findings: Findings) -> None:
         try:
             source = Source(await asyncio.to_thread(self._read, path))
         except OSError as error:
@@ -87,7 +98,7 @@ class Linter:
             prompt_id = path.relative_to(self._root).as_posix().removesuffix(_DEPLOYMENTS)
             await check_deployments(source, prompt_id, self._store, findings)
         elif located := locate(path, self._root):
-            await self._check_prompt(source, located.ref, findings)
+            await self._check_prompt(path, source, located.ref, findings)
 
     def _read(self, path: Path) -> bytes:
         """Return a file, as much of it as the store would read."""
@@ -98,7 +109,9 @@ class Linter:
         await self._store.aclose()
         await self._renderer.aclose()
 
-    async def _check_prompt(self, source: Source, ref: PromptRef, findings: Findings) -> None:
+    async def _check_prompt(
+        self, path: Path, source: Source, ref: PromptRef, findings: Findings
+    ) -> None:
         check_secrets(source, findings)
         try:
             if find_place(ref.id, store="lint") is None:
@@ -109,25 +122,25 @@ class Linter:
             _add_error(error, findings)
             return
         check_prompt(template, source, findings)
-        await self._try_rendering(template, findings)
+        if path.name.endswith(ENDING):
+            check_keys(source.content, self._rule, findings)
+        await self._try_rendering(template, source, findings)
 
-    async def _try_rendering(self, template: Template, findings: Findings) -> None:
+    async def _try_rendering(self, template: Template, source: Source, findings: Findings) -> None:
         """Find what shows only when a template is rendered."""
-        try:
-            await self._renderer.render(
-                template,
-                sample_variables(template),
-                deadline=asyncio.get_running_loop().time() + _PATIENCE_S,
-            )
-        except CallError:
-            # The samples are at fault.
-            return
-        except TemplateError as error:
-            _add_error(error, findings)
+        fault = await find_fault(template, self._renderer)
+        if fault is not None:
+            problem = fault.message.removeprefix(f"{template.location}: ")
+            place = NOWHERE
+            if isinstance(fault, TextError) and fault.text is not None and fault.line is not None:
+                text = jinja_texts_of(template)[fault.text]
+                place = source.find_line(text, fault.line)
+                problem = fault.expected
+            findings.add(_CODES[fault.reason], problem, place)
 
 
 def _add_error(error: ResolverError, findings: Findings) -> None:
-    """Add what the service would say of a prompt."""
+    """Add what the service would say of a file."""
     line = error.metadata.get("line", "")
     place = Place(int(line)) if line.isdecimal() else NOWHERE
     _, told, problem = error.message.partition(f", line {line}: ")

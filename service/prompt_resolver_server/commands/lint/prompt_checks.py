@@ -1,13 +1,12 @@
 """What may be wrong with a prompt that can be served."""
 
 import re
-from difflib import get_close_matches
 
 from ...domain.parameters import Json
 from ...domain.prompts import Template
 from ...rendering import find_variables
-from ...templates.formats.humanloop_blocks import starts_with_block
 from .findings import Findings
+from .message_checks import check_messages
 from .secrets import find_secrets
 from .source import Source
 from .texts import find_references, find_texts
@@ -15,10 +14,6 @@ from .texts import find_references, find_texts
 # In this language `user.name` is a name, in others a way into a variable.
 _LITERAL_KEYS = "default"
 _ALMOST = re.compile(r"\{\{[^{}\n]{0,80}\}\}|\{%[^{}\n]{0,80}%\}")
-_TAG = re.compile(r"^[ \t]*<([A-Za-z]{4,12})>[ \t]*$", re.MULTILINE)
-_ROLES = ("system", "developer", "user", "assistant", "tool")
-_OTHER_ROLES = {"human": "user"}
-_ALIKE = 0.85
 _FORMS = {
     "{{": "a variable is {{name}}: letters, digits, '_' and '.', and at most one space at each end",
     "{%": "tags are of `template_language: jinja`",
@@ -27,7 +22,7 @@ _FORMS = {
 
 def check_prompt(template: Template, source: Source, findings: Findings) -> None:
     """Check a template, and what its file says beside it."""
-    _check_roles(template, source, findings)
+    check_messages(template, source, findings)
     _check_variables(template, source, findings)
     _check_texts(template, source, findings)
     _check_tools(template, source, findings)
@@ -37,36 +32,12 @@ def check_prompt(template: Template, source: Source, findings: Findings) -> None
 
 def check_secrets(source: Source, findings: Findings) -> None:
     """Check a file for what looks like a secret."""
-    for position, why in find_secrets(source.text):
+    for position, why in find_secrets(source.text, source.header):
         findings.add(
             "secret-suspected",
             f"{why} looks like a secret: keys belong into the configuration, as os.environ/NAME",
             source.place(position),
         )
-
-
-def _check_roles(template: Template, source: Source, findings: Findings) -> None:
-    """Find what was meant to begin a message, in a file that is one text as nothing does."""
-    body = source.text.split("\n---\n", 1)[-1]
-    if starts_with_block(body) or [each.role for each in template.messages] != ["user"]:
-        return
-    for word in dict.fromkeys(_TAG.findall(template.messages[0].text)):
-        meant = _role_like(word.lower())
-        if meant is not None:
-            findings.add(
-                "role-literal",
-                f"<{word}> is text and comes out as it stands; a message begins with <{meant}>,"
-                " and nothing stands before the first one",
-                source.find(f"<{word}>"),
-            )
-
-
-def _role_like(word: str) -> str | None:
-    """Return the role that a word was meant to be. More than one of something is none."""
-    if word in _OTHER_ROLES or (word.removesuffix("s") in _ROLES and word not in _ROLES):
-        return _OTHER_ROLES.get(word)
-    alike = get_close_matches(word, _ROLES, 1, _ALIKE)
-    return next((role for role in alike if role[0] == word[0]), None)
 
 
 def _check_variables(template: Template, source: Source, findings: Findings) -> None:

@@ -6,20 +6,28 @@ from ...rendering import find_variables
 from .texts import find_references
 
 _MAX_LEVELS = 8
+_TEXT = "sample"
 
 
-def sample_variables(template: Template) -> dict[str, Json]:
-    """Return a value for each of a template's variables: what its schema asks for, else a text."""
+def sample_variables(template: Template, otherwise: Json = _TEXT) -> dict[str, Json]:
+    """Return a value for each of a template's variables: what its schema asks for.
+
+    Where that asks for no kind of value it is `otherwise`.
+    """
     properties = (template.schema or {}).get("properties")
     declared = properties if isinstance(properties, dict) else {}
     references = (each.name for each in find_references(template))
     names = (*declared, *find_variables(template), *references)
-    return {name: _sample(declared.get(name)) for name in names if name not in template.defaults}
+    return {
+        name: _sample(declared.get(name), otherwise)
+        for name in names
+        if name not in template.defaults
+    }
 
 
-def _sample(schema: Json, level: int = 0) -> Json:
+def _sample(schema: Json, otherwise: Json, level: int = 0) -> Json:
     if not isinstance(schema, dict) or level > _MAX_LEVELS:
-        return "sample"
+        return otherwise
     if isinstance(choices := schema.get("enum"), list) and choices:
         return choices[0]
     if "const" in schema:
@@ -33,13 +41,15 @@ def _sample(schema: Json, level: int = 0) -> Json:
         case "null":
             return None
         case "array":
-            return [_sample(schema.get("items"), level + 1)]
+            return [_sample(schema.get("items"), otherwise, level + 1)]
         case "object":
             properties = schema.get("properties")
             fields = properties if isinstance(properties, dict) else {}
-            return {name: _sample(each, level + 1) for name, each in fields.items()}
+            return {name: _sample(each, otherwise, level + 1) for name, each in fields.items()}
+        case "string":
+            return _TEXT
         case _:
-            return "sample"
+            return otherwise
 
 
 def _number(schema: JsonObject) -> Json:

@@ -62,7 +62,7 @@ class Collector:
 
     def __init__(self, store: TemplateStore, selection: Selection, retries: Retries) -> None:
         self._store = store
-        self._selection = selection
+        self.selection = selection
         self._retries = retries
 
     async def collect(self, prompt_id: str) -> Collected | None:
@@ -75,7 +75,7 @@ class Collector:
             environments = await self._retries.ask(partial(store.list_environments, prompt_id))
             deployed = await self._deployed(prompt_id, environments, found)
             named_default = next((each.name for each in environments if each.tag == "default"), "")
-        for name in self._selection.environments:
+        for name in self.selection.environments:
             if name not in deployed:
                 template = await self._fetch(PromptRef(id=prompt_id, environment=name), found)
                 if template is not None:
@@ -118,13 +118,13 @@ class Collector:
         deployed: Mapping[str, str],
         named_default: str,
     ) -> Collected | None:
-        wanted = self._selection.environments
+        wanted = self.selection.environments
         if wanted:
             deployed = {name: version for name, version in deployed.items() if name in wanted}
             if served is not None:
                 ways = (served.environment, named_default)
                 served = served if served.version in map(deployed.get, ways) else None
-        if wanted or self._selection.deployed_only:
+        if wanted or self.selection.deployed_only:
             kept = {*deployed.values(), *((served.version,) if served is not None else ())}
             found = {name: template for name, template in found.items() if name in kept}
         if not found:

@@ -75,7 +75,9 @@ async def _pull(arguments: Namespace, progress: Progress) -> int:
 
 
 async def _copy(arguments: Namespace, name: str, store: TemplateStore, progress: Progress) -> int:
-    retries = Retries(draw=random.random)
+    retries = Retries(
+        draw=random.random, tell=lambda line: progress.tell(f"prompt-resolver pull: {line}")
+    )
     selection = Selection(
         environments=tuple(arguments.environment), deployed_only=arguments.deployed_only
     )

@@ -92,9 +92,13 @@ class Copier:
         async with aclosing(self._collect(found)) as collecting:
             async for each, collected in collecting:
                 outcome = await self._finish(each, collected)
+                if prompt_ids and outcome == "not selected":
+                    outcome = self._fail(f"{each.id}: it is not deployed {self._where}")
                 self.counts[outcome] += 1
                 self._progress.step(each.path or each.id, outcome, is_news=outcome == "written")
         await self._write_ids()
+        if not self.counts["failed"]:
+            self._tell_unknown()
         if not self._is_torn:
             self._journal.finish()
         return not self.counts["failed"]
@@ -190,7 +194,13 @@ class Copier:
             versions={name: each.content_sha256 for name, each in prompt.versions.items()},
             files=plan.hashes,
         )
-        self._journal.end_writing(prompt.path, entry, listed=listed, moved_from=moved_from)
+        self._journal.end_writing(
+            prompt.path,
+            entry,
+            listed=listed,
+            moved_from=moved_from,
+            environments=tuple(prompt.environments),
+        )
         return "written" if plan.has_work else "unchanged"
 
     async def _put(self, plan: Plan, prompt: Collected | None = None) -> None:
@@ -246,6 +256,17 @@ class Copier:
         for path, entry in sorted(self._journal.entries.items()):
             if entry.store == self._name and entry.id not in listed:
                 self._progress.tell(f"kept {path}, which the store lists no more")
+
+    def _tell_unknown(self) -> None:
+        """Tell which of the environments no prompt is deployed to: they may be mistyped."""
+        for name in self._collector.selection.environments:
+            if name not in self._journal.environments:
+                self.counts[self._fail(f"no prompt is deployed to {name!r}")] += 1
+
+    @property
+    def _where(self) -> str:
+        names = self._collector.selection.environments
+        return f"to {' or '.join(map(repr, names))}" if names else "anywhere"
 
     def _fail(self, problem: str) -> Outcome:
         self._progress.tell(f"prompt-resolver pull: {problem}")

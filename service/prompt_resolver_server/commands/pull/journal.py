@@ -63,6 +63,7 @@ class _Done(Value, frozen=True, kw_only=True, tag="done"):
     listed: str
     entry: Entry
     moved_from: str | None = None
+    environments: tuple[str, ...] = ()
 
 
 class _Ids(Value, frozen=True, kw_only=True, tag="ids"):
@@ -87,6 +88,8 @@ class Journal:
         manifest = _read_manifest(root / MANIFEST)
         self.entries: dict[str, Entry] = dict(manifest.prompts)
         self.ids: str | None = None
+        self.environments: set[str] = set()
+        """What the prompts are deployed to that this run has copied, or the one that it goes on."""
         self._hashes: dict[str, set[str]] = {}
         self._done: dict[str, str] = {}
         self._paths = {(each.store, each.id): path for path, each in self.entries.items()}
@@ -99,6 +102,7 @@ class Journal:
         begun = lines[0] if lines and isinstance(lines[0], _Begun) else None
         if begun is None or begun.task != task or not _is_recent(begun.at, now):
             self._done.clear()
+            self.environments.clear()
             begun = _Begun(at=now, task=task)
         if lines:
             self._save()
@@ -118,10 +122,27 @@ class Journal:
         self._add(_Writing(files=files))
 
     def end_writing(
-        self, path: str, entry: Entry, *, listed: str, moved_from: str | None = None
+        self,
+        path: str,
+        entry: Entry,
+        *,
+        listed: str,
+        moved_from: str | None = None,
+        environments: tuple[str, ...] = (),
     ) -> None:
-        """Remember a prompt that has been copied, how it is listed, and where it was before."""
-        self._add(_Done(path=path, entry=entry, listed=listed, moved_from=moved_from))
+        """Remember a prompt that has been copied.
+
+        That is how it is listed, where it was before, and what it is deployed to.
+        """
+        self._add(
+            _Done(
+                path=path,
+                entry=entry,
+                listed=listed,
+                moved_from=moved_from,
+                environments=environments,
+            )
+        )
 
     def path_of(self, store: str, prompt_id: str) -> str | None:
         """Return where a store's prompt is, if it has been copied."""
@@ -151,6 +172,7 @@ class Journal:
                 self.entries[line.path] = line.entry
                 self._paths[line.entry.store, line.entry.id] = line.path
                 self._done[line.path] = line.listed
+                self.environments.update(line.environments)
                 self._know(line.entry.files)
             case _Ids():
                 self.ids = line.sha256

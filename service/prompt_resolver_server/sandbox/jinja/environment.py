@@ -59,7 +59,7 @@ class _Environment(ImmutableSandboxedEnvironment):
                 if len(left) + len(right) > MAX_OUTPUT:
                     raise output_exhausted()
             elif not _are_numbers(left, right) and not _are_lists(left, right):
-                raise RefusedError("invalid", "expected two of a kind beside `+`")
+                raise TypeError(operator)
         elif not _are_numbers(left, right):
             raise SecurityError(operator)
         elif operator == "*":
@@ -111,6 +111,9 @@ def _written(value: Json) -> str:
         return write_json(value)
     except ValueUnwritableError as problem:
         raise UnfitError({"": str(problem)}) from None
+    except TypeError:
+        # No value is of such a kind: the template has made it.
+        raise RefusedError("invalid", "expected texts, numbers, lists and mappings") from None
 
 
 def _to_json(value: Any, indent: int | None = None) -> str:

@@ -3,12 +3,15 @@
 The limits of the worker hold whatever a template does; this names the reason to its author.
 """
 
+import inspect
+from functools import cache
+
 from jinja2 import nodes
 from jinja2.filters import FILTERS as ALL_FILTERS
 from jinja2.tests import TESTS as ALL_TESTS
 
 from ..faults import RefusedError
-from .environment import FILTERS, FUNCTIONS, MAX_INDENT, MAX_RANGE, TESTS
+from .environment import FILTERS, FUNCTIONS, MAX_INDENT, MAX_RANGE, TESTS, environment
 
 _UNDERSCORE = "expected no attribute that begins with an underscore"
 _MAX_NODES = 5_000
@@ -20,6 +23,7 @@ _BY_ATTRIBUTE = frozenset(
         "unique",
     }
 )
+_SURROUNDINGS = ("context", "env", "environment", "eval_ctx")
 _METHODS = frozenset(
     {
         *("capitalize", "count", "endswith", "find", "get", "index", "isdigit", "items", "keys"),
@@ -101,6 +105,8 @@ def _forbidden_operator(node: nodes.BinExpr) -> str | None:
 def _forbidden_filter(node: nodes.Filter) -> str | None:
     if node.name not in FILTERS:
         return _unknown("filter", node.name, ALL_FILTERS, node)
+    if not _fits(node):
+        raise RefusedError("invalid", "expected a filter with arguments that it has", node.lineno)
     constants = [each.value for each in node.find_all(nodes.Const)]
     if node.name in _BY_ATTRIBUTE and any(
         isinstance(value, str) and "__" in value for value in constants
@@ -113,6 +119,30 @@ def _forbidden_filter(node: nodes.Filter) -> str | None:
             return f"expected an indent of at most {MAX_INDENT}"
         case _:
             return None
+
+
+def _fits(node: nodes.Filter) -> bool:
+    """Tell whether a filter takes as many arguments as it is given, and of these names."""
+    signature, passed = _signature(node.name)
+    if signature is None or node.dyn_args is not None or node.dyn_kwargs is not None:
+        return True
+    try:
+        given = [None] * (passed + len(node.args))
+        signature.bind(*given, **{str(each.key): None for each in node.kwargs})
+    except TypeError:
+        return False
+    return True
+
+
+@cache
+def _signature(name: str) -> tuple[inspect.Signature | None, int]:
+    """Return a filter's signature, if it tells, and how many arguments come without being given."""
+    try:
+        signature = inspect.signature(environment().filters[name])
+    except ValueError:
+        return None, 0
+    # The value comes first, or what the filter runs in.
+    return signature, 2 if next(iter(signature.parameters)) in _SURROUNDINGS else 1
 
 
 def _forbidden_call(call: nodes.Call, made: set[str]) -> str | None:

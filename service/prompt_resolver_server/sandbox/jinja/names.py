@@ -44,6 +44,11 @@ def find_names(trees: Iterable[nodes.Template]) -> Names:
     )
 
 
+def find_paths(tree: nodes.Template, line: int | None) -> tuple[str, ...]:
+    """Return what a line of a template reads, each once: names, with the fields of their values."""
+    return tuple(dict.fromkeys(_paths(tree, line)))
+
+
 class _Finder:
     """Goes through a tree in the order in which it runs.
 
@@ -106,3 +111,31 @@ def _in_order(node: nodes.Node) -> Iterator[nodes.Node]:
             yield from (*node.values, *node.targets, *node.body)
         case _:
             yield from node.iter_child_nodes()
+
+
+def _paths(node: nodes.Node, line: int | None) -> Iterator[str]:
+    path = _path(node)
+    if path is not None:
+        if node.lineno == line and path.partition(".")[0] not in _OWN:
+            yield path
+        return
+    children = node.iter_child_nodes()
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr):
+        # A method is no field.
+        children = iter((node.node.node, *node.args, *node.kwargs))
+    for child in children:
+        yield from _paths(child, line)
+
+
+def _path(node: nodes.Node) -> str | None:
+    match node:
+        case nodes.Name(name=name, ctx="load"):
+            return str(name)
+        case (
+            nodes.Getattr(node=inner, attr=field)
+            | nodes.Getitem(node=inner, arg=nodes.Const(value=str() as field))
+        ) if field.isidentifier():
+            path = _path(inner)
+            return f"{path}.{field}" if path is not None else None
+        case _:
+            return None

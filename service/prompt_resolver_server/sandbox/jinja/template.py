@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
@@ -11,7 +12,19 @@ from ..faults import RefusedError, UnfitError, output_exhausted
 from ..protocol import MAX_OUTPUT, Done
 from .environment import environment
 from .lint import check
-from .names import find_names
+from .names import find_names, find_paths
+
+_MAX_TOLD = 5
+# What Python and Jinja2's filters raise over values that they cannot do with what they are told to.
+_OVER_VALUES = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+def count_tokens(text: str, most: int) -> int:
+    """Return how many tokens a text has, and no more than `most`. Raises `RefusedError`."""
+    try:
+        return sum(1 for _ in islice(environment().lex(text), most))
+    except TemplateSyntaxError as error:
+        raise _no_jinja(error) from None
 
 
 def parse(text: str) -> nodes.Template:
@@ -58,6 +71,7 @@ class JinjaTemplate:
 
     def __init__(self, texts: Sequence[str]) -> None:
         trees = []
+        self._sources = tuple(texts)
         self._texts = []
         for index, text in enumerate(texts):
             with _at(index):
@@ -85,13 +99,13 @@ class JinjaTemplate:
         rendered = []
         for index, template in enumerate(self._texts):
             with _at(index):
-                rendered.append(self._render(template, given, left))
+                rendered.append(self._render(index, template, given, left))
             left -= len(rendered[-1].encode())
         if left < 0:
             raise output_exhausted()
         return Done(texts=tuple(rendered))
 
-    def _render(self, template: Template, variables: JsonObject, left: int) -> str:
+    def _render(self, index: int, template: Template, variables: JsonObject, left: int) -> str:
         try:
             pieces = []
             for piece in template.root_render_func(template.new_context(dict(variables))):
@@ -102,15 +116,52 @@ class JinjaTemplate:
             return "".join(pieces)
         except UndefinedError as error:
             raise UnfitError(self._missing(str(error))) from None
-        except SecurityError:
-            raise RefusedError("forbidden", "expected nothing that the sandbox forbids") from None
+        except UnfitError as error:
+            raise self._unfit(index, error, error.problems[""]) from None
+        except RefusedError as error:
+            error.line = error.line or _line_of(error)
+            raise
+        except SecurityError as error:
+            raise RefusedError(
+                "forbidden", "expected nothing that the sandbox forbids", _line_of(error)
+            ) from None
         except RecursionError:
             raise RefusedError("budget", "expected it to end") from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError):
-            raise RefusedError("invalid", "expected a template that fits these variables") from None
+        except _OVER_VALUES as error:
+            raise self._unfit(index, error, "expected what the template can use") from None
+        except TemplateError as error:
+            raise _unrenderable(_line_of(error)) from None
+
+    def _unfit(self, index: int, error: Exception, problem: str) -> Exception:
+        """Return the error over values, by the names in the line that failed.
+
+        A line that reads none fails whatever the variables are, and so it is the template's fault.
+        """
+        line = _line_of(error)
+        paths = find_paths(parse(self._sources[index]), line)
+        if not paths:
+            return _unrenderable(line)
+        if len(paths) == 1:
+            return UnfitError({paths[0]: problem})
+        return UnfitError({"": f"{problem}, in one of {', '.join(paths[:_MAX_TOLD])}"})
 
     def _missing(self, name: str) -> dict[str, str]:
         """Tell what is missing by its name, unless a value has named it: that is told to nobody."""
         if name in self._names.written:
             return {name: "missing"}
         return {"": "expected a value to name a field that there is"}
+
+
+def _unrenderable(line: int | None) -> RefusedError:
+    return RefusedError("invalid", "expected a template that can be rendered", line)
+
+
+def _line_of(error: Exception) -> int | None:
+    """Return the line of the text that an error came of, as far as Jinja2 tells."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        template = trace.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(template, Template):
+            line = template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    return line

@@ -54,6 +54,26 @@ _PARAMETERS: Mapping[str, str] = {
     },
 }
 _MODEL_VERSION = "version"
+
+KEYS = frozenset(
+    {
+        *("model", "config", "input", "output", "tools", "toolDefs"),
+        # For display.
+        *("name", "variant", "version", "description", "metadata", "ext", "raw"),
+    }
+)
+"""The keys of a front matter that there are in this format, those included that are not read."""
+
+NESTED_KEYS: Mapping[str, frozenset[str]] = {
+    "input": frozenset({"schema", "default"}),
+    "output": frozenset({"format", "schema"}),
+    "toolDefs": frozenset({"name", "description", "inputSchema", "outputSchema"}),
+}
+"""The keys of what stands below some of them."""
+
+PARAMETERS = frozenset({*_PARAMETERS, _MODEL_VERSION})
+"""The keys of a `config` that are not passed on as they stand."""
+
 _OUTPUT_NAME = "output"
 
 # Neither what is escaped, nor a name that is only known when it is rendered.

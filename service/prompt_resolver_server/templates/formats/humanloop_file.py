@@ -24,6 +24,24 @@ from .fields import FieldError, read_parameters, read_text, read_tools
 from .humanloop_blocks import BlockError, read_blocks, starts_with_block, trim
 from .prompt_file import PromptFile, PromptFileError, Source
 
+KEYS = frozenset(
+    {
+        *("model", "provider", "endpoint", "temperature", "top_p", "max_tokens", "stop", "seed"),
+        *("presence_penalty", "frequency_penalty", "reasoning_effort", "response_format"),
+        *("other", "tools", "template_language"),
+        # Humanloop's, and for display here.
+        *("attributes", "linked_tools", "max_iterations", "name", "description", "readme", "tags"),
+        *("id", "path", "type", "version_id", "version_name", "version_description", "schema"),
+    }
+)
+"""The keys of a header that there are in this format, those included that are not read here."""
+
+NESTED_KEYS: Mapping[str, frozenset[str]] = {
+    "response_format": frozenset({"type", "json_schema"}),
+    "tools": frozenset({"name", "description", "strict", "parameters", "on_agent_call"}),
+}
+"""The keys of what stands below some of them."""
+
 
 def parse_humanloop(source: Source) -> PromptFile:
     """Read a file of this format. Raises `PromptFileError`."""

@@ -91,6 +91,15 @@ def decode_text(content: bytes) -> str:
     return text.replace("\r\n", "\n")
 
 
+def find_header(text: str) -> range:
+    """Return where a file's front matter stands; to its end where nothing closes it."""
+    opening = _OPENING.match(text)
+    if opening is None:
+        return range(0)
+    closing = _CLOSING.search(text, opening.end())
+    return range(opening.end(), len(text) if closing is None else closing.start())
+
+
 def read_source(content: bytes) -> Source:
     """Take a file apart. Raises `PromptFileError`."""
     text = decode_text(content)
