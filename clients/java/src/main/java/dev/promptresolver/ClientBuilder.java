@@ -42,15 +42,22 @@ public final class ClientBuilder {
     return this;
   }
 
-  /** Says who calls, by a bearer token. */
+  /**
+   * Says who calls, by a bearer token.
+   *
+   * @throws IllegalArgumentException where it is not printable ASCII
+   */
   public ClientBuilder token(String token) {
-    this.token = Objects.requireNonNull(token, "token");
+    if (!Header.isPrintable(Objects.requireNonNull(token, "token"))) {
+      throw new IllegalArgumentException("expected a token of printable ASCII");
+    }
+    this.token = token;
     return this;
   }
 
   /**
    * Says who calls, by a bearer token in a file. It is read for each call; while it cannot be, or
-   * is empty, the last token stays.
+   * has no token of one line in printable ASCII, the last token stays.
    */
   public ClientBuilder tokenFile(Path file) {
     this.tokenFile = Objects.requireNonNull(file, "file");

@@ -145,11 +145,7 @@ public final class PromptResolverClient implements AutoCloseable {
   private static <S extends AbstractStub<S>> S with(
       CallOptions options, Duration defaultTimeout, S stub) {
     var headers = new Metadata();
-    options
-        .metadata()
-        .forEach(
-            (name, value) ->
-                headers.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value));
+    options.metadata().forEach((name, value) -> headers.put(Header.key(name), value));
     var made = stub.withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers));
     var timeout = options.timeout().orElse(defaultTimeout);
     return timeout == null ? made : made.withDeadlineAfter(timeout);
