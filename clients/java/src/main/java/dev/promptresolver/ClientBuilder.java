@@ -17,8 +17,8 @@ import java.util.concurrent.TimeUnit;
 public final class ClientBuilder {
   private static final long KEEPALIVE_S = 30;
 
-  /** The most that a server may be set to send. */
-  private static final int MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+  /** The most that a server may be set to take and to send. */
+  private static final int MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
   private String address = Address.find(System.getenv());
   private String token;
@@ -103,7 +103,10 @@ public final class ClientBuilder {
     var builder =
         Grpc.newChannelBuilder(address, credentials())
             .defaultServiceConfig(ServiceConfig.VALUE)
-            .maxInboundMessageSize(MAX_RESPONSE_BYTES)
+            .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+            // What has no room here is not tried again.
+            .perRpcBufferLimit(MAX_MESSAGE_BYTES)
+            .retryBufferSize(MAX_MESSAGE_BYTES)
             .keepAliveTime(KEEPALIVE_S, TimeUnit.SECONDS);
     if (serverName != null) {
       builder.overrideAuthority(serverName);
