@@ -86,7 +86,7 @@ public final class ClientBuilder {
     return tls();
   }
 
-  /** Names the server that the certificate must be of, where the address does not. */
+  /** Names the server that the certificate must be of, where the address does not. Needs TLS. */
   public ClientBuilder serverName(String name) {
     this.serverName = Objects.requireNonNull(name, "name");
     return this;
@@ -97,11 +97,16 @@ public final class ClientBuilder {
    *
    * @throws UncheckedIOException where a file cannot be read
    * @throws IllegalArgumentException where one has no PEM or no token, or the address is none
-   * @throws IllegalStateException where there are both a token and a file for it
+   * @throws IllegalStateException where there are both a token and a file for it, or a server's
+   *     name without TLS
    */
   public PromptResolverClient build() {
+    if (serverName != null && !secure) {
+      throw new IllegalStateException(
+          "expected TLS beside a server's name: without, there is no certificate to have it");
+    }
     var builder =
-        Grpc.newChannelBuilder(address, credentials())
+        Grpc.newChannelBuilder(Address.check(address), credentials())
             .defaultServiceConfig(ServiceConfig.VALUE)
             .maxInboundMessageSize(MAX_MESSAGE_BYTES)
             // What has no room here is not tried again.
