@@ -121,7 +121,7 @@ public final class ClientBuilder {
     }
     var channel = builder.build();
     Reconnection.keepUp(channel);
-    return new PromptResolverClient(channel);
+    return new PromptResolverClient(channel, address);
   }
 
   private ChannelCredentials credentials() {

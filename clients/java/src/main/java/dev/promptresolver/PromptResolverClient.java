@@ -14,6 +14,7 @@ import dev.promptresolver.v1.ResolveResponse;
 import dev.promptresolver.v1.WatchPromptsRequest;
 import dev.promptresolver.v1.WatchPromptsResponse;
 import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
@@ -39,10 +40,12 @@ public final class PromptResolverClient implements AutoCloseable {
   private static final Duration RESOLVE_TIMEOUT = Duration.ofSeconds(10);
   private static final Duration COMPLETE_TIMEOUT = Duration.ofSeconds(120);
 
-  private final ManagedChannel channel;
+  private final ManagedChannel connection;
+  private final Channel channel;
 
-  PromptResolverClient(ManagedChannel channel) {
-    this.channel = channel;
+  PromptResolverClient(ManagedChannel connection, String address) {
+    this.connection = connection;
+    this.channel = ClientInterceptors.intercept(connection, new Diagnosis(connection, address));
   }
 
   /** Returns what a client is made with. */
@@ -128,7 +131,7 @@ public final class PromptResolverClient implements AutoCloseable {
   public ResponseStream<WatchPromptsResponse> watch(
       WatchPromptsRequest request, CallOptions options) {
     return new WatchStream(
-        channel, with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
+        with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
   }
 
   /** Returns the connection, token included, for calls that this class does not have. */
@@ -136,10 +139,10 @@ public final class PromptResolverClient implements AutoCloseable {
     return channel;
   }
 
-  /** Closes the connection. Calls that still run fail. */
+  /** Closes the connection. Calls that still run, or are made later, fail with CANCELLED. */
   @Override
   public void close() {
-    channel.shutdownNow();
+    connection.shutdownNow();
   }
 
   private static <S extends AbstractStub<S>> S with(
