@@ -36,17 +36,19 @@ def read_program(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(
-    require_all: bool,
-    build_client: Callable[[str, str], BuiltClient],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A project of a user's, with programs that are compiled there."""
+def package(require_all: bool, build_client: Callable[[str, str], BuiltClient]) -> BuiltClient:
+    """The package, built in a copy of the tree."""
     missing = [tool for tool in ("npm", "node") if shutil.which(tool) is None]
     if missing:
         report = pytest.fail if require_all else pytest.skip
         report(f"not installed: {', '.join(missing)}")
-    built = build_client("node", "npm ci && npm run build").place
+    return build_client("node", "npm ci && npm run build")
+
+
+@pytest.fixture(scope="module")
+def project(package: BuiltClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of a user's, with programs that are compiled there."""
+    built = package.place
     place = tmp_path_factory.mktemp("project")
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(built / name, place)
@@ -85,6 +87,13 @@ def test_integers(project: Path, address: str) -> None:
     said = sh("node seed.js", project, PROMPT_RESOLVER_ADDRESS=address)
 
     assert said == "seed: 9007199254740993\n"
+
+
+def test_package(package: BuiltClient) -> None:
+    """The package passes its own tests."""
+    done = package.sh("npm test")
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_it_brings_along(project: Path) -> None:

@@ -6,6 +6,9 @@ import { Client, credentials, type ChannelCredentials, type ChannelOptions } fro
 
 const DEFAULT_ADDRESS = '127.0.0.1:50051';
 
+/** The most that a server may be set to take and to send. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+
 const SERVICE = 'prompt_resolver.v1.PromptResolver';
 
 // What is tried again: Resolve where a server cannot answer, and any call that a server which is being
@@ -57,8 +60,10 @@ export function openChannel(given: string | undefined, tls: TlsFiles | undefined
     'grpc.max_reconnect_backoff_ms': 700,
     // As soon is one that has got another address.
     'grpc.dns_min_time_between_resolutions_ms': 2_000,
-    // The most that a server may be set to send.
-    'grpc.max_receive_message_length': 64 * 1024 * 1024,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    // What has no room here is not tried again.
+    'grpc.per_rpc_retry_buffer_size': MAX_MESSAGE_BYTES,
+    'grpc.retry_buffer_size': MAX_MESSAGE_BYTES,
   };
   // grpc-js would ask a proxy of the environment's even for what is beside the caller.
   if (isBeside(address)) options['grpc.enable_http_proxy'] = 0;
