@@ -11,6 +11,7 @@ import {
 import { connectivityState, Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
 
 import { PromptResolverError } from './errors.js';
+import { setHeader } from './headers.js';
 import type { TokenSource } from './token.js';
 
 /** What may be said of one call, beside its request. */
@@ -19,7 +20,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long the call may take, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** What is sent along, such as `x-request-id`, `traceparent` or `x-provider-key-openai`. */
+  /** What is sent along, such as `x-request-id`, `traceparent` or `x-provider-key-openai`: printable ASCII. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -98,8 +99,8 @@ export class Caller {
     // A server that is started anew costs time, and no call.
     const metadata = new Metadata({ waitForReady: true });
     const token = await this.#token();
-    if (token) metadata.set('authorization', `Bearer ${token}`);
-    for (const [name, value] of Object.entries(options.metadata ?? {})) metadata.set(name, value);
+    if (token) setHeader(metadata, 'authorization', `Bearer ${token}`);
+    for (const [name, value] of Object.entries(options.metadata ?? {})) setHeader(metadata, name, value);
     return metadata;
   }
 }
