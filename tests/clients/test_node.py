@@ -26,6 +26,15 @@ const { parameters } = await client.resolve({
 console.log(`seed: ${parameters?.seed}`);
 client.close();
 """
+CLOSED = """
+import { PromptResolverClient } from 'prompt-resolver';
+
+const client = new PromptResolverClient();
+const events = client.watch({ prompts: [{ id: 'support/reply' }] });
+await events.next();
+client.close();
+await events.next().catch((error) => console.log(`${error.code}: ${error.message}`));
+"""
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(600)]
 
@@ -61,6 +70,7 @@ def project(package: BuiltClient, tmp_path_factory: pytest.TempPathFactory) -> P
     (place / "used.ts").write_text(read_program(used))
     (place / "whole.ts").write_text(read_program(used + secured))
     (place / "seed.ts").write_text(SEED)
+    (place / "closed.ts").write_text(CLOSED)
     sh(f"{built}/node_modules/.bin/tsc", place)
     return place
 
@@ -87,6 +97,13 @@ def test_integers(project: Path, address: str) -> None:
     said = sh("node seed.js", project, PROMPT_RESOLVER_ADDRESS=address)
 
     assert said == "seed: 9007199254740993\n"
+
+
+def test_end(project: Path, address: str) -> None:
+    """A program ends once its client is closed, though it watched."""
+    said = sh("node closed.js", project, PROMPT_RESOLVER_ADDRESS=address)
+
+    assert said == "CANCELLED: the client is closed\n"
 
 
 def test_package(package: BuiltClient) -> None:
