@@ -49,6 +49,9 @@ const serviceConfig = `{
 	"retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1}
 }`
 
+// The most that a server may be set to take and to send.
+const maxMessageBytes = 64 << 20
+
 // An Option of [New].
 type Option func(*settings) error
 
@@ -130,8 +133,11 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 func defaultDialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		// The most that a server may be set to send.
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20)),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(maxMessageBytes),
+			// What has no room there is not tried again.
+			grpc.MaxRetryRPCBufferSize(maxMessageBytes),
+		),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second}),
 		// A server that is back is found within a second, however the pause is jittered; unless told
 		// otherwise, gRPC looks every two minutes.
