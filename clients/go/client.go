@@ -18,6 +18,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -83,10 +84,18 @@ func (c *Client) Complete(ctx context.Context, request *pb.CompleteRequest) (*pb
 //
 // The answer is whole once finished has come; a stream that ends without it yields an error with the
 // reason [StreamIncomplete]. Leaving the loop early cancels the call, and with it the model's work.
+//
+// The call is made once the stream is ranged over. That may be done once, as each answer may cost
+// tokens: a second loop gets an error with the code FailedPrecondition.
 func (c *Client) CompleteStream(
 	ctx context.Context, request *pb.CompleteStreamRequest,
 ) iter.Seq2[*pb.CompleteStreamResponse, error] {
+	var ranged atomic.Bool
 	return func(yield func(*pb.CompleteStreamResponse, error) bool) {
+		if ranged.Swap(true) {
+			yield(nil, rangedTwice())
+			return
+		}
 		ctx, cancel := withDeadline(ctx, CompleteTimeout)
 		defer cancel()
 		stream, err := c.stub.CompleteStream(ctx, request)
