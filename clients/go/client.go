@@ -18,6 +18,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -45,8 +46,8 @@ type Client struct {
 // else 127.0.0.1:50051.
 //
 // It connects with the first call. Calls wait, for as long as they may take, for a server that cannot
-// be reached, so that one that is restarted costs time and no call. New fails where a file that an
-// option names cannot be used.
+// be reached, so that one that is restarted costs time and no call. New fails for a page's address, and
+// where a token, or a file that an option names, cannot be used.
 func New(address string, options ...Option) (*Client, error) {
 	settings := settings{dial: defaultDialOptions()}
 	for _, option := range options {
@@ -55,6 +56,9 @@ func New(address string, options ...Option) (*Client, error) {
 		}
 	}
 	address = cmp.Or(address, os.Getenv("PROMPT_RESOLVER_ADDRESS"), defaultAddress)
+	if isURL(address) {
+		return nil, errors.New("promptresolver: expected HOST:PORT as the address, without http://")
+	}
 	conn, err := grpc.NewClient(address, settings.dialOptions()...)
 	if err != nil {
 		return nil, err
@@ -132,6 +136,12 @@ func (c *Client) Conn() *grpc.ClientConn {
 // Close ends the connection, and the calls that run on it.
 func (c *Client) Close() error {
 	return c.conn.Close()
+}
+
+// isURL tells of a page's address, which gRPC takes for a name, and has calls wait for.
+func isURL(address string) bool {
+	scheme, _, found := strings.Cut(address, "://")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
 // withDeadline gives a context a deadline, unless it has one.

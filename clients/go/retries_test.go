@@ -3,37 +3,16 @@ package promptresolver
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "promptresolver.dev/clients/go/promptresolverv1"
 )
-
-// connect returns a client of a service that is served until the test ends.
-func connect(t *testing.T, service pb.PromptResolverServer) *Client {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessageBytes))
-	pb.RegisterPromptResolverServer(server, service)
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
-	client, err := New(listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return client
-}
 
 // busy has no time for anybody.
 type busy struct {
