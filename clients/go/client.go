@@ -37,8 +37,10 @@ const defaultAddress = "127.0.0.1:50051"
 
 // Client calls one server, or all that a name stands for. It is safe for concurrent use.
 type Client struct {
-	conn *grpc.ClientConn
-	stub pb.PromptResolverClient
+	conn   *grpc.ClientConn
+	stub   pb.PromptResolverClient
+	closed context.Context
+	end    context.CancelFunc
 }
 
 // New returns a client of the server at an address: "HOST:PORT", "unix:/path", or "dns:///NAME:PORT"
@@ -63,7 +65,8 @@ func New(address string, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, stub: pb.NewPromptResolverClient(conn)}, nil
+	closed, end := context.WithCancel(context.Background())
+	return &Client{conn: conn, stub: pb.NewPromptResolverClient(conn), closed: closed, end: end}, nil
 }
 
 // Resolve returns a rendered prompt. It is tried again, up to three times, where the server cannot
@@ -133,8 +136,9 @@ func (c *Client) Conn() *grpc.ClientConn {
 	return c.conn
 }
 
-// Close ends the connection, and the calls that run on it.
+// Close ends the connection, and the calls that run on it, watches too.
 func (c *Client) Close() error {
+	c.end()
 	return c.conn.Close()
 }
 

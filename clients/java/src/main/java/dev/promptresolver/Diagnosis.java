@@ -14,6 +14,9 @@ import java.util.concurrent.TimeUnit;
 
 /** Tells in a few words why calls failed that no server has ended. */
 final class Diagnosis implements ClientInterceptor {
+  /** Why the calls of a client end that is closed. */
+  static final String CLOSED = "the client is closed";
+
   private final ManagedChannel channel;
   private final String address;
 
@@ -46,9 +49,7 @@ final class Diagnosis implements ClientInterceptor {
     return switch (status.getCode()) {
       // UNKNOWN is what gRPC tells of a call whose connection is closed as it is sent.
       case UNAVAILABLE, UNKNOWN ->
-          channel.isShutdown()
-              ? Status.CANCELLED.withDescription("the client is closed")
-              : status;
+          channel.isShutdown() ? Status.CANCELLED.withDescription(CLOSED) : status;
       case DEADLINE_EXCEEDED ->
           trailers.containsKey(PromptResolverException.DETAILS) || isConnected()
               ? status

@@ -21,7 +21,9 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.AbstractStub;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 
 /**
@@ -42,6 +44,7 @@ public final class PromptResolverClient implements AutoCloseable {
 
   private final ManagedChannel connection;
   private final Channel channel;
+  private final Set<WatchStream> watches = ConcurrentHashMap.newKeySet();
 
   PromptResolverClient(ManagedChannel connection, String address) {
     this.connection = connection;
@@ -130,8 +133,11 @@ public final class PromptResolverClient implements AutoCloseable {
    */
   public ResponseStream<WatchPromptsResponse> watch(
       WatchPromptsRequest request, CallOptions options) {
-    return new WatchStream(
-        with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
+    var stub = with(options, null, PromptResolverGrpc.newBlockingStub(channel));
+    var watch = new WatchStream(stub, request);
+    watches.add(watch);
+    watch.context.addListener(ended -> watches.remove(watch), Runnable::run);
+    return watch;
   }
 
   /** Returns the connection, token included, for calls that this class does not have. */
@@ -142,6 +148,7 @@ public final class PromptResolverClient implements AutoCloseable {
   /** Closes the connection. Calls that still run, or are made later, fail with CANCELLED. */
   @Override
   public void close() {
+    watches.forEach(watch -> watch.end(Diagnosis.CLOSED));
     connection.shutdownNow();
   }
 
