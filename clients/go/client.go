@@ -18,6 +18,8 @@ import (
 	"io"
 	"iter"
 	"os"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -35,8 +37,10 @@ const defaultAddress = "127.0.0.1:50051"
 
 // Client calls one server, or all that a name stands for. It is safe for concurrent use.
 type Client struct {
-	conn *grpc.ClientConn
-	stub pb.PromptResolverClient
+	conn   *grpc.ClientConn
+	stub   pb.PromptResolverClient
+	closed context.Context
+	end    context.CancelFunc
 }
 
 // New returns a client of the server at an address: "HOST:PORT", "unix:/path", or "dns:///NAME:PORT"
@@ -44,8 +48,8 @@ type Client struct {
 // else 127.0.0.1:50051.
 //
 // It connects with the first call. Calls wait, for as long as they may take, for a server that cannot
-// be reached, so that one that is restarted costs time and no call. New fails where a file that an
-// option names cannot be used.
+// be reached, so that one that is restarted costs time and no call. New fails for a page's address, and
+// where a token, or a file that an option names, cannot be used.
 func New(address string, options ...Option) (*Client, error) {
 	settings := settings{dial: defaultDialOptions()}
 	for _, option := range options {
@@ -54,11 +58,15 @@ func New(address string, options ...Option) (*Client, error) {
 		}
 	}
 	address = cmp.Or(address, os.Getenv("PROMPT_RESOLVER_ADDRESS"), defaultAddress)
+	if isURL(address) {
+		return nil, errors.New("promptresolver: expected HOST:PORT as the address, without http://")
+	}
 	conn, err := grpc.NewClient(address, settings.dialOptions()...)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{conn: conn, stub: pb.NewPromptResolverClient(conn)}, nil
+	closed, end := context.WithCancel(context.Background())
+	return &Client{conn: conn, stub: pb.NewPromptResolverClient(conn), closed: closed, end: end}, nil
 }
 
 // Resolve returns a rendered prompt. It is tried again, up to three times, where the server cannot
@@ -83,10 +91,18 @@ func (c *Client) Complete(ctx context.Context, request *pb.CompleteRequest) (*pb
 //
 // The answer is whole once finished has come; a stream that ends without it yields an error with the
 // reason [StreamIncomplete]. Leaving the loop early cancels the call, and with it the model's work.
+//
+// The call is made once the stream is ranged over. That may be done once, as each answer may cost
+// tokens: a second loop gets an error with the code FailedPrecondition.
 func (c *Client) CompleteStream(
 	ctx context.Context, request *pb.CompleteStreamRequest,
 ) iter.Seq2[*pb.CompleteStreamResponse, error] {
+	var ranged atomic.Bool
 	return func(yield func(*pb.CompleteStreamResponse, error) bool) {
+		if ranged.Swap(true) {
+			yield(nil, rangedTwice())
+			return
+		}
 		ctx, cancel := withDeadline(ctx, CompleteTimeout)
 		defer cancel()
 		stream, err := c.stub.CompleteStream(ctx, request)
@@ -120,9 +136,16 @@ func (c *Client) Conn() *grpc.ClientConn {
 	return c.conn
 }
 
-// Close ends the connection, and the calls that run on it.
+// Close ends the connection, and the calls that run on it, watches too.
 func (c *Client) Close() error {
+	c.end()
 	return c.conn.Close()
+}
+
+// isURL tells of a page's address, which gRPC takes for a name, and has calls wait for.
+func isURL(address string) bool {
+	scheme, _, found := strings.Cut(address, "://")
+	return found && (strings.EqualFold(scheme, "http") || strings.EqualFold(scheme, "https"))
 }
 
 // withDeadline gives a context a deadline, unless it has one.

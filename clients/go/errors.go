@@ -86,6 +86,13 @@ func newError(err error) *Error {
 	return e
 }
 
+func rangedTwice() *Error {
+	return &Error{
+		Code:    codes.FailedPrecondition,
+		Message: "the stream was ranged over before: call CompleteStream again for another answer",
+	}
+}
+
 func incomplete() *Error {
 	return &Error{
 		Code:    codes.Internal,

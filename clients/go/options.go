@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -49,6 +50,9 @@ const serviceConfig = `{
 	"retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1}
 }`
 
+// The most that a server may be set to take and to send.
+const maxMessageBytes = 64 << 20
+
 // An Option of [New].
 type Option func(*settings) error
 
@@ -61,13 +65,16 @@ type settings struct {
 // WithToken has every call bring a bearer token: the server's master key, or a caller's.
 func WithToken(value string) Option {
 	return func(s *settings) error {
+		if !isPrintable(value) {
+			return errors.New("promptresolver: expected a token of printable ASCII")
+		}
 		s.token = token(func() string { return value })
 		return nil
 	}
 }
 
 // WithTokenFile has every call bring the token that a file has. It is read again when it changes; a
-// file that cannot be read then, or is empty, leaves the token as it was.
+// file that cannot be read then, or has no token that can be sent, leaves the token as it was.
 func WithTokenFile(path string) Option {
 	return func(s *settings) error {
 		file := &tokenFile{path: path}
@@ -130,8 +137,13 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 func defaultDialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		// The most that a server may be set to send.
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64 << 20)),
+		grpc.WithChainUnaryInterceptor(checkUnary),
+		grpc.WithChainStreamInterceptor(checkStream),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(maxMessageBytes),
+			// What has no room there is not tried again.
+			grpc.MaxRetryRPCBufferSize(maxMessageBytes),
+		),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second}),
 		// A server that is back is found within a second, however the pause is jittered; unless told
 		// otherwise, gRPC looks every two minutes.
@@ -186,7 +198,7 @@ func (f *tokenFile) read() string {
 		return f.value
 	}
 	if text, err := os.ReadFile(f.path); err == nil {
-		if value := strings.TrimSpace(string(text)); value != "" {
+		if value := strings.TrimSpace(string(text)); value != "" && isPrintable(value) {
 			f.seen, f.value = now, value
 		}
 	}

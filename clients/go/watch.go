@@ -61,6 +61,10 @@ func (c *Client) Watch(
 			pause = min(2*pause, longestPause)
 			select {
 			case <-timer.C:
+			case <-c.closed.Done():
+				timer.Stop()
+				yield(nil, newError(status.Error(codes.Canceled, "the client is closed")))
+				return
 			case <-ctx.Done():
 				timer.Stop()
 				yield(nil, newError(status.FromContextError(ctx.Err()).Err()))

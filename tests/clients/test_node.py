@@ -26,6 +26,15 @@ const { parameters } = await client.resolve({
 console.log(`seed: ${parameters?.seed}`);
 client.close();
 """
+CLOSED = """
+import { PromptResolverClient } from 'prompt-resolver';
+
+const client = new PromptResolverClient();
+const events = client.watch({ prompts: [{ id: 'support/reply' }] });
+await events.next();
+client.close();
+await events.next().catch((error) => console.log(`${error.code}: ${error.message}`));
+"""
 
 pytestmark = [pytest.mark.foreign, pytest.mark.timeout(600)]
 
@@ -36,17 +45,19 @@ def read_program(page: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(
-    require_all: bool,
-    build_client: Callable[[str, str], BuiltClient],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Path:
-    """A project of a user's, with programs that are compiled there."""
+def package(require_all: bool, build_client: Callable[[str, str], BuiltClient]) -> BuiltClient:
+    """The package, built in a copy of the tree."""
     missing = [tool for tool in ("npm", "node") if shutil.which(tool) is None]
     if missing:
         report = pytest.fail if require_all else pytest.skip
         report(f"not installed: {', '.join(missing)}")
-    built = build_client("node", "npm ci && npm run build").place
+    return build_client("node", "npm ci && npm run build")
+
+
+@pytest.fixture(scope="module")
+def project(package: BuiltClient, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of a user's, with programs that are compiled there."""
+    built = package.place
     place = tmp_path_factory.mktemp("project")
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(built / name, place)
@@ -59,6 +70,7 @@ def project(
     (place / "used.ts").write_text(read_program(used))
     (place / "whole.ts").write_text(read_program(used + secured))
     (place / "seed.ts").write_text(SEED)
+    (place / "closed.ts").write_text(CLOSED)
     sh(f"{built}/node_modules/.bin/tsc", place)
     return place
 
@@ -85,6 +97,20 @@ def test_integers(project: Path, address: str) -> None:
     said = sh("node seed.js", project, PROMPT_RESOLVER_ADDRESS=address)
 
     assert said == "seed: 9007199254740993\n"
+
+
+def test_end(project: Path, address: str) -> None:
+    """A program ends once its client is closed, though it watched."""
+    said = sh("node closed.js", project, PROMPT_RESOLVER_ADDRESS=address)
+
+    assert said == "CANCELLED: the client is closed\n"
+
+
+def test_package(package: BuiltClient) -> None:
+    """The package passes its own tests."""
+    done = package.sh("npm test")
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_what_it_brings_along(project: Path) -> None:

@@ -11,7 +11,12 @@ import {
 import { connectivityState, Metadata, type Client, type ServiceError } from '@grpc/grpc-js';
 
 import { PromptResolverError } from './errors.js';
+import { setHeader } from './headers.js';
+import { Running } from './running.js';
 import type { TokenSource } from './token.js';
+
+// grpc-js ends the process over a time that its header cannot tell; this one is 30 years.
+const LONGEST_TIMEOUT_MS = 1e12;
 
 /** What may be said of one call, beside its request. */
 export interface CallOptions {
@@ -19,88 +24,107 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** How long the call may take, in milliseconds. */
   readonly timeoutMs?: number | undefined;
-  /** What is sent along, such as `x-request-id`, `traceparent` or `x-provider-key-openai`. */
+  /** What is sent along, such as `x-request-id`, `traceparent` or `x-provider-key-openai`: printable ASCII. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Makes calls over one channel, as one caller. */
 export class Caller {
   readonly #channel: Client;
+  readonly #address: string;
   readonly #token: TokenSource;
+  readonly #running = new Running(() => this.#state() === connectivityState.SHUTDOWN);
 
-  constructor(channel: Client, token: TokenSource) {
+  constructor(channel: Client, address: string, token: TokenSource) {
     this.#channel = channel;
+    this.#address = address;
     this.#token = token;
   }
 
   /** Calls a method with one answer. */
-  async unary<I extends DescMessage, O extends DescMessage>(
+  unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageShape<I>,
     options: CallOptions,
   ): Promise<MessageShape<O>> {
-    const metadata = await this.#metadata(options);
-    const { signal } = options;
-    this.#throwIfEnded(signal);
-    return new Promise((resolve, reject) => {
-      const call = this.#channel.makeUnaryRequest(
-        ...asGrpc(method),
-        request,
-        metadata,
-        { deadline: deadline(options) },
-        (error, response) => {
-          signal?.removeEventListener('abort', cancel);
-          if (error) reject(failure(error, signal));
-          else resolve(response as MessageShape<O>);
-        },
-      );
-      const cancel = () => call.cancel();
-      signal?.addEventListener('abort', cancel);
+    return this.#running.call(options.signal, async (left) => {
+      const [metadata, callOptions] = await this.#prepare(options, left);
+      return new Promise((resolve, reject) => {
+        const call = this.#channel.makeUnaryRequest(
+          ...asGrpc(method),
+          request,
+          metadata,
+          callOptions,
+          (error, response) => {
+            if (error) reject(this.#failure(error, options, left));
+            else resolve(response as MessageShape<O>);
+          },
+        );
+        left.addEventListener('abort', () => call.cancel());
+      });
     });
   }
 
-  /** Calls a method whose answer is a stream. Leaving the loop over it cancels the call. */
-  async *stream<I extends DescMessage, O extends DescMessage>(
+  /** Returns a stream over as many calls as it takes, which are made with the options that `read` is given. */
+  stream<T>(
+    options: CallOptions,
+    read: (options: CallOptions) => AsyncGenerator<T, void, undefined>,
+  ): AsyncGenerator<T, void, undefined> {
+    return this.#running.stream(options.signal, (left) => read({ ...options, signal: left }));
+  }
+
+  /** Calls a method whose answer is a stream, within `stream`. */
+  async *events<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageShape<I>,
     options: CallOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
-    const metadata = await this.#metadata(options);
-    const { signal } = options;
-    this.#throwIfEnded(signal);
-    const call = this.#channel.makeServerStreamRequest(...asGrpc(method), request, metadata, {
-      deadline: deadline(options),
-    });
+    const { signal: left } = options;
+    const [metadata, callOptions] = await this.#prepare(options, left);
+    const call = this.#channel.makeServerStreamRequest(...asGrpc(method), request, metadata, callOptions);
     const cancel = () => call.cancel();
-    signal?.addEventListener('abort', cancel);
+    left?.addEventListener('abort', cancel);
     // A call that is cancelled fails when nobody listens any more, which would end the process.
     call.on('error', () => {});
     try {
       yield* call as AsyncIterable<MessageShape<O>>;
     } catch (error) {
-      throw failure(error as ServiceError, signal);
+      throw this.#failure(error as ServiceError, options, left);
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      left?.removeEventListener('abort', cancel);
       cancel();
     }
   }
 
-  #throwIfEnded(signal: AbortSignal | undefined): void {
-    if (signal?.aborted) {
-      throw new PromptResolverError('CANCELLED', 'the call was cancelled', { cause: signal.reason });
-    }
-    if (this.#channel.getChannel().getConnectivityState(false) === connectivityState.SHUTDOWN) {
-      throw new PromptResolverError('CANCELLED', 'the client is closed');
-    }
+  /** Ends all calls that run, and the connection. */
+  close(): void {
+    this.#running.close();
+    this.#channel.close();
   }
 
-  async #metadata(options: CallOptions): Promise<Metadata> {
+  /** Returns what a call is made with, unless it was left meanwhile. */
+  async #prepare(options: CallOptions, left: AbortSignal | undefined) {
+    const callOptions = { deadline: deadline(options) };
     // A server that is started anew costs time, and no call.
     const metadata = new Metadata({ waitForReady: true });
     const token = await this.#token();
-    if (token) metadata.set('authorization', `Bearer ${token}`);
-    for (const [name, value] of Object.entries(options.metadata ?? {})) metadata.set(name, value);
-    return metadata;
+    if (token) setHeader(metadata, 'authorization', `Bearer ${token}`);
+    for (const [name, value] of Object.entries(options.metadata ?? {})) setHeader(metadata, name, value);
+    left?.throwIfAborted();
+    return [metadata, callOptions] as const;
+  }
+
+  #failure(error: ServiceError, { timeoutMs }: CallOptions, left: AbortSignal | undefined): PromptResolverError {
+    if (left?.aborted) return left.reason as PromptResolverError;
+    const failure = PromptResolverError.from(error);
+    if (failure.code !== 'DEADLINE_EXCEEDED' || failure.reason) return failure;
+    if (this.#state() === connectivityState.READY) return failure;
+    const message = `no connection to ${this.#address} within ${Math.round(timeoutMs ?? 0)} ms`;
+    return new PromptResolverError(failure.code, message, { cause: error });
+  }
+
+  #state(): connectivityState {
+    return this.#channel.getChannel().getConnectivityState(false);
   }
 }
 
@@ -116,9 +140,8 @@ function asGrpc<I extends DescMessage, O extends DescMessage>(
 }
 
 function deadline({ timeoutMs = Infinity }: CallOptions): number {
-  return Date.now() + timeoutMs;
-}
-
-function failure(error: ServiceError, signal: AbortSignal | undefined): PromptResolverError {
-  return PromptResolverError.from(error, signal?.aborted ? signal.reason : error);
+  if (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs)) {
+    throw new PromptResolverError('INVALID_ARGUMENT', 'expected a number as timeoutMs');
+  }
+  return timeoutMs > LONGEST_TIMEOUT_MS ? Infinity : Date.now() + timeoutMs;
 }

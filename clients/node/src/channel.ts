@@ -4,7 +4,12 @@ import { readFileSync } from 'node:fs';
 
 import { Client, credentials, type ChannelCredentials, type ChannelOptions } from '@grpc/grpc-js';
 
+import { PromptResolverError } from './errors.js';
+
 const DEFAULT_ADDRESS = '127.0.0.1:50051';
+
+/** The most that a server may be set to take and to send. */
+const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
 const SERVICE = 'prompt_resolver.v1.PromptResolver';
 
@@ -45,9 +50,18 @@ export interface TlsFiles {
   readonly serverName?: string | undefined;
 }
 
-/** Returns a client of grpc-js. It connects with the first call. */
-export function openChannel(given: string | undefined, tls: TlsFiles | undefined): Client {
+/** Returns the address that is given, else the environment's, else the default. */
+export function findAddress(given: string | undefined): string {
   const address = given || process.env['PROMPT_RESOLVER_ADDRESS'] || DEFAULT_ADDRESS;
+  // grpc-js takes a page's address for a name, and has calls wait for it.
+  if (/^https?:\/\//i.test(address)) {
+    throw new PromptResolverError('INVALID_ARGUMENT', 'expected HOST:PORT as the address, without http://');
+  }
+  return address;
+}
+
+/** Returns a client of grpc-js. It connects with the first call. */
+export function openChannel(address: string, tls: TlsFiles | undefined): Client {
   const options: ChannelOptions = {
     'grpc.service_config': JSON.stringify(SERVICE_CONFIG),
     'grpc.keepalive_time_ms': 30_000,
@@ -57,8 +71,10 @@ export function openChannel(given: string | undefined, tls: TlsFiles | undefined
     'grpc.max_reconnect_backoff_ms': 700,
     // As soon is one that has got another address.
     'grpc.dns_min_time_between_resolutions_ms': 2_000,
-    // The most that a server may be set to send.
-    'grpc.max_receive_message_length': 64 * 1024 * 1024,
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    // What has no room here is not tried again.
+    'grpc.per_rpc_retry_buffer_size': MAX_MESSAGE_BYTES,
+    'grpc.retry_buffer_size': MAX_MESSAGE_BYTES,
   };
   // grpc-js would ask a proxy of the environment's even for what is beside the caller.
   if (isBeside(address)) options['grpc.enable_http_proxy'] = 0;

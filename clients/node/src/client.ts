@@ -4,7 +4,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
 
 import { Caller, type CallOptions } from './calls.js';
-import { openChannel, type TlsFiles } from './channel.js';
+import { findAddress, openChannel, type TlsFiles } from './channel.js';
 import { PromptResolverError } from './errors.js';
 import {
   CompleteRequestSchema,
@@ -47,10 +47,12 @@ export class PromptResolverClient {
   readonly channel: Client;
   readonly #caller: Caller;
 
-  /** Fails for files that cannot be read. */
+  /** Fails for files that cannot be read, a token that cannot be sent, and a page's address. */
   constructor(options: ClientOptions = {}) {
-    this.channel = openChannel(options.address, options.tls);
-    this.#caller = new Caller(this.channel, tokenSource(options.token, options.tokenFile));
+    const address = findAddress(options.address);
+    const token = tokenSource(options.token, options.tokenFile);
+    this.channel = openChannel(address, options.tls);
+    this.#caller = new Caller(this.channel, address, token);
   }
 
   /** Returns a rendered prompt, within 10 s unless told otherwise. */
@@ -83,25 +85,14 @@ export class PromptResolverClient {
    * `finished` comes last; a stream that ends without it fails with `STREAM_INCOMPLETE`. Leaving the
    * loop early cancels the call, and with it the model.
    */
-  async *completeStream(
+  completeStream(
     request: MessageInitShape<typeof CompleteStreamRequestSchema>,
     options: CallOptions = {},
   ): AsyncGenerator<CompleteStreamResponse, void, undefined> {
-    const events = this.#caller.stream(
-      PromptResolver.method.completeStream,
-      create(CompleteStreamRequestSchema, request),
-      within(options, COMPLETE_TIMEOUT_MS),
+    const { completeStream } = PromptResolver.method;
+    return this.#caller.stream(within(options, COMPLETE_TIMEOUT_MS), (made) =>
+      whole(this.#caller.events(completeStream, create(CompleteStreamRequestSchema, request), made)),
     );
-    let finished = false;
-    for await (const event of events) {
-      finished ||= event.event.case === 'finished';
-      yield event;
-    }
-    if (!finished) {
-      const message = 'the stream ended without `finished`: the answer is not whole';
-      const particulars = { reason: 'STREAM_INCOMPLETE', domain: 'prompt-resolver' };
-      throw new PromptResolverError('INTERNAL', message, particulars);
-    }
   }
 
   /**
@@ -114,13 +105,28 @@ export class PromptResolverClient {
     request: MessageInitShape<typeof WatchPromptsRequestSchema> = {},
     options: CallOptions = {},
   ): AsyncGenerator<WatchPromptsResponse, void, undefined> {
-    return watch(this.#caller, request, options);
+    return this.#caller.stream(options, (made) => watch(this.#caller, request, made));
   }
 
-  /** Closes the connection. */
+  /** Closes the connection. Calls and watches that run, and later ones, fail with `CANCELLED`. */
   close(): void {
-    this.channel.close();
+    this.#caller.close();
   }
+}
+
+/** Yields an answer's events, and fails if its end has not come. */
+async function* whole(
+  events: AsyncGenerator<CompleteStreamResponse, void, undefined>,
+): AsyncGenerator<CompleteStreamResponse, void, undefined> {
+  let finished = false;
+  for await (const event of events) {
+    finished ||= event.event.case === 'finished';
+    yield event;
+  }
+  if (finished) return;
+  const message = 'the stream ended without `finished`: the answer is not whole';
+  const particulars = { reason: 'STREAM_INCOMPLETE', domain: 'prompt-resolver' };
+  throw new PromptResolverError('INTERNAL', message, particulars);
 }
 
 function within(options: CallOptions, timeoutMs: number): CallOptions {

@@ -25,7 +25,7 @@ export async function* watch(
   const endsAt = performance.now() + timeoutMs;
   const remainingMs = () => Math.max(0, endsAt - performance.now());
   for (let failures = 0; ; failures += 1) {
-    const call = caller.stream(PromptResolver.method.watchPrompts, request, {
+    const call = caller.events(PromptResolver.method.watchPrompts, request, {
       ...options,
       timeoutMs: remainingMs(),
     });

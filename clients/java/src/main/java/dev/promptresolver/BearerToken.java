@@ -10,8 +10,7 @@ import java.util.function.Supplier;
 
 /** The token that says who calls. One in a file is read for each call, as it may be replaced. */
 final class BearerToken extends CallCredentials {
-  private static final Metadata.Key<String> AUTHORIZATION =
-      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+  private static final Metadata.Key<String> AUTHORIZATION = Header.key("authorization");
 
   private final Supplier<String> source;
 
@@ -49,13 +48,16 @@ final class BearerToken extends CallCredentials {
       if (last.isEmpty()) {
         throw new IllegalArgumentException("expected a token in " + file + ", which is empty");
       }
+      if (!Header.isPrintable(last)) {
+        throw new IllegalArgumentException("expected a token of printable ASCII in " + file);
+      }
     }
 
     @Override
     public String get() {
       try {
         var token = read();
-        if (!token.isEmpty()) {
+        if (!token.isEmpty() && Header.isPrintable(token)) {
           last = token;
         }
       } catch (IOException replaced) {

@@ -2,7 +2,6 @@ package dev.promptresolver;
 
 import java.time.Duration;
 import java.util.LinkedHashMap;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -35,11 +34,16 @@ public final class CallOptions {
    *
    * @param name in any case; a name that was there has its value replaced
    * @param value printable ASCII
+   * @throws IllegalArgumentException where the name is none of a header, or the value has other
+   *     characters, such as the end of a line that a key was read from
    */
   public CallOptions withMetadata(String name, String value) {
-    Objects.requireNonNull(value, "value");
+    var key = Header.key(name).name();
+    if (!Header.isPrintable(Objects.requireNonNull(value, "value"))) {
+      throw new IllegalArgumentException("expected printable ASCII as the value of " + key);
+    }
     var more = new LinkedHashMap<>(metadata);
-    more.put(name.toLowerCase(Locale.ROOT), value);
+    more.put(key, value);
     return new CallOptions(timeout, Map.copyOf(more));
   }
 

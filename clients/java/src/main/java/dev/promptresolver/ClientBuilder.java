@@ -17,8 +17,8 @@ import java.util.concurrent.TimeUnit;
 public final class ClientBuilder {
   private static final long KEEPALIVE_S = 30;
 
-  /** The most that a server may be set to send. */
-  private static final int MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+  /** The most that a server may be set to take and to send. */
+  private static final int MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 
   private String address = Address.find(System.getenv());
   private String token;
@@ -42,15 +42,22 @@ public final class ClientBuilder {
     return this;
   }
 
-  /** Says who calls, by a bearer token. */
+  /**
+   * Says who calls, by a bearer token.
+   *
+   * @throws IllegalArgumentException where it is not printable ASCII
+   */
   public ClientBuilder token(String token) {
-    this.token = Objects.requireNonNull(token, "token");
+    if (!Header.isPrintable(Objects.requireNonNull(token, "token"))) {
+      throw new IllegalArgumentException("expected a token of printable ASCII");
+    }
+    this.token = token;
     return this;
   }
 
   /**
    * Says who calls, by a bearer token in a file. It is read for each call; while it cannot be, or
-   * is empty, the last token stays.
+   * has no token of one line in printable ASCII, the last token stays.
    */
   public ClientBuilder tokenFile(Path file) {
     this.tokenFile = Objects.requireNonNull(file, "file");
@@ -79,7 +86,7 @@ public final class ClientBuilder {
     return tls();
   }
 
-  /** Names the server that the certificate must be of, where the address does not. */
+  /** Names the server that the certificate must be of, where the address does not. Needs TLS. */
   public ClientBuilder serverName(String name) {
     this.serverName = Objects.requireNonNull(name, "name");
     return this;
@@ -90,13 +97,21 @@ public final class ClientBuilder {
    *
    * @throws UncheckedIOException where a file cannot be read
    * @throws IllegalArgumentException where one has no PEM or no token, or the address is none
-   * @throws IllegalStateException where there are both a token and a file for it
+   * @throws IllegalStateException where there are both a token and a file for it, or a server's
+   *     name without TLS
    */
   public PromptResolverClient build() {
+    if (serverName != null && !secure) {
+      throw new IllegalStateException(
+          "expected TLS beside a server's name: without, there is no certificate to have it");
+    }
     var builder =
-        Grpc.newChannelBuilder(address, credentials())
+        Grpc.newChannelBuilder(Address.check(address), credentials())
             .defaultServiceConfig(ServiceConfig.VALUE)
-            .maxInboundMessageSize(MAX_RESPONSE_BYTES)
+            .maxInboundMessageSize(MAX_MESSAGE_BYTES)
+            // What has no room here is not tried again.
+            .perRpcBufferLimit(MAX_MESSAGE_BYTES)
+            .retryBufferSize(MAX_MESSAGE_BYTES)
             .keepAliveTime(KEEPALIVE_S, TimeUnit.SECONDS);
     if (serverName != null) {
       builder.overrideAuthority(serverName);
@@ -106,7 +121,7 @@ public final class ClientBuilder {
     }
     var channel = builder.build();
     Reconnection.keepUp(channel);
-    return new PromptResolverClient(channel);
+    return new PromptResolverClient(channel, address);
   }
 
   private ChannelCredentials credentials() {

@@ -20,7 +20,12 @@ abstract class ContextStream<T> implements ResponseStream<T>, Iterator<T> {
 
   @Override
   public void close() {
-    context.cancel(Status.CANCELLED.withDescription("the stream was closed").asException());
+    end("the stream was closed");
+  }
+
+  /** Ends the stream, also one that waits until its next call is worth making. */
+  final void end(String why) {
+    context.cancel(Status.CANCELLED.withDescription(why).asException());
   }
 
   /** Begins a call in the stream's context. */

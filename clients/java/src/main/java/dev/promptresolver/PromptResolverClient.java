@@ -14,13 +14,16 @@ import dev.promptresolver.v1.ResolveResponse;
 import dev.promptresolver.v1.WatchPromptsRequest;
 import dev.promptresolver.v1.WatchPromptsResponse;
 import io.grpc.Channel;
+import io.grpc.ClientInterceptors;
 import io.grpc.ManagedChannel;
 import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
 import io.grpc.stub.AbstractStub;
 import io.grpc.stub.MetadataUtils;
 import java.time.Duration;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Supplier;
 
 /**
@@ -39,10 +42,13 @@ public final class PromptResolverClient implements AutoCloseable {
   private static final Duration RESOLVE_TIMEOUT = Duration.ofSeconds(10);
   private static final Duration COMPLETE_TIMEOUT = Duration.ofSeconds(120);
 
-  private final ManagedChannel channel;
+  private final ManagedChannel connection;
+  private final Channel channel;
+  private final Set<WatchStream> watches = ConcurrentHashMap.newKeySet();
 
-  PromptResolverClient(ManagedChannel channel) {
-    this.channel = channel;
+  PromptResolverClient(ManagedChannel connection, String address) {
+    this.connection = connection;
+    this.channel = ClientInterceptors.intercept(connection, new Diagnosis(connection, address));
   }
 
   /** Returns what a client is made with. */
@@ -127,8 +133,11 @@ public final class PromptResolverClient implements AutoCloseable {
    */
   public ResponseStream<WatchPromptsResponse> watch(
       WatchPromptsRequest request, CallOptions options) {
-    return new WatchStream(
-        channel, with(options, null, PromptResolverGrpc.newBlockingStub(channel)), request);
+    var stub = with(options, null, PromptResolverGrpc.newBlockingStub(channel));
+    var watch = new WatchStream(stub, request);
+    watches.add(watch);
+    watch.context.addListener(ended -> watches.remove(watch), Runnable::run);
+    return watch;
   }
 
   /** Returns the connection, token included, for calls that this class does not have. */
@@ -136,20 +145,17 @@ public final class PromptResolverClient implements AutoCloseable {
     return channel;
   }
 
-  /** Closes the connection. Calls that still run fail. */
+  /** Closes the connection. Calls that still run, or are made later, fail with CANCELLED. */
   @Override
   public void close() {
-    channel.shutdownNow();
+    watches.forEach(watch -> watch.end(Diagnosis.CLOSED));
+    connection.shutdownNow();
   }
 
   private static <S extends AbstractStub<S>> S with(
       CallOptions options, Duration defaultTimeout, S stub) {
     var headers = new Metadata();
-    options
-        .metadata()
-        .forEach(
-            (name, value) ->
-                headers.put(Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER), value));
+    options.metadata().forEach((name, value) -> headers.put(Header.key(name), value));
     var made = stub.withInterceptors(MetadataUtils.newAttachHeadersInterceptor(headers));
     var timeout = options.timeout().orElse(defaultTimeout);
     return timeout == null ? made : made.withDeadlineAfter(timeout);

@@ -15,11 +15,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** A call that failed. The message tells the reason, or the code where there is none, and why. */
+/**
+ * A call that failed. The message tells the reason, or the code where there is none, and why.
+ *
+ * <p>Serialized, it has no cause.
+ */
 public final class PromptResolverException extends RuntimeException {
   @Serial private static final long serialVersionUID = 1L;
 
-  private static final Metadata.Key<byte[]> DETAILS =
+  static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
   private final Status.Code code;
@@ -40,6 +44,15 @@ public final class PromptResolverException extends RuntimeException {
     this.info = info;
     this.request = find(details, BadRequest.class).orElse(BadRequest.getDefaultInstance());
     this.retry = find(details, RetryInfo.class).orElse(RetryInfo.getDefaultInstance());
+  }
+
+  private PromptResolverException(PromptResolverException other) {
+    super(other.getMessage(), null);
+    this.code = other.code;
+    this.description = other.description;
+    this.info = other.info;
+    this.request = other.request;
+    this.retry = other.retry;
   }
 
   /** Returns what gRPC threw as this client throws it: for calls that {@code channel()} makes. */
@@ -103,6 +116,14 @@ public final class PromptResolverException extends RuntimeException {
     }
     var delay = retry.getRetryDelay();
     return Optional.of(Duration.ofSeconds(delay.getSeconds(), delay.getNanos()));
+  }
+
+  /** Returns what is written of this: all but the cause, as gRPC's errors cannot be written. */
+  @Serial
+  private Object writeReplace() {
+    var written = new PromptResolverException(this);
+    written.setStackTrace(getStackTrace());
+    return written;
   }
 
   private static String describe(Status status) {

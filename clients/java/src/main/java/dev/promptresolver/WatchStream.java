@@ -4,7 +4,6 @@ import dev.promptresolver.v1.PromptResolverGrpc.PromptResolverBlockingStub;
 import dev.promptresolver.v1.WatchPromptsRequest;
 import dev.promptresolver.v1.WatchPromptsResponse;
 import io.grpc.Deadline;
-import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.time.Duration;
@@ -27,15 +26,12 @@ final class WatchStream extends ContextStream<WatchPromptsResponse> {
       Status.UNAVAILABLE.withDescription("the server has ended the watch");
 
   private final CountDownLatch cancelled = new CountDownLatch(1);
-  private final ManagedChannel channel;
   private final PromptResolverBlockingStub stub;
   private WatchPromptsRequest request;
   private Iterator<WatchPromptsResponse> responses;
   private int failures;
 
-  WatchStream(
-      ManagedChannel channel, PromptResolverBlockingStub stub, WatchPromptsRequest request) {
-    this.channel = channel;
+  WatchStream(PromptResolverBlockingStub stub, WatchPromptsRequest request) {
     this.stub = stub;
     this.request = request;
     context.addListener(ended -> cancelled.countDown(), Runnable::run);
@@ -78,7 +74,7 @@ final class WatchStream extends ContextStream<WatchPromptsResponse> {
     var busy =
         failure.getCode() == Status.Code.RESOURCE_EXHAUSTED
             && failure.getReason().equals("OVERLOADED");
-    var away = failure.getCode() == Status.Code.UNAVAILABLE && !channel.isShutdown();
+    var away = failure.getCode() == Status.Code.UNAVAILABLE;
     if (!busy && !away) {
       throw failure;
     }

@@ -2,6 +2,7 @@ package dev.promptresolver;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Map;
@@ -20,6 +21,26 @@ final class AddressTest {
     assertEquals("unix:/run/prompt-resolver.sock", Address.find(told));
     assertEquals("127.0.0.1:50051", Address.find(Map.of()));
     assertEquals("127.0.0.1:50051", Address.find(Map.of("PROMPT_RESOLVER_ADDRESS", "")));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"http://127.0.0.1:50051", "HTTPS://resolver.example"})
+  @DisplayName("is none if it is a page's, and its password is not told")
+  void page(String address) {
+    var builder = PromptResolverClient.builder().address(address.replace("//", "//x:secret@"));
+
+    var failure = assertThrows(IllegalArgumentException.class, builder::build);
+
+    assertEquals(
+        "expected HOST:PORT as the address, without http://", failure.getMessage());
+  }
+
+  @Test
+  @DisplayName("of a server with another name needs TLS, without which the token could be read")
+  void nameWithoutTls() {
+    var builder = PromptResolverClient.builder().serverName("resolver.example").token("secret");
+
+    assertThrows(IllegalStateException.class, builder::build);
   }
 
   @ParameterizedTest

@@ -11,7 +11,9 @@ import dev.promptresolver.v1.WatchPromptsRequest;
 import io.grpc.Context;
 import io.grpc.Status;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.junit.jupiter.api.AfterEach;
@@ -117,7 +119,23 @@ final class CancellationTest {
     var failed = read(events, reader -> client.close());
 
     assertEquals("watch", server.awaitLeaving());
-    assertEquals(Status.Code.UNAVAILABLE, failed.get().getCode());
+    assertEquals(Status.Code.CANCELLED, failed.get().getCode());
+    assertEquals("the client is closed", failed.get().getDescription());
+  }
+
+  @Test
+  @DisplayName("by the client, which makes no call after it was closed")
+  void callsOfClosedClient() throws Exception {
+    var running = client.completeAsync(CompleteRequest.getDefaultInstance());
+    server.awaitCall();
+    client.close();
+
+    assertEquals("complete", server.awaitLeaving());
+    var ended = assertThrows(CompletionException.class, running::join);
+    var later = fail(() -> client.resolve(ResolveRequest.getDefaultInstance()));
+    for (var failed : List.of((PromptResolverException) ended.getCause(), later)) {
+      assertEquals("CANCELLED: the client is closed", failed.getMessage());
+    }
   }
 
   /** Reads a stream in a thread of its own, and has that end once the server has the call. */

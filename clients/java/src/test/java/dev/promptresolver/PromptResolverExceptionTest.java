@@ -1,6 +1,8 @@
 package dev.promptresolver;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 
 import com.google.protobuf.Any;
 import com.google.rpc.ErrorInfo;
@@ -10,6 +12,7 @@ import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.time.Duration;
@@ -63,15 +66,33 @@ final class PromptResolverExceptionTest {
   @Test
   @DisplayName("travels as other exceptions do")
   void serialized() throws Exception {
-    var written = new ByteArrayOutputStream();
-    try (var output = new ObjectOutputStream(written)) {
-      output.writeObject(PromptResolverException.ofIncompleteStream());
-    }
-    var input = new ObjectInputStream(new ByteArrayInputStream(written.toByteArray()));
-    var failure = (PromptResolverException) input.readObject();
+    var failure = travel(PromptResolverException.ofIncompleteStream());
 
     assertEquals(Status.Code.INTERNAL, failure.getCode());
     assertEquals("STREAM_INCOMPLETE", failure.getReason());
+  }
+
+  @Test
+  @DisplayName("of gRPC travels without its cause, which cannot, and with all that it tells")
+  void serializedOfGrpc() throws Exception {
+    var made = PromptResolverException.of(Status.UNAVAILABLE.withDescription("gone").asException());
+    var failure = travel(made);
+
+    assertEquals("UNAVAILABLE: gone", failure.getMessage());
+    assertEquals(Status.Code.UNAVAILABLE, failure.getCode());
+    assertEquals("gone", failure.getDescription());
+    assertArrayEquals(made.getStackTrace(), failure.getStackTrace());
+    assertNull(failure.getCause());
+  }
+
+  private static PromptResolverException travel(PromptResolverException failure)
+      throws IOException, ClassNotFoundException {
+    var written = new ByteArrayOutputStream();
+    try (var output = new ObjectOutputStream(written)) {
+      output.writeObject(failure);
+    }
+    var input = new ObjectInputStream(new ByteArrayInputStream(written.toByteArray()));
+    return (PromptResolverException) input.readObject();
   }
 
   private static StatusRuntimeException fail(byte[] details) {

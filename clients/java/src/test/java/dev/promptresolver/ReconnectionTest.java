@@ -1,6 +1,13 @@
 package dev.promptresolver;
 
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
 import dev.promptresolver.v1.ResolveRequest;
+import io.grpc.Status;
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.time.Duration;
@@ -23,6 +30,51 @@ final class ReconnectionTest {
       for (var attempts = 0; attempts < 6; attempts++) {
         server.accept().close();
       }
+    }
+  }
+
+  @Test
+  @Timeout(60)
+  @DisplayName("is named by a call that has waited for it in vain, in a line")
+  void unreachable() throws Exception {
+    var address = unusedAddress();
+    try (var client = PromptResolverClient.builder().address(address).build()) {
+      var options = CallOptions.DEFAULT.withTimeout(Duration.ofMillis(300));
+
+      var failure =
+          assertThrows(
+              PromptResolverException.class,
+              () -> client.resolve(ResolveRequest.getDefaultInstance(), options));
+
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.getCode());
+      var expected = "DEADLINE_EXCEEDED: no connection to \\Q%s\\E within \\d+ ms";
+      assertTrue(failure.getMessage().matches(expected.formatted(address)), failure.getMessage());
+    }
+  }
+
+  @Test
+  @Timeout(60)
+  @DisplayName("is not blamed where it was reached, and has not answered in time")
+  void slow() throws Exception {
+    try (var server = new HangingServer();
+        var client = server.connect()) {
+      client.resolveAsync(ResolveRequest.getDefaultInstance());
+      server.awaitCall();
+      var options = CallOptions.DEFAULT.withTimeout(Duration.ofMillis(300));
+
+      var failure =
+          assertThrows(
+              PromptResolverException.class,
+              () -> client.resolve(ResolveRequest.getDefaultInstance(), options));
+
+      assertEquals(Status.Code.DEADLINE_EXCEEDED, failure.getCode());
+      assertFalse(failure.getMessage().contains("no connection"), failure.getMessage());
+    }
+  }
+
+  private static String unusedAddress() throws IOException {
+    try (var once = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      return "127.0.0.1:" + once.getLocalPort();
     }
   }
 }

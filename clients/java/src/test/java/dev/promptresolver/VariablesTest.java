@@ -4,12 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.Value;
+import java.math.BigDecimal;
+import java.math.BigInteger;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 @DisplayName("Variables")
@@ -48,7 +55,71 @@ final class VariablesTest {
             IllegalArgumentException.class, () -> Variables.of(Map.of("file", new Object())));
 
     assertEquals(
-        "expected a string, number, boolean, list or map, got a java.lang.Object",
+        "variables.file: expected a string, number, boolean, list or map, got a java.lang.Object",
         failure.getMessage());
+  }
+
+  @ParameterizedTest
+  @MethodSource("largeNumbers")
+  @DisplayName("have no number of any class that would arrive as another one")
+  void largeNumbers(Number number) {
+    var failure =
+        assertThrows(IllegalArgumentException.class, () -> Variables.of(Map.of("n", number)));
+
+    assertEquals(
+        "variables.n: expected an integer of at most 2^53; send larger ones as strings",
+        failure.getMessage());
+  }
+
+  static List<Number> largeNumbers() {
+    var large = (1L << 53) + 1;
+    return List.of(
+        BigInteger.valueOf(large),
+        BigInteger.valueOf(-large),
+        new AtomicLong(large),
+        new BigDecimal("1e400"));
+  }
+
+  @Test
+  @DisplayName("have numbers of all classes, as their digits tell")
+  void numbers() {
+    var many = 1L << 53;
+    var numbers =
+        List.<Number>of(
+            (byte) 1, many, BigInteger.valueOf(-many), new AtomicLong(many), 0.1f,
+            new BigDecimal("0.10"), 1e300);
+
+    var list = Variables.of(Map.of("list", numbers)).getFieldsOrThrow("list").getListValue();
+
+    assertEquals(
+        List.of(1.0, (double) many, (double) -many, (double) many, 0.1, 0.1, 1e300),
+        list.getValuesList().stream().map(Value::getNumberValue).toList());
+  }
+
+  @Test
+  @DisplayName("have no path: it would be a list of paths without end")
+  void path() {
+    var nested = Map.of("files", List.of("a", Path.of("b")));
+
+    var failure =
+        assertThrows(IllegalArgumentException.class, () -> Variables.of(Map.of("of", nested)));
+
+    assertTrue(failure.getMessage().startsWith("variables.of.files[1]: expected a string, "));
+  }
+
+  @Test
+  @DisplayName("have names that are strings, at any depth")
+  void names() {
+    var unnamed = new HashMap<String, Object>();
+    unnamed.put(null, 1);
+    var numbered = Map.of("nested", Map.of(1, 2));
+
+    var absent = assertThrows(IllegalArgumentException.class, () -> Variables.of(unnamed));
+    var other = assertThrows(IllegalArgumentException.class, () -> Variables.of(numbered));
+
+    assertEquals("variables: expected names that are strings, got null", absent.getMessage());
+    assertEquals(
+        "variables.nested: expected names that are strings, got a java.lang.Integer",
+        other.getMessage());
   }
 }
