@@ -53,6 +53,7 @@ class SidecarClient(Connection):
             complete_request(pb.CompleteRequest, prompt_id, options),
             timeout=options["timeout_s"],
             metadata=self._metadata(options),
+            wait_for_ready=True,
         )
         ended = _watch(call)
         try:
@@ -72,6 +73,7 @@ class SidecarClient(Connection):
             complete_request(pb.CompleteStreamRequest, prompt_id, options),
             timeout=options["timeout_s"],
             metadata=self._metadata(options),
+            wait_for_ready=True,
         )
         ended = _watch(call)
         events: asyncio.Queue[_Event] = asyncio.Queue()
