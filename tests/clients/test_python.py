@@ -122,6 +122,24 @@ def test_only_resolve_is_tried_again() -> None:
     assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
 
 
+def test_large_requests_are_tried_again() -> None:
+    """A request of megabytes is made again as often as a small one."""
+    large: dict[str, Variable] = {"text": "x" * 3_000_000}
+    busy = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
+    ending = FaultyServer(refuses=grpc.StatusCode.CANCELLED)
+
+    with busy.serve() as address, PromptResolverClient(address) as client:
+        client.resolve("support/reply", variables=large)
+    with ending.serve() as address, PromptResolverClient(address) as client:
+        with pytest.raises(PromptResolverError, match="CANCELLED: busy"):
+            client.complete("support/reply", variables=large)
+        with pytest.raises(PromptResolverError, match="CANCELLED: busy"):
+            next(client.complete_stream("support/reply", variables=large))
+
+    assert busy.calls == {"Resolve": 3}
+    assert ending.calls == {"Complete": 3, "CompleteStream": 3}
+
+
 def test_address_from_the_environment(
     service: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,9 @@ _OPTIONS = (
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     # The most that a server may be set to send.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    # Requests up to that size are tried again. Unless told otherwise, gRPC silently tries none
+    # again that is larger than 256 KiB.
+    ("grpc.per_rpc_retry_buffer_size", 64 * 1024 * 1024),
     ("grpc.keepalive_time_ms", 30_000),
     # Unless told otherwise, gRPC pings a server that says nothing less and less often.
     ("grpc.http2.max_pings_without_data", 0),
