@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
 import grpc
 import pytest
@@ -24,16 +25,16 @@ def told() -> PromptResolverError:
     return error
 
 
+def repickle(protocol: int, error: PromptResolverError) -> PromptResolverError:
+    other: PromptResolverError = pickle.loads(pickle.dumps(error, protocol))
+    return other
+
+
 ERRORS = [told(), ConfigurationError("no such file"), StreamIncompleteError()]
 WAYS: dict[str, Callable[[PromptResolverError], PromptResolverError]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
-    **{
-        f"pickle {protocol}": lambda error, protocol=protocol: pickle.loads(
-            pickle.dumps(error, protocol)
-        )
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-    },
+    **{f"pickle {each}": partial(repickle, each) for each in range(pickle.HIGHEST_PROTOCOL + 1)},
 }
 
 
