@@ -205,8 +205,8 @@ def test_failures(service: ServiceProcess, arguments: list[str], code: int, prob
         ("[1]", "expected a JSON object of variables"),
         ('{"text": "\\ud800"}', "expected UTF-8"),
         ('{"text": ' + "[" * 20_000 + "]" * 20_000 + "}", "expected fewer levels of nesting"),
-        ('{"text": ' + "[" * 400 + "]" * 400 + "}", "expected fewer levels of nesting"),
-        ('{"text": ' + "1" * 400 + "}", "expected smaller numbers"),
+        ('{"text": ' + "[" * 400 + "]" * 400 + "}", "[0]: expected at most 30 levels of nesting"),
+        ('{"text": ' + "1" * 400 + "}", "variables.text: expected a number up to 2**53"),
         ('{"text": ' + "1" * 5000 + "}", "expected smaller numbers"),
     ],
     ids=[

@@ -1,15 +1,22 @@
 """The Python clients: what a program with only the base install has."""
 
+import asyncio
 import inspect
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, closing
+from datetime import date
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 import pytest
+from google.protobuf import json_format
 
 import prompt_resolver
 from prompt_resolver import (
@@ -20,7 +27,13 @@ from prompt_resolver import (
 )
 from prompt_resolver.address import is_beside
 from prompt_resolver.errors import FieldViolation, from_rpc_error
-from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
+from prompt_resolver.requests import (
+    CompleteOptions,
+    ResolveOptions,
+    Variable,
+    complete_request,
+    resolve_request,
+)
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.building import CLIENTS
 from tests.support.documents import Document
@@ -213,6 +226,47 @@ def test_requests() -> None:
         resolve_request("p", {"environment": "e", "version": "v"})
 
 
+def nested(levels: int) -> Variable:
+    value: Variable = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"order": {"id": 2**53 + 1}}, "variables.order.id: expected a number up to 2**53"),
+        ({"order": -(2**60)}, "variables.order: expected a number up to 2**53"),
+        ({"x": nested(30)}, "[0]: expected at most 30 levels of nesting"),
+        ({"x": nested(2000)}, "[0]: expected at most 30 levels of nesting"),
+        ({"at": [date(2026, 1, 1)]}, "variables.at[0]: expected what JSON can say, got date"),
+        ({"price": Decimal("1.5")}, "variables.price: expected what JSON can say, got Decimal"),
+        ({"x": {1: "a"}}, "variables.x: expected text as the names in it, got int"),
+        ({"x": "\ud800"}, "variables: expected text that is Unicode"),
+        ("x", "variables: expected a mapping, got str"),
+    ],
+)
+def test_variables_that_cannot_be_sent(variables: Mapping[str, Variable], told: str) -> None:
+    """What would not arrive as it is, or not at all, is told by its place."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        resolve_request("p", {"variables": variables})
+    with pytest.raises((TypeError, ValueError)) as also:
+        complete_request(pb.CompleteRequest, "p", {"variables": variables})
+
+    assert told in str(caught.value)
+    assert told in str(also.value)
+
+
+def test_variables_that_are_sent() -> None:
+    """Any mapping is one, a list may be a tuple, and numbers up to 2**53 are exact."""
+    inner = MappingProxyType({"n": 2**53})
+
+    request = resolve_request("p", {"variables": MappingProxyType({"a": inner, "b": ("x", None)})})
+
+    assert json_format.MessageToDict(request.variables) == {"a": {"n": 2**53}, "b": ["x", None]}
+
+
 def test_error_without_details() -> None:
     """An error that says nothing more is told by its status."""
 
@@ -326,6 +380,40 @@ def test_grpcurl(service: ServiceProcess) -> None:
     assert '"text": "Invoice 7"' in resolved.stdout
     assert "Code: InvalidArgument" in failed.stderr
     assert "VARIABLES_INVALID" in failed.stderr
+
+
+def test_what_is_none_is_not_said(service: ServiceProcess) -> None:
+    """An option that is None means what one means that is left out."""
+    nothing: CompleteOptions = dict.fromkeys(CompleteOptions.__annotations__)  # type: ignore[assignment]
+    nothing = {**nothing, **dict.fromkeys(ResolveOptions.__annotations__)}  # type: ignore[typeddict-item]
+
+    assert complete_request(pb.CompleteRequest, "p", nothing) == pb.CompleteRequest(
+        prompt=pb.PromptRef(id="p")
+    )
+    assert resolve_request("p", {"version": None, "environment": "e"}).prompt.environment == "e"
+    with PromptResolverClient(service.address, wait_for_ready=None) as client:
+        response = client.resolve("support/reply", variables=EXAMPLE, timeout_s=None)
+        with closing(client.watch("support/reply", reconnect=None, credentials=None)) as events:
+            assert next(events).prompt.id == "support/reply"
+    assert response.prompt.id == "support/reply"
+
+
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e12, sys.float_info.max])
+async def test_endless_times(service: ServiceProcess, timeout_s: float) -> None:
+    """A time that is longer than any call is no fault, of all calls."""
+
+    def wait() -> None:
+        with PromptResolverClient(service.address) as client:
+            assert client.resolve("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+            assert client.complete("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+            with closing(client.watch("support/reply", timeout_s=timeout_s)) as events:
+                assert next(events)
+
+    await asyncio.to_thread(wait)
+    async with AsyncPromptResolverClient(service.address) as client:
+        assert await client.resolve("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+        async with aclosing(client.watch("support/reply", timeout_s=timeout_s)) as events:
+            assert await anext(events)
 
 
 def test_unknown_option() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from ._version import __version__
 from .address import DEFAULT_ADDRESS
 from .arguments import ArgumentParser, UsageError, read_seconds
+from .chat.fields import to_struct
 from .client import PromptResolverClient
 from .credentials import TOKEN, add_tls_arguments, find_tls_options
 from .endings import run_to_end
@@ -111,7 +112,11 @@ def _find_token(given: str | None) -> str | None:
 def _read_options(parsed: object) -> ResolveOptions:
     values = vars(parsed)
     check_encoding(values)
-    options: ResolveOptions = {"variables": read_variables(values["vars_file"], values["var"])}
+    try:
+        variables = to_struct(read_variables(values["vars_file"], values["var"]), "variables")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    options: ResolveOptions = {"variables": variables}
     if values["prompt_version"] and values["environment"]:
         raise UsageError("expected --version or --environment, got both")
     if not values["prompt_id"] and not values["alias"]:

@@ -69,7 +69,7 @@ def completion(
     engine = find_engine()
     if not streamed:
         work = engine.complete(request.prompt_id, request.options)
-        return write_answer(engine.wait(work, request.options["timeout_s"]))
+        return write_answer(engine.wait(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
     # What goes wrong before an answer begins is told here, as LiteLLM does.
     return _chunks(events, events.next(), ChunkWriter(with_usage=request.with_usage))
@@ -115,7 +115,7 @@ async def acompletion(
     engine = find_engine()
     if not streamed:
         work = engine.complete(request.prompt_id, request.options)
-        return write_answer(await engine.join(work, request.options["timeout_s"]))
+        return write_answer(await engine.join(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
     return _achunks(events, await events.anext(), ChunkWriter(with_usage=request.with_usage))
 

@@ -8,6 +8,7 @@ from typing import TypedDict
 import grpc
 
 from .errors import PromptResolverError
+from .requests import LONGEST_S, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 
 _FIRST_PAUSE_S = 0.1
@@ -16,17 +17,17 @@ _MAX_DOUBLINGS = 6
 
 
 class WatchOptions(TypedDict, total=False):
-    """What may be said beside the prompts that are watched."""
+    """What may be said beside the prompts that are watched. None is the same as saying nothing."""
 
-    store: str
+    store: str | None
     """The configured store of prompts that are named by their ids alone."""
-    after_revision: int
+    after_revision: int | None
     """The revision of the last event that was seen, to get what came after it."""
-    reconnect: bool
+    reconnect: bool | None
     """Whether to go on where the server is busy, or cannot be reached: by default, yes."""
-    timeout_s: float
+    timeout_s: float | None
     """How long to watch, in seconds: unset, until the iterator is closed."""
-    credentials: Mapping[str, str]
+    credentials: Mapping[str, str] | None
     """Keys of the caller's own: `{"x-prompt-store-key": …}`."""
 
 
@@ -43,9 +44,10 @@ class Resumption:
             for each in prompts
         ]
         self._revision = options.get("after_revision")
-        self.reconnects = options.get("reconnect", True)
-        timeout_s = options.get("timeout_s")
-        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        self.reconnects = options.get("reconnect") is not False
+        timed = options.get("timeout_s") is not None
+        self.timeout_s = find_timeout(options, LONGEST_S) if timed else None
+        self._ends_at = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         self._failures = 0
 
     def request(self) -> pb.WatchPromptsRequest:
