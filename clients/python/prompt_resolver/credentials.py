@@ -98,7 +98,8 @@ class TokenFile:
             status = os.stat(self._path)
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
             if seen != self._seen:
-                self._token = Path(self._path).read_text("ascii").strip() or self._token
+                token = Path(self._path).read_text("ascii").strip()
+                self._token = token if token and token.isprintable() else self._token
                 self._seen = seen
         except (OSError, UnicodeDecodeError):
             pass
