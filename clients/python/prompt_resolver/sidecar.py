@@ -14,8 +14,8 @@ import grpc
 
 from .connection import Connection, is_late
 from .connectivity import is_connected
-from .credentials import find_tls_options
-from .errors import PromptResolverError, from_rpc_error
+from .credentials import find_tls_options, find_token_options
+from .errors import ConfigurationError, PromptResolverError, from_rpc_error
 from .requests import COMPLETE_TIMEOUT_S, CompleteOptions, complete_request, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 from .v1 import prompt_resolver_pb2_grpc as pb_grpc
@@ -35,8 +35,12 @@ class SidecarClient(Connection):
 
     uses_grpc = True
 
-    def __init__(self, address: str, token: str | None) -> None:
-        super().__init__(address, token=token, **find_tls_options())
+    def __init__(self, address: str) -> None:
+        try:
+            token = find_token_options()
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        super().__init__(address, **token, **find_tls_options())
         # A connection that it had in common with others would be in use in forks, too.
         options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
         self._channel = (
