@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 import grpc
 
 from .address import find_address, is_beside
-from .credentials import FilePath, TlsOptions, TokenFile, read_tls
+from .credentials import TlsOptions, TokenFile, TokenOptions, read_tls
 from .errors import ConfigurationError, PromptResolverError
 from .headers import Metadata, is_printable, read_headers
 from .requests import ResolveOptions
@@ -60,13 +60,9 @@ _OPTIONS = (
 )
 
 
-class ConnectionOptions(TlsOptions, total=False):
+class ConnectionOptions(TlsOptions, TokenOptions, total=False):
     """What may be said beside the server's address."""
 
-    token: str | None
-    """The bearer token: the server's master key, or a caller's."""
-    token_file: FilePath | None
-    """A file that has the token, and is read again when it changes."""
     tls: grpc.ChannelCredentials | None
     """Credentials that make the connection secure, in place of files."""
     wait_for_ready: bool | None
@@ -103,7 +99,7 @@ class Connection:
         try:
             self._address = find_address(address)
             self._token_file = None if file is None else TokenFile(file)
-            read = read_tls(options)
+            read = read_tls(options, is_secure=tls is not None)
         except ValueError as error:
             raise ConfigurationError(str(error)) from None
         if tls is not None and read is not None:
