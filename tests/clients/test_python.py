@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from types import MappingProxyType
 
 import grpc
@@ -423,6 +424,22 @@ def test_unknown_option() -> None:
     with pytest.raises(TypeError, match="unexpected option 'tools'"):
         resolve_request("p", {"tools": []})  # type: ignore[typeddict-unknown-key]
     assert complete_request(pb.CompleteRequest, "p", {"tools": []}) is not None
+
+
+def test_docstring(service: ServiceProcess) -> None:
+    """What the package says of itself is a program that runs."""
+    lines = (prompt_resolver.__doc__ or "").splitlines()
+    program = dedent("\n".join(line for line in lines if line.startswith("    ")))
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("127.0.0.1:50051", service.address)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "client.complete(" in program
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_page(service: ServiceProcess) -> None:
