@@ -109,6 +109,8 @@ class PromptResolverClient(Connection):
                 with self._telling(resumption.timeout_s):
                     call = self._stub.WatchPrompts(resumption.request(), **how)
                     try:
+                        if resumption.wants_beginnings:
+                            resumption.begin(call.initial_metadata() or ())
                         for event in call:
                             resumption.note(event)
                             yield event
@@ -218,6 +220,8 @@ class AsyncPromptResolverClient(Connection):
                 with self._telling(resumption.timeout_s):
                     call = self._stub.WatchPrompts(resumption.request(), **how)
                     try:
+                        if resumption.wants_beginnings:
+                            resumption.begin(await call.initial_metadata() or ())
                         async for event in call:
                             resumption.note(event)
                             yield event
