@@ -155,6 +155,17 @@ def test_token(tmp_path: Path) -> None:
     assert (both.returncode, absent.returncode) == (2, 2)
 
 
+@pytest.mark.parametrize("command", ["health", "resolve", "complete"])
+def test_a_url_for_an_address(command: str) -> None:
+    """A URL is told to be none of gRPC's addresses in one line, and has to change."""
+    prompt = () if command == "health" else ("echo",)
+    done = run_cli(command, *prompt, "--address", "http://127.0.0.1:1", environ={})
+
+    assert done.returncode == 2
+    assert "address: expected HOST:PORT without http:// or https://" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
     """Variables come from a file or standard input, of any kind, and `--var` wins."""
     path = tmp_path / "v.json"
