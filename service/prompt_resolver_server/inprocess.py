@@ -167,7 +167,7 @@ class InProcessClient:
             (write_requests if shown else hide_requests)()
         return Caller(
             deadline=self._serving.deadlines.end(self._loop.time(), options.get("timeout_s")),
-            credentials=self._serving.access.admit(options.get("credentials", {}).items()),
+            credentials=self._serving.access.admit((options.get("credentials") or {}).items()),
         )
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import grpc
 import pytest
 
-from prompt_resolver import ChatCompletion, ChatCompletionChunk, PromptResolverError
+from prompt_resolver import ChatCompletion, ChatCompletionChunk
 from prompt_resolver.chat.answer import ChunkWriter, write_answer
 from prompt_resolver.chat.records import Message as MessageRecord
+from prompt_resolver.errors import StreamIncompleteError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.domain.answers import (
     Answer,
@@ -184,9 +185,12 @@ def test_a_stream_without_an_end() -> None:
     writer.write(pb.CompleteStreamResponse(started=pb.Started(model="m")))
 
     assert writer.write(pb.CompleteStreamResponse()) == []
-    with pytest.raises(PromptResolverError) as caught:
+    with pytest.raises(StreamIncompleteError) as caught:
         writer.end()
-    assert caught.value.code == grpc.StatusCode.INTERNAL
+    assert (caught.value.code, caught.value.reason, caught.value.domain) == (
+        *(grpc.StatusCode.INTERNAL, "STREAM_INCOMPLETE"),
+        "prompt-resolver",
+    )
 
 
 def test_records() -> None:
@@ -202,7 +206,7 @@ def test_records() -> None:
     assert "tool_calls" not in said
     assert set(said) == {"role", "content", "refusal"}
     with pytest.raises(AttributeError, match="'Message' has no field 'nonsense'"):
-        said.nonsense  # noqa: B018
+        said.nonsense  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(KeyError):
         said["nonsense"]
     said.content = "masked"
@@ -224,3 +228,37 @@ def test_records_are_data() -> None:
         assert type(again) is ChatCompletion
         assert type(again["choices"][0]["message"]) is MessageRecord
     assert ChatCompletionChunk().usage is None
+
+
+def test_data_as_pydantic_gives_it() -> None:
+    """Records take pydantic's words for how their data is to look, and leave out what is None."""
+    ours = ChatCompletion(id="a", usage=None, choices=[{"message": {"content": None, "role": "x"}}])
+    short = {"id": "a", "choices": [{"message": {"role": "x"}}]}
+
+    assert ours.model_dump(mode="json", by_alias=True, exclude_unset=True) == ours
+    assert ours.model_dump(exclude_none=True) == ours.to_dict(exclude_none=True) == short
+    assert json.loads(ours.model_dump_json(exclude_none=True)) == short
+    assert ours.model_dump_json(indent=2) == json.dumps(ours, indent=2)
+    with pytest.raises(TypeError, match="nonsense"):
+        ours.model_dump(nonsense=True)  # type: ignore[call-arg]
+
+
+def test_parts_of_calls() -> None:
+    """A call in a stream tells its id, its type and its name once, as its types say."""
+    writer = ChunkWriter(with_usage=False)
+    first, then = (
+        call
+        for delta in (
+            pb.ToolCallDelta(index=1, id="c", name="look", arguments_json_delta="{"),
+            pb.ToolCallDelta(index=1, arguments_json_delta="}"),
+        )
+        for chunk in writer.write(pb.CompleteStreamResponse(tool_call_delta=delta))
+        for call in chunk.choices[0].delta.tool_calls or ()
+    )
+    names: list[str | None] = [first.id, first.type, first.function.name]
+    missing: list[None] = [then.id, then.type, then.function.name]  # type: ignore[list-item]
+
+    assert names == ["c", "function", "look"]
+    assert missing == [None] * 3
+    assert (first.index, first.function.arguments + then.function.arguments) == (1, "{}")
+    assert first.provider_specific_fields is None

@@ -481,5 +481,6 @@ def test_a_boundary() -> None:
     request = read_request(None, None, {"prompt_variables": {"a": -(2**53), "deep": levels}})
 
     variables = request.options["variables"]
+    assert variables is not None
     assert json.dumps(levels).count("x") == 28
     assert variables["a"] == -(2**53)

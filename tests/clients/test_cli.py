@@ -124,7 +124,7 @@ def test_alias_and_options(service: ServiceProcess) -> None:
 
 
 def test_token(tmp_path: Path) -> None:
-    """The token is the option's, else the variable's, which is not seen by who lists processes."""
+    """The token is the option's, else a variable's, which is not seen by who lists processes."""
     config = tmp_path / "c.yaml"
     config.write_text("callers: {desk: {token: token-of-desk}}\n")
     call = ("resolve", "extract/invoice", "--var", "text=T")
@@ -136,11 +136,34 @@ def test_token(tmp_path: Path) -> None:
         by_variable = run_cli(*call, environ=named)
         by_option = run_cli(*call, "--token", "token-of-desk", environ=other)
         unprintable = run_cli(*call, environ={**environ(running), "PROMPT_RESOLVER_TOKEN": "a\nb"})
+        (file := tmp_path / "token").write_text("token-of-desk\n")
+        by_file = {**environ(running), "PROMPT_RESOLVER_TOKEN_FILE": str(file)}
+        from_file = run_cli(*call, environ=by_file)
+        option_first = run_cli(*call, "--token", "token-of-nobody", environ=by_file)
+        both = run_cli(*call, environ={**named, **by_file})
+        file.unlink()
+        absent = run_cli(*call, environ=by_file)
 
     assert (none.returncode, "CALLER_TOKEN_MISSING" in none.stderr) == (2, True)
     assert (by_variable.returncode, by_variable.stderr) == (0, "")
     assert (by_option.returncode, by_option.stderr) == (0, "")
     assert "PROMPT_RESOLVER_TOKEN: expected printable ASCII" in unprintable.stderr
+    assert (from_file.returncode, from_file.stderr) == (0, "")
+    assert "CALLER_TOKEN_INVALID" in option_first.stderr
+    assert "PROMPT_RESOLVER_TOKEN or PROMPT_RESOLVER_TOKEN_FILE, got both" in both.stderr
+    assert "expected a token in a readable file" in absent.stderr
+    assert (both.returncode, absent.returncode) == (2, 2)
+
+
+@pytest.mark.parametrize("command", ["health", "resolve", "complete"])
+def test_a_url_for_an_address(command: str) -> None:
+    """A URL is told to be none of gRPC's addresses in one line, and has to change."""
+    prompt = () if command == "health" else ("echo",)
+    done = run_cli(command, *prompt, "--address", "http://127.0.0.1:1", environ={})
+
+    assert done.returncode == 2
+    assert "address: expected HOST:PORT without http:// or https://" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_variables_from_a_file(service: ServiceProcess, tmp_path: Path) -> None:
@@ -205,8 +228,8 @@ def test_failures(service: ServiceProcess, arguments: list[str], code: int, prob
         ("[1]", "expected a JSON object of variables"),
         ('{"text": "\\ud800"}', "expected UTF-8"),
         ('{"text": ' + "[" * 20_000 + "]" * 20_000 + "}", "expected fewer levels of nesting"),
-        ('{"text": ' + "[" * 400 + "]" * 400 + "}", "expected fewer levels of nesting"),
-        ('{"text": ' + "1" * 400 + "}", "expected smaller numbers"),
+        ('{"text": ' + "[" * 400 + "]" * 400 + "}", "[0]: expected at most 30 levels of nesting"),
+        ('{"text": ' + "1" * 400 + "}", "variables.text: expected a number up to 2**53"),
         ('{"text": ' + "1" * 5000 + "}", "expected smaller numbers"),
     ],
     ids=[

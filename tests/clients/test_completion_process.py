@@ -358,6 +358,38 @@ async def test_a_token(surroundings: tuple[Scene, AsyncExitStack], tmp_path: Pat
     )
 
 
+async def test_a_token_in_a_file(
+    surroundings: tuple[Scene, AsyncExitStack], tmp_path: Path
+) -> None:
+    """It may come in a file, whose newest token goes with each call; two tokens are refused."""
+    scene, stack = surroundings
+    callers = "callers: {old: {token: the-old-one}, new: {token: the-new-one}}"
+    service = await stack.enter_async_context(running_service(tmp_path, callers, scene.environ))
+    file = tmp_path / "token"
+    file.write_text("the-old-one\n")
+    environ = {
+        "PROMPT_RESOLVER_ADDRESS": service.address,
+        "PROMPT_RESOLVER_TOKEN_FILE": str(file),
+    }
+    program = f"""{CALL}
+print(call())
+for token in ("a-wrong-one", "the-new-one"):
+    with open({str(file)!r}, "w") as file:
+        file.write(token)
+    try:
+        print(call())
+    except PromptResolverError as error:
+        print(error.reason)
+"""
+    _, _, err = await scene.run(CALL + "call()", **environ, PROMPT_RESOLVER_TOKEN="the-new-one")
+
+    said = await scene.output(program, **environ)
+
+    assert said.split("\n") == ["Hello", "CALLER_TOKEN_INVALID", "Hello"]
+    assert "expected PROMPT_RESOLVER_TOKEN or PROMPT_RESOLVER_TOKEN_FILE, got both" in err
+    assert "ConfigurationError" in err
+
+
 async def test_nowhere_to_call(surroundings: tuple[Scene, AsyncExitStack]) -> None:
     """Where there is neither a sidecar nor the service, the error tells both ways."""
     hide = """

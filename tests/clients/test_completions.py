@@ -468,6 +468,8 @@ async def test_abandoned(here: Scene, how: str, waits: bool) -> None:
 
 async def test_deadline(here: Scene) -> None:
     """A call ends with its time, and the provider is told."""
+    # What the first call opens counts, too.
+    await ask()
     hanging = here.provider.answer = Hanging(begins=False)
     variables = {"user_message": "x"}
     with pytest.raises(PromptResolverError) as caught:
@@ -476,6 +478,17 @@ async def test_deadline(here: Scene) -> None:
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
     async with asyncio.timeout(10):
         await hanging.left.wait()
+
+
+async def test_a_long_time(here: Scene) -> None:
+    """A time that is longer than any call is none to a call that is made, in either way."""
+    variables = {"user_message": "x"}
+    waited = await asyncio.to_thread(
+        completion, MODEL, prompt_id=PROMPT_ID, prompt_variables=variables, timeout=1e10
+    )
+    chunks = [chunk.choices[0].delta.content async for chunk in await stream(up_to_s=1e300)]
+
+    assert waited.choices[0].message.content == "".join(filter(None, chunks)) == "Hello"
 
 
 async def test_a_reader_that_sleeps(here: Scene) -> None:

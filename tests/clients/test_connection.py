@@ -1,6 +1,7 @@
 """How the Python clients reach a server, and say who calls."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -11,6 +12,9 @@ from prompt_resolver import (
     ConfigurationError,
     PromptResolverClient,
     PromptResolverError,
+    ResolveOptions,
+    acompletion,
+    process,
 )
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.certificates import Authority
@@ -18,6 +22,7 @@ from tests.support.names import running_name_server
 from tests.support.relay import running_relay
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream
+from tests.support.waiting import WaitingProvider
 
 HELLO = {"language": "en", "name": "Ada"}
 _CUTS = 20
@@ -53,6 +58,128 @@ def test_waiting_has_an_end() -> None:
         client.resolve("x", timeout_s=0.3)
 
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
+
+
+LATE = "DEADLINE_EXCEEDED: no connection to 127.0.0.1:1 after 0.3 s"
+
+
+@pytest.mark.parametrize("method", ["resolve", "complete", "complete_stream", "watch"])
+async def test_late_without_a_connection(method: str) -> None:
+    """A call whose time is up while there is no connection says that, and where to."""
+    told = []
+    with PromptResolverClient("127.0.0.1:1") as client:
+        call = getattr(client, method)
+        try:
+            await asyncio.to_thread(lambda: _first(call("x", timeout_s=0.3)))
+        except PromptResolverError as error:
+            told.append(str(error))
+    async with AsyncPromptResolverClient("127.0.0.1:1") as other:
+        try:
+            begun = getattr(other, method)("x", timeout_s=0.3)
+            await (anext(begun) if hasattr(begun, "__anext__") else begun)
+        except PromptResolverError as error:
+            told.append(str(error))
+
+    assert told == [LATE, LATE]
+
+
+def _first(begun: object) -> object:
+    return next(begun) if isinstance(begun, Iterator) else begun
+
+
+async def test_late_completions_without_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does `completion`, whole and streamed."""
+    monkeypatch.setenv("PROMPT_RESOLVER_ADDRESS", "127.0.0.1:1")
+    process._process.close()
+    try:
+        for stream in (False, True):
+            with pytest.raises(PromptResolverError) as caught:
+                await acompletion(
+                    "echo/m", [{"role": "user", "content": "x"}], stream=stream, timeout=3
+                )
+            assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert caught.value.message == "no connection to 127.0.0.1:1 after 3 s"
+    finally:
+        process._process.close()
+
+
+async def test_late_with_a_connection(service: RunningService, upstream: Upstream) -> None:
+    """A call that is late although there is a connection says nothing of that."""
+    provider = WaitingProvider(streamed=False)
+    upstream.answer = provider.answer
+    with PromptResolverClient(service.address) as client:
+        for call in (
+            service.client.complete("greet", variables=HELLO, timeout_s=0.5),
+            asyncio.to_thread(client.complete, "greet", variables=HELLO, timeout_s=0.5),
+        ):
+            with pytest.raises(PromptResolverError) as caught:
+                await call
+            assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "no connection" not in caught.value.message
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "HTTP"])
+async def test_a_url_for_an_address(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL is refused when the client is made, wherever it is from, and without what is in it."""
+    url = f"{scheme}://user:let-me-in@127.0.0.1:1"
+    told = []
+    for make in (PromptResolverClient, AsyncPromptResolverClient):
+        with pytest.raises(ConfigurationError) as caught:
+            make(url)
+        told.append(caught.value.message)
+    monkeypatch.setenv("PROMPT_RESOLVER_ADDRESS", url)
+    with pytest.raises(ConfigurationError) as caught:
+        PromptResolverClient()
+    told.append(caught.value.message)
+
+    expected = "expected HOST:PORT without http:// or https://"
+    assert told == [*[f"address: {expected}"] * 2, f"PROMPT_RESOLVER_ADDRESS: {expected}"]
+
+
+@pytest.mark.parametrize("key", ["sécret", "sec\nret", "sec\x00ret", 5, None])
+async def test_values_that_are_no_headers(service: RunningService, key: str) -> None:
+    """What no header can carry is refused with the header's name, and is not told."""
+    credentials = {"X-Provider-Key-fake": key}
+    with PromptResolverClient(service.address) as client:
+        for call in (
+            service.client.resolve("greet", variables=HELLO, credentials=credentials),
+            anext(service.client.watch("greet", credentials=credentials)),
+            asyncio.to_thread(client.resolve, "greet", variables=HELLO, credentials=credentials),
+        ):
+            with pytest.raises(PromptResolverError) as caught:
+                await call
+            assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
+            assert caught.value.message == (
+                "x-provider-key-fake: expected printable ASCII as the header's value"
+            )
+
+
+@pytest.mark.parametrize("name", ["x a", "", "x:a", "é", "x\n", "x-trace-bin"])
+async def test_names_that_are_no_headers(service: RunningService, name: str) -> None:
+    """A name that is no header's is refused, and the value is not told."""
+    with pytest.raises(PromptResolverError, match="header") as caught:
+        await service.client.resolve("greet", variables=HELLO, credentials={name: "let-me-in"})
+
+    assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "let-me-in" not in str(caught.value)
+
+
+async def test_headers_of_bytes(service: RunningService) -> None:
+    """A header of bytes is one, as tracing has them."""
+    credentials: dict[str, str] = {"grpc-trace-bin": b"\x00\xff"}  # type: ignore[dict-item]
+    asked: ResolveOptions = {"variables": HELLO, "credentials": credentials}
+    assert await service.client.resolve("greet", **asked)
+
+
+async def test_tokens_that_are_no_headers(tmp_path: Path) -> None:
+    """A token that no header can carry is refused when the client is made, and is not told."""
+    file = tmp_path / "token"
+    file.write_text("let-me\nin")
+    for options in ({"token": "let-me\nin"}, {"token": "lét-me-in"}, {"token_file": file}):
+        for make in (PromptResolverClient, AsyncPromptResolverClient):
+            with pytest.raises(ConfigurationError, match="token") as caught:
+                make("127.0.0.1:1", **options)
+            assert "-me" not in caught.value.message
 
 
 def test_not_waiting() -> None:

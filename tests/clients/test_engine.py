@@ -13,7 +13,8 @@ from prompt_resolver import CompleteOptions, PromptResolverError
 from prompt_resolver.engine import _GRACE_S, Client, Engine
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
-OPTIONS: CompleteOptions = {"timeout_s": 0.1 - _GRACE_S}
+TIMEOUT_S = 0.1 - _GRACE_S
+OPTIONS: CompleteOptions = {"timeout_s": TIMEOUT_S}
 """The call is over its time, and what it may take beyond, after a tenth of a second."""
 
 
@@ -66,10 +67,9 @@ def engine(client: Endless) -> Iterator[Engine]:
 
 async def test_nothing_hangs(engine: Engine, client: Endless) -> None:
     """A call that does not even end with its time is given up, for whoever waits for it."""
-    timeout_s = OPTIONS["timeout_s"]
     for wait in (
-        engine.join(engine.complete("p", OPTIONS), timeout_s),
-        asyncio.to_thread(lambda: engine.wait(engine.complete("p", OPTIONS), timeout_s)),
+        engine.join(engine.complete("p", OPTIONS), TIMEOUT_S),
+        asyncio.to_thread(lambda: engine.wait(engine.complete("p", OPTIONS), TIMEOUT_S)),
         engine.stream("p", OPTIONS).anext(),
         asyncio.to_thread(engine.stream("p", OPTIONS).next),
     ):
@@ -79,6 +79,39 @@ async def test_nothing_hangs(engine: Engine, client: Endless) -> None:
 
     engine.close()
     assert client.left == 4
+
+
+async def test_the_first_call() -> None:
+    """What it takes to open the client is a part of the first call's time, and of no other's."""
+    given: list[float | None] = []
+    opened_s = 0.0
+
+    class Noting(Endless):
+        @override
+        async def complete(
+            self, prompt_id: str = "", **options: Unpack[CompleteOptions]
+        ) -> pb.CompleteResponse:
+            given.append(options["timeout_s"])
+            return pb.CompleteResponse()
+
+    async def open_client() -> Client:
+        nonlocal opened_s
+        time_s = asyncio.get_running_loop().time
+        began_at = time_s()
+        while (opened_s := time_s() - began_at) < 0.1:
+            pass
+        return Noting()
+
+    engine = Engine(open_client)
+    for _ in range(2):
+        await engine.join(engine.complete("p", {"timeout_s": 60}), 60)
+    engine.close()
+
+    first_s, then_s = given
+    assert first_s is not None
+    assert first_s <= 60 - opened_s
+    assert then_s is not None
+    assert 60 - opened_s < then_s < 60.1
 
 
 async def test_the_end(engine: Engine, client: Endless) -> None:

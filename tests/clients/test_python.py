@@ -1,15 +1,23 @@
 """The Python clients: what a program with only the base install has."""
 
+import asyncio
 import inspect
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing, closing
+from datetime import date
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
+from types import MappingProxyType
 
 import grpc
 import pytest
+from google.protobuf import json_format
 
 import prompt_resolver
 from prompt_resolver import (
@@ -20,7 +28,13 @@ from prompt_resolver import (
 )
 from prompt_resolver.address import is_beside
 from prompt_resolver.errors import FieldViolation, from_rpc_error
-from prompt_resolver.requests import CompleteOptions, Variable, complete_request, resolve_request
+from prompt_resolver.requests import (
+    CompleteOptions,
+    ResolveOptions,
+    Variable,
+    complete_request,
+    resolve_request,
+)
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.building import CLIENTS
 from tests.support.documents import Document
@@ -122,6 +136,24 @@ def test_only_resolve_is_tried_again() -> None:
     assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
 
 
+def test_large_requests_are_tried_again() -> None:
+    """A request of megabytes is made again as often as a small one."""
+    large: dict[str, Variable] = {"text": "x" * 3_000_000}
+    busy = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
+    ending = FaultyServer(refuses=grpc.StatusCode.CANCELLED)
+
+    with busy.serve() as address, PromptResolverClient(address) as client:
+        client.resolve("support/reply", variables=large)
+    with ending.serve() as address, PromptResolverClient(address) as client:
+        with pytest.raises(PromptResolverError, match="CANCELLED: busy"):
+            client.complete("support/reply", variables=large)
+        with pytest.raises(PromptResolverError, match="CANCELLED: busy"):
+            next(client.complete_stream("support/reply", variables=large))
+
+    assert busy.calls == {"Resolve": 3}
+    assert ending.calls == {"Complete": 3, "CompleteStream": 3}
+
+
 def test_address_from_the_environment(
     service: ServiceProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,6 +225,47 @@ def test_requests() -> None:
     assert resolve_request("p", {"environment": "e"}).prompt.environment == "e"
     with pytest.raises(ValueError, match="expected version or environment, got both"):
         resolve_request("p", {"environment": "e", "version": "v"})
+
+
+def nested(levels: int) -> Variable:
+    value: Variable = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"order": {"id": 2**53 + 1}}, "variables.order.id: expected a number up to 2**53"),
+        ({"order": -(2**60)}, "variables.order: expected a number up to 2**53"),
+        ({"x": nested(30)}, "[0]: expected at most 30 levels of nesting"),
+        ({"x": nested(2000)}, "[0]: expected at most 30 levels of nesting"),
+        ({"at": [date(2026, 1, 1)]}, "variables.at[0]: expected what JSON can say, got date"),
+        ({"price": Decimal("1.5")}, "variables.price: expected what JSON can say, got Decimal"),
+        ({"x": {1: "a"}}, "variables.x: expected text as the names in it, got int"),
+        ({"x": "\ud800"}, "variables: expected text that is Unicode"),
+        ("x", "variables: expected a mapping, got str"),
+    ],
+)
+def test_variables_that_cannot_be_sent(variables: Mapping[str, Variable], told: str) -> None:
+    """What would not arrive as it is, or not at all, is told by its place."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        resolve_request("p", {"variables": variables})
+    with pytest.raises((TypeError, ValueError)) as also:
+        complete_request(pb.CompleteRequest, "p", {"variables": variables})
+
+    assert told in str(caught.value)
+    assert told in str(also.value)
+
+
+def test_variables_that_are_sent() -> None:
+    """Any mapping is one, a list may be a tuple, and numbers up to 2**53 are exact."""
+    inner = MappingProxyType({"n": 2**53})
+
+    request = resolve_request("p", {"variables": MappingProxyType({"a": inner, "b": ("x", None)})})
+
+    assert json_format.MessageToDict(request.variables) == {"a": {"n": 2**53}, "b": ["x", None]}
 
 
 def test_error_without_details() -> None:
@@ -310,6 +383,40 @@ def test_grpcurl(service: ServiceProcess) -> None:
     assert "VARIABLES_INVALID" in failed.stderr
 
 
+def test_what_is_none_is_not_said(service: ServiceProcess) -> None:
+    """An option that is None means what one means that is left out."""
+    nothing: CompleteOptions = dict.fromkeys(CompleteOptions.__annotations__)  # type: ignore[assignment]
+    nothing = {**nothing, **dict.fromkeys(ResolveOptions.__annotations__)}  # type: ignore[typeddict-item]
+
+    assert complete_request(pb.CompleteRequest, "p", nothing) == pb.CompleteRequest(
+        prompt=pb.PromptRef(id="p")
+    )
+    assert resolve_request("p", {"version": None, "environment": "e"}).prompt.environment == "e"
+    with PromptResolverClient(service.address, wait_for_ready=None) as client:
+        response = client.resolve("support/reply", variables=EXAMPLE, timeout_s=None)
+        with closing(client.watch("support/reply", reconnect=None, credentials=None)) as events:
+            assert next(events).prompt.id == "support/reply"
+    assert response.prompt.id == "support/reply"
+
+
+@pytest.mark.parametrize("timeout_s", [math.inf, 1e12, sys.float_info.max])
+async def test_endless_times(service: ServiceProcess, timeout_s: float) -> None:
+    """A time that is longer than any call is no fault, of all calls."""
+
+    def wait() -> None:
+        with PromptResolverClient(service.address) as client:
+            assert client.resolve("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+            assert client.complete("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+            with closing(client.watch("support/reply", timeout_s=timeout_s)) as events:
+                assert next(events)
+
+    await asyncio.to_thread(wait)
+    async with AsyncPromptResolverClient(service.address) as client:
+        assert await client.resolve("support/reply", variables=EXAMPLE, timeout_s=timeout_s)
+        async with aclosing(client.watch("support/reply", timeout_s=timeout_s)) as events:
+            assert await anext(events)
+
+
 def test_unknown_option() -> None:
     """An option that there is not is refused: what it says would be lost."""
     with pytest.raises(TypeError, match="unexpected option 'varaibles'"):
@@ -317,6 +424,22 @@ def test_unknown_option() -> None:
     with pytest.raises(TypeError, match="unexpected option 'tools'"):
         resolve_request("p", {"tools": []})  # type: ignore[typeddict-unknown-key]
     assert complete_request(pb.CompleteRequest, "p", {"tools": []}) is not None
+
+
+def test_docstring(service: ServiceProcess) -> None:
+    """What the package says of itself is a program that runs."""
+    lines = (prompt_resolver.__doc__ or "").splitlines()
+    program = dedent("\n".join(line for line in lines if line.startswith("    ")))
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("127.0.0.1:50051", service.address)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "client.complete(" in program
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_page(service: ServiceProcess) -> None:

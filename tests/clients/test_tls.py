@@ -6,9 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
 import pytest
 
-from prompt_resolver import AsyncPromptResolverClient, PromptResolverClient, PromptResolverError
+from prompt_resolver import (
+    AsyncPromptResolverClient,
+    ConfigurationError,
+    PromptResolverClient,
+    PromptResolverError,
+)
 from tests.support.certificates import Authority, PairFiles, connection_options
 from tests.support.service import ServiceProcess, run_cli, service_process
 
@@ -119,6 +125,27 @@ def test_failed_handshakes(scene: Scene, call: tuple[str, ...], tmp_path: Path) 
         assert "UNAVAILABLE: " in done.stderr
         assert len(done.stderr.splitlines()) == 1
     assert "CERTIFICATE_VERIFY_FAILED" in strange.stderr
+
+
+def test_a_name_without_tls() -> None:
+    """A server's name alone is refused, as a token would be sent for all to read."""
+    for make in (PromptResolverClient, AsyncPromptResolverClient):
+        with pytest.raises(ConfigurationError, match="server_name: expected a ca_file, too"):
+            make("127.0.0.1:1", server_name=NAME, token="let-me-in")
+    tls = grpc.ssl_channel_credentials()
+    PromptResolverClient("127.0.0.1:1", server_name=NAME, tls=tls).close()
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call[0])
+def test_commands_with_a_name_without_tls(call: tuple[str, ...]) -> None:
+    """The commands refuse it, too, as an option and as a variable."""
+    by_option = run_cli(*call, "--server-name", NAME, environ={})
+    by_variable = run_cli(*call, environ={"PROMPT_RESOLVER_CLIENT_SERVER_NAME": NAME})
+
+    for done in (by_option, by_variable):
+        assert done.returncode == 2
+        assert "server_name: expected a ca_file, too" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call[0])

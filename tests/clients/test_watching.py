@@ -1,13 +1,18 @@
 """The Python clients watch prompts, and go on where they were cut off."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import grpc
 import pytest
 
-from prompt_resolver import AsyncPromptResolverClient, PromptResolverClient, PromptResolverError
+from prompt_resolver import (
+    AsyncPromptResolverClient,
+    PromptResolverClient,
+    PromptResolverError,
+    WatchOptions,
+)
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.watching import Resumption
 from tests.support.prompts import write_prompt
@@ -47,6 +52,68 @@ async def test_watching_in_a_thread(service: RunningService, prompts: Path) -> N
     assert await asyncio.to_thread(watch) == [("greet", "SNAPSHOT"), ("greet", "UPDATED")]
 
 
+async def test_snapshots(service: RunningService, prompts: Path) -> None:
+    """Whoever asks is told when a snapshot is complete, be it that there is nothing in it."""
+    write_prompt(prompts, "other", "<user>\nOther\n</user>")
+    complete_at: list[int] = []
+    asked: WatchOptions = {"timeout_s": 30, "on_snapshot": complete_at.append}
+    async with aclosing(service.client.watch("greet", "other", **asked)) as events:
+        revisions = [(await anext(events)).revision for _ in range(2)]
+    # It goes on after the last event, without another snapshot.
+    asked["after_revision"] = revisions[-1]
+    after = service.client.watch("greet", "other", **asked)
+    async with aclosing(after) as events:
+        changed = asyncio.ensure_future(anext(events))
+        write_prompt(prompts, "greet", "<user>\nHi\n</user>")
+        assert told(await changed) == ("greet", "UPDATED")
+
+    def wait() -> list[int]:
+        del asked["after_revision"]
+        with (
+            PromptResolverClient(service.address) as client,
+            closing(client.watch("greet", "other", **asked)) as waited,
+        ):
+            return [next(waited).revision for _ in range(2)]
+
+    waited = await asyncio.to_thread(wait)
+
+    assert revisions[0] < complete_at[0] <= revisions[1]
+    assert waited[0] < complete_at[1] <= waited[1]
+    assert len(complete_at) == 2
+
+
+async def test_an_empty_snapshot(tmp_path: Path, prompts: Path) -> None:
+    """A snapshot of nothing is complete at once, before there is any event."""
+    began: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    config = f"stores: {{local: {{type: directory, path: {prompts}}}}}"
+    async with (
+        running_service(tmp_path, config) as service,
+        aclosing(service.client.watch(timeout_s=30, on_snapshot=began.set_result)) as events,
+    ):
+        first = asyncio.ensure_future(anext(events))
+        assert await began == 0
+        assert not first.done()
+        await service.client.resolve("greet", variables={"language": "en", "name": "Ada"})
+        assert told(await first)[0] == "greet"
+
+
+async def test_beginnings_that_fail(tmp_path: Path) -> None:
+    """A call that never began tells of no snapshot, and what went wrong."""
+    complete_at: list[int] = []
+    async with AsyncPromptResolverClient(f"unix:{tmp_path}/nothing.sock") as client:
+        for options in ({"reconnect": False}, {"timeout_s": 0.3}):
+            asked: WatchOptions = {"on_snapshot": complete_at.append, **options}  # type: ignore[typeddict-item]
+            with pytest.raises(PromptResolverError):
+                await anext(client.watch("greet", **asked))
+            with (
+                PromptResolverClient(f"unix:{tmp_path}/nothing.sock") as waiting,
+                pytest.raises(PromptResolverError),
+            ):
+                await asyncio.to_thread(next, waiting.watch("greet", **asked))
+
+    assert complete_at == []
+
+
 async def test_a_broken_connection(service: RunningService, prompts: Path) -> None:
     """After a break the watch goes on: what changed meanwhile comes once, and nothing twice."""
     for name in ("a", "b"):
@@ -74,9 +141,10 @@ async def test_a_restarted_server(tmp_path: Path, prompts: Path) -> None:
     environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{tmp_path}/door.sock"}
     config = f"stores: {{local: {{type: directory, path: {prompts}}}}}"
     seen = []
+    complete_at: list[int] = []
     async with (
         AsyncPromptResolverClient(f"unix:{tmp_path}/door.sock") as client,
-        aclosing(client.watch("greet", timeout_s=60)) as events,
+        aclosing(client.watch("greet", timeout_s=60, on_snapshot=complete_at.append)) as events,
     ):
         for _ in range(2):
             async with running_service(tmp_path, config, environ):
@@ -84,6 +152,8 @@ async def test_a_restarted_server(tmp_path: Path, prompts: Path) -> None:
 
     assert [told(event) for event in seen] == [("greet", "SNAPSHOT")] * 2
     assert seen[0].revision < seen[1].revision
+    assert len(complete_at) == 2
+    assert all(0 < each <= event.revision for each, event in zip(complete_at, seen, strict=True))
 
 
 async def test_no_reconnection(tmp_path: Path) -> None:

@@ -109,9 +109,6 @@ class Driver:
             timer.start()
             try:
                 yield client
-            except ValueError:
-                # It was closed before the call began.
-                raise left() from None
             finally:
                 timer.cancel()
                 timer.join()

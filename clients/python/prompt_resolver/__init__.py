@@ -1,10 +1,12 @@
 """The client of prompt-resolver: prompts by id, rendered or answered.
 
-from prompt_resolver import PromptResolverClient
+    from prompt_resolver import PromptResolverClient
 
-with PromptResolverClient("127.0.0.1:50051") as client:
-prompt = client.resolve("support/reply", variables={"customer": "Ada"})
-answer = client.complete("support/reply", variables={"customer": "Ada"})
+    with PromptResolverClient("127.0.0.1:50051") as client:
+        prompt = client.resolve("extract/invoice", variables={"text": "Invoice 12"})
+        answer = client.complete("extract/invoice", variables={"text": "Invoice 12"})
+
+`AsyncPromptResolverClient` is the same for asyncio; `completion` speaks as LiteLLM does.
 """
 
 from importlib import import_module

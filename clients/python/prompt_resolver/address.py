@@ -8,10 +8,19 @@ ADDRESS = "PROMPT_RESOLVER_ADDRESS"
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
+_URLS = ("http://", "https://")
+
 
 def find_address(given: str | None) -> str:
-    """Return the address that was given, else `PROMPT_RESOLVER_ADDRESS`, else the default."""
-    return given or os.environ.get(ADDRESS) or DEFAULT_ADDRESS
+    """Return the address that was given, else `PROMPT_RESOLVER_ADDRESS`, else the default.
+
+    Raises `ValueError` for a URL, whose scheme gRPC would take for a name to look up, for ever.
+    """
+    address = given or os.environ.get(ADDRESS) or DEFAULT_ADDRESS
+    if address.lower().startswith(_URLS):
+        place = "address" if given else ADDRESS
+        raise ValueError(f"{place}: expected HOST:PORT without http:// or https://")
+    return address
 
 
 def is_beside(address: str) -> bool:

@@ -1,14 +1,22 @@
 """The commands `resolve` and `complete`, which call a running service, and the help of all."""
 
-import os
 from collections.abc import Callable, Sequence
 
 from ._version import __version__
 from .address import DEFAULT_ADDRESS
 from .arguments import ArgumentParser, UsageError, read_seconds
+from .chat.fields import to_struct
 from .client import PromptResolverClient
-from .credentials import TOKEN, add_tls_arguments, find_tls_options
+from .credentials import (
+    TOKEN,
+    TOKEN_FILE,
+    TokenOptions,
+    add_tls_arguments,
+    find_tls_options,
+    find_token_options,
+)
 from .endings import run_to_end
+from .headers import is_printable
 from .requests import ResolveOptions
 from .show import print_json, show_prompt, show_stream
 from .v1 import prompt_resolver_pb2 as pb
@@ -24,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         options = _read_options(parsed)
         with PromptResolverClient(
             parsed.address,
-            token=_find_token(parsed.token),
+            **_find_token(parsed.token),
             wait_for_ready=False,
             **find_tls_options(vars(parsed)),
         ) as client:
@@ -96,22 +104,29 @@ def _add_call_arguments(command: ArgumentParser) -> None:
         "--address",
         help=f"where the service is (PROMPT_RESOLVER_ADDRESS, else {DEFAULT_ADDRESS})",
     )
-    add("--token", help=f"the service's token, if it asks for one ({TOKEN})")
+    add("--token", help=f"the service's token, if it asks for one ({TOKEN}, or {TOKEN_FILE})")
     add_tls_arguments(command)
 
 
-def _find_token(given: str | None) -> str | None:
-    """Return the token of the option, else of the variable, which no list of processes shows."""
-    place, token = ("--token", given) if given is not None else (TOKEN, os.environ.get(TOKEN, ""))
-    if not token.isprintable() or not token.isascii():
-        raise UsageError(f"{place}: expected printable ASCII")
-    return token
+def _find_token(given: str | None) -> TokenOptions:
+    """Return the token of the option, else of a variable, which no list of processes shows."""
+    try:
+        options: TokenOptions = {"token": given} if given is not None else find_token_options()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if not is_printable(options["token"] or ""):
+        raise UsageError(f"{TOKEN if given is None else '--token'}: expected printable ASCII")
+    return options
 
 
 def _read_options(parsed: object) -> ResolveOptions:
     values = vars(parsed)
     check_encoding(values)
-    options: ResolveOptions = {"variables": read_variables(values["vars_file"], values["var"])}
+    try:
+        variables = to_struct(read_variables(values["vars_file"], values["var"]), "variables")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    options: ResolveOptions = {"variables": variables}
     if values["prompt_version"] and values["environment"]:
         raise UsageError("expected --version or --environment, got both")
     if not values["prompt_id"] and not values["alias"]:

@@ -6,15 +6,24 @@ says "try again"; a completion never is, as each one may cost tokens.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from .connection import Connection, ConnectionOptions
-from .errors import StreamIncompleteError, from_rpc_error
-from .requests import CompleteOptions, ResolveOptions, complete_request, resolve_request
+from .connection import Connection, ConnectionOptions, is_late, was_closed
+from .connectivity import is_connected
+from .errors import PromptResolverError, StreamIncompleteError, from_rpc_error
+from .requests import (
+    COMPLETE_TIMEOUT_S,
+    CompleteOptions,
+    ResolveOptions,
+    complete_request,
+    find_timeout,
+    resolve_request,
+)
 from .v1 import prompt_resolver_pb2 as pb
 from .v1 import prompt_resolver_pb2_grpc as pb_grpc
 from .watching import Resumption, WatchOptions
@@ -23,7 +32,8 @@ if TYPE_CHECKING:
     from .v1.prompt_resolver_pb2_grpc import PromptResolverAsyncStub
 
 RESOLVE_TIMEOUT_S = 10.0
-COMPLETE_TIMEOUT_S = 120.0
+
+_READY = grpc.ChannelConnectivity.READY
 
 
 class PromptResolverClient(Connection):
@@ -31,7 +41,8 @@ class PromptResolverClient(Connection):
 
     `address` is `HOST:PORT`, `unix:/path`, or `dns:///NAME:PORT` to spread calls over all addresses
     of a name; by default `PROMPT_RESOLVER_ADDRESS`, else `127.0.0.1:50051`. All methods raise
-    `PromptResolverError`, and making one `ConfigurationError` for files that cannot be used.
+    `PromptResolverError`, and making one `ConfigurationError` for an address, a token or files that
+    cannot be used.
     """
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
@@ -45,29 +56,19 @@ class PromptResolverClient(Connection):
 
     def resolve(self, prompt_id: str = "", **options: Unpack[ResolveOptions]) -> pb.ResolveResponse:
         """Return a rendered prompt. `prompt_id` may be left out with an `alias`."""
-        try:
-            return self._stub.Resolve(
-                resolve_request(prompt_id, options),
-                timeout=options.get("timeout_s", RESOLVE_TIMEOUT_S),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready,
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+        request = resolve_request(prompt_id, options)
+        call = self._call_options(options, find_timeout(options, RESOLVE_TIMEOUT_S))
+        with self._telling(call["timeout"]):
+            return self._stub.Resolve(request, **call)
 
     def complete(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
     ) -> pb.CompleteResponse:
         """Return a model's whole answer to a prompt."""
-        try:
-            return self._stub.Complete(
-                complete_request(pb.CompleteRequest, prompt_id, options),
-                timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready,
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+        request = complete_request(pb.CompleteRequest, prompt_id, options)
+        call = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
+        with self._telling(call["timeout"]):
+            return self._stub.Complete(request, **call)
 
     def complete_stream(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
@@ -77,21 +78,17 @@ class PromptResolverClient(Connection):
         The answer is complete once `finished` has come; a stream that ends without it raises.
         Leaving the loop early, and closing the iterator, cancels the call, and with it the model.
         """
-        call = self._stub.CompleteStream(
-            complete_request(pb.CompleteStreamRequest, prompt_id, options),
-            timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
-            metadata=self._metadata(options),
-            wait_for_ready=self._wait_for_ready,
-        )
+        request = complete_request(pb.CompleteStreamRequest, prompt_id, options)
+        how = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         finished = False
-        try:
-            for event in call:
-                finished = finished or event.HasField("finished")
-                yield event
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        finally:
-            call.cancel()
+        with self._telling(how["timeout"]):
+            call = self._stub.CompleteStream(request, **how)
+            try:
+                for event in call:
+                    finished = finished or event.HasField("finished")
+                    yield event
+            finally:
+                call.cancel()
         if not finished:
             raise StreamIncompleteError
 
@@ -106,21 +103,23 @@ class PromptResolverClient(Connection):
         """
         resumption = Resumption(prompts, options)
         while True:
-            call = self._stub.WatchPrompts(
-                resumption.request(),
-                timeout=resumption.remaining_s(),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready and resumption.reconnects,
-            )
+            how = self._call_options(options, resumption.remaining_s())
+            how["wait_for_ready"] = self._wait_for_ready and resumption.reconnects
             try:
-                for event in call:
-                    resumption.note(event)
-                    yield event
+                with self._telling(resumption.timeout_s):
+                    call = self._stub.WatchPrompts(resumption.request(), **how)
+                    try:
+                        if resumption.wants_beginnings:
+                            resumption.begin(call.initial_metadata() or ())
+                        for event in call:
+                            resumption.note(event)
+                            yield event
+                    finally:
+                        call.cancel()
+            except PromptResolverError as error:
+                pause_s = resumption.pause_s(error)
+            else:
                 pause_s = resumption.pause_s(None)
-            except grpc.RpcError as error:
-                pause_s = resumption.pause_s(from_rpc_error(error))
-            finally:
-                call.cancel()
             time.sleep(pause_s)
 
     @property
@@ -130,7 +129,24 @@ class PromptResolverClient(Connection):
 
     def close(self) -> None:
         """Close the connection. Calls that run, in whichever thread, end cancelled."""
+        self._closed = True
         self._channel.close()
+
+    @contextmanager
+    def _telling(self, timeout_s: float | None) -> Iterator[None]:
+        """Raise what goes wrong with a call as our error."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            told = from_rpc_error(error)
+            if is_late(told) and not self._closed and not is_connected(self._channel):
+                told = self._unconnected(timeout_s)
+            raise told from None
+        except ValueError:
+            # gRPC's way to tell that a thread has closed the channel.
+            if not self._closed:
+                raise
+            raise was_closed() from None
 
     def __enter__(self) -> Self:
         return self
@@ -160,49 +176,35 @@ class AsyncPromptResolverClient(Connection):
         self, prompt_id: str = "", **options: Unpack[ResolveOptions]
     ) -> pb.ResolveResponse:
         """Return a rendered prompt. `prompt_id` may be left out with an `alias`."""
-        try:
-            return await self._stub.Resolve(
-                resolve_request(prompt_id, options),
-                timeout=options.get("timeout_s", RESOLVE_TIMEOUT_S),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready,
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+        request = resolve_request(prompt_id, options)
+        call = self._call_options(options, find_timeout(options, RESOLVE_TIMEOUT_S))
+        with self._telling(call["timeout"]):
+            return await self._stub.Resolve(request, **call)
 
     async def complete(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
     ) -> pb.CompleteResponse:
         """Return a model's whole answer to a prompt."""
-        try:
-            return await self._stub.Complete(
-                complete_request(pb.CompleteRequest, prompt_id, options),
-                timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready,
-            )
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+        request = complete_request(pb.CompleteRequest, prompt_id, options)
+        call = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
+        with self._telling(call["timeout"]):
+            return await self._stub.Complete(request, **call)
 
     async def complete_stream(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
     ) -> AsyncGenerator[pb.CompleteStreamResponse, None]:
         """Yield a model's answer as it arrives; see `PromptResolverClient.complete_stream`."""
-        call = self._stub.CompleteStream(
-            complete_request(pb.CompleteStreamRequest, prompt_id, options),
-            timeout=options.get("timeout_s", COMPLETE_TIMEOUT_S),
-            metadata=self._metadata(options),
-            wait_for_ready=self._wait_for_ready,
-        )
+        request = complete_request(pb.CompleteStreamRequest, prompt_id, options)
+        how = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         finished = False
-        try:
-            async for event in call:
-                finished = finished or event.HasField("finished")
-                yield event
-        except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
-        finally:
-            call.cancel()
+        with self._telling(how["timeout"]):
+            call = self._stub.CompleteStream(request, **how)
+            try:
+                async for event in call:
+                    finished = finished or event.HasField("finished")
+                    yield event
+            finally:
+                call.cancel()
         if not finished:
             raise StreamIncompleteError
 
@@ -212,21 +214,23 @@ class AsyncPromptResolverClient(Connection):
         """Yield how prompts are, and what happens to them; see `PromptResolverClient.watch`."""
         resumption = Resumption(prompts, options)
         while True:
-            call = self._stub.WatchPrompts(
-                resumption.request(),
-                timeout=resumption.remaining_s(),
-                metadata=self._metadata(options),
-                wait_for_ready=self._wait_for_ready and resumption.reconnects,
-            )
+            how = self._call_options(options, resumption.remaining_s())
+            how["wait_for_ready"] = self._wait_for_ready and resumption.reconnects
             try:
-                async for event in call:
-                    resumption.note(event)
-                    yield event
+                with self._telling(resumption.timeout_s):
+                    call = self._stub.WatchPrompts(resumption.request(), **how)
+                    try:
+                        if resumption.wants_beginnings:
+                            resumption.begin(await call.initial_metadata() or ())
+                        async for event in call:
+                            resumption.note(event)
+                            yield event
+                    finally:
+                        call.cancel()
+            except PromptResolverError as error:
+                pause_s = resumption.pause_s(error)
+            else:
                 pause_s = resumption.pause_s(None)
-            except grpc.RpcError as error:
-                pause_s = resumption.pause_s(from_rpc_error(error))
-            finally:
-                call.cancel()
             await asyncio.sleep(pause_s)
 
     @property
@@ -235,8 +239,29 @@ class AsyncPromptResolverClient(Connection):
         return self._channel
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. Calls that run, in whichever task, end cancelled."""
+        self._closed = True
         await self._channel.close()
+
+    @contextmanager
+    def _telling(self, timeout_s: float | None) -> Iterator[None]:
+        """Raise what goes wrong with a call as our error."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            told = from_rpc_error(error)
+            if is_late(told) and self._channel.get_state() is not _READY:
+                told = self._unconnected(timeout_s)
+            raise told from None
+        except grpc.aio.UsageError:
+            # It was closed before the call was sent.
+            raise was_closed() from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled the task: gRPC has, of a channel that was closed.
+            raise was_closed() from None
 
     async def __aenter__(self) -> Self:
         return self

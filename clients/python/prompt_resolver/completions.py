@@ -54,9 +54,10 @@ def completion(
     set here wins over the template's.
 
     The call is made by the service at `PROMPT_RESOLVER_ADDRESS`, with the token
-    `PROMPT_RESOLVER_TOKEN`, or, where there is no such address and the service is installed, in
-    this process with `PROMPT_RESOLVER_CONFIG` or the defaults. What the environment says counts
-    when the first call is made. It may be made from any thread, and in a forked process too.
+    `PROMPT_RESOLVER_TOKEN`, or the one in the file `PROMPT_RESOLVER_TOKEN_FILE`. Where there is no
+    such address and the service is installed, it is made in this process with
+    `PROMPT_RESOLVER_CONFIG` or the defaults. What the environment says counts when the first call
+    is made. It may be made from any thread, and in a forked process too.
 
     With `stream` the answer comes in chunks, as it arrives. They end once it is whole; leaving them
     early ends the call, and with it the model's work.
@@ -69,7 +70,7 @@ def completion(
     engine = find_engine()
     if not streamed:
         work = engine.complete(request.prompt_id, request.options)
-        return write_answer(engine.wait(work, request.options["timeout_s"]))
+        return write_answer(engine.wait(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
     # What goes wrong before an answer begins is told here, as LiteLLM does.
     return _chunks(events, events.next(), ChunkWriter(with_usage=request.with_usage))
@@ -115,7 +116,7 @@ async def acompletion(
     engine = find_engine()
     if not streamed:
         work = engine.complete(request.prompt_id, request.options)
-        return write_answer(await engine.join(work, request.options["timeout_s"]))
+        return write_answer(await engine.join(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
     return _achunks(events, await events.anext(), ChunkWriter(with_usage=request.with_usage))
 

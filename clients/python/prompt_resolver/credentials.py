@@ -14,6 +14,8 @@ FilePath: TypeAlias = str | os.PathLike[str]
 
 TOKEN = "PROMPT_RESOLVER_TOKEN"  # noqa: S105  # a variable's name
 """The variable that has the token, for those who are given none."""
+TOKEN_FILE = "PROMPT_RESOLVER_TOKEN_FILE"  # noqa: S105  # the same
+"""The variable that names a file with the token, which may be replaced while a program runs."""
 
 
 class TlsOptions(TypedDict, total=False):
@@ -29,6 +31,15 @@ class TlsOptions(TypedDict, total=False):
     """The name that the server's certificate has, in place of the address' host."""
 
 
+class TokenOptions(TypedDict, total=False):
+    """How to say who calls."""
+
+    token: str | None
+    """The bearer token: the server's master key, or a caller's."""
+    token_file: FilePath | None
+    """A file that has the token, and is read again when it changes."""
+
+
 _OPTIONS = {
     "ca_file": ("FILE", "the certificates to trust; turns TLS on"),
     "cert_file": ("FILE", "the certificate to show, for mTLS"),
@@ -37,15 +48,19 @@ _OPTIONS = {
 }
 
 
-def read_tls(options: TlsOptions) -> grpc.ChannelCredentials | None:
+def read_tls(options: TlsOptions, *, is_secure: bool = False) -> grpc.ChannelCredentials | None:
     """Return the credentials that files make, or None where none is named.
 
     They are read once: gRPC's Python has no way to replace what a channel has. Raises `ValueError`
-    for files that cannot be used.
+    for files that cannot be used, and for a `server_name` that nobody would show, as there is no
+    TLS: whoever names it does not mean to send a token for all to read. `is_secure` tells that
+    there is TLS in any case.
     """
     ca_file, cert_file = options.get("ca_file"), options.get("cert_file")
     key_file = options.get("key_file")
     if ca_file is None and cert_file is None and key_file is None:
+        if options.get("server_name") and not is_secure:
+            raise ValueError("server_name: expected a ca_file, too, which turns TLS on")
         return None
     if (cert_file is None) != (key_file is None):
         raise ValueError("expected cert_file and key_file, got one of them")
@@ -98,7 +113,8 @@ class TokenFile:
             status = os.stat(self._path)
             seen = (status.st_ino, status.st_size, status.st_mtime_ns)
             if seen != self._seen:
-                self._token = Path(self._path).read_text("ascii").strip() or self._token
+                token = Path(self._path).read_text("ascii").strip()
+                self._token = token if token and token.isprintable() else self._token
                 self._seen = seen
         except (OSError, UnicodeDecodeError):
             pass
@@ -124,6 +140,14 @@ def find_tls_options(given: Mapping[str, str | None] = MappingProxyType({})) -> 
         "key_file": find("key_file"),
         "server_name": find("server_name"),
     }
+
+
+def find_token_options() -> TokenOptions:
+    """Return what variables say; an empty one is not set. Raises `ValueError` where both are."""
+    token, file = os.environ.get(TOKEN), os.environ.get(TOKEN_FILE)
+    if token and file:
+        raise ValueError(f"expected {TOKEN} or {TOKEN_FILE}, got both")
+    return {"token": token or None, "token_file": file or None}
 
 
 def _variable(name: str) -> str:

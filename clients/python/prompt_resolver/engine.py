@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
 import grpc
 
 from .errors import PromptResolverError
-from .requests import CompleteOptions
+from .requests import COMPLETE_TIMEOUT_S, CompleteOptions, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 
 _Result = TypeVar("_Result")
@@ -77,14 +77,14 @@ class Engine:
 
     async def complete(self, prompt_id: str, options: CompleteOptions) -> pb.CompleteResponse:
         """Return a whole answer. To be run by `wait` or `join`, as it belongs to the thread."""
-        async with self._calling() as client:
-            return await client.complete(prompt_id, **options)
+        async with self._calling(options) as (client, left):
+            return await client.complete(prompt_id, **left)
 
     def stream(self, prompt_id: str, options: CompleteOptions) -> "Stream":
         """Return the stream of an answer, which begins with the first reading."""
         events = self._stream(prompt_id, options)
         self._streams.add(events)
-        return Stream(self, events, options["timeout_s"])
+        return Stream(self, events, find_timeout(options, COMPLETE_TIMEOUT_S))
 
     def wait(self, work: Coroutine[Any, Any, _Result], timeout_s: float) -> _Result:
         """Run something in the thread, and wait for what comes of it."""
@@ -162,19 +162,25 @@ class Engine:
 
     async def _stream(self, prompt_id: str, options: CompleteOptions) -> _Events:
         async with (
-            self._calling() as client,
-            aclosing(client.complete_stream(prompt_id, **options)) as events,
+            self._calling(options) as (client, left),
+            aclosing(client.complete_stream(prompt_id, **left)) as events,
         ):
             async for event in events:
                 yield event
 
     @asynccontextmanager
-    async def _calling(self) -> AsyncIterator[Client]:
+    async def _calling(
+        self, options: CompleteOptions
+    ) -> AsyncIterator[tuple[Client, CompleteOptions]]:
+        """Give a call its client, and the options with the time that is left then."""
+        ends_at = self._loop.time() + find_timeout(options, COMPLETE_TIMEOUT_S)
         await self._awake.wait()
         self._running += 1
         self._idle.clear()
         try:
-            yield await self._connect()
+            client = await self._connect()
+            # Where opening the client took it all, the client says so.
+            yield client, {**options, "timeout_s": ends_at - self._loop.time()}
         finally:
             self._running -= 1
             if not self._running:

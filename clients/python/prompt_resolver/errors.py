@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
+from typing_extensions import override
 
 from .details_pb2 import BadRequest, ErrorInfo, RetryInfo, Status
 
@@ -42,6 +44,12 @@ class PromptResolverError(Exception):
         if status is not None:
             self._read(status)
         super().__init__(f"{self.reason or code.name}: {message}")
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is made anew of its text alone, and a pool of processes ends by one that
+        # cannot be: this is one, with all that it tells.
+        return _restore, (type(self), self.args), self.__dict__
 
     def _read(self, status: Status) -> None:
         for packed in status.details:
@@ -80,6 +88,11 @@ class StreamIncompleteError(PromptResolverError):
     def __init__(self) -> None:
         super().__init__(grpc.StatusCode.INTERNAL, "the stream ended without `finished`")
         self.reason, self.domain = "STREAM_INCOMPLETE", "prompt-resolver"
+
+
+def _restore(kind: type[PromptResolverError], args: tuple[object, ...]) -> PromptResolverError:
+    """Return an error whose fields are still to be set."""
+    return kind.__new__(kind, *args)
 
 
 def from_rpc_error(error: grpc.RpcError) -> PromptResolverError:

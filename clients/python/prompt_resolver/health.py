@@ -32,8 +32,9 @@ _OPTIONS = (("grpc.enable_http_proxy", 0),)
 def main(arguments: Sequence[str]) -> int:
     """Return 0 if the service serves; else tell what came in one line, and return 1."""
     parsed = _parser().parse_args(arguments)
-    address = find_address(parsed.address)
+    address = parsed.address
     try:
+        address = find_address(parsed.address)
         with _connect(address, find_tls_options(vars(parsed))) as channel:
             came = _check(channel, parsed.service, parsed.timeout)
     except KeyboardInterrupt:

@@ -22,7 +22,6 @@ import grpc
 import prompt_resolver
 
 from .address import ADDRESS
-from .credentials import TOKEN
 from .engine import Client, Engine
 from .errors import ConfigurationError, PromptResolverError
 from .installed import is_service_installed
@@ -97,7 +96,7 @@ atexit.register(_process.close)
 
 async def _open_client() -> Client:
     if address := os.environ.get(ADDRESS):
-        return SidecarClient(address, os.environ.get(TOKEN))
+        return SidecarClient(address)
     if not is_service_installed():
         raise ConfigurationError(
             f"expected {ADDRESS} to tell where the service is, or the service to be"

@@ -5,69 +5,82 @@ from typing import TypeAlias, TypedDict, TypeVar
 
 from google.protobuf import struct_pb2
 
+from .chat.fields import as_mapping, read_number, to_struct
 from .v1 import prompt_resolver_pb2 as pb
 
 Variable: TypeAlias = "bool | float | str | Sequence[Variable] | Mapping[str, Variable] | None"
+
+COMPLETE_TIMEOUT_S = 120.0
+"""How long a completion may take that does not say."""
+LONGEST_S = 365 * 86_400.0
+"""The longest time that a call is given: gRPC takes what is much longer for no time at all."""
 
 _Request = TypeVar("_Request", pb.CompleteRequest, pb.CompleteStreamRequest)
 
 
 class ResolveOptions(TypedDict, total=False):
-    """What may be said beside the prompt's id: the contract's fields of the same names."""
+    """What may be said beside the prompt's id: the contract's fields of the same names.
 
-    variables: Mapping[str, Variable] | struct_pb2.Struct
+    None is the same as saying nothing.
+    """
+
+    variables: Mapping[str, Variable] | struct_pb2.Struct | None
     """The values of the template's variables: text, numbers, booleans, lists and mappings."""
-    version: str
+    version: str | None
     """Exactly this version; not together with `environment`."""
-    environment: str
+    environment: str | None
     """The version that is deployed to this environment."""
-    store: str
+    store: str | None
     """The configured store, in place of the default one."""
-    alias: str
+    alias: str | None
     """A configured alias."""
-    model: str
+    model: str | None
     """The model, as `<provider>/<model>`, in place of the template's."""
-    messages: Sequence[pb.Message]
+    messages: Sequence[pb.Message] | None
     """Messages that follow the template's."""
-    message_policy: pb.MessagePolicy.ValueType
+    message_policy: pb.MessagePolicy.ValueType | None
     """Whether they are used beside a template, such as `pb.MESSAGE_POLICY_IGNORE`."""
-    placeholders: Mapping[str, pb.MessageList]
+    placeholders: Mapping[str, pb.MessageList] | None
     """Messages for the template's placeholders, by their names."""
-    parameters: pb.ModelParameters
+    parameters: pb.ModelParameters | None
     """Parameters that win over the template's."""
-    refresh: bool
+    refresh: bool | None
     """Whether to ask the store even if a fresh copy is held."""
-    timeout_s: float
-    """How long the call may take, in seconds."""
-    credentials: Mapping[str, str]
+    timeout_s: float | None
+    """How long the call may take, in seconds; no longer than a year."""
+    credentials: Mapping[str, str] | None
     """Keys of the caller's own, for this call: `{"x-provider-key-openai": …}`."""
 
 
 class CompleteOptions(ResolveOptions, total=False):
     """What may be said beside the prompt's id when a model is to answer."""
 
-    tools: Sequence[pb.Tool]
+    tools: Sequence[pb.Tool] | None
     """Tools that are added to the template's."""
-    tool_choice: pb.ToolChoice
+    tool_choice: pb.ToolChoice | None
     """Which tool the model should call."""
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] | None
     """Labels of the call for the server's log: the contract's `metadata`."""
-    include_resolved: bool
+    include_resolved: bool | None
     """Whether the answer should also carry the rendered prompt."""
 
 
 def resolve_request(prompt_id: str, options: ResolveOptions) -> pb.ResolveRequest:
-    """Return the request for a rendered prompt. Raises `TypeError` for an unknown option."""
+    """Return the request for a rendered prompt.
+
+    Raises `TypeError` for an unknown option, and `TypeError` or `ValueError` with the place of a
+    variable that cannot be sent as it is.
+    """
     _check_names(options, ResolveOptions)
     return pb.ResolveRequest(
         prompt=_ref(prompt_id, options),
-        variables=_struct(options.get("variables")),
+        variables=_variables(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
-        message_policy=options.get("message_policy", pb.MESSAGE_POLICY_UNSPECIFIED),
+        message_policy=options.get("message_policy") or pb.MESSAGE_POLICY_UNSPECIFIED,
         placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
-        refresh=options.get("refresh", False),
+        refresh=options.get("refresh") or False,
         alias=options.get("alias"),
     )
 
@@ -77,19 +90,25 @@ def complete_request(kind: type[_Request], prompt_id: str, options: CompleteOpti
     _check_names(options, CompleteOptions)
     return kind(
         prompt=_ref(prompt_id, options),
-        variables=_struct(options.get("variables")),
+        variables=_variables(options.get("variables")),
         model=options.get("model"),
         messages=options.get("messages"),
-        message_policy=options.get("message_policy", pb.MESSAGE_POLICY_UNSPECIFIED),
+        message_policy=options.get("message_policy") or pb.MESSAGE_POLICY_UNSPECIFIED,
         placeholders=options.get("placeholders"),
         parameters=options.get("parameters"),
-        refresh=options.get("refresh", False),
+        refresh=options.get("refresh") or False,
         alias=options.get("alias"),
         tools=options.get("tools"),
         tool_choice=options.get("tool_choice"),
         metadata=options.get("labels"),
-        include_resolved=options.get("include_resolved", False),
+        include_resolved=options.get("include_resolved") or False,
     )
+
+
+def find_timeout(options: Mapping[str, object], default_s: float) -> float:
+    """Return how long a call may take, by what is said of it, or else by default."""
+    timeout_s = read_number(options, "timeout_s")
+    return default_s if timeout_s is None else min(LONGEST_S, timeout_s)
 
 
 def _check_names(options: Mapping[str, object], known: type) -> None:
@@ -100,21 +119,24 @@ def _check_names(options: Mapping[str, object], known: type) -> None:
 
 
 def _ref(prompt_id: str, options: ResolveOptions) -> pb.PromptRef:
-    if "version" in options and "environment" in options:
+    version, environment = options.get("version"), options.get("environment")
+    if version is not None and environment is not None:
         raise ValueError("expected version or environment, got both")
     ref = pb.PromptRef(id=prompt_id, store=options.get("store"))
-    if "version" in options:
-        ref.version = options["version"]
-    if "environment" in options:
-        ref.environment = options["environment"]
+    if version is not None:
+        ref.version = version
+    if environment is not None:
+        ref.environment = environment
     return ref
 
 
-def _struct(
+def _variables(
     values: Mapping[str, Variable] | struct_pb2.Struct | None,
 ) -> struct_pb2.Struct | None:
     if values is None or isinstance(values, struct_pb2.Struct):
         return values
-    struct = struct_pb2.Struct()
-    struct.update(dict(values))
-    return struct
+    try:
+        return to_struct(as_mapping(values, "variables"), "variables")
+    except UnicodeEncodeError:
+        # Its text is in the error.
+        raise ValueError("variables: expected text that is Unicode, got a surrogate") from None

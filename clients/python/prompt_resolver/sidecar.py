@@ -12,10 +12,11 @@ from typing import TypeAlias, Unpack
 
 import grpc
 
-from .connection import Connection
-from .credentials import find_tls_options
-from .errors import from_rpc_error
-from .requests import CompleteOptions, complete_request
+from .connection import Connection, is_late
+from .connectivity import is_connected
+from .credentials import find_tls_options, find_token_options
+from .errors import ConfigurationError, PromptResolverError, from_rpc_error
+from .requests import COMPLETE_TIMEOUT_S, CompleteOptions, complete_request, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 from .v1 import prompt_resolver_pb2_grpc as pb_grpc
 
@@ -34,8 +35,12 @@ class SidecarClient(Connection):
 
     uses_grpc = True
 
-    def __init__(self, address: str, token: str | None) -> None:
-        super().__init__(address, token=token, **find_tls_options())
+    def __init__(self, address: str) -> None:
+        try:
+            token = find_token_options()
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from None
+        super().__init__(address, **token, **find_tls_options())
         # A connection that it had in common with others would be in use in forks, too.
         options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
         self._channel = (
@@ -49,17 +54,17 @@ class SidecarClient(Connection):
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
     ) -> pb.CompleteResponse:
         """Return a model's whole answer to a prompt."""
+        how = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         call = self._stub.Complete.future(
             complete_request(pb.CompleteRequest, prompt_id, options),
-            timeout=options["timeout_s"],
-            metadata=self._metadata(options),
+            **how,
         )
         ended = _watch(call)
         try:
             await ended.wait()
             return call.result()
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from None
+            raise await self._tell(error, how["timeout"]) from None
         finally:
             call.cancel()
             await ended.wait()
@@ -68,10 +73,10 @@ class SidecarClient(Connection):
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
     ) -> AsyncGenerator[pb.CompleteStreamResponse, None]:
         """Yield a model's answer as it arrives."""
+        how = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         call = self._stub.CompleteStream(
             complete_request(pb.CompleteStreamRequest, prompt_id, options),
-            timeout=options["timeout_s"],
-            metadata=self._metadata(options),
+            **how,
         )
         ended = _watch(call)
         events: asyncio.Queue[_Event] = asyncio.Queue()
@@ -87,7 +92,7 @@ class SidecarClient(Connection):
                 room.release()
                 yield event
             if event is not None:
-                raise from_rpc_error(event)
+                raise await self._tell(event, how["timeout"])
         finally:
             call.cancel()
             room.release()
@@ -95,7 +100,15 @@ class SidecarClient(Connection):
 
     async def close(self) -> None:
         """Close the connection."""
+        self._closed = True
         self._channel.close()
+
+    async def _tell(self, error: grpc.RpcError, timeout_s: float | None) -> PromptResolverError:
+        """Return what went wrong with a call as our error."""
+        told = from_rpc_error(error)
+        if is_late(told) and not await asyncio.to_thread(is_connected, self._channel):
+            return self._unconnected(timeout_s)
+        return told
 
 
 def _watch(call: grpc.RpcContext) -> asyncio.Event:

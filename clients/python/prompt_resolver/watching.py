@@ -2,31 +2,36 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypedDict
 
 import grpc
 
 from .errors import PromptResolverError
+from .requests import LONGEST_S, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _MAX_DOUBLINGS = 6
+_SNAPSHOT = "x-snapshot-revision"
 
 
 class WatchOptions(TypedDict, total=False):
-    """What may be said beside the prompts that are watched."""
+    """What may be said beside the prompts that are watched. None is the same as saying nothing."""
 
-    store: str
+    store: str | None
     """The configured store of prompts that are named by their ids alone."""
-    after_revision: int
+    after_revision: int | None
     """The revision of the last event that was seen, to get what came after it."""
-    reconnect: bool
+    on_snapshot: Callable[[int], object] | None
+    """What is called as a snapshot begins, before its first event, and again where one comes anew:
+    with the revision of which the first event, or one later, has it complete; 0: it is empty."""
+    reconnect: bool | None
     """Whether to go on where the server is busy, or cannot be reached: by default, yes."""
-    timeout_s: float
+    timeout_s: float | None
     """How long to watch, in seconds: unset, until the iterator is closed."""
-    credentials: Mapping[str, str]
+    credentials: Mapping[str, str] | None
     """Keys of the caller's own: `{"x-prompt-store-key": …}`."""
 
 
@@ -43,10 +48,12 @@ class Resumption:
             for each in prompts
         ]
         self._revision = options.get("after_revision")
-        self.reconnects = options.get("reconnect", True)
-        timeout_s = options.get("timeout_s")
-        self._ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+        self.reconnects = options.get("reconnect") is not False
+        timed = options.get("timeout_s") is not None
+        self.timeout_s = find_timeout(options, LONGEST_S) if timed else None
+        self._ends_at = None if self.timeout_s is None else time.monotonic() + self.timeout_s
         self._failures = 0
+        self._on_snapshot = options.get("on_snapshot")
 
     def request(self) -> pb.WatchPromptsRequest:
         """Return the request for what is still to come."""
@@ -55,6 +62,17 @@ class Resumption:
     def remaining_s(self) -> float | None:
         """Return how long the next call may take."""
         return None if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
+    @property
+    def wants_beginnings(self) -> bool:
+        """Whether somebody wants to know of snapshots, which a call's first metadata tell of."""
+        return self._on_snapshot is not None
+
+    def begin(self, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        """Take note of how a call began, which may be that it did not."""
+        for name, value in metadata:
+            if name == _SNAPSHOT and self._on_snapshot is not None:
+                self._on_snapshot(int(value))
 
     def note(self, event: pb.WatchPromptsResponse) -> None:
         """Take note of an event that has come."""

@@ -9,22 +9,25 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import grpc
-
-from ..errors import PromptResolverError
+from ..errors import StreamIncompleteError
 from ..v1 import prompt_resolver_pb2 as pb
 from .records import (
     ChatCompletion,
     ChatCompletionChunk,
     Choice,
     ChunkChoice,
+    CompletionTokens,
     Cost,
     Delta,
     Function,
+    FunctionDelta,
     Message,
+    PromptTokens,
     Record,
     ServedPrompt,
+    Signature,
     ToolCall,
+    ToolCallDelta,
     Usage,
 )
 
@@ -91,11 +94,9 @@ class ChunkWriter:
                 return []
 
     def end(self) -> None:
-        """Note that nothing more comes. Raises `PromptResolverError` if the answer is not whole."""
+        """Note that nothing more comes. Raises `StreamIncompleteError` if that is not all."""
         if not self._finished:
-            raise PromptResolverError(
-                grpc.StatusCode.INTERNAL, "the stream ended before the answer did"
-            )
+            raise StreamIncompleteError
 
     def _start(self, started: pb.Started) -> None:
         self._head = {
@@ -190,11 +191,11 @@ def _thinking_block(thought: pb.Reasoning, text: str) -> Record:
     return Record(type="thinking", thinking=text, signature=signature)
 
 
-def _tool_call_delta(delta: pb.ToolCallDelta) -> ToolCall:
-    function = Function(arguments=delta.arguments_json_delta)
+def _tool_call_delta(delta: pb.ToolCallDelta) -> ToolCallDelta:
+    function = FunctionDelta(arguments=delta.arguments_json_delta)
     if delta.name:
-        function = Function(name=delta.name, **function)
-    call = ToolCall(index=delta.index, **_signed(delta))
+        function = FunctionDelta(name=delta.name, **function)
+    call = ToolCallDelta(index=delta.index, **_signed(delta))
     if delta.id:
         call.update(id=delta.id, type="function")
     call.function = function
@@ -206,7 +207,7 @@ def _signed(call: pb.ToolCall | pb.ToolCallDelta) -> dict[str, Any]:
     if not call.HasField("signature"):
         return {}
     signature = call.signature.decode("utf-8", "replace")
-    return {"provider_specific_fields": Record(thought_signature=signature)}
+    return {"provider_specific_fields": Signature(thought_signature=signature)}
 
 
 def _finish_reason(reason: pb.FinishReason.ValueType, raw: str) -> str:
@@ -224,7 +225,7 @@ def _usage(usage: pb.Usage) -> Usage:
         wire.completion_tokens = usage.output_tokens
     if usage.HasField("input_tokens") and usage.HasField("output_tokens"):
         wire.total_tokens = usage.input_tokens + usage.output_tokens
-    details = Record()
+    details = PromptTokens()
     if usage.HasField("cache_read_tokens"):
         details.cached_tokens = usage.cache_read_tokens
     if usage.HasField("cache_write_tokens"):
@@ -233,7 +234,7 @@ def _usage(usage: pb.Usage) -> Usage:
     if details:
         wire.prompt_tokens_details = details
     if usage.HasField("reasoning_tokens"):
-        wire.completion_tokens_details = Record(reasoning_tokens=usage.reasoning_tokens)
+        wire.completion_tokens_details = CompletionTokens(reasoning_tokens=usage.reasoning_tokens)
     return wire
 
 

@@ -8,7 +8,7 @@ through, and written as JSON by whatever writes JSON.
 """
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
@@ -22,25 +22,46 @@ class Record(dict[str, Any]):
         if name not in type(self).__annotations__:
             raise KeyError(name)
 
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"{type(self).__name__!r} has no field {name!r}") from None
+    # Where types are checked, the fields are those that a class names, and no others.
+    if not TYPE_CHECKING:
 
-    @override
-    def __setattr__(self, name: str, value: object) -> None:
-        self[name] = value
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return self[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__!r} has no field {name!r}") from None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a copy in plain dicts and lists."""
-        return {name: _plain(value) for name, value in self.items()}
+        @override
+        def __setattr__(self, name: str, value: object) -> None:
+            self[name] = value
+
+    def to_dict(
+        self,
+        *,
+        mode: str = "python",
+        by_alias: bool | None = None,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+    ) -> dict[str, Any]:
+        """Return a copy in plain dicts and lists, without what is None if asked.
+
+        The other options are pydantic's: a record is plain data under its own names, and has
+        nothing in it that is not set.
+        """
+        return _plain_fields(self, exclude_none=exclude_none)
 
     model_dump = to_dict
 
-    def json(self) -> str:
-        """Return the record as JSON."""
-        return json.dumps(self)
+    def json(
+        self,
+        *,
+        indent: int | None = None,
+        by_alias: bool | None = None,
+        exclude_unset: bool = False,
+        exclude_none: bool = False,
+    ) -> str:
+        """Return the record as JSON; the options are those of `to_dict`."""
+        return json.dumps(self.to_dict(exclude_none=exclude_none), indent=indent)
 
     model_dump_json = json
 
@@ -54,19 +75,44 @@ class Function(Record):
     arguments: str
 
 
-class ToolCall(Record):
-    """A model's call of a tool; `index` is there in a stream alone.
+class Signature(Record):
+    """What a provider signed a call with, for the call to be sent back with."""
 
-    `provider_specific_fields` have the `thought_signature` of a call that its provider signed.
-    """
+    __slots__ = ()
+
+    thought_signature: str
+
+
+class ToolCall(Record):
+    """A model's call of a tool; `provider_specific_fields` are there if its provider signed it."""
 
     __slots__ = ()
 
     id: str
     type: str
-    index: int
     function: Function
-    provider_specific_fields: Record | None
+    provider_specific_fields: Signature | None
+
+
+class FunctionDelta(Record):
+    """A part of a call: the tool's name in the first one, and more of the arguments."""
+
+    __slots__ = ()
+
+    name: str | None
+    arguments: str
+
+
+class ToolCallDelta(Record):
+    """What a chunk adds to the call at `index`, whose id and type are in its first part alone."""
+
+    __slots__ = ()
+
+    index: int
+    id: str | None
+    type: str | None
+    function: FunctionDelta
+    provider_specific_fields: Signature | None
 
 
 class Message(Record):
@@ -101,7 +147,7 @@ class Delta(Record):
     role: str | None
     content: str | None
     refusal: str | None
-    tool_calls: list[ToolCall] | None
+    tool_calls: list[ToolCallDelta] | None
     reasoning_content: str | None
     thinking_blocks: list[dict[str, Any]] | None
 
@@ -117,6 +163,23 @@ class ChunkChoice(Record):
     finish_reason: str | None
 
 
+class PromptTokens(Record):
+    """How many of the prompt's tokens a provider's cache had, or took."""
+
+    __slots__ = ()
+
+    cached_tokens: int | None
+    cache_write_tokens: int | None
+
+
+class CompletionTokens(Record):
+    """How many of the answer's tokens were thoughts."""
+
+    __slots__ = ()
+
+    reasoning_tokens: int
+
+
 class Usage(Record):
     """How many tokens were used; None for what the provider did not say."""
 
@@ -125,8 +188,8 @@ class Usage(Record):
     prompt_tokens: int | None
     completion_tokens: int | None
     total_tokens: int | None
-    prompt_tokens_details: Record | None
-    completion_tokens_details: Record | None
+    prompt_tokens_details: PromptTokens | None
+    completion_tokens_details: CompletionTokens | None
     cache_creation_input_tokens: int | None
 
 
@@ -198,11 +261,19 @@ class ChatCompletionChunk(Record):
     cost: Cost | None
 
 
-def _plain(value: object) -> object:
+def _plain_fields(fields: dict[str, Any], *, exclude_none: bool) -> dict[str, Any]:
+    return {
+        name: _plain(value, exclude_none=exclude_none)
+        for name, value in fields.items()
+        if not (exclude_none and value is None)
+    }
+
+
+def _plain(value: object, *, exclude_none: bool) -> object:
     match value:
         case dict():
-            return {name: _plain(item) for name, item in value.items()}
+            return _plain_fields(value, exclude_none=exclude_none)
         case list():
-            return [_plain(item) for item in value]
+            return [_plain(item, exclude_none=exclude_none) for item in value]
         case _:
             return value

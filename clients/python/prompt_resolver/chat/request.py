@@ -10,14 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias, TypedDict
 
-from ..requests import CompleteOptions, Variable
+from ..requests import COMPLETE_TIMEOUT_S, LONGEST_S, CompleteOptions, Variable
 from ..v1 import prompt_resolver_pb2 as pb
 from .fields import as_mapping, as_text, read_flag, read_number, read_text, to_struct, unexpected
 from .messages import read_messages, read_tool_choice, read_tools
 from .parameters import read_parameters
-
-COMPLETE_TIMEOUT_S = 120.0
-"""How long a call may take that does not say."""
 
 _STORE = "humanloop"
 _DEFAULT_PROVIDER = "openai"
@@ -104,10 +101,11 @@ _READ_HERE = ChatOptions.__annotations__.keys() - {"user", "logit_bias"}
 
 
 class ChatRequest(NamedTuple):
-    """A request: what it asks, and whether a stream of it should tell the usage."""
+    """A request: what it asks, how long it may take, and whether a stream should tell the usage."""
 
     prompt_id: str
     options: CompleteOptions
+    timeout_s: float
     with_usage: bool
 
 
@@ -154,6 +152,7 @@ def _read(model: object, messages: object, options: Mapping[str, object]) -> Cha
     return ChatRequest(
         prompt_id=read_text(options, "prompt_id") or "",
         options=asked,
+        timeout_s=_timeout_s(options),
         with_usage=bool(read_flag(usage, "include_usage", "stream_options.")),
     )
 
@@ -196,7 +195,7 @@ def _timeout_s(options: Mapping[str, object]) -> float:
         return COMPLETE_TIMEOUT_S
     if not 0 < timeout_s < math.inf:
         raise ValueError("timeout: expected a number of seconds above 0")
-    return timeout_s
+    return min(LONGEST_S, timeout_s)
 
 
 def _labels(options: Mapping[str, object]) -> Mapping[str, str]:
