@@ -153,6 +153,20 @@ async def test_keys(driver: Driver, scene: Scene, op: str) -> None:
 
 
 @COMPLETIONS
+@pytest.mark.parametrize("key", ["sk-secret\n", "sk-secret\r\nx: y", "sk-secret-é"])
+async def test_keys_that_cannot_be_sent(driver: Driver, scene: Scene, op: str, key: str) -> None:
+    """A key that no header can carry is refused, and not shown: nobody else pays for the call."""
+    metadata = {"x-provider-key-fake": key}
+
+    answer = await driver.do(op, prompt="greet", variables=GREETED, metadata=metadata)
+
+    assert answer.failure.code == "INVALID_ARGUMENT"
+    assert "x-provider-key-fake" in answer.failure.message
+    assert "sk-secret" not in answer.failure.message + driver.log
+    assert scene.upstream.exchanges == []
+
+
+@COMPLETIONS
 async def test_rate_limit(driver: Driver, scene: Scene, op: str) -> None:
     """A provider's rate limit comes with its reason, and with the time to wait."""
 

@@ -16,6 +16,7 @@ TEXT = 'Bonjour, Ada. <b>&amp;</b> \\ " é 🦜\n'
 # An integer of 32 bits does not hold it, and a double not the other.
 MANY, SEED = 2**40, 2**53 + 1
 USAGE = {"prompt_tokens": MANY, "completion_tokens": 2, "total_tokens": MANY + 2}
+LARGE = "x" * (2 * 1024 * 1024)
 TOOL, ARGUMENTS = "look_up", '{"city": "Zürich", "days": 3}'
 
 
@@ -125,6 +126,16 @@ async def test_busy(driver: Driver) -> None:
 
     assert [(each.code, each.reason) for each in failures] == [("UNAVAILABLE", "")] * 2
     assert server.calls == {"Resolve": 3, "Complete": 1, "CompleteStream": 1}
+
+
+async def test_busy_with_large_requests(driver: Driver) -> None:
+    """A `Resolve` is tried three times also where it is larger than what gRPC keeps by itself."""
+    server = FaultyServer(refuses=grpc.StatusCode.UNAVAILABLE)
+    with server.serve() as address:
+        await driver.connect(address)
+        (await driver.do("resolve", prompt="x", variables={"text": LARGE})).check()
+
+    assert server.calls == {"Resolve": 3}
 
 
 async def test_not_begun(driver: Driver) -> None:

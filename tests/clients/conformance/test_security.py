@@ -163,12 +163,26 @@ async def test_token(driver: Driver, guarded: Scene) -> None:
     assert wrong.domain == "prompt-resolver"
 
 
+async def test_token_that_cannot_be_sent(driver: Driver, guarded: Scene) -> None:
+    """A token that no header can carry is refused, and not shown."""
+    answer = await driver.try_to_connect(guarded.address, token=f"{CALLER}\n")
+
+    assert CALLER not in answer.failure.message + driver.log
+
+
+async def test_url(driver: Driver, scene: Scene) -> None:
+    """A page's address is refused, for which gRPC would wait."""
+    assert not (await driver.try_to_connect(f"http://{scene.address}")).ok
+
+
 async def test_token_file(driver: Driver, guarded: Scene, tmp_path: Path) -> None:
-    """A token in a file is read again when it changes; without one in it, the last stays."""
+    """A token in a file is read again when it changes; the last stays until another can be sent."""
     file = tmp_path / "token"
     absent = await driver.try_to_connect(guarded.address, token_file=str(file))
     file.write_text("\n")
     empty = await driver.try_to_connect(guarded.address, token_file=str(file))
+    file.write_text("two\nlines\n")
+    unsendable = await driver.try_to_connect(guarded.address, token_file=str(file))
     replace_file(file, f"{CALLER}\n")
     await driver.connect(guarded.address, token_file=str(file))
     first = await resolve(driver)
@@ -178,12 +192,15 @@ async def test_token_file(driver: Driver, guarded: Scene, tmp_path: Path) -> Non
     second = await resolve(driver)
     replace_file(file, "")
     emptied = await resolve(driver)
+    replace_file(file, "two\nlines\n")
+    garbled = await resolve(driver)
     file.unlink()
     gone = await resolve(driver)
 
     assert not absent.ok
     assert not empty.ok
+    assert not unsendable.ok
     first.check()
     assert (wrong.code, wrong.reason) == ("UNAUTHENTICATED", "CALLER_TOKEN_INVALID")
-    for answer in (second, emptied, gone):
+    for answer in (second, emptied, garbled, gone):
         answer.check()

@@ -17,9 +17,17 @@ final class Errors {
     if (failure instanceof PromptResolverException told) {
       return tell(told);
     }
-    // Java's own way to say that a future was cancelled.
-    var status = failure instanceof CancellationException ? Status.CANCELLED : Status.UNKNOWN;
-    return tell(PromptResolverException.of(status.withCause(failure).asRuntimeException()));
+    return tell(PromptResolverException.of(status(failure).withCause(failure).asRuntimeException()));
+  }
+
+  /** Returns what Java's own exceptions say. */
+  private static Status status(Exception failure) {
+    if (failure instanceof CancellationException) {
+      return Status.CANCELLED;
+    }
+    return failure instanceof IllegalArgumentException
+        ? Status.INVALID_ARGUMENT.withDescription(failure.getMessage())
+        : Status.UNKNOWN;
   }
 
   private static JsonObject tell(PromptResolverException failure) {
