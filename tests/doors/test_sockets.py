@@ -18,16 +18,18 @@ from tests.support.service import FREE_PORTS, run_cli, running_service, service_
 
 def bind(file: SocketFile, path: Path, mode: int = 0o660) -> socket.socket:
     door = socket.socket(socket.AF_UNIX)
-    with file.binding(mode):
-        door.bind(str(path))
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with file.binding(mode) as place:
+        door.bind(place)
+        assert stat.S_IMODE(Path(place).stat().st_mode) == 0o600
+        assert not path.exists()
+    assert path.is_socket()
     door.listen()
     return door
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o666])
 def test_mode(tmp_path: Path, mode: int) -> None:
-    """The socket has its mode, and until then it is its owner's alone."""
+    """The socket has its mode from the first moment on, and before it is its owner's alone."""
     path = tmp_path / "s"
     file = SocketFile(str(path))
     with bind(file, path, mode):
@@ -44,8 +46,8 @@ def test_owner(tmp_path: Path) -> None:
     user, group = (12345, 12346) if is_root else (os.geteuid(), os.getgroups()[-1])
     path = tmp_path / "s"
     file = SocketFile(str(path))
-    with file.binding(0o660, (user, group)), socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(path))
+    with file.binding(0o660, (user, group)) as place, socket.socket(socket.AF_UNIX) as door:
+        door.bind(place)
     status = path.stat()
     file.release()
 
@@ -235,3 +237,16 @@ def test_second_server(tmp_path: Path) -> None:
     assert second.stderr.endswith("another instance listens there\n")
     assert len(second.stderr.splitlines()) == 1
     assert not path.exists()
+
+
+async def test_place_of_the_next_instance(tmp_path: Path) -> None:
+    """A gRPC server that ends takes nothing away that is not its own, whenever it cleans up."""
+    path = tmp_path / "s"
+    environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": f"unix:{path}"}
+    async with running_service(tmp_path, environ=environ):
+        with socket.socket(socket.AF_UNIX) as next_one:
+            next_one.bind(f"{path}-next")
+            os.replace(f"{path}-next", path)
+
+    assert path.is_socket()
+    assert sorted(os.listdir(tmp_path)) == ["config.yaml", "s", "s.lock"]

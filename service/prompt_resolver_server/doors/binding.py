@@ -50,8 +50,8 @@ class Binder:
             if address.path:
                 file = SocketFile(address.path)
                 self._stack.callback(file.release)
-                with self._giving(file):
-                    listener.bind(str(address))
+                with self._giving(file) as place:
+                    listener.bind(str(Address(path=place)))
                 return address
             # gRPC's own failure is a page of text on standard error.
             _probe(address)
@@ -75,12 +75,12 @@ class Binder:
         return Address(address.host, port)
 
     @contextmanager
-    def _giving(self, file: SocketFile) -> Iterator[None]:
+    def _giving(self, file: SocketFile) -> Iterator[str]:
         """Bind a Unix socket inside of this, which is then its owner's."""
         owner, bound = self._find_owner(), False
         try:
-            with file.binding(int(self._settings.unix_socket_mode, 8), owner):
-                yield
+            with file.binding(int(self._settings.unix_socket_mode, 8), owner) as place:
+                yield place
                 bound = True
         except OSError as error:
             raise self._bad_owner(_cause(error)) if bound else error from None

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import secrets
 import socket
 import stat
 from collections.abc import Iterator
@@ -28,9 +29,11 @@ class SocketFile:
 
     def __init__(self, path: str) -> None:
         """Claim a path. Raises `OSError` where it cannot be had, with the cause as its text."""
-        if len(os.fsencode(path)) > _MAX_PATH_BYTES:
-            raise OSError(f"a path of more than {_MAX_PATH_BYTES} bytes")
         self._path = Path(path)
+        # Where it is bound, before it is moved to its place.
+        self._made = self._path.with_name(f".{secrets.token_hex(4)}")
+        if max(len(os.fsencode(each)) for each in (path, self._made)) > _MAX_PATH_BYTES:
+            raise OSError(f"a path of more than {_MAX_PATH_BYTES} bytes")
         self._bound: tuple[int, int] | None = None
         self._lock = os.open(
             f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -42,24 +45,32 @@ class SocketFile:
             raise
 
     @contextlib.contextmanager
-    def binding(self, mode: int, owner: Owner = (-1, -1)) -> Iterator[None]:
-        """Bind the socket inside of this. Until it has its mode, it is its owner's alone.
+    def binding(self, mode: int, owner: Owner = (-1, -1)) -> Iterator[str]:
+        """Bind the socket inside of this, to the path that this yields, which is not its own.
 
-        Raises `OSError` for an owner to whom it may not be given.
+        It is moved to its place once it is whose it is to be, so that nobody connects before. And
+        gRPC, which removes what it has bound when that is closed, or some time later, finds nothing
+        there: by then, the place may be another instance's. Raises `OSError` for an owner to whom
+        it may not be given.
         """
         before = os.umask(_OWNER_ALONE)
         try:
-            yield
+            yield str(self._made)
         finally:
             os.umask(before)
-        self._bound = self._identity()
-        os.chown(self._path, *owner, follow_symlinks=False)
-        self._path.chmod(mode)
+        try:
+            os.chown(self._made, *owner, follow_symlinks=False)
+            self._made.chmod(mode)
+            self._bound = _identity(self._made)
+            self._made.replace(self._path)
+        except OSError:
+            self._made.unlink(missing_ok=True)
+            raise
 
     def release(self) -> None:
         """Remove the socket, if it is still ours, and give up the lock."""
         with contextlib.suppress(OSError):
-            if self._bound is not None and self._identity() == self._bound:
+            if self._bound is not None and _identity(self._path) == self._bound:
                 self._path.unlink()
         os.close(self._lock)
 
@@ -81,6 +92,7 @@ class SocketFile:
                 raise OSError("another program listens there")
         self._path.unlink()
 
-    def _identity(self) -> tuple[int, int]:
-        status = self._path.lstat()
-        return status.st_dev, status.st_ino
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_dev, status.st_ino
