@@ -21,9 +21,15 @@ LITERALS = st.text(st.characters(codec="utf-8", exclude_characters="{}"), max_si
 SPACES = st.sampled_from(["", " ", "\t", "\n", "\xa0"])
 
 
-def template(*messages: Message) -> Template:
+def template(*messages: Message, language: str = "default") -> Template:
     return Template(
-        id="t", name="t", version="1", content_sha256="0", location="t.prompt", messages=messages
+        id="t",
+        name="t",
+        version="1",
+        content_sha256="0",
+        location="t.prompt",
+        language=language,
+        messages=messages,
     )
 
 
@@ -179,6 +185,50 @@ def test_arguments_that_are_no_json() -> None:
 
     with pytest.raises(TemplateError, match="expected the arguments of the call of 'f' to be JSON"):
         render_now(subject, {"a": 1})
+
+
+@pytest.mark.parametrize("language", ["default", "langfuse", "braces"])
+def test_escape_before_a_value(language: str) -> None:
+    """A backslash that would escape a value's own escape is the author's fault; two are none."""
+    call = ToolCall(id="c", name="f", arguments_json='["\\{{a}}", "{{a}}"]')
+    hostile = template(Message(role="assistant", tool_calls=(call,)), language=language)
+    call = ToolCall(id="c", name="f", arguments_json='["\\\\{{a}}", "\\n{{a}}"]')
+    fine = template(Message(role="assistant", tool_calls=(call,)), language=language)
+
+    with pytest.raises(TemplateError, match="JSON without a backslash before a variable"):
+        render_now(hostile, {"a": '",7,'})
+    (message,) = render_now(fine, {"a": '",7,'})
+
+    assert json.loads(message.tool_calls[0].arguments_json) == ['\\",7,', '\n",7,']
+
+
+def shape(value: Json) -> Json:
+    """Return a value without its texts."""
+    match value:
+        case str():
+            return ""
+        case list():
+            return [shape(each) for each in value]
+        case dict():
+            return {name: shape(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+@given(st.text('"\\{}n:,[]', max_size=20), st.text('"\\{}n:,[]', max_size=20))
+def test_no_value_gets_out(text: str, value: str) -> None:
+    """Whatever arguments are, a value is a part of one string of theirs, or they are refused."""
+    call = ToolCall(id="c", name="f", arguments_json=f'["{text}{{{{v}}}}", "{{{{v}}}}"]')
+    subject = template(Message(role="assistant", tool_calls=(call,)))
+    try:
+        (plain,) = render_now(subject, {"v": "x"})
+    except (CallError, TemplateError):
+        return
+
+    (hostile,) = render_now(subject, {"v": value})
+
+    arguments = [json.loads(each.tool_calls[0].arguments_json) for each in (plain, hostile)]
+    assert shape(arguments[0]) == shape(arguments[1])
 
 
 def test_two_callers_never_mix() -> None:

@@ -70,6 +70,15 @@ def template_exhausted(template: Template, expected: str) -> TemplateError:
     )
 
 
+def template_invalid(template: Template, expected: str) -> TemplateError:
+    """Return the error for a template that is nothing which could be rendered."""
+    return TemplateError(
+        Reason.TEMPLATE_INVALID,
+        f"{template.location}: expected {expected}",
+        metadata={"id": template.id},
+    )
+
+
 def language_unknown(template: Template, languages: tuple[str, ...]) -> TemplateError:
     """Return the error for a template in a language that is not served."""
     return TemplateError(

@@ -10,6 +10,7 @@ from ..sandbox.protocol import Done, Refused, Source, Unfit
 from .pool import ExhaustedError, WorkerPool
 from .problems import (
     template_exhausted,
+    template_invalid,
     template_refused,
     variables_invalid,
     variables_too_large,
@@ -29,7 +30,12 @@ class RemoteTemplate:
     """What a worker has to know of one template, encoded once."""
 
     def __init__(self, template: Template, source: Source) -> None:
-        self._source = protocol.encode(source)
+        try:
+            self._source = protocol.encode(source)
+        except (ValueError, OverflowError, RecursionError):
+            raise template_invalid(
+                template, "texts of whole characters, and a schema with numbers of at most 64 bits"
+            ) from None
         if len(self._source) > MAX_SOURCE_BYTES:
             raise template_exhausted(template, f"it to have at most {MAX_SOURCE_BYTES} bytes")
 

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from ..domain.parameters import Json
 from ..domain.prompts import Message, Placeholder, Template
 from ..domain.values import Value
@@ -134,7 +136,7 @@ def _compile_substitution(template: Template) -> _Compiled:
 def _compile_jinja(template: Template) -> _Compiled:
     texts = JinjaTexts()
     messages = compile_messages(template, texts)
-    source = Source("jinja", tuple(texts.texts))
+    source = Source("jinja", tuple(texts.texts), json_values=tuple(texts.json_values))
     has_work = texts.texts or template.schema is not None
     return _Compiled(messages=messages, remote=_remote(template, source) if has_work else None)
 
@@ -146,11 +148,7 @@ def _compile_handlebars(template: Template) -> _Compiled:
 
 
 def _remote(template: Template, source: Source) -> RemoteTemplate:
-    schema = template.schema
-    return RemoteTemplate(
-        template,
-        Source(source.language, source.texts, source.partials, schema),
-    )
+    return RemoteTemplate(template, replace(source, schema=template.schema))
 
 
 def _required(template: Template) -> Sequence[str]:

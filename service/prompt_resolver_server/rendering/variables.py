@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from ..domain.errors import TemplateError
 from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
 from .jinja_texts import JinjaTexts
@@ -79,7 +80,7 @@ def _find_in_jinja(template: Template) -> Iterable[str]:
     try:
         compile_messages(template, texts)
         return find_names([parse(text) for text in texts.texts]).read
-    except (RefusedError, TooMuchError):
+    except (RefusedError, TooMuchError, TemplateError):
         return ()
 
 

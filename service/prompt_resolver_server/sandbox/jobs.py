@@ -96,7 +96,7 @@ def _compile_template(source: Source) -> _Template | None:
         case "jinja":
             from .jinja.template import JinjaTemplate  # noqa: PLC0415
 
-            return JinjaTemplate(source.texts)
+            return JinjaTemplate(source.texts, source.json_values)
         case "handlebars":
             from .handlebars.template import HandlebarsTemplate  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS as ALL_FILTERS
@@ -45,6 +45,12 @@ class _Missing(StrictUndefined):
     @override
     def _undefined_message(self) -> str:
         return str(self._undefined_name or "")
+
+
+class _JsonText(str):
+    """What `tojson` has written: where JSON is expected, it is that already."""
+
+    __slots__ = ()
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -94,6 +100,12 @@ def environment() -> _Environment:
     return made
 
 
+@lru_cache(maxsize=1)
+def json_environment() -> Environment:
+    """Return the same, but for what is printed, which is written as JSON, texts included."""
+    return environment().overlay(finalize=_finalize_json)
+
+
 def _finalize(value: Any) -> str:
     """Write a value as every language here writes it."""
     if isinstance(value, str):
@@ -103,6 +115,12 @@ def _finalize(value: Any) -> str:
         return str(value)
     if value is None:
         raise UnfitError({"": "null where text is expected"})
+    return _written(value)
+
+
+def _finalize_json(value: Any) -> str:
+    if isinstance(value, Undefined | _JsonText):
+        return str(value)
     return _written(value)
 
 
@@ -117,15 +135,17 @@ def _to_json(value: Any, indent: int | None = None) -> str:
     if isinstance(value, Undefined):
         return str(value)
     if indent is None:
-        return _written(value)
+        return _JsonText(_written(value))
     import json  # noqa: PLC0415  # seldom asked for
 
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        allow_nan=False,
-        sort_keys=True,
-        indent=max(0, min(indent, MAX_INDENT)),
+    return _JsonText(
+        json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            sort_keys=True,
+            indent=max(0, min(indent, MAX_INDENT)),
+        )
     )
 
 
