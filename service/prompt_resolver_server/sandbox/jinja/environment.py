@@ -28,6 +28,15 @@ FILTERS = frozenset(
     }
 )
 TESTS = frozenset(ALL_TESTS) - {"callable", "escaped", "filter", "test"}
+METHODS = frozenset(
+    {
+        *("capitalize", "count", "endswith", "find", "get", "index", "isdigit", "items", "keys"),
+        *("lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "title"),
+        *("upper", "values"),
+        # Those of `loop`, `cycler` and `joiner`.
+        *("changed", "cycle", "next", "reset"),
+    }
+)
 FUNCTIONS = frozenset({"cycler", "dict", "joiner", "namespace", "range"})
 MAX_RANGE = 10_000
 MAX_INDENT = 100
@@ -57,6 +66,17 @@ class _Environment(ImmutableSandboxedEnvironment):
     """Jinja2 over plain data, whose operators tell what is too much before it is there."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    @override
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # A method that is no more than read may be called by another name.
+        if callable(value) and attr not in METHODS:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    @override
+    def wrap_str_format(self, value: Any) -> None:
+        """Return nothing that would be called in place of a text's `format`: it is no method."""
 
     @override
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
