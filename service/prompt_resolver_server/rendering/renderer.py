@@ -75,21 +75,27 @@ class Renderer:
         self._workers = workers or WorkerPool()
 
     async def render(
-        self, template: Template, variables: Mapping[str, Json], *, deadline: float
+        self,
+        template: Template,
+        variables: Mapping[str, Json],
+        *,
+        deadline: float,
+        caller: str = "",
     ) -> Rendered:
         """Return the template's finished messages. The template is left as it is.
 
-        `deadline` is on the event loop's clock. Raises VARIABLES_INVALID, naming every variable
-        that is missing, null or not as the template's schema says; TEMPLATE_INVALID for a template
-        that no variables could render, TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET for one that is or
-        takes too much; OVERLOADED and DEADLINE.
+        `deadline` is on the event loop's clock. A `caller` with a name has its own turn at the
+        workers. Raises VARIABLES_INVALID, naming every variable that is missing, null or not as the
+        template's schema says; TEMPLATE_INVALID for a template that no variables could render,
+        TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET for one that is or takes too much; OVERLOADED and
+        DEADLINE.
         """
         compiled = template.once(_compile)
         if template.defaults:
             variables = {**template.defaults, **variables}
         if compiled.remote is not None:
             done = await compiled.remote.render(
-                template, variables, self._workers, deadline=deadline
+                template, variables, self._workers, caller=caller, deadline=deadline
             )
             if template.language == "handlebars":
                 return Rendered(to_messages(done), to_placeholders(done))
