@@ -75,7 +75,8 @@ def write_deployments(prompt: Collected) -> bytes:
 def write_yaml(value: Mapping[str, object]) -> bytes:
     """Return a mapping as YAML."""
     text = _dump(value, escape=False)
-    # What separates lines in YAML, and is none of ASCII's, is written plainly and read as a space.
+    # What separates lines in YAML 1.1, and is none of ASCII's, is written plainly, and its readers
+    # take it for a space.
     return (text if text.replace("\n", "").isprintable() else _dump(value, escape=True)).encode()
 
 
