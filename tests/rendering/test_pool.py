@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prompt_resolver_server.domain.errors import Reason, ResolverError
+from prompt_resolver_server.domain.errors import Reason, ResolverError, TemplateError
 from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.rendering import Renderer, WorkerPool
@@ -16,6 +16,8 @@ from tests.support.rendering import FOREVER, make_text, running_renderer
 from tests.support.vitals import vitals
 
 FINE = make_text("Hi {{ name }}", "jinja")
+SHARED = make_text(f"{{% if n > 1 %}}{ENDLESS}{{% endif %}}{{{{ n }}}}", "jinja")
+"""A template that renders for one caller and exhausts a worker with another one's variables."""
 
 
 @pytest.fixture
@@ -134,12 +136,12 @@ async def test_caller_that_leaves_the_queue(renderer: Renderer, workers: WorkerP
     first = asyncio.ensure_future(render(renderer, FINE, name="Ada"))
     await busy(workers)
     waiting = asyncio.ensure_future(render(renderer, FINE, name="Bob"))
-    await until(lambda: workers._waiting > 0)
+    await until(lambda: workers._turns.waiting > 0)
     waiting.cancel()
 
     assert await first == "Hi Ada"
     assert await render(renderer, FINE, name="Eve") == "Hi Eve"
-    assert workers._waiting == 0
+    assert workers._turns.waiting == 0
 
 
 async def test_deadline() -> None:
@@ -159,7 +161,7 @@ async def test_too_many_wait() -> None:
     async with running_renderer(workers) as renderer:
         endless = make_text(ENDLESS, "jinja")
         waiting = [asyncio.ensure_future(render(renderer, endless)) for _ in range(65)]
-        await until(lambda: workers._waiting == 64)
+        await until(lambda: workers._turns.waiting == 64)
 
         assert await failure(render(renderer, FINE, name="Ada")) is Reason.OVERLOADED
         for each in waiting:
@@ -177,9 +179,46 @@ async def test_repeated_offender() -> None:
         await asyncio.gather(*workers._serving)
         pids = workers.pids
 
-        again = render(renderer, make_text(SWELLING, "jinja"))
-        assert await failure(again) is Reason.TEMPLATE_BUDGET
+        with pytest.raises(TemplateError) as barred:
+            await render(renderer, make_text(SWELLING, "jinja"))
+        assert barred.value.reason is Reason.TEMPLATE_BUDGET
+        assert barred.value.retry_after_s is not None
+        assert 0 < barred.value.retry_after_s <= 5
         assert workers.pids == pids
+
+
+async def test_variables_that_exhaust() -> None:
+    """Whose variables exhaust a template keeps it from nobody with others, and is told no time."""
+    async with running_renderer(WorkerPool(size=1, time_limit_s=0.3)) as renderer:
+        assert await render(renderer, SHARED, n=1) == "1"
+        for number in range(2, 6):
+            with pytest.raises(TemplateError) as caught:
+                await render(renderer, SHARED, n=number)
+            assert caught.value.reason is Reason.TEMPLATE_BUDGET
+            assert caught.value.retry_after_s is None
+
+        assert await render(renderer, SHARED, n=1) == "1"
+
+
+async def test_variables_that_go_on_exhausting() -> None:
+    """However many variables a caller comes with, others find a worker and do not wait."""
+    workers = WorkerPool(size=2, time_limit_s=0.5)
+    async with running_renderer(workers) as renderer:
+        assert await render(renderer, SHARED, n=1) == "1"
+        assert await failure(render(renderer, SHARED, n=2)) is Reason.TEMPLATE_BUDGET
+        flood = [
+            asyncio.ensure_future(failure(render(renderer, SHARED, n=number)))
+            for number in range(3, 15)
+        ]
+        await busy(workers)
+
+        for _ in range(5):
+            assert await render(renderer, FINE, name="Ada") == "Hi Ada"
+        assert workers._turns.waiting
+        reasons = await asyncio.gather(*flood)
+        assert set(reasons) == {Reason.TEMPLATE_BUDGET, Reason.OVERLOADED}
+        # One may have had its turn while the others came.
+        assert reasons.count(Reason.TEMPLATE_BUDGET) in (8, 9)
 
 
 async def test_worker_that_died(renderer: Renderer, workers: WorkerPool) -> None:

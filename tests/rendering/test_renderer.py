@@ -4,9 +4,11 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from prompt_resolver_server.domain.errors import CallError, TemplateError
-from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.parameters import Json, JsonObject
 from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
@@ -17,6 +19,12 @@ from prompt_resolver_server.domain.prompts import (
 )
 from prompt_resolver_server.rendering import Rendered, Renderer, find_variables
 from tests.support.rendering import FOREVER, make_text, running_renderer
+
+JSON_VALUES = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(0.25, 0.75) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +82,105 @@ async def test_jinja(renderer: Renderer) -> None:
     assert rendered.placeholders == subject.placeholders
 
 
-async def test_arguments_that_are_no_json(renderer: Renderer) -> None:
-    """Arguments that are no JSON once rendered are the template's fault."""
-    call = ToolCall(id="1", name="f", arguments_json='{"q": {{ a }}}')
-    subject = make_text("", "jinja", messages=(Message(role="assistant", tool_calls=(call,)),))
+def calling(arguments: str) -> Template:
+    call = ToolCall(id="1", name="f", arguments_json=arguments)
+    return make_text("", "jinja", messages=(Message(role="assistant", tool_calls=(call,)),))
 
-    with pytest.raises(TemplateError, match="to be JSON once rendered"):
-        await render(renderer, subject, a="no JSON")
+
+async def render_arguments(renderer: Renderer, arguments: str, **variables: Json) -> object:
+    rendered = await render(renderer, calling(arguments), **variables)
+    return json.loads(rendered.messages[0].tool_calls[0].arguments_json)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        # Its value would be between quotes that are the template's.
+        '{"a": "{{ x }}", "b": {% if x %}1{% else %}2{% endif %}}',
+        '{"a": "{{ x }}"{% if x %}, "b": 1{% endif %}}',
+        '{"a": "{{ x|default("y") }}"}',
+        "{ {{ x }}: 1}",
+        '{"a": {{ x }}{{ x }}}',
+        '{"a": -{{ x }}}',
+        '{"a": 1{{ x }}}',
+        '{"a": {{ x }}',
+        '{"a": "{{ x }}',
+        '{"a": "{{ x }}", "b": NaN}',
+        '{"a": {{ x }}, "b": -Infinity}',
+        '{"a": "{{ x }}", "b": "\\q"}',
+        '{"a": {{ x',
+        '{"a": {{}}}',
+        '{"a": {{ x }} {{ "}}" }}}',
+        '{"a": {# x #}}',
+    ],
+)
+async def test_arguments_that_are_no_json(renderer: Renderer, arguments: str) -> None:
+    """Arguments in which a value is no part of a string, nor a whole value, are refused."""
+    with pytest.raises(TemplateError) as caught:
+        await render(renderer, calling(arguments), x=1)
+
+    assert caught.value.reason == "TEMPLATE_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"), [("{{ x }}\ud800", None), ("{{ x }}", {"maximum": 2**64})]
+)
+async def test_templates_that_cannot_be_told(
+    renderer: Renderer, text: str, schema: JsonObject | None
+) -> None:
+    """A template of which a worker cannot even be told is its author's fault, and no fault here."""
+    with pytest.raises(TemplateError, match="texts of whole characters, and a schema with") as told:
+        await render(renderer, make_text(text, "jinja", schema=schema), x="x")
+
+    assert told.value.reason == "TEMPLATE_INVALID"
+
+
+@pytest.mark.parametrize("arguments", ['{"a": "\\ud800{{ x }}"}', '{"a": ["{{ x }}\\udc00"]}'])
+async def test_arguments_of_half_a_character(renderer: Renderer, arguments: str) -> None:
+    """Half of a character beside a value is no text that could be rendered."""
+    with pytest.raises(TemplateError, match="'f' to be JSON of whole characters"):
+        await render(renderer, calling(arguments), x="x")
+
+
+async def test_arguments_that_are_not_rendered(renderer: Renderer) -> None:
+    """What stands beside a value in arguments stays as it was written."""
+    arguments = '{"{{ x }}" : "\\ud83d\\ude00 \\ud800",\n "n":1e400, "q" :\t"{{ x }}\\n"}'
+
+    rendered = await render(renderer, calling(arguments), x="\U0001f600")
+
+    (call,) = rendered.messages[0].tool_calls
+    assert call.arguments_json == arguments.replace('\t"{{ x }}', '\t"\U0001f600')
+
+
+async def test_arguments_in_place_of_values(renderer: Renderer) -> None:
+    """An expression in place of a value is written as JSON, which `tojson` has done already."""
+    arguments = (
+        '{"a": {{ x }}, "b": [{{- x|tojson -}}, {{ x|tojson|tojson }}, {{ n }}, {{ none }}],'
+        ' "c": {{ n + 1 if n > 1 else x }}, "d": "{% if n > 1 %}{{ x }}{% endif %}",'
+        ' "e": {{ x|upper }}, "f": {{ [x, n]|tojson(indent=2) }}}'
+    )
+    value = 'q", "z": "{{ n }}'
+
+    assert await render_arguments(renderer, arguments, x=value, n=3) == {
+        "a": value,
+        "b": [value, json.dumps(value), 3, None],
+        "c": 4,
+        "d": value,
+        "e": value.upper(),
+        "f": [value, 3],
+    }
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON_VALUES)
+async def test_arguments_stay_json(renderer: Renderer, value: Json) -> None:
+    """Arguments are JSON whatever the values are, inside of strings and in place of values."""
+    arguments = '{"in": "<{{ [v]|tojson }}>", "out": {{ v }}, "{{ v }}": [{{ [v] }}]}'
+
+    rendered = await render_arguments(renderer, arguments, v=value)
+
+    written = json.dumps([value], ensure_ascii=False, sort_keys=True)
+    assert rendered == {"in": f"<{written}>", "out": value, "{{ v }}": [[value]]}
 
 
 async def test_arguments_that_are_too_deep(renderer: Renderer) -> None:

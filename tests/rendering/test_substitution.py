@@ -12,6 +12,7 @@ from prompt_resolver_server.domain.errors import CallError, TemplateError
 from prompt_resolver_server.domain.parameters import Json
 from prompt_resolver_server.domain.prompts import Media, Message, Template, Text, ToolCall
 from prompt_resolver_server.rendering import Renderer
+from prompt_resolver_server.sandbox.numbers import with_whole_numbers
 from tests.support.rendering import render_now
 
 NAMES = st.text("abcXYZ019_.[]", min_size=1, max_size=6)
@@ -21,9 +22,15 @@ LITERALS = st.text(st.characters(codec="utf-8", exclude_characters="{}"), max_si
 SPACES = st.sampled_from(["", " ", "\t", "\n", "\xa0"])
 
 
-def template(*messages: Message) -> Template:
+def template(*messages: Message, language: str = "default") -> Template:
     return Template(
-        id="t", name="t", version="1", content_sha256="0", location="t.prompt", messages=messages
+        id="t",
+        name="t",
+        version="1",
+        content_sha256="0",
+        location="t.prompt",
+        language=language,
+        messages=messages,
     )
 
 
@@ -166,10 +173,49 @@ def test_arguments_stay_json(value: Json) -> None:
     (message,) = render_now(subject, {"v": value})
 
     arguments = json.loads(message.tool_calls[0].arguments_json)
+    whole = with_whole_numbers(value)
     shown = (
-        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        whole if isinstance(whole, str) else json.dumps(whole, ensure_ascii=False, sort_keys=True)
     )
     assert arguments == {"in": f"<{shown}>", "out": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *((3.0, "3"), (-0.0, "0"), (1e16, "10000000000000000"), (1e20, "100000000000000000000")),
+        *((2.0**53 + 2, "9007199254740994"), (1.5, "1.5"), (1e21, "1e+21"), (1e-7, "1e-07")),
+        *(([1.0, "1.0", -0.0], '[1, "1.0", 0]'), ({"a": [1e16]}, '{"a": [10000000000000000]}')),
+    ],
+)
+def test_whole_numbers(value: Json, expected: str) -> None:
+    """A whole number has no fraction, however it came, in texts and in arguments."""
+    call = ToolCall(id="c", name="f", arguments_json='["{{a}}", {{a}}]')
+    subject = template(Message(role="assistant", content=(Text("{{a}}"),), tool_calls=(call,)))
+
+    (message,) = render_now(subject, {"a": value})
+
+    assert message.text == expected
+    assert message.tool_calls[0].arguments_json == f"[{json.dumps(expected)}, {expected}]"
+
+
+def test_values_that_are_too_deep() -> None:
+    """A value that is nested too deeply is refused by the name of its variable."""
+    value: Json = 1.0
+    for _ in range(100_000):
+        value = [value]
+
+    with pytest.raises(CallError, match="a: expected fewer levels of nesting"):
+        render("{{a}}", {"a": value})
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_arguments_that_python_alone_reads(number: str) -> None:
+    """Numbers that JSON lacks are no JSON in arguments, though Python reads them."""
+    call = ToolCall(id="c", name="f", arguments_json=f"[{{{{a}}}}, {number}]")
+
+    with pytest.raises(TemplateError, match="to be JSON once rendered"):
+        render_now(template(Message(role="assistant", tool_calls=(call,))), {"a": 1})
 
 
 def test_arguments_that_are_no_json() -> None:
@@ -179,6 +225,50 @@ def test_arguments_that_are_no_json() -> None:
 
     with pytest.raises(TemplateError, match="expected the arguments of the call of 'f' to be JSON"):
         render_now(subject, {"a": 1})
+
+
+@pytest.mark.parametrize("language", ["default", "langfuse", "braces"])
+def test_escape_before_a_value(language: str) -> None:
+    """A backslash that would escape a value's own escape is the author's fault; two are none."""
+    call = ToolCall(id="c", name="f", arguments_json='["\\{{a}}", "{{a}}"]')
+    hostile = template(Message(role="assistant", tool_calls=(call,)), language=language)
+    call = ToolCall(id="c", name="f", arguments_json='["\\\\{{a}}", "\\n{{a}}"]')
+    fine = template(Message(role="assistant", tool_calls=(call,)), language=language)
+
+    with pytest.raises(TemplateError, match="JSON without a backslash before a variable"):
+        render_now(hostile, {"a": '",7,'})
+    (message,) = render_now(fine, {"a": '",7,'})
+
+    assert json.loads(message.tool_calls[0].arguments_json) == ['\\",7,', '\n",7,']
+
+
+def shape(value: Json) -> Json:
+    """Return a value without its texts."""
+    match value:
+        case str():
+            return ""
+        case list():
+            return [shape(each) for each in value]
+        case dict():
+            return {name: shape(each) for name, each in value.items()}
+        case _:
+            return value
+
+
+@given(st.text('"\\{}n:,[]', max_size=20), st.text('"\\{}n:,[]', max_size=20))
+def test_no_value_gets_out(text: str, value: str) -> None:
+    """Whatever arguments are, a value is a part of one string of theirs, or they are refused."""
+    call = ToolCall(id="c", name="f", arguments_json=f'["{text}{{{{v}}}}", "{{{{v}}}}"]')
+    subject = template(Message(role="assistant", tool_calls=(call,)))
+    try:
+        (plain,) = render_now(subject, {"v": "x"})
+    except (CallError, TemplateError):
+        return
+
+    (hostile,) = render_now(subject, {"v": value})
+
+    arguments = [json.loads(each.tool_calls[0].arguments_json) for each in (plain, hostile)]
+    assert shape(arguments[0]) == shape(arguments[1])
 
 
 def test_two_callers_never_mix() -> None:

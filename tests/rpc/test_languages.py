@@ -7,6 +7,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 
+from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.hostile import ENDLESS, SWELLING
@@ -73,6 +74,46 @@ async def test_budget(tmp_path: Path, prompts: Path, text: str) -> None:
         after = vitals(process.process.pid)
         assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "TEMPLATE_BUDGET")
         assert after.memory_kib - before.memory_kib < 32 * 1024
+
+
+async def test_barred(service: RunningService, prompts: Path) -> None:
+    """Who goes on with what exhausts a template is told for how long, and all others are served."""
+    write_jinja(prompts, "j", f"{{% if n > 1 %}}{ENDLESS}{{% endif %}}{{{{ n }}}}")
+    await service.client.resolve("j", variables={"n": 1})
+
+    errors = [await failure(service.client.resolve("j", variables={"n": 2})) for _ in range(4)]
+
+    assert [each.retry_after_s is None for each in errors] == [True, True, True, False]
+    for error in errors:
+        assert status_of(error) == (StatusCode.FAILED_PRECONDITION, "TEMPLATE_BUDGET")
+    await service.client.resolve("j", variables={"n": 1})
+
+
+async def test_callers_take_turns(tmp_path: Path, prompts: Path) -> None:
+    """A caller waits for one template of another caller at most, however many that one sends."""
+    write_jinja(prompts, "j", f"{{% if n > 1 %}}{ENDLESS}{{% endif %}}{{{{ n }}}}")
+    write_jinja(prompts, "fine", "Hi {{ name }}")
+    config = (
+        f"stores: {{local: {{type: directory, path: {prompts}}}}}\n"
+        "rendering: {workers: 1}\n"
+        "callers: {eve: {token: token-of-eve}, ada: {token: token-of-ada}}\n"
+    )
+    async with (
+        running_service(tmp_path, config) as service,
+        AsyncPromptResolverClient(service.address, token="token-of-eve") as eve,
+        AsyncPromptResolverClient(service.address, token="token-of-ada") as ada,
+    ):
+        await ada.resolve("fine", variables=VARIABLES)
+        await eve.resolve("j", variables={"n": 1})
+        flood = [
+            asyncio.ensure_future(failure(eve.resolve("j", variables={"n": number})))
+            for number in range(2, 10)
+        ]
+        await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)
+        await ada.resolve("fine", variables=VARIABLES)
+
+        assert not all(each.done() for each in flood)
+        await asyncio.gather(*flood)
 
 
 async def test_caller_that_leaves(service: RunningService, prompts: Path) -> None:

@@ -49,6 +49,18 @@ def test_rendering(text: str, expected: str) -> None:
     assert rendered(text, name="Ada", user={"city": "Bern"}, xs=[1, 2]) == expected
 
 
+def test_methods() -> None:
+    """Methods that texts need may be called by any name, and a field may have that of a method."""
+    text = (
+        "{% set f = name.upper %}{{ f() }} {% for g in [name.strip] %}{{ g() }}{% endfor %}"
+        " {{ d.format }} {{ d.center.x }} {{ d['join'] }} {{ [d]|map(attribute='zfill')|join }}"
+    )
+
+    assert rendered(
+        text, name=" a ", d={"format": 1, "center": {"x": 2}, "join": 3, "zfill": 4}
+    ) == (" A  a 1 2 3 4")
+
+
 @given(st.lists(TEXTS, min_size=3, max_size=3))
 def test_values_are_literal(values: list[str]) -> None:
     """Whatever is in a value comes out as that, and is never looked at again."""
@@ -78,6 +90,15 @@ def test_any_text(text: str) -> None:
         "{{ '{0.__class__}'.format(a) }}",
         "{{ a.format_map({}) }}",
         "{% set f = a.format %}{{ a.encode() }}",
+        "{% set f = '{:>9000}'.format %}{{ f('a') }}",
+        "{% set f = a.format_map %}{{ f({}) }}",
+        "{% for f in [a.center] %}{{ f(9) }}{% endfor %}",
+        "{% macro m(f) %}{{ f(9) }}{% endmacro %}{{ m(a.zfill) }}",
+        "{% set x = namespace(f=a.ljust) %}{{ x.f }}",
+        "{% set f = a['expandtabs'] %}{{ f(9999) }}",
+        "{% for f in [a]|map(attribute='ljust') %}{{ f(9999) }}{% endfor %}",
+        "{{ dict.fromkeys }}",
+        "{{ (a|default('x')).join|string }}",
         "{{ lipsum(n=100000) }}",
         "{% include 'x' %}",
         "{% import 'x' as y %}",

@@ -9,7 +9,15 @@ from msgspec.structs import replace
 
 from ..domain.errors import Reason, TemplateError
 from ..domain.prompts import Media, Message, Part, Template, Text, ToolCall
-from .substitution import CompiledText, Cut, Slots, Variable, compile_text, place_in_json
+from .substitution import (
+    CompiledText,
+    Cut,
+    NoPlaceError,
+    Slots,
+    Variable,
+    compile_text,
+    place_in_json,
+)
 
 _MAX_OCCURRENCES = 10_000
 
@@ -46,7 +54,7 @@ class Texts(Protocol):
         ...
 
     def compile_json(self, text: str) -> Compiled:
-        """Compile a text that is JSON once it is rendered."""
+        """Compile a text that is JSON once it is rendered. Raises `NoPlaceError`."""
         ...
 
 
@@ -90,7 +98,7 @@ class SubstitutedTexts:
 def compile_messages(template: Template, texts: Texts) -> tuple[Message | RenderMessage, ...]:
     """Compile a template's messages. One in which there is nothing to fill in stays as it is.
 
-    Raises `TooMuchError`.
+    Raises `TooMuchError`, and TEMPLATE_INVALID for arguments in which a variable has no place.
     """
     return tuple([_compile_message(template, message, texts) for message in template.messages])
 
@@ -144,21 +152,27 @@ def _compile_part(part: Part, texts: Texts) -> Part | Callable[[Sequence[str]], 
 def _compile_tool_call(
     template: Template, call: ToolCall, texts: Texts
 ) -> ToolCall | Callable[[Sequence[str]], ToolCall]:
-    arguments = texts.compile_json(call.arguments_json)
-    if arguments.is_constant:
-        return call
     # Not the template itself, which keeps what is compiled of it.
     location, prompt_id = template.location, template.id
+
+    def fault(expected: str) -> TemplateError:
+        return TemplateError(
+            Reason.TEMPLATE_INVALID,
+            f"{location}: expected the arguments of the call of {call.name!r} to be {expected}",
+            metadata={"id": prompt_id},
+        )
+
+    try:
+        arguments = texts.compile_json(call.arguments_json)
+    except NoPlaceError as error:
+        raise fault(error.expected) from None
+    if arguments.is_constant:
+        return call
 
     def render(values: Sequence[str]) -> ToolCall:
         rendered = arguments.render(values)
         if not _is_json(rendered):
-            raise TemplateError(
-                Reason.TEMPLATE_INVALID,
-                f"{location}: expected the arguments of the call of {call.name!r} to be"
-                " JSON once rendered",
-                metadata={"id": prompt_id},
-            )
+            raise fault("JSON once rendered")
         return replace(call, arguments_json=rendered)
 
     return render
@@ -166,7 +180,12 @@ def _compile_tool_call(
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
+        # Python has numbers that JSON lacks, and reads them, too.
+        json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def _refuse_constant(_: str) -> None:
+    raise ValueError

@@ -1,42 +1,68 @@
 """The texts of a Jinja2 template: each that has anything of Jinja2's in it is rendered whole."""
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
 from ..domain.json_codec import is_deeper
-from ..domain.parameters import Json
 from .compiler import Compiled, TooMuchError
-from .substitution import CompiledText
+from .substitution import CompiledText, NoPlaceError
 
 _MARKS = ("{{", "{%", "{#")
 _MAX_LEVELS = 64
+_EXPECTED = "JSON, with `{{…}}` inside of its strings or in place of a whole value"
+
+# Of a JSON text: a string, and whether it is a key; an expression in place of a value, as JSON has
+# no `{{` outside of strings; and the numbers that Python reads and JSON lacks. What does not end
+# goes on to the end of the text, so that nothing is looked at twice.
+_PIECES = re.compile(
+    r'(?P<string>"(?:\\.|[^"\\])*+"?)(?P<key>[ \t\n\r]*:)?'
+    r"|(?P<expression>\{\{.*?(?:\}\}|\Z))"
+    r"|NaN|-?Infinity",
+    re.DOTALL,
+)
+# Beside a digit or a sign it is none of JSON's values, nor Python's.
+_STAND_IN = "NaN"
 
 
 class JinjaTexts:
-    """Collects what is to be rendered in `texts`; a rendered one's number is its index there."""
+    """Collects what is to be rendered in `texts`; a rendered one's number is its index there.
+
+    `json_values` are the numbers of those that stand in place of a JSON value.
+    """
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.json_values: list[int] = []
 
     def compile(self, text: str) -> Compiled:
         """Compile a text."""
         return CompiledText([self._number(text)] if has_marks(text) else [text])
 
     def compile_json(self, text: str) -> Compiled:
-        """Compile a JSON text: the strings in it one by one, so that no value gets out of its own.
+        """Compile a JSON text, part by part, so that no value gets out of its own.
 
-        One that is JSON only once it is rendered is a text like others.
+        Raises `NoPlaceError` for what is no JSON before it is rendered.
         """
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return self.compile(text)
-        if is_deeper(value, _MAX_LEVELS):
-            raise TooMuchError(f"at most {_MAX_LEVELS} levels in the arguments of a call")
-        strings = [each for each in _strings(value) if has_marks(each)]
-        if not strings:
+        if not has_marks(text):
             return CompiledText([text])
-        return _CompiledJson(value, {each: self._number(each) for each in dict.fromkeys(strings)})
+        _check(text)
+        pieces: list[str | int] = []
+        strings: set[int] = set()
+        position = 0
+        for match in _PIECES.finditer(text):
+            string, expression = match["string"], match["expression"]
+            if expression is not None:
+                number = self._number(expression)
+                self.json_values.append(number)
+            elif match["key"] is None and has_marks(decoded := json.loads(string)):
+                number = self._number(decoded)
+                strings.add(number)
+            else:
+                continue
+            pieces += (text[position : match.start()], number)
+            position = match.end()
+        return _CompiledJson([*pieces, text[position:]], frozenset(strings))
 
     def _number(self, text: str) -> int:
         self.texts.append(text)
@@ -44,18 +70,26 @@ class JinjaTexts:
 
 
 class _CompiledJson:
-    """A JSON value, some strings in which are rendered: `numbers` has theirs."""
+    """A JSON text with numbers of what is rendered in it; `strings` are those of its strings."""
 
     is_constant = False
 
-    def __init__(self, value: Json, numbers: dict[str, int]) -> None:
-        self._value = value
-        self._numbers = numbers
+    def __init__(self, pieces: Sequence[str | int], strings: frozenset[int]) -> None:
+        self._pieces = pieces
+        self._strings = strings
 
     def render(self, values: Sequence[str]) -> str:
-        """Return the value with its strings rendered, as JSON."""
-        texts = {text: values[number] for text, number in self._numbers.items()}
-        return json.dumps(_with_strings(self._value, texts), ensure_ascii=False)
+        """Return the text with what was rendered in its place."""
+        return "".join(
+            [
+                piece
+                if isinstance(piece, str)
+                else json.dumps(values[piece], ensure_ascii=False)
+                if piece in self._strings
+                else values[piece]
+                for piece in self._pieces
+            ]
+        )
 
 
 def has_marks(text: str) -> bool:
@@ -63,25 +97,25 @@ def has_marks(text: str) -> bool:
     return any(mark in text for mark in _MARKS)
 
 
-def _strings(value: Json) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case list():
-            for each in value:
-                yield from _strings(each)
-        case dict():
-            for each in value.values():
-                yield from _strings(each)
+def _check(text: str) -> None:
+    """Raise for a text that would be no JSON with a value in place of each expression."""
+    try:
+        value = json.loads(_PIECES.sub(_stand_in, text))
+    except (ValueError, RecursionError):
+        raise NoPlaceError(_EXPECTED) from None
+    if is_deeper(value, _MAX_LEVELS):
+        raise TooMuchError(f"at most {_MAX_LEVELS} levels in the arguments of a call")
 
 
-def _with_strings(value: Json, texts: dict[str, str]) -> Json:
-    match value:
-        case str():
-            return texts.get(value, value)
-        case list():
-            return [_with_strings(each, texts) for each in value]
-        case dict():
-            return {name: _with_strings(each, texts) for name, each in value.items()}
-        case _:
-            return value
+def _stand_in(match: re.Match[str]) -> str:
+    if match["string"] is None:
+        if match["expression"] is None:
+            raise ValueError
+        return _STAND_IN
+    if has_marks(match["string"]):
+        try:
+            json.loads(match["string"]).encode()
+        except UnicodeEncodeError:
+            # Half of a character is no text that could be rendered.
+            raise NoPlaceError("JSON of whole characters") from None
+    return match[0]

@@ -4,8 +4,9 @@ import asyncio
 import logging
 
 from ..domain.errors import Reason, ServerError
-from ..sandbox.protocol import Reply, read_reply
-from .offenders import Offenders
+from ..sandbox.protocol import Done, Reply, read_reply
+from .offenders import Errand, Offenders
+from .turns import Turns
 from .worker import Worker, WorkerGoneError
 
 _log = logging.getLogger(__name__)
@@ -13,12 +14,17 @@ _log = logging.getLogger(__name__)
 MEMORY_BYTES = 192 * 1024 * 1024
 """How much memory a worker may have, all of its own included."""
 
-_MAX_WAITING = 64
-"""How many jobs may wait for a worker. At their time limit, the last of them takes 8 seconds."""
-
 
 class ExhaustedError(Exception):
-    """The job took more time or memory than it may."""
+    """The job took more time or memory than it may.
+
+    With `retry_after_s` it was not even tried, as it had done so again and again, and will not be
+    for so long.
+    """
+
+    def __init__(self, retry_after_s: float | None = None) -> None:
+        super().__init__("exhausted")
+        self.retry_after_s = retry_after_s
 
 
 class WorkerPool:
@@ -29,30 +35,29 @@ class WorkerPool:
 
     def __init__(self, *, size: int = 2, time_limit_s: float = 0.25) -> None:
         self._time_limit_s = time_limit_s
-        self._slots = asyncio.Semaphore(size)
-        self._waiting = 0
         self._idle: list[Worker] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._offenders = Offenders(lambda: asyncio.get_running_loop().time())
+        self._turns = Turns(size, self._offenders.is_suspect)
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The ids of the workers that wait for a job."""
         return tuple(worker.pid for worker in self._idle)
 
-    async def run(self, source: bytes, job: bytes, *, deadline: float) -> Reply:
-        """Return the reply to a job of a source.
+    async def run(self, errand: Errand, *, deadline: float) -> Reply:
+        """Return the reply to an errand's job.
 
         `deadline` is on the event loop's clock. A caller that leaves does not end the job, which
         has little time left anyway: the worker is free for others once it is done. Raises
-        `ExhaustedError`, also at once for a source that has done nothing else of late, OVERLOADED
-        and DEADLINE.
+        `ExhaustedError`, also at once for what has done nothing else of late, OVERLOADED and
+        DEADLINE.
         """
         try:
             async with asyncio.timeout_at(deadline):
-                await self._enter(source)
+                is_suspect = await self._enter(errand)
                 reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-                task = asyncio.create_task(self._serve(source, job, reply))
+                task = asyncio.create_task(self._serve(errand, is_suspect, reply))
                 self._serving.add(task)
                 task.add_done_callback(self._serving.discard)
                 return await reply
@@ -71,33 +76,33 @@ class WorkerPool:
         while self._idle:
             await self._idle.pop().end()
 
-    async def _enter(self, source: bytes) -> None:
-        """Wait for a worker's turn."""
-        if self._offenders.is_barred(source):
-            raise ExhaustedError
-        if self._slots.locked() and self._waiting >= _MAX_WAITING:
-            # It is not this template that keeps the workers busy.
-            raise ServerError(
-                Reason.OVERLOADED, "too many templates wait to be rendered", retry_after_s=1.0
-            )
-        self._waiting += 1
+    async def _enter(self, errand: Errand) -> bool:
+        """Wait for a worker's turn; return whether it is a suspect's."""
+        self._check_barred(errand)
+        is_suspect = await self._turns.enter(errand)
         try:
-            await self._slots.acquire()
-        finally:
-            self._waiting -= 1
-        if self._offenders.is_barred(source):
-            self._slots.release()
-            raise ExhaustedError
+            self._check_barred(errand)
+        except ExhaustedError:
+            self._turns.leave(is_suspect)
+            raise
+        return is_suspect
 
-    async def _serve(self, source: bytes, job: bytes, reply: "asyncio.Future[Reply]") -> None:
+    def _check_barred(self, errand: Errand) -> None:
+        if (barred_s := self._offenders.barred_s(errand)) > 0:
+            raise ExhaustedError(barred_s)
+
+    async def _serve(
+        self, errand: Errand, is_suspect: bool, reply: "asyncio.Future[Reply]"
+    ) -> None:
         """Have a worker do a job, and another one take its place if it does not come back."""
         try:
             worker = await self._find_worker()
             try:
                 async with asyncio.timeout(self._time_limit_s):
-                    answer = read_reply(await worker.ask(job))
+                    answer = read_reply(await worker.ask(errand.job))
             except (TimeoutError, WorkerGoneError, ValueError):
-                self._offenders.offend(source)
+                self._offenders.offend(errand)
+                self._turns.shed()
                 _settle(reply, ExhaustedError())
                 await worker.end()
                 _log.warning("a worker was replaced, as a template exhausted it")
@@ -106,7 +111,9 @@ class WorkerPool:
                 await worker.end()
                 raise
             else:
-                self._offenders.forgive(source)
+                self._offenders.forgive(errand)
+                if isinstance(answer, Done):
+                    self._offenders.prove(errand.source)
                 self._idle.append(worker)
                 _settle(reply, answer)
         except ServerError as error:
@@ -114,7 +121,7 @@ class WorkerPool:
         finally:
             if not reply.done():
                 reply.cancel()
-            self._slots.release()
+            self._turns.leave(is_suspect)
 
     async def _find_worker(self) -> Worker:
         while self._idle:

@@ -74,10 +74,25 @@ def template_refused(template: Template, refused: Refused) -> TemplateError:
     return error
 
 
-def template_exhausted(template: Template, expected: str) -> TemplateError:
-    """Return the error for a template that takes more than it may."""
+def template_exhausted(
+    template: Template, expected: str, *, retry_after_s: float | None = None
+) -> TemplateError:
+    """Return the error for a template that takes more than it may.
+
+    With `retry_after_s` it is not tried for so long.
+    """
     return TemplateError(
         Reason.TEMPLATE_BUDGET,
+        f"{template.location}: expected {expected}",
+        metadata={"id": template.id},
+        retry_after_s=retry_after_s,
+    )
+
+
+def template_invalid(template: Template, expected: str) -> TemplateError:
+    """Return the error for a template that is nothing which could be rendered."""
+    return TemplateError(
+        Reason.TEMPLATE_INVALID,
         f"{template.location}: expected {expected}",
         metadata={"id": template.id},
     )

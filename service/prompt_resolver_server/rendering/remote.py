@@ -1,5 +1,6 @@
 """Templates that are rendered by workers, and variables that are checked by them."""
 
+import hashlib
 from collections.abc import Mapping
 
 from ..domain.json_codec import is_deeper
@@ -7,9 +8,11 @@ from ..domain.parameters import Json
 from ..domain.prompts import Media, MediaKind, Message, Part, Placeholder, Template, Text
 from ..sandbox import protocol
 from ..sandbox.protocol import Done, Refused, Source, Unfit
+from .offenders import Errand
 from .pool import ExhaustedError, WorkerPool
 from .problems import (
     template_exhausted,
+    template_invalid,
     template_refused,
     variables_invalid,
     variables_too_large,
@@ -29,7 +32,13 @@ class RemoteTemplate:
     """What a worker has to know of one template, encoded once."""
 
     def __init__(self, template: Template, source: Source) -> None:
-        self._source = protocol.encode(source)
+        try:
+            self._source = protocol.encode(source)
+        except (ValueError, OverflowError, RecursionError):
+            raise template_invalid(
+                template, "texts of whole characters, and a schema with numbers of at most 64 bits"
+            ) from None
+        self._digest = hashlib.sha256(self._source).digest()
         if len(self._source) > MAX_SOURCE_BYTES:
             raise template_exhausted(template, f"it to have at most {MAX_SOURCE_BYTES} bytes")
 
@@ -39,19 +48,22 @@ class RemoteTemplate:
         variables: Mapping[str, Json],
         workers: WorkerPool,
         *,
+        caller: str,
         deadline: float,
     ) -> Done:
-        """Return what a worker makes of it.
+        """Return what a worker makes of it for a caller, whose name may be empty.
 
         Raises VARIABLES_INVALID, TEMPLATE_INVALID, TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET, and what
         the workers raise.
         """
         job = self._encode(variables)
         try:
-            reply = await workers.run(self._source, job, deadline=deadline)
-        except ExhaustedError:
+            reply = await workers.run(Errand(caller, self._digest, job), deadline=deadline)
+        except ExhaustedError as error:
             raise template_exhausted(
-                template, "it to be rendered within its limits of time, memory and output"
+                template,
+                "it to be rendered within its limits of time, memory and output",
+                retry_after_s=error.retry_after_s,
             ) from None
         match reply:
             case Done():

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from ..domain.parameters import Json
 from ..domain.prompts import Message, Placeholder, Template
 from ..domain.values import Value
@@ -73,21 +75,27 @@ class Renderer:
         self._workers = workers or WorkerPool()
 
     async def render(
-        self, template: Template, variables: Mapping[str, Json], *, deadline: float
+        self,
+        template: Template,
+        variables: Mapping[str, Json],
+        *,
+        deadline: float,
+        caller: str = "",
     ) -> Rendered:
         """Return the template's finished messages. The template is left as it is.
 
-        `deadline` is on the event loop's clock. Raises VARIABLES_INVALID, naming every variable
-        that is missing, null or not as the template's schema says; TEMPLATE_INVALID for a template
-        that no variables could render, TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET for one that is or
-        takes too much; OVERLOADED and DEADLINE.
+        `deadline` is on the event loop's clock. A `caller` with a name has its own turn at the
+        workers. Raises VARIABLES_INVALID, naming every variable that is missing, null or not as the
+        template's schema says; TEMPLATE_INVALID for a template that no variables could render,
+        TEMPLATE_FORBIDDEN and TEMPLATE_BUDGET for one that is or takes too much; OVERLOADED and
+        DEADLINE.
         """
         compiled = template.once(_compile)
         if template.defaults:
             variables = {**template.defaults, **variables}
         if compiled.remote is not None:
             done = await compiled.remote.render(
-                template, variables, self._workers, deadline=deadline
+                template, variables, self._workers, caller=caller, deadline=deadline
             )
             if template.language == "handlebars":
                 return Rendered(to_messages(done), to_placeholders(done))
@@ -134,7 +142,7 @@ def _compile_substitution(template: Template) -> _Compiled:
 def _compile_jinja(template: Template) -> _Compiled:
     texts = JinjaTexts()
     messages = compile_messages(template, texts)
-    source = Source("jinja", tuple(texts.texts))
+    source = Source("jinja", tuple(texts.texts), json_values=tuple(texts.json_values))
     has_work = texts.texts or template.schema is not None
     return _Compiled(messages=messages, remote=_remote(template, source) if has_work else None)
 
@@ -146,11 +154,7 @@ def _compile_handlebars(template: Template) -> _Compiled:
 
 
 def _remote(template: Template, source: Source) -> RemoteTemplate:
-    schema = template.schema
-    return RemoteTemplate(
-        template,
-        Source(source.language, source.texts, source.partials, schema),
-    )
+    return RemoteTemplate(template, replace(source, schema=template.schema))
 
 
 def _required(template: Template) -> Sequence[str]:

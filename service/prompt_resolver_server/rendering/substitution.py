@@ -10,10 +10,19 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Literal, TypeAlias
 
-_QUOTE_OR_ESCAPE = re.compile(r'\\.|"', re.DOTALL)
+# A backslash that stands last escapes what follows, which is no piece of text.
+_QUOTE_OR_ESCAPE = re.compile(r'\\.?|"', re.DOTALL)
 
 Place = Literal["text", "json_string", "json_value"]
 """Where a variable stands: in plain text, inside a string of a JSON text, or as a value of one."""
+
+
+class NoPlaceError(Exception):
+    """A JSON text with a variable where none can stand: `expected` says what it should be."""
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +101,20 @@ def compile_text(pieces: Iterable[str | Variable], slots: Slots) -> CompiledText
 
 
 def place_in_json(pieces: Iterable[str | Variable]) -> Iterator[str | Variable]:
-    """Return the pieces of a JSON text, with the variables inside of its strings told as such."""
-    in_string = False
+    """Return the pieces of a JSON text, with the variables inside of its strings told as such.
+
+    Raises `NoPlaceError` for one right behind a backslash: that would escape the escape which a
+    value begins with, and let the rest of the value out of its string.
+    """
+    in_string = escapes = False
     for piece in pieces:
         if isinstance(piece, str):
-            in_string ^= _QUOTE_OR_ESCAPE.findall(piece).count('"') % 2 == 1
+            # What was escaped by the piece before is no quote of this one.
+            marks = _QUOTE_OR_ESCAPE.findall(piece[escapes:])
+            in_string ^= marks.count('"') % 2 == 1
+            escapes = marks[-1:] == ["\\"]
             yield piece
+        elif escapes:
+            raise NoPlaceError("JSON without a backslash before a variable")
         else:
             yield replace(piece, place="json_string" if in_string else "json_value")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from ..domain.errors import TemplateError
 from ..domain.prompts import Media, Message, Template, Text
 from .compiler import TooMuchError, compile_messages
 from .jinja_texts import JinjaTexts, has_marks
@@ -49,7 +50,10 @@ def texts_of(message: Message) -> Iterator[str]:
 
 
 def jinja_texts_of(template: Template) -> Sequence[str]:
-    """Return the texts of a Jinja2 template that a worker renders. Raises `TooMuchError`."""
+    """Return the texts of a Jinja2 template that a worker renders.
+
+    Raises `TooMuchError` and TEMPLATE_INVALID.
+    """
     texts = JinjaTexts()
     compile_messages(template, texts)
     return texts.texts
@@ -85,7 +89,7 @@ def _names(piece: str | Variable, template: Template) -> Iterator[str]:
 def _find_in_jinja(template: Template) -> tuple[str, ...]:
     try:
         texts = jinja_texts_of(template)
-    except TooMuchError:
+    except (TooMuchError, TemplateError):
         return ()
     return _known.find(["jinja", *texts], lambda: _parse_jinja(texts))
 

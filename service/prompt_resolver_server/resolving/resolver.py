@@ -238,7 +238,10 @@ class Resolver:
         started = time.perf_counter()
         try:
             rendered = await self._renderer.render(
-                served.template, variables, deadline=query.deadline
+                served.template,
+                variables,
+                deadline=query.deadline,
+                caller=query.credentials.caller,
             )
         except TemplateError as error:
             error.metadata["store"] = served.store

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from ..domain.parameters import JsonObject
 from .faults import RefusedError, UnfitError
+from .numbers import read_numbers
 from .protocol import Done, Refused, Reply, Source, Unfit, encode, read_job, read_source
 
 # Compiled, a template may take a hundred times the memory of its source. A worker that is full of
@@ -67,6 +68,9 @@ class _Compiled:
 
     def answer(self, variables: JsonObject) -> Reply:
         """Return what comes of it with these variables."""
+        variables, problems = read_numbers(variables)
+        if problems:
+            return Unfit(problems)
         try:
             problems = self._schema.find_problems(variables) if self._schema is not None else {}
             if self._template is None:
@@ -96,7 +100,7 @@ def _compile_template(source: Source) -> _Template | None:
         case "jinja":
             from .jinja.template import JinjaTemplate  # noqa: PLC0415
 
-            return JinjaTemplate(source.texts)
+            return JinjaTemplate(source.texts, source.json_values)
         case "handlebars":
             from .handlebars.template import HandlebarsTemplate  # noqa: PLC0415
 

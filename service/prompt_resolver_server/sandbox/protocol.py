@@ -26,13 +26,15 @@ Fault = Literal["invalid", "forbidden", "budget"]
 class Source(Value, frozen=True, array_like=True):
     """All of a template that a worker needs: texts, partials and the schema of its variables.
 
-    In the language `none` there is nothing to render, and the variables are checked.
+    In the language `none` there is nothing to render, and the variables are checked. `json_values`
+    are the indices of the texts that are one expression each, of which the value as JSON is wanted.
     """
 
     language: Language
     texts: tuple[str, ...] = ()
     partials: dict[str, str] = field(default_factory=dict)
     schema: JsonObject | None = None
+    json_values: tuple[int, ...] = ()
 
 
 class Job(Value, frozen=True, array_like=True):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from prompt_resolver_server.commands.lint.trial import find_fault
 from prompt_resolver_server.domain.errors import Reason
-from prompt_resolver_server.domain.prompts import Message, Template, ToolCall
+from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.rendering import Renderer
 from tests.support.stores import make_template
 
@@ -73,16 +73,14 @@ async def test_faults(renderer: Renderer, text: str, reason: str) -> None:
 
 async def test_schema(renderer: Renderer) -> None:
     """Where the schema tells the kind of each value, no value is of another kind."""
-    arguments = '{"a": {{ x }}}'
-    call = ToolCall(id="1", name="t", arguments_json=arguments)
-    template = replace(jinja(""), messages=(Message(role="assistant", tool_calls=(call,)),))
+    template = jinja("{{ x * 3 }}")
     text = {"type": "object", "properties": {"x": {"type": "string"}}}
 
     fault = await find_fault(replace(template, schema=text), renderer)
 
     assert await find_fault(template, renderer) is None
     assert fault is not None
-    assert fault.reason is Reason.TEMPLATE_INVALID
+    assert fault.reason is Reason.TEMPLATE_FORBIDDEN
 
 
 async def test_text(renderer: Renderer) -> None:

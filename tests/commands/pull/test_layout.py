@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,6 +73,13 @@ async def test_any_template_alone(template: Template) -> None:
             versions={template.version: template},
         )
     )
+
+
+@pytest.mark.parametrize("name", ["123e45678901", "1e5", "0o17", ".5e1", "010", "no", "12:30", "="])
+def test_names_that_look_like_numbers(name: str) -> None:
+    """What any YAML takes for something else than text is in quotes, such as some hashes are."""
+    assert parse(write_yaml({name: name}).decode(), aliases=False).value == {name: name}
+    assert yaml.safe_load(write_yaml({name: name})) == {name: name}
 
 
 @given(st.dictionaries(names, names, max_size=3))

@@ -14,6 +14,8 @@ from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.templates.directory import index
 from prompt_resolver_server.templates.directory.contents import _moment
 from prompt_resolver_server.templates.directory.store import DirectoryStore
+from prompt_resolver_server.templates.formats.format_rule import FormatRule, PromptFormat
+from prompt_resolver_server.templates.formats.prompt_file import Source
 from prompt_resolver_server.templates.listing import ListQuery
 from tests.support.opened import files_opened
 from tests.support.prompts import write_prompt
@@ -97,6 +99,34 @@ async def test_broken(
     (record,) = caplog.records
     assert vars(record)["broken"] == 2
     assert "secret" not in str(vars(record))
+
+
+class Faulty(FormatRule):
+    """A rule that has a fault, which only some files bring out."""
+
+    def tell(self, source: Source) -> PromptFormat:
+        if "fault" in source.body:
+            raise ZeroDivisionError(source.body)
+        return "humanloop"
+
+
+async def test_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of ours that a file brings out keeps that file from lists, and is told once."""
+    caplog.set_level(logging.ERROR)
+    write_prompt(tmp_path, "a", HELLO)
+    write_prompt(tmp_path, "b", "<user>\nfault: s3cret\n</user>")
+    write_prompt(tmp_path, "v.versions/1", HELLO)
+    write_prompt(tmp_path, "v.versions/2", "<user>\nfault: s3cret\n</user>")
+    store = DirectoryStore(name="local", root=tmp_path, rule=Faulty())
+
+    assert await ids(store) == await ids(store) == ["a"]
+    assert [each.version for each in await store.list_versions("v")] == ["1"]
+
+    told = [vars(record) for record in caplog.records]
+    assert {each["type"] for each in told} == {"ZeroDivisionError"}
+    assert len(told) == 2
+    assert "s3cret" not in str(told)
+    await store.aclose()
 
 
 async def test_changes(store: DirectoryStore, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The files that a prompt becomes in a directory."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -8,6 +9,7 @@ import yaml
 from msgspec.structs import replace
 
 from ...domain.prompts import Template
+from ...strict_yaml.scalars import NUMBER, NUMBERS_BEGIN_WITH
 from ...templates.directory.layout import (
     DOCUMENT_ENDING,
     ENDING,
@@ -21,6 +23,16 @@ from .names import NameRefusedError, check_path, check_version, fold
 
 _ENDINGS = (ENDING, DOCUMENT_ENDING, deployments_of(""))
 _VERSION_DIGITS = 12
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts text in quotes which YAML 1.1 takes for something else; and what YAML 1.2 does, too."""
+
+
+# Such as the beginning of a hash that is digits but for one `e`.
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(rf"(?:{NUMBER.pattern})\Z"), list(NUMBERS_BEGIN_WITH)
+)
 
 
 def lay_out(prompt: Collected) -> dict[str, bytes]:
@@ -63,12 +75,13 @@ def write_deployments(prompt: Collected) -> bytes:
 def write_yaml(value: Mapping[str, object]) -> bytes:
     """Return a mapping as YAML."""
     text = _dump(value, escape=False)
-    # What separates lines in YAML, and is none of ASCII's, is written plainly and read as a space.
+    # What separates lines in YAML 1.1, and is none of ASCII's, is written plainly, and its readers
+    # take it for a space.
     return (text if text.replace("\n", "").isprintable() else _dump(value, escape=True)).encode()
 
 
 def _dump(value: Mapping[str, object], *, escape: bool) -> str:
-    text: str = yaml.safe_dump(dict(value), allow_unicode=not escape, sort_keys=False)
+    text: str = yaml.dump(dict(value), Dumper=_Dumper, allow_unicode=not escape, sort_keys=False)
     return text
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import Environment, StrictUndefined
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS as ALL_FILTERS
@@ -28,6 +28,15 @@ FILTERS = frozenset(
     }
 )
 TESTS = frozenset(ALL_TESTS) - {"callable", "escaped", "filter", "test"}
+METHODS = frozenset(
+    {
+        *("capitalize", "count", "endswith", "find", "get", "index", "isdigit", "items", "keys"),
+        *("lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "title"),
+        *("upper", "values"),
+        # Those of `loop`, `cycler` and `joiner`.
+        *("changed", "cycle", "next", "reset"),
+    }
+)
 FUNCTIONS = frozenset({"cycler", "dict", "joiner", "namespace", "range"})
 MAX_RANGE = 10_000
 MAX_INDENT = 100
@@ -47,10 +56,27 @@ class _Missing(StrictUndefined):
         return str(self._undefined_name or "")
 
 
+class _JsonText(str):
+    """What `tojson` has written: where JSON is expected, it is that already."""
+
+    __slots__ = ()
+
+
 class _Environment(ImmutableSandboxedEnvironment):
     """Jinja2 over plain data, whose operators tell what is too much before it is there."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    @override
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        # A method that is no more than read may be called by another name.
+        if callable(value) and attr not in METHODS:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    @override
+    def wrap_str_format(self, value: Any) -> None:
+        """Return nothing that would be called in place of a text's `format`: it is no method."""
 
     @override
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
@@ -94,6 +120,12 @@ def environment() -> _Environment:
     return made
 
 
+@lru_cache(maxsize=1)
+def json_environment() -> Environment:
+    """Return the same, but for what is printed, which is written as JSON, texts included."""
+    return environment().overlay(finalize=_finalize_json)
+
+
 def _finalize(value: Any) -> str:
     """Write a value as every language here writes it."""
     if isinstance(value, str):
@@ -103,6 +135,12 @@ def _finalize(value: Any) -> str:
         return str(value)
     if value is None:
         raise UnfitError({"": "null where text is expected"})
+    return _written(value)
+
+
+def _finalize_json(value: Any) -> str:
+    if isinstance(value, Undefined | _JsonText):
+        return str(value)
     return _written(value)
 
 
@@ -120,15 +158,17 @@ def _to_json(value: Any, indent: int | None = None) -> str:
     if isinstance(value, Undefined):
         return str(value)
     if indent is None:
-        return _written(value)
+        return _JsonText(_written(value))
     import json  # noqa: PLC0415  # seldom asked for
 
-    return json.dumps(
-        value,
-        ensure_ascii=False,
-        allow_nan=False,
-        sort_keys=True,
-        indent=max(0, min(indent, MAX_INDENT)),
+    return _JsonText(
+        json.dumps(
+            value,
+            ensure_ascii=False,
+            allow_nan=False,
+            sort_keys=True,
+            indent=max(0, min(indent, MAX_INDENT)),
+        )
     )
 
 

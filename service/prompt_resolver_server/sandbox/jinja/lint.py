@@ -11,7 +11,7 @@ from jinja2.filters import FILTERS as ALL_FILTERS
 from jinja2.tests import TESTS as ALL_TESTS
 
 from ..faults import RefusedError
-from .environment import FILTERS, FUNCTIONS, MAX_INDENT, MAX_RANGE, TESTS, environment
+from .environment import FILTERS, FUNCTIONS, MAX_INDENT, MAX_RANGE, METHODS, TESTS, environment
 
 _UNDERSCORE = "expected no attribute that begins with an underscore"
 _MAX_NODES = 5_000
@@ -24,15 +24,6 @@ _BY_ATTRIBUTE = frozenset(
     }
 )
 _SURROUNDINGS = ("context", "env", "environment", "eval_ctx")
-_METHODS = frozenset(
-    {
-        *("capitalize", "count", "endswith", "find", "get", "index", "isdigit", "items", "keys"),
-        *("lower", "lstrip", "rstrip", "split", "splitlines", "startswith", "strip", "title"),
-        *("upper", "values"),
-        # Those of `loop`, `cycler` and `joiner`.
-        *("changed", "cycle", "next", "reset"),
-    }
-)
 
 
 def check(tree: nodes.Template) -> None:
@@ -153,10 +144,10 @@ def _forbidden_call(call: nodes.Call, made: set[str]) -> str | None:
             return None
         case nodes.Name(name=name):
             return f"expected one of the functions {', '.join(sorted(FUNCTIONS))}"
-        case nodes.Getattr(attr=name) if name in _METHODS:
+        case nodes.Getattr(attr=name) if name in METHODS:
             return None
         case _:
-            return f"expected one of the methods {', '.join(sorted(_METHODS))}"
+            return f"expected one of the methods {', '.join(sorted(METHODS))}"
 
 
 def _unknown(kind: str, name: str, known: object, node: nodes.Node) -> str:

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 
-from jinja2 import Template, nodes
+from jinja2 import Environment, Template, nodes
 from jinja2.exceptions import SecurityError, TemplateError, TemplateSyntaxError, UndefinedError
 
 from ...domain.parameters import JsonObject
 from ..faults import RefusedError, UnfitError, output_exhausted
 from ..protocol import MAX_OUTPUT, Done
-from .environment import environment
+from .environment import environment, json_environment
 from .lint import check
 from .names import find_names, find_paths
 
@@ -42,14 +42,23 @@ def parse(text: str) -> nodes.Template:
     return tree
 
 
-def _compile(tree: nodes.Template) -> Template:
+def _compile(tree: nodes.Template, environment: Environment) -> Template:
     try:
-        return environment().from_string(tree)
+        return environment.from_string(tree)
     except TemplateSyntaxError as error:
         raise _no_jinja(error) from None
     except (SyntaxError, RecursionError):
         # Python's own compiler has had enough.
         raise RefusedError("budget", "expected fewer levels") from None
+
+
+def _check_expression(tree: nodes.Template) -> None:
+    match tree.body:
+        case [nodes.Output(nodes=[nodes.Expr() as only])] if not isinstance(
+            only, nodes.TemplateData
+        ):
+            return
+    raise RefusedError("invalid", "expected one expression in place of a value")
 
 
 def _no_jinja(error: TemplateSyntaxError) -> RefusedError:
@@ -67,16 +76,23 @@ def _at(index: int) -> Iterator[None]:
 
 
 class JinjaTemplate:
-    """The texts of one template, compiled. Raises `RefusedError`."""
+    """The texts of one template, compiled. Raises `RefusedError`.
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    `json_values` are the indices of those that are one expression, whose value is written as JSON.
+    """
+
+    def __init__(self, texts: Sequence[str], json_values: Sequence[int] = ()) -> None:
         trees = []
         self._sources = tuple(texts)
         self._texts = []
         for index, text in enumerate(texts):
             with _at(index):
                 trees.append(parse(text))
-                self._texts.append(_compile(trees[-1]))
+                if index in json_values:
+                    _check_expression(trees[-1])
+                    self._texts.append(_compile(trees[-1], json_environment()))
+                else:
+                    self._texts.append(_compile(trees[-1], environment()))
         self._names = find_names(trees)
 
     def find_missing(self, variables: JsonObject) -> dict[str, str]:

@@ -14,8 +14,9 @@ from ...domain.prompts import Template
 from ..files import Root
 from ..listing import ListQuery, TemplatePage
 from .contents import Content
+from .faults import Faults
 from .layout import find_name, is_folder_of_prompts
-from .reading import Looks, Outcome, Reading
+from .reading import NO_LOOKS, Looks, Outcome, Reading
 
 MAX_PROMPTS = 10_000
 """How many prompts are listed; more are served, but in no list."""
@@ -46,6 +47,7 @@ class DirectoryIndex:
         self._root = root
         self._load = load
         self._verdicts: dict[str, _Verdict] = {}
+        self._faults = Faults(name)
 
     def page(self, query: ListQuery) -> TemplatePage:
         """Return a page of the prompts that are not broken."""
@@ -73,7 +75,7 @@ class DirectoryIndex:
         position = (query.page - 1) * query.size
         # One that has been broken or removed this very moment gives its place to the next.
         while len(templates) < query.size and position < len(prompts):
-            result = self._load(prompts[position].prompt_id).result
+            result = self._load_or_tell(prompts[position].prompt_id).result
             if not isinstance(result, ResolverError):
                 templates.append(result.template)
             position += 1
@@ -106,11 +108,19 @@ class DirectoryIndex:
         return sorted(readable, key=lambda verdict: verdict.prompt_id)
 
     def _judge(self, prompt_id: str) -> _Verdict:
-        result, looks = self._load(prompt_id)
+        result, looks = self._load_or_tell(prompt_id)
         if isinstance(result, ResolverError):
             return _Verdict(prompt_id, looks, result.reason, 0.0)
         created_at = result.template.created_at
         return _Verdict(prompt_id, looks, None, created_at.timestamp() if created_at else 0.0)
+
+    def _load_or_tell(self, prompt_id: str) -> Outcome[Content]:
+        try:
+            return self._load(prompt_id)
+        except ResolverError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - one file must not keep all others from a list
+            return Outcome(self._faults.tell(fault), NO_LOOKS)
 
 
 def _name(verdict: _Verdict) -> str:

@@ -43,6 +43,10 @@ class Looks(NamedTuple):
         return self.settled and self.hold()
 
 
+NO_LOOKS = Looks(there=(), absent=(), empty=None, settled=False)
+"""Those of what was not read to its end. They prove nothing."""
+
+
 class Reading:
     """Reads files by their names below a root, and remembers what they looked like."""
 

@@ -44,6 +44,7 @@ from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
 from .changes import Changes, Witness
 from .contents import Content, Contents
+from .faults import Faults
 from .index import DirectoryIndex
 from .reading import Outcome, Reading, read_at_once
 from .records import Ids
@@ -89,6 +90,7 @@ class DirectoryStore:
         self._ids = Ids()
         self._origins: WeakKeyDictionary[Template, _Origin] = WeakKeyDictionary()
         self._changes = Changes()
+        self._faults = Faults(name)
         self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
         self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
@@ -179,6 +181,10 @@ class DirectoryStore:
                     templates.append(self._contents.read(reading, ref, prompt, choice).template)
             except TemplateError as error:
                 errors.append(error)
+            except ResolverError:
+                raise
+            except Exception as fault:  # noqa: BLE001 - the other versions are none the worse
+                errors.append(self._faults.tell(fault))
         if errors and not templates:
             raise errors[0]
         self._tell_broken(len(errors))

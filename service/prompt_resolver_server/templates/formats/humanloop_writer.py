@@ -108,7 +108,7 @@ def _write(value: Json) -> str:
         case str() if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
             return value
         case float():
-            # Without a dot, YAML takes an exponent for text.
+            # Without a dot, YAML 1.1 takes an exponent for text.
             number = repr(value)
             return number.replace("e", ".0e") if "e" in number and "." not in number else number
         case _:
