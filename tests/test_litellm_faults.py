@@ -101,7 +101,7 @@ async def test_1_no_callers_value_reaches_another(scene: Scene, warm: bool) -> N
     assert [got for got, _ in pairs] == [expected for _, expected in pairs]
     assert len(scene.store.requests) == 1
     missing = await scene.door.chat(model="support")
-    assert (missing.status, missing.error["param"]) == (400, "variables.customer")
+    assert (missing.status, missing.error["param"]) == (400, "prompt_variables.customer")
 
 
 async def test_2_the_cache_knows_whose_key_it_was(scene: Scene) -> None:

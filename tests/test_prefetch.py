@@ -161,7 +161,7 @@ def lines_of(caplog: pytest.LogCaptureFixture, prompt: str) -> list[dict[str, ob
 async def missing(service: RunningService) -> tuple[float, float]:
     """Return how many prompts are missing that are required, and how many that are not."""
     required, optional = [
-        await service.metric(f'prompt_resolver_prefetch_missing{{required="{required}"}}')
+        await service.metric(f'prompt_resolver_prefetch_missing_entries{{required="{required}"}}')
         for required in ("true", "false")
     ]
     return required, optional

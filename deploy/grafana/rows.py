@@ -212,7 +212,7 @@ _TEMPLATES = Row(
             "short",
             (
                 Query(
-                    now("prompt_resolver_prefetch_missing", "max", "pod, required"),
+                    now("prompt_resolver_prefetch_missing_entries", "max", "pod, required"),
                     "{{pod}} required: {{required}}",
                 ),
             ),

@@ -314,9 +314,20 @@ def test_labels() -> None:
     """Labels are text, and what is none is told as JSON."""
     labels = {"team": "a", "ids": [1, {"x": None}]}
 
-    request = read_request(None, None, {"metadata": labels, "timeout": 3, "stream_options": None})
+    further = {"litellm_session_id": "s1", "litellm_metadata": {"team": "b", "cost_center": 7}}
 
-    assert request.options["labels"] == {"team": "a", "ids": '[1,{"x":null}]'}
+    request = read_request(
+        None, None, {"metadata": labels, "timeout": 3, "stream_options": None, **further}
+    )
+
+    assert request.options["labels"] == {
+        "team": "a",
+        "ids": '[1,{"x":null}]',
+        "litellm_session_id": "s1",
+        "cost_center": "7",
+    }
+    parameters = request.options["parameters"]
+    assert parameters is None or not parameters.extra.fields
     assert request.options["timeout_s"] == 3
     assert not request.with_usage
 

@@ -79,6 +79,9 @@ async def test_tokens_in_other_headers(tmp_path: Path, header: str) -> None:
         for token in ("key-of-shop", "Bearer key-of-shop"):
             assert (await HttpDoor(service.http_url, {header: token}).chat(**ASKED)).status == 200
         refused = await HttpDoor(service.http_url, {header: "key-of-others"}).chat(**ASKED)
+        # Such as a gateway's own, which it passes on.
+        both = {header: "key-of-others", "Authorization": "Bearer key-of-shop"}
+        assert (await HttpDoor(service.http_url, both).chat(**ASKED)).status == 200
 
     assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")
 

@@ -93,7 +93,7 @@ async def test_answer_cut_before_the_headers(service: RunningService, upstream: 
     error = await failure(service.client.complete("greet", variables=VARIABLES))
 
     assert status_of(error) == (StatusCode.UNAVAILABLE, "UPSTREAM_UNAVAILABLE")
-    assert error.metadata == {"provider": "fake"}
+    assert error.metadata == {"provider": "fake", "problem": "closed"}
 
 
 async def test_answer_cut_in_the_body(service: RunningService, upstream: Upstream) -> None:

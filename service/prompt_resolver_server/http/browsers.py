@@ -15,7 +15,7 @@ from ..entry.serving import Serving
 from .headers import OPENAI_KEYS
 
 Headers = Mapping[str, str]
-_TOKENS = ("authorization", *OPENAI_KEYS)
+_TOKENS = ("authorization", *OPENAI_KEYS.names)
 
 Check = Callable[[web.Request, Credentials], None]
 """Raises CALLER_FORBIDDEN for a request that must not be answered to who was let in."""

@@ -8,7 +8,7 @@ which id; the door has no logic beyond that.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,6 +25,8 @@ from ..metrics import Metrics
 from ..tracing import NO_TRACER, Tracer
 from .browsers import Check
 from .headers import (
+    NO_KEY_HEADERS,
+    KeyHeaders,
     error_headers,
     read_deadline,
     read_metadata,
@@ -155,11 +157,11 @@ class HttpCalls:
         self._loop = asyncio.get_running_loop()
 
     def wrap(
-        self, route: str, handle: Handle, form: ErrorForm, *, key_headers: Collection[str] = ()
+        self, route: str, handle: Handle, form: ErrorForm, *, keys: KeyHeaders = NO_KEY_HEADERS
     ) -> Handler:
         """Return the handler of a route, whose name counts in the metrics.
 
-        `key_headers` are the names, in lower case, of headers that may bring the token as well.
+        `keys` are the headers that may bring the token as well.
         """
         metrics = self._metrics.for_route(route)
 
@@ -173,7 +175,7 @@ class HttpCalls:
             )
             status, reason, error = 499, "cancelled", None
             try:
-                response = await self._serve(call, handle, key_headers)
+                response = await self._serve(call, handle, keys)
                 status, reason = response.status, ""
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
@@ -200,15 +202,11 @@ class HttpCalls:
 
         return handler
 
-    async def _serve(
-        self, call: HttpCall, handle: Handle, key_headers: Collection[str]
-    ) -> web.StreamResponse:
+    async def _serve(self, call: HttpCall, handle: Handle, keys: KeyHeaders) -> web.StreamResponse:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
-        credentials = self._serving.access.admit(
-            read_metadata(headers, key_headers), call.find_peer_names
-        )
+        credentials = self._serving.access.admit(read_metadata(headers, keys), call.find_peer_names)
         call.caller_name = credentials.caller
         self._check(call.request, credentials)
         now, asked_s = self._loop.time(), read_deadline(headers)

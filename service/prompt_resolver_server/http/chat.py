@@ -40,7 +40,7 @@ def chat_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
     api, errors = ChatApi(serving), OpenAIErrors(CHAT_FIELDS)
 
     def serve(name: str, handle: Handle) -> Handler:
-        return calls.wrap(name, handle, errors, key_headers=OPENAI_KEYS)
+        return calls.wrap(name, handle, errors, keys=OPENAI_KEYS)
 
     complete = serve("chat.completions", api.complete)
     list_models, get_model = serve("models", api.list_models), serve("models", api.get_model)

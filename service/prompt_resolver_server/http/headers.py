@@ -6,6 +6,7 @@ or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
 
 import math
 from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..domain.answers import Dispatch, Finish
@@ -14,8 +15,21 @@ from ..domain.prompts import ResolvedPrompt, ServedTemplate
 from ..entry.access import make_request_id, request_id
 from .status import may_try_again
 
-OPENAI_KEYS = ("api-key", "x-api-key", "x-litellm-api-key")
-"""The headers in which clients of OpenAI's API send their key, beside `Authorization`."""
+
+class KeyHeaders(NamedTuple):
+    """Headers, by names in lower case, that may bring the token as `Authorization` does.
+
+    Those that are `spare` count only where that is missing, as others may set them as well; else a
+    call that has both is refused.
+    """
+
+    names: Collection[str] = ()
+    spare: bool = False
+
+
+NO_KEY_HEADERS = KeyHeaders()
+OPENAI_KEYS = KeyHeaders(("api-key", "x-api-key", "x-litellm-api-key"), spare=True)
+"""The headers in which clients of OpenAI's API send their key."""
 
 _TIMEOUTS = {"x-request-timeout-ms": 1000.0, "x-litellm-timeout": 1.0}
 
@@ -34,12 +48,13 @@ def read_request_id(headers: Mapping[str, str]) -> str:
 
 
 def read_metadata(
-    headers: Mapping[str, str], key_headers: Collection[str] = ()
+    headers: Mapping[str, str], keys: KeyHeaders = NO_KEY_HEADERS
 ) -> Iterable[tuple[str, str]]:
-    """Return the headers as metadata, whose bearer token may be in one of `key_headers`, too."""
+    """Return the headers as metadata, whose bearer token may be in one of `keys`, too."""
+    names = () if keys.spare and "Authorization" in headers else keys.names
     for name, value in headers.items():
         lower = name.lower()
-        if lower in key_headers:
+        if lower in names:
             yield "authorization", f"Bearer {value.removeprefix('Bearer ')}"
         else:
             yield lower, value

@@ -23,13 +23,13 @@ from ..entry.caller import Caller
 from ..entry.serving import Serving
 from .calls import Handle, Handler, HttpCall, HttpCalls
 from .fields import read_document
-from .headers import served_headers
+from .headers import KeyHeaders, served_headers
 from .humanloop_answer import write_environments, write_page, write_prompt, write_versions
 from .humanloop_errors import HumanloopErrors
 from .humanloop_request import read_list_query, read_path_ref, read_ref
 
 _JSON = {"Content-Type": "application/json"}
-_KEY_HEADERS = ("x-api-key",)
+_KEYS = KeyHeaders(("x-api-key",))
 
 
 def humanloop_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDef]:
@@ -37,7 +37,7 @@ def humanloop_routes(calls: HttpCalls, serving: Serving) -> Sequence[web.RouteDe
     api, errors = HumanloopApi(serving), HumanloopErrors()
 
     def serve(name: str, handle: Handle) -> Handler:
-        return calls.wrap(f"humanloop.{name}", handle, errors, key_headers=_KEY_HEADERS)
+        return calls.wrap(f"humanloop.{name}", handle, errors, keys=_KEYS)
 
     # The first that fits serves.
     return [

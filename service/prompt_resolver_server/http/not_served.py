@@ -15,7 +15,7 @@ _PLACES = "POST /v1/chat/completions, GET /v1/models, or Humanloop's and LiteLLM
 
 def not_served(calls: HttpCalls) -> web.RouteDef:
     """Return the route of everything that no other route serves; it must be the last one."""
-    handler = calls.wrap("other", _answer, OpenAIErrors(), key_headers=OPENAI_KEYS)
+    handler = calls.wrap("other", _answer, OpenAIErrors(), keys=OPENAI_KEYS)
     return web.route("*", "/{path:.*}", handler)
 
 

@@ -70,7 +70,7 @@ class Metrics:
             ("outcome",),
         )
         self._prefetch_missing = families.gauge(
-            "prompt_resolver_prefetch_missing",
+            "prompt_resolver_prefetch_missing_entries",
             "Prompts to prefetch that have not been there yet.",
             ("required",),
         )

@@ -30,12 +30,16 @@ _NOT_CARRIED: Mapping[str, Sequence[object]] = {
 _LITELLMS = frozenset(
     {
         *("additional_drop_params", "allowed_openai_params", "budget_duration", "cache", "caching"),
-        *("cache_control_injection_points", "cooldown_time", "drop_params", "guardrails"),
-        *("max_budget", "max_parallel_requests", "merge_reasoning_content_in_choices"),
-        *("mock_response", "num_retries", "region_name", "rpm", "tags", "tpm"),
-        *("use_in_pass_through", "use_litellm_proxy"),
+        *("cache_control_injection_points", "cooldown_time", "disable_fallbacks", "drop_params"),
+        *("enable_json_schema_validation", "guardrails", "max_budget", "max_parallel_requests"),
+        *("merge_reasoning_content_in_choices", "mock_response", "no-log", "num_retries"),
+        *("region_name", "request_timeout", "rpm", "secret_fields", "stream_timeout", "tags"),
+        *("tpm", "ttl", "use_in_pass_through", "use_litellm_proxy"),
     }
 )
+# LiteLLM's names for what its callers have logged, beside `metadata`.
+_TEXT_LABELS = ("litellm_session_id", "litellm_trace_id", "litellm_call_id")
+_LABELS = (*_TEXT_LABELS, "litellm_metadata")
 # A caller's own model and parameters win in any case.
 _WITHOUT_EFFECT = ("ignore_prompt_manager_model", "ignore_prompt_manager_optional_params")
 
@@ -123,12 +127,12 @@ def _read(model: object, messages: object, options: Mapping[str, object]) -> Cha
     further = {
         key: value
         for key, value in options.items()
-        if value is not None and key not in _READ_HERE and key not in _WITHOUT_EFFECT
+        if value is not None and key not in (*_READ_HERE, *_LABELS, *_WITHOUT_EFFECT)
     }
     for key, harmless in _NOT_CARRIED.items():
         if (value := further.pop(key, None)) is not None and value not in harmless:
             raise ValueError(f"{key}: not carried by an answer")
-    if lost := sorted(key for key in further if key in _LITELLMS or "cost" in key.split("_")):
+    if lost := sorted(filter(_is_litellms, further)):
         raise ValueError(f"{lost[0]}: a setting of LiteLLM's that does nothing here")
     asked: CompleteOptions = {
         "messages": read_messages(messages),
@@ -199,8 +203,19 @@ def _timeout_s(options: Mapping[str, object]) -> float:
 
 
 def _labels(options: Mapping[str, object]) -> Mapping[str, str]:
-    labels = as_mapping(options.get("metadata") or {}, "metadata")
-    return {name: _label(value, f"metadata.{name}") for name, value in labels.items()}
+    labels = {
+        name: _label(value, name)
+        for name in _TEXT_LABELS
+        if (value := options.get(name)) is not None
+    }
+    for key in ("litellm_metadata", "metadata"):
+        given = as_mapping(options.get(key) or {}, key)
+        labels |= {name: _label(value, f"{key}.{name}") for name, value in given.items()}
+    return labels
+
+
+def _is_litellms(name: str) -> bool:
+    return name in _LITELLMS or name.startswith("litellm_") or "cost" in name.split("_")
 
 
 def _label(value: object, path: str) -> str:
