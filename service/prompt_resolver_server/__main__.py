@@ -22,7 +22,6 @@ from .runtime.event_loop import EventLoop
 from .runtime.file_limit import raise_file_limit
 from .settings import ConfigError, Loaded
 from .settings.server import ServerSettings
-from .tour import show_tour
 
 _log = logging.getLogger(__name__)
 
@@ -131,6 +130,9 @@ def _on_ready(loaded: Loaded, tour: bool) -> Callable[[Addresses], Awaitable[Non
             sys.stdout = None
             raise ConfigError(f"standard output: cannot be written: {error.strerror}") from None
         if tour:
+            # It is a client, which no service needs otherwise.
+            from .tour import show_tour  # noqa: PLC0415
+
             token = loaded.settings.general_settings.master_key
             await show_tour(doors, token=token.reveal() if token is not None else None)
 

@@ -33,7 +33,11 @@ class PromptResolverServicer:
 
     async def resolve(self, request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
         """Return the rendered prompt."""
-        query = await self._read(request, caller)
+        query = (
+            _read(request, caller)
+            if request.ByteSize() <= _LARGE_BYTES
+            else await self._aside.do(partial(_read, request, caller))
+        )
         return write_resolved((await self._serving.resolver.resolve(query)).prompt)
 
     async def complete(self, request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
@@ -60,7 +64,11 @@ class PromptResolverServicer:
     async def _resolve(
         self, resolver: Resolver, request: CompleteRequest, caller: Caller
     ) -> Resolution:
-        query = await self._read(request, caller)
+        query = (
+            _read(request, caller)
+            if request.ByteSize() <= _LARGE_BYTES
+            else await self._aside.do(partial(_read, request, caller))
+        )
         resolution = await resolver.resolve(query)
         if request.metadata:
             labels = cut_labels(request.metadata)
@@ -76,12 +84,8 @@ class PromptResolverServicer:
             )
         return resolution
 
-    async def _read(self, request: pb.ResolveRequest | CompleteRequest, caller: Caller) -> Query:
-        read = partial(
-            read_query,
-            request,
-            credentials=caller.credentials,
-            deadline=caller.deadline,
-            span=caller.span,
-        )
-        return read() if request.ByteSize() <= _LARGE_BYTES else await self._aside.do(read)
+
+def _read(request: pb.ResolveRequest | CompleteRequest, caller: Caller) -> Query:
+    return read_query(
+        request, credentials=caller.credentials, deadline=caller.deadline, span=caller.span
+    )

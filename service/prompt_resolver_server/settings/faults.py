@@ -3,7 +3,6 @@
 Never a value: any value may be a secret.
 """
 
-import difflib
 from collections.abc import Sequence
 
 from pydantic_core import ErrorDetails
@@ -81,6 +80,8 @@ def _unknown_key(place: Place) -> str:
 
 def find_close(name: str, known: Sequence[str]) -> str | None:
     """Return which of some names may have been meant by one that is none of them."""
+    import difflib  # noqa: PLC0415  # for slips alone: a service without any does without its memory
+
     return next(iter(difflib.get_close_matches(name, known, 1)), None)
 
 
