@@ -81,6 +81,8 @@ async def test_tokens_in_other_headers(tmp_path: Path, header: str) -> None:
         refused = await HttpDoor(service.http_url, {header: "key-of-others"}).chat(**ASKED)
         # Such as a gateway's own, which it passes on.
         both = {header: "key-of-others", "Authorization": "Bearer key-of-shop"}
+        several = {"api-key": "key-of-shop", "x-api-key": "a-gateways"}
+        assert (await HttpDoor(service.http_url, several).chat(**ASKED)).status == 200
         assert (await HttpDoor(service.http_url, both).chat(**ASKED)).status == 200
 
     assert (refused.status, refused.headers["www-authenticate"]) == (401, "Bearer")

@@ -259,7 +259,10 @@ async def test_lists_the_models(door: HttpDoor) -> None:
         ({"prompt_id": "../greet"}, 400, "PROMPT_ID_INVALID", "prompt_id"),
         ({"prompt_id": "none"}, 404, "PROMPT_NOT_FOUND", "prompt_id"),
         ({"prompt_version": "v0"}, 404, "VERSION_NOT_FOUND", "prompt_version"),
-        ({"model": "plain", "prompt_version": "v0"}, 400, "REQUEST_INVALID", "prompt_id"),
+        (
+            {"model": "plain", "prompt_version": "v0", "prompt_variables": None},
+            *(400, "REQUEST_INVALID", "prompt_id"),
+        ),
         ({"model": "plain", **PROMPT}, 400, "REQUEST_INVALID", "prompt_variables"),
         ({"prompt_version": True}, 400, "SELECTOR_INVALID", "prompt_version"),
         ({"prompt_version": 2.0}, 400, "SELECTOR_INVALID", "prompt_version"),
@@ -470,7 +473,7 @@ async def test_parts_that_cannot_be_served(
 @pytest.mark.parametrize(
     "name",
     [
-        *("num_retries", "mock_response", "guardrails", "tags", "cache", "no-log", "ttl"),
+        *("num_retries", "mock_response", "guardrails", "tags", "cache", "no-log"),
         *("request_timeout", "stream_timeout", "disable_fallbacks", "litellm_parent_otel_span"),
     ],
 )

@@ -118,6 +118,21 @@ async def test_shed() -> None:
     )
 
 
+async def test_shed_who_is_leaving() -> None:
+    """Who has left a moment before is not turned away as well."""
+    crowd = Crowd(1)
+    tasks = await crowd.come("x" + "s" * 20)
+    for leaving in tasks[-5:]:
+        leaving.cancel()
+
+    crowd.suspects = {"s"}
+    crowd.turns.shed()
+    await settle()
+
+    assert crowd.turns.waiting == 8
+    assert all(each.cancelled() for each in tasks[-5:])
+
+
 @pytest.mark.parametrize("has_come", [False, True])
 async def test_leaving(has_come: bool) -> None:
     """Who leaves while it waits, or at the very moment of its turn, keeps no place from others."""

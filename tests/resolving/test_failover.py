@@ -176,6 +176,22 @@ async def test_budget_of_a_fallback(tmp_path: Path, prompts: Path) -> None:
     assert asked[1] - asked[0] == 40 + 40 // 5
 
 
+async def test_fallback_with_variables_of_no_prompt(tmp_path: Path, prompts: Path) -> None:
+    """Variables that a row or a call has for a prompt keep nobody from answering without one."""
+    config = rows("model: one/m, prompt_variables: {x: y}", "model: two/n") + (
+        "\nrouter_settings: {fallbacks: [{a: [b]}]}"
+    )
+    async with running_scene(tmp_path, prompts, config) as scene:
+        scene.one.answer = failing(ALWAYS)
+        response = await scene.service.client.complete(
+            alias="a",
+            variables={"z": 1},
+            messages=[pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")])],
+        )
+
+    assert outcomes(response.attempts)[-1] == ("two", "n", "ok")
+
+
 async def test_fallback(tmp_path: Path, prompts: Path) -> None:
     """A fallback answers the same prompt with its own model, its own parameters and its own key."""
     async with running_scene(tmp_path, prompts, FALLING_BACK) as scene:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from prompt_resolver.address import ADDRESS
-from prompt_resolver.credentials import _OPTIONS, TOKEN, _variable
+from prompt_resolver.credentials import _OPTIONS, TOKEN, TOKEN_FILE, _variable
 from prompt_resolver.process import LOG
 from prompt_resolver_server.settings.server import ServerSettings
 from tests.support.configurations import load_text
@@ -76,7 +76,7 @@ def test_variables_with_an_effect(tmp_path: Path) -> None:
     service = {f"PROMPT_RESOLVER_{key.upper()}": "" for key in ServerSettings.model_fields}
     chosen = {key: value for key, value in service.items() if "ADDRESS" in key}
     chosen["PROMPT_RESOLVER_GRPC_ADDRESS"] = "127.0.0.1:0"
-    clients = [ADDRESS, TOKEN, LOG, *(_variable(name) for name in _OPTIONS)]
+    clients = [ADDRESS, TOKEN, TOKEN_FILE, LOG, *(_variable(name) for name in _OPTIONS)]
     loaded = load_text(
         tmp_path,
         "providers: {openai: {api_key: os.environ/PROMPT_RESOLVER_OPENAI_KEY}}",

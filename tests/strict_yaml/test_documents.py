@@ -182,3 +182,11 @@ def test_any_text(text: str, aliases: bool) -> None:
         line = error.line
 
     assert 1 <= line <= len(text.splitlines()) + 1
+
+
+def test_json_that_an_alias_repeats() -> None:
+    """What only JSON can say is the same wherever an alias has it stand once more."""
+    text = 'a: &x\n  k: "\\ud83d\\ude00"\nb: *x\nc:\n  <<: *x\n  d: 1'
+
+    emoji = {"k": "\U0001f600"}
+    assert parse(text, aliases=True).value == {"a": emoji, "b": emoji, "c": {**emoji, "d": 1}}

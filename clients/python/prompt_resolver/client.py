@@ -258,7 +258,7 @@ class AsyncPromptResolverClient(Connection):
             raise was_closed() from None
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if not self._closed or task is None or task.cancelling():
                 raise
             # Nobody has cancelled the task: gRPC has, of a channel that was closed.
             raise was_closed() from None

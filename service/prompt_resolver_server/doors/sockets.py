@@ -31,7 +31,7 @@ class SocketFile:
         """Claim a path. Raises `OSError` where it cannot be had, with the cause as its text."""
         self._path = Path(path)
         # Where it is bound, before it is moved to its place.
-        self._made = self._path.with_name(f".{secrets.token_hex(4)}")
+        self._made = self._path.with_name(f".{secrets.token_hex(2)}")
         if max(len(os.fsencode(each)) for each in (path, self._made)) > _MAX_PATH_BYTES:
             raise OSError(f"a path of more than {_MAX_PATH_BYTES} bytes")
         self._bound: tuple[int, int] | None = None

@@ -206,6 +206,8 @@ class HttpCalls:
         if self._running.refusing:
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         headers = call.request.headers
+        if keys.spare and call.find_peer_names():
+            keys = NO_KEY_HEADERS
         credentials = self._serving.access.admit(read_metadata(headers, keys), call.find_peer_names)
         call.caller_name = credentials.caller
         self._check(call.request, credentials)

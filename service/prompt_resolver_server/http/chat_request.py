@@ -49,7 +49,7 @@ _MAX_VALUES = 100_000
 _LITELLMS = frozenset(
     {
         *("cache", "caching", "disable_fallbacks", "drop_params", "enable_json_schema_validation"),
-        *("no-log", "num_retries", "request_timeout", "secret_fields", "stream_timeout", "ttl"),
+        *("no-log", "num_retries", "request_timeout", "secret_fields", "stream_timeout"),
     }
 )
 _KEYS_IN_HEADERS = {
@@ -95,10 +95,14 @@ def read_request(
     prompt = _prompt_ref(document)
     if alias is None and not prompt.id:
         raise invalid_request("model", "expected an alias, or a prompt_id beside it")
+    variables = _variables(document)
+    if variables and alias is not None and not prompt.id and not resolver.has_prompt(alias):
+        # A forgotten prompt_id would have the caller's messages answered as they are.
+        raise invalid_request("prompt_variables", "expected none, as no prompt is asked for")
     query = Query(
         prompt=prompt,
         deadline=_deadline(document, caller.deadline, now, latest),
-        variables=_variables(document),
+        variables=variables,
         model=model,
         messages=read_messages(document.get("messages")),
         message_policy=_message_policy(document),

@@ -19,8 +19,8 @@ from .status import may_try_again
 class KeyHeaders(NamedTuple):
     """Headers, by names in lower case, that may bring the token as `Authorization` does.
 
-    Those that are `spare` count only where that is missing, as others may set them as well; else a
-    call that has both is refused.
+    Those that are `spare`, the first of them that is there, count only where nothing else tells who
+    calls, as others may set them as well; else a call that has both is refused.
     """
 
     names: Collection[str] = ()
@@ -51,7 +51,9 @@ def read_metadata(
     headers: Mapping[str, str], keys: KeyHeaders = NO_KEY_HEADERS
 ) -> Iterable[tuple[str, str]]:
     """Return the headers as metadata, whose bearer token may be in one of `keys`, too."""
-    names = () if keys.spare and "Authorization" in headers else keys.names
+    names = [] if keys.spare and "Authorization" in headers else keys.names
+    if keys.spare:
+        names = [name for name in names if name in headers][:1]
     for name, value in headers.items():
         lower = name.lower()
         if lower in names:

@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from typing_extensions import override
+
 _OFFENCES = 3
 _BARRED_S = 5.0
 _SUSPECTED_S = 5.0
@@ -24,6 +26,11 @@ class Errand(NamedTuple):
     caller: str
     source: bytes
     job: bytes
+
+    @override
+    def __repr__(self) -> str:
+        # Variables are in it.
+        return "Errand()"
 
 
 class Offenders:

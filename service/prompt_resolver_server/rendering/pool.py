@@ -102,8 +102,8 @@ class WorkerPool:
                     answer = read_reply(await worker.ask(errand.job))
             except (TimeoutError, WorkerGoneError, ValueError):
                 self._offenders.offend(errand)
-                self._turns.shed()
                 _settle(reply, ExhaustedError())
+                self._turns.shed()
                 await worker.end()
                 _log.warning("a worker was replaced, as a template exhausted it")
                 self._idle.append(await self._start_worker())

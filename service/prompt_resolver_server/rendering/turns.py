@@ -75,7 +75,8 @@ class Turns:
             ticket
             for queue in self._queues.values()
             for ticket in queue
-            if self._is_suspect(ticket.errand)
+            # Whose wait was ended a moment ago is about to take itself away.
+            if not ticket.turn.done() and self._is_suspect(ticket.errand)
         ]
         for ticket in suspects[_MAX_SUSPECTS_WAITING:]:
             self._remove(ticket)

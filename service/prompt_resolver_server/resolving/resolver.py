@@ -114,6 +114,10 @@ class Resolver:
             raise _alias_unknown(name)
         return None, name
 
+    def has_prompt(self, alias: str) -> bool:
+        """Tell whether any row of an alias has a prompt of its own."""
+        return any(row.prompt is not None for row in self._find_alias(alias).deployments)
+
     async def resolve(self, query: Query) -> Resolution:
         """Return the rendered prompt. Calls no model. Raises CALLER_FORBIDDEN before anything."""
         query.span.asked(query.prompt, query.alias)
@@ -219,8 +223,6 @@ class Resolver:
         if not ref.id and query.alias is not None and deployment.prompt is None:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
-            if query.variables:
-                raise invalid_request("variables", "expected none, as no prompt is asked for")
             return None
         return self._templates.get(
             ref,

@@ -32,7 +32,7 @@ _OUR_VARIABLES = (
     *(key.upper() for key in ServerSettings.model_fields),
     "CONFIG",
     # The clients' own, which may well be in the environment of a service.
-    *("ADDRESS", "TOKEN", "LOG"),
+    *("ADDRESS", "TOKEN", "TOKEN_FILE", "LOG"),
     *("CLIENT_CA_FILE", "CLIENT_CERT_FILE", "CLIENT_KEY_FILE", "CLIENT_SERVER_NAME"),
 )
 _SERVICE_HOST = "_SERVICE_HOST"

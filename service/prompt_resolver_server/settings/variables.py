@@ -69,8 +69,11 @@ def read_own(source: Source, block: Json, environ: Mapping[str, str]) -> dict[st
         raise ConfigError(source.at((OWN_VARIABLES,), f"expected a mapping, got {kind_of(block)}"))
     variables = {}
     for name, value in substitute(source, block, environ, (OWN_VARIABLES,)).items():
-        if value is None or isinstance(value, dict | list):
-            problem = f"expected text, got {kind_of(value)}"
+        # A number with an exponent may be a key of digits with an `e` among them.
+        is_other = isinstance(value, float) and (value.is_integer() or "e" in repr(value))
+        if value is None or isinstance(value, dict | list) or is_other:
+            quoted = " in quotes" if is_other else ""
+            problem = f"expected text{quoted}, got {kind_of(value)}"
             raise ConfigError(source.at((OWN_VARIABLES, name), problem))
         variables[name] = str(value)
     return variables

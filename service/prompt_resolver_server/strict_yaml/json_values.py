@@ -33,9 +33,25 @@ class Extract:
 
     def restore(self, value: Json) -> Json | None:
         """Return what was read of the text, with its values; None where not each is one again."""
-        left = dict(self.values)
-        restored = _restore(value, left)
+        left = set(self.values)
+        restored = self._restore(value, left)
         return None if left else restored
+
+    def _restore(self, value: Json, left: set[str]) -> Json:
+        """Return a value with those that were taken out, and forget these in `left`.
+
+        An alias has one come more than once.
+        """
+        match value:
+            case str() if value in self.values:
+                left.discard(value)
+                return self.values[value]
+            case list():
+                return [self._restore(each, left) for each in value]
+            case dict():
+                return {name: self._restore(each, left) for name, each in value.items()}
+            case _:
+                return value
 
 
 def extract(text: str) -> Extract:
@@ -62,18 +78,6 @@ def extract(text: str) -> Extract:
         pieces += (text[position:start], f'"{stand_in}"', "\n" * text.count("\n", start, end))
         position = end
     return Extract("".join([*pieces, text[position:]]), values)
-
-
-def _restore(value: Json, left: dict[str, Json]) -> Json:
-    match value:
-        case str() if value in left:
-            return left.pop(value)
-        case list():
-            return [_restore(each, left) for each in value]
-        case dict():
-            return {name: _restore(each, left) for name, each in value.items()}
-        case _:
-            return value
 
 
 def _check(value: Json) -> None:

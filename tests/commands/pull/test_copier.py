@@ -353,6 +353,17 @@ async def test_environments_that_no_prompt_has(
     )
 
 
+async def test_ids_of_one_environment_each(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path
+) -> None:
+    """A prompt that is asked for by its id may be deployed to any of the environments."""
+    stock(api, 2)
+    del api.prompts["pr_0"].deployed["staging"]
+    selection = Selection(environments=("production", "staging"))
+
+    assert await make_copier(store, tmp_path, selection=selection).run(["pr_0"])
+
+
 async def test_ids_that_are_not_selected(
     api: HumanloopApi,
     store: HumanloopStore,

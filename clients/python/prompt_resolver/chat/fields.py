@@ -107,6 +107,10 @@ def _fill(wire: struct_pb2.Value, value: object, path: str, levels: int) -> None
             wire.number_value = value
         case Mapping() | list() | tuple() if levels < 1:
             raise ValueError(f"{path}: expected at most {_MAX_LEVELS} levels of nesting")
+        case struct_pb2.Struct():
+            wire.struct_value.CopyFrom(value)
+        case struct_pb2.ListValue():
+            wire.list_value.CopyFrom(value)
         case Mapping():
             wire.struct_value.SetInParent()
             _fill_struct(wire.struct_value, value, path, levels)

@@ -34,7 +34,7 @@ _LITELLMS = frozenset(
         *("enable_json_schema_validation", "guardrails", "max_budget", "max_parallel_requests"),
         *("merge_reasoning_content_in_choices", "mock_response", "no-log", "num_retries"),
         *("region_name", "request_timeout", "rpm", "secret_fields", "stream_timeout", "tags"),
-        *("tpm", "ttl", "use_in_pass_through", "use_litellm_proxy"),
+        *("tpm", "use_in_pass_through", "use_litellm_proxy"),
     }
 )
 # LiteLLM's names for what its callers have logged, beside `metadata`.

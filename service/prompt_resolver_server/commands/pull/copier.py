@@ -97,7 +97,7 @@ class Copier:
                 self.counts[outcome] += 1
                 self._progress.step(each.path or each.id, outcome, is_news=outcome == "written")
         await self._write_ids()
-        if not self.counts["failed"]:
+        if not prompt_ids and not self.counts["failed"]:
             self._tell_unknown()
         if not self._is_torn:
             self._journal.finish()

@@ -80,6 +80,9 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     @override
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        if isinstance(left, Undefined) or isinstance(right, Undefined):
+            # It tells what is missing.
+            return super().call_binop(context, operator, left, right)
         if operator == "+":
             if isinstance(left, str) and isinstance(right, str):
                 if len(left) + len(right) > MAX_OUTPUT:
@@ -197,15 +200,15 @@ def _replace(text: str, old: str, new: str, count: int = -1) -> str:
     return text.replace(old, new, -1 if count is None else count)
 
 
-def _join(values: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
+def _join(values: Iterable[Any], d: str = "", attribute: str | None = None) -> str:
     if isinstance(values, Undefined):
         return str(values)
     if attribute is not None:
         values = [environment().getitem(value, attribute) for value in values]
     texts = [_finalize(value) for value in values]
-    if sum(map(len, texts)) + len(texts) * len(between) > 2 * MAX_OUTPUT:
+    if sum(map(len, texts)) + len(texts) * len(d) > 2 * MAX_OUTPUT:
         raise output_exhausted()
-    return str(between).join(texts)
+    return str(d).join(texts)
 
 
 def _range(*bounds: int) -> range:

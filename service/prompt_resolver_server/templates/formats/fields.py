@@ -102,6 +102,7 @@ def _tool(value: Json, path: Path) -> Tool:
     if not isinstance(parameters, dict | None):
         raise unexpected((*path, "parameters"), "a JSON Schema", parameters)
     check_nesting(parameters, (*path, "parameters"))
+    check_count(parameters, (*path, "parameters"))
     strict = value.get("strict")
     if not isinstance(strict, bool | None):
         raise unexpected((*path, "strict"), "true or false", strict)
@@ -207,12 +208,13 @@ def _extra(value: Json) -> Mapping[str, Json]:
 
 
 def check_nesting(value: Json, path: Path) -> None:
-    """Refuse a value that no message of the contract could carry, or in no good time.
-
-    Raises `FieldError`.
-    """
+    """Refuse a value that no message of the contract could carry. Raises `FieldError`."""
     if is_deeper(value, _MAX_LEVELS):
         raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
+
+
+def check_count(value: Json, path: Path) -> None:
+    """Refuse a value of which a message could be made in no good time. Raises `FieldError`."""
     if count_values(value, _MAX_VALUES) > _MAX_VALUES:
         raise FieldError(path, f"expected at most {_MAX_VALUES} values")
 
