@@ -37,8 +37,8 @@ from prompt_resolver_server.domain.prompts import (
     Text,
     ToolCall,
 )
-from prompt_resolver_server.http.chat_answer import ChunkWriter as DoorsChunkWriter
-from prompt_resolver_server.http.chat_answer import write_answer as write_at_the_door
+from prompt_resolver_server.http.openai.answer import ChunkWriter as DoorsChunkWriter
+from prompt_resolver_server.http.openai.answer import write_answer as write_at_the_door
 from prompt_resolver_server.rpc.encode_answer import write_completed, write_delta, write_finished
 from tests.support.stores import make_template
 

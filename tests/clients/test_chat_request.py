@@ -15,9 +15,9 @@ from prompt_resolver.requests import complete_request
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.domain.answers import Credentials
 from prompt_resolver_server.domain.parameters import Json
-from prompt_resolver_server.http.chat_messages import read_messages as read_at_the_door
-from prompt_resolver_server.http.chat_messages import read_tool_choice, read_tools
-from prompt_resolver_server.http.chat_request import _LITELLMS
+from prompt_resolver_server.http.openai.messages import read_messages as read_at_the_door
+from prompt_resolver_server.http.openai.messages import read_tool_choice, read_tools
+from prompt_resolver_server.http.openai.request import _LITELLMS
 from prompt_resolver_server.resolving.resolver import Query
 from prompt_resolver_server.rpc.decode import read_query
 from prompt_resolver_server.settings.unused import _NOT_PARAMETERS

@@ -16,7 +16,7 @@ from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.http.browsers import keep_pages_out
 from prompt_resolver_server.http.calls import HttpCall, HttpCalls
-from prompt_resolver_server.http.openai_errors import OpenAIErrors
+from prompt_resolver_server.http.openai.errors import OpenAIErrors
 from prompt_resolver_server.http.status import STATUSES, may_try_again, status_of
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.settings import ConfigError

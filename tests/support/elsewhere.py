@@ -59,7 +59,7 @@ ELSEWHERE = (
 # What is shown in languages that the reader does not speak.
 LANGUAGES = {
     "go": "tests/clients/test_go.py",
-    "http": "tests/http/test_humanloop.py",
+    "http": "tests/http/humanloop/test_routes.py",
     "java": "tests/clients/test_java.py",
     "promql": "tests/test_docs.py",
     "ts": "tests/clients/test_node.py",

@@ -17,11 +17,11 @@ from ..entry.serving import Serving
 from ..http.admin import admin_routes
 from ..http.browsers import Check, keep_pages_out
 from ..http.calls import HttpCalls
-from ..http.chat import chat_routes
-from ..http.humanloop import humanloop_routes
+from ..http.humanloop.routes import humanloop_routes
 from ..http.listener import HttpListener
-from ..http.litellm import litellm_routes
+from ..http.litellm.routes import litellm_routes
 from ..http.not_served import not_served
+from ..http.openai.routes import chat_routes
 from ..http.page.routes import page_routes
 from ..http.page.visitors import Visitors
 from ..metrics import Metrics

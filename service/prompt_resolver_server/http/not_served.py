@@ -8,7 +8,7 @@ from ..domain.parameters import Json
 from ..entry.caller import Caller
 from .calls import HttpCall, HttpCalls
 from .headers import OPENAI_KEYS
-from .openai_errors import OpenAIErrors
+from .openai.errors import OpenAIErrors
 
 _PLACES = "POST /v1/chat/completions, GET /v1/models, or Humanloop's and LiteLLM's ways to prompts"
 

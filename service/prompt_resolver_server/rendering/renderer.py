@@ -16,8 +16,8 @@ from .jinja_texts import JinjaTexts
 from .languages import CUTS, LANGUAGES
 from .pool import WorkerPool
 from .problems import language_unknown, template_exhausted, variables_too_large
-from .remote import RemoteTemplate, to_messages, to_placeholders
 from .substitution import Variable
+from .worker_template import WorkerTemplate, to_messages, to_placeholders
 
 MAX_CHARACTERS = 4 * 1024 * 1024
 """How long the texts of a rendered prompt may be together: more fits into no message."""
@@ -44,7 +44,7 @@ class _Compiled:
     occurrences: tuple[int, ...] = ()
     most: int = 0
     messages: tuple[Message | RenderMessage, ...] = field(default=(), repr=False)
-    remote: RemoteTemplate | None = None
+    remote: WorkerTemplate | None = None
 
     def is_too_long(self, values: Sequence[str]) -> bool:
         """Tell whether the rendered texts would be too long together, without making them."""
@@ -153,8 +153,8 @@ def _compile_handlebars(template: Template) -> _Compiled:
     return _Compiled(remote=_remote(template, source))
 
 
-def _remote(template: Template, source: Source) -> RemoteTemplate:
-    return RemoteTemplate(template, replace(source, schema=template.schema))
+def _remote(template: Template, source: Source) -> WorkerTemplate:
+    return WorkerTemplate(template, replace(source, schema=template.schema))
 
 
 def _required(template: Template) -> Sequence[str]:

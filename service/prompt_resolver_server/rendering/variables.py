@@ -8,8 +8,8 @@ from .compiler import TooMuchError, compile_messages
 from .jinja_texts import JinjaTexts, has_marks
 from .known_names import KnownNames
 from .languages import CUTS
-from .remote import MAX_SOURCE_BYTES
 from .substitution import Variable
+from .worker_template import MAX_SOURCE_BYTES
 
 LANGUAGE = "default"
 """The language of a template that does not say."""

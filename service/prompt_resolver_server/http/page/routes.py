@@ -14,7 +14,7 @@ from ...metrics import Metrics
 from ...templates.cache.inventory import HeldTemplate
 from ..calls import HttpCall, HttpCalls
 from ..fields import read_document
-from ..openai_errors import OpenAIErrors
+from ..openai.errors import OpenAIErrors
 from .files import SAFETY, file_routes
 from .overview import Overview
 from .rendered import read_query, write_prompt

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ...domain.errors import CallError, Reason
 from ...settings.accounts import CREDENTIALS_BY_SIGNER, AccountSettings
 from ..transport.transport import CONTENT_TYPE, HttpRequest, TransportError
-from ..wire.extras import missing_extra
+from ..wire.missing_extra import missing_extra
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials, ReadOnlyCredentials

@@ -14,7 +14,7 @@ from ...settings.accounts import AccountSettings
 from ...settings.secrets import FileSecret, Secret
 from ..dialect import InBandError
 from ..transport.transport import HttpRequest, TransportError
-from ..wire.extras import missing_extra
+from ..wire.missing_extra import missing_extra
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 
 from ..dialect import ProtocolError
-from .extras import missing_extra
+from .missing_extra import missing_extra
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 MAX_MESSAGE_BYTES = 1024 * 1024

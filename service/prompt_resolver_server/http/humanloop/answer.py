@@ -10,16 +10,16 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from ..dispatch.notation import HUMANLOOP_PROVIDERS
-from ..domain.errors import Reason, TemplateError
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json, Parameters
-from ..domain.prompts import Message, Reasoning, Template, Tool
-from ..providers.dialects.openai.messages import write_message
-from ..providers.dialects.openai.parameters import write_all
-from ..rendering import find_variables
-from ..templates.listing import Environment, ListQuery, TemplatePage
-from .chat_answer import write_thought
+from ...dispatch.notation import HUMANLOOP_PROVIDERS
+from ...domain.errors import Reason, TemplateError
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json, Parameters
+from ...domain.prompts import Message, Reasoning, Template, Tool
+from ...providers.dialects.openai.messages import write_message
+from ...providers.dialects.openai.parameters import write_all
+from ...rendering import find_variables
+from ...templates.listing import Environment, ListQuery, TemplatePage
+from ..openai.answer import write_thought
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _PROVIDERS = {ours: humanloops for humanloops, ours in HUMANLOOP_PROVIDERS.items()}

@@ -10,10 +10,10 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from ..domain.errors import invalid_request, unsupported
-from ..domain.json_codec import is_deeper
-from ..domain.parameters import Json
-from ..domain.prompts import (
+from ...domain.errors import invalid_request, unsupported
+from ...domain.json_codec import is_deeper
+from ...domain.parameters import Json
+from ...domain.prompts import (
     Media,
     Message,
     Part,
@@ -25,7 +25,7 @@ from ..domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from .fields import (
+from ..fields import (
     as_items,
     as_mapping,
     as_text,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ..domain.answers import (
+from ...domain.answers import (
     Answer,
     Cost,
     Delta,
@@ -22,9 +22,9 @@ from ..domain.answers import (
     ToolCallDelta,
     Usage,
 )
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json
-from ..domain.prompts import Message, Reasoning, Refusal, ToolCall
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
+from ...domain.prompts import Message, Reasoning, Refusal, ToolCall
 
 DONE = b"data: [DONE]\n\n"
 

@@ -13,15 +13,15 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from ..domain.errors import CallError, Reason
-from ..domain.prompts import PromptRef
-from ..entry.caller import Caller
-from ..entry.serving import Serving
-from .calls import HttpCall, HttpCalls
-from .fields import as_text, read_text
-from .headers import served_headers
-from .litellm_prompt import write_prompt
-from .openai_errors import OpenAIErrors
+from ...domain.errors import CallError, Reason
+from ...domain.prompts import PromptRef
+from ...entry.caller import Caller
+from ...entry.serving import Serving
+from ..calls import HttpCall, HttpCalls
+from ..fields import as_text, read_text
+from ..headers import served_headers
+from ..openai.errors import OpenAIErrors
+from .answer import write_prompt
 
 _JSON = {"Content-Type": "application/json"}
 _FIELDS = {

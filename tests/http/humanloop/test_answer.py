@@ -23,7 +23,7 @@ from prompt_resolver_server.domain.prompts import (
     Tool,
     ToolCall,
 )
-from prompt_resolver_server.http.humanloop_answer import (
+from prompt_resolver_server.http.humanloop.answer import (
     write_environments,
     write_page,
     write_prompt,

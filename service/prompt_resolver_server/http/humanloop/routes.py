@@ -15,18 +15,18 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
-from ..catalogue import Catalogue
-from ..domain.errors import Reason, ServerError
-from ..domain.json_codec import encode_json
-from ..domain.prompts import PromptRef
-from ..entry.caller import Caller
-from ..entry.serving import Serving
-from .calls import Handle, Handler, HttpCall, HttpCalls
-from .fields import read_document
-from .headers import KeyHeaders, served_headers
-from .humanloop_answer import write_environments, write_page, write_prompt, write_versions
-from .humanloop_errors import HumanloopErrors
-from .humanloop_request import read_list_query, read_path_ref, read_ref
+from ...catalogue import Catalogue
+from ...domain.errors import Reason, ServerError
+from ...domain.json_codec import encode_json
+from ...domain.prompts import PromptRef
+from ...entry.caller import Caller
+from ...entry.serving import Serving
+from ..calls import Handle, Handler, HttpCall, HttpCalls
+from ..fields import read_document
+from ..headers import KeyHeaders, served_headers
+from .answer import write_environments, write_page, write_prompt, write_versions
+from .errors import HumanloopErrors
+from .request import read_list_query, read_path_ref, read_ref
 
 _JSON = {"Content-Type": "application/json"}
 _KEYS = KeyHeaders(("x-api-key",))

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from ..domain.errors import CallError, Reason, Violation, invalid_request, unsupported
-from ..domain.json_codec import count_values, encode_json
-from ..domain.parameters import Json, Parameters, find_limit, refusal
-from ..domain.prompts import MessagePolicy, PromptRef
-from ..domain.values import Value
-from ..entry.caller import Caller
-from ..resolving.resolver import Query, Resolver
-from ..settings.unused import is_parameter
-from ..templates.formats.fields import FieldError, read_parameters
-from .chat_messages import read_messages, read_tool_choice, read_tools
-from .fields import as_mapping, read_flag, read_text
+from ...domain.errors import CallError, Reason, Violation, invalid_request, unsupported
+from ...domain.json_codec import count_values, encode_json
+from ...domain.parameters import Json, Parameters, find_limit, refusal
+from ...domain.prompts import MessagePolicy, PromptRef
+from ...domain.values import Value
+from ...entry.caller import Caller
+from ...resolving.resolver import Query, Resolver
+from ...settings.unused import is_parameter
+from ...templates.formats.fields import FieldError, read_parameters
+from ..fields import as_mapping, read_flag, read_text
+from .messages import read_messages, read_tool_choice, read_tools
 
 _PARAMETERS = (
     *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "seed"),

@@ -28,7 +28,7 @@ HISTORY = "history"
 """The name of the placeholder that dotprompt's `{{history}}` is."""
 
 
-class RemoteTemplate:
+class WorkerTemplate:
     """What a worker has to know of one template, encoded once."""
 
     def __init__(self, template: Template, source: Source) -> None:

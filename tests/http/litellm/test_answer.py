@@ -22,7 +22,7 @@ from prompt_resolver_server.domain.prompts import (
     Tool,
     ToolCall,
 )
-from prompt_resolver_server.http.litellm_prompt import write_prompt
+from prompt_resolver_server.http.litellm.answer import write_prompt
 from prompt_resolver_server.rendering import find_variables
 from tests.support.rendering import render_now
 from tests.support.stores import make_template

@@ -5,10 +5,10 @@
 
 from collections.abc import Mapping
 
-from ..domain.errors import Blame, Reason, ResolverError
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json
-from .status import status_of
+from ...domain.errors import Blame, Reason, ResolverError
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
+from ..status import status_of
 
 _MALFORMED = 422
 # To this API's callers a prompt that is broken, or that this server's own key may not see, is a

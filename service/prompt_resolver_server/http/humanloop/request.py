@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar, get_args
 
-from ..domain.errors import CallError, Reason, ServerError, invalid_request
-from ..domain.parameters import Json
-from ..domain.prompts import PromptRef
-from ..templates.listing import MAX_PAGE_SIZE, ListQuery, Order, SortBy
-from .fields import as_text, read_text
+from ...domain.errors import CallError, Reason, ServerError, invalid_request
+from ...domain.parameters import Json
+from ...domain.prompts import PromptRef
+from ...templates.listing import MAX_PAGE_SIZE, ListQuery, Order, SortBy
+from ..fields import as_text, read_text
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 _LAST_PAGE = 999_999_999

@@ -9,18 +9,18 @@ import re
 from collections import Counter
 from collections.abc import Collection
 
-from ..dispatch.notation import DEFAULT_PROVIDER, HUMANLOOP_PROVIDERS
-from ..domain.errors import Reason, TemplateError
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json, Parameters
-from ..domain.prompts import Message, Reasoning, Template, Text
-from ..providers.dialects.openai.messages import write_message
-from ..providers.dialects.openai.parameters import write_all
-from ..providers.dialects.openai.request import write_tool
-from ..rendering.languages import cut_default
-from ..rendering.substitution import Variable
-from ..rendering.variables import LANGUAGE, find_variables, texts_of
-from .chat_answer import write_thoughts
+from ...dispatch.notation import DEFAULT_PROVIDER, HUMANLOOP_PROVIDERS
+from ...domain.errors import Reason, TemplateError
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json, Parameters
+from ...domain.prompts import Message, Reasoning, Template, Text
+from ...providers.dialects.openai.messages import write_message
+from ...providers.dialects.openai.parameters import write_all
+from ...providers.dialects.openai.request import write_tool
+from ...rendering.languages import cut_default
+from ...rendering.substitution import Variable
+from ...rendering.variables import LANGUAGE, find_variables, texts_of
+from ..openai.answer import write_thoughts
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _SPELLED = re.compile(r"\{([A-Za-z0-9_.\[\]]+)\}")

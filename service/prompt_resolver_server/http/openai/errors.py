@@ -6,10 +6,10 @@
 
 from collections.abc import Mapping
 
-from ..domain.errors import Reason, ResolverError
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json
-from .status import status_of
+from ...domain.errors import Reason, ResolverError
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
+from ..status import status_of
 
 _TYPES: Mapping[int, str] = {
     401: "authentication_error",

@@ -11,21 +11,21 @@ from functools import partial
 
 from aiohttp import web
 
-from ..domain.answers import Delta
-from ..domain.json_codec import encode_json
-from ..domain.parameters import Json
-from ..domain.prompts import ResolvedPrompt
-from ..entry.caller import Caller
-from ..entry.record import cut_labels
-from ..entry.serving import Serving
-from ..resolving.resolver import Resolution, Resolver
-from ..runtime.aside import Aside
-from .calls import Handle, Handler, HttpCall, HttpCalls
-from .chat_answer import ChunkWriter, write_answer
-from .chat_request import ChatRequest, read_request
-from .fields import read_document
-from .headers import OPENAI_KEYS, answered_headers, resolved_headers
-from .openai_errors import CHAT_FIELDS, OpenAIErrors
+from ...domain.answers import Delta
+from ...domain.json_codec import encode_json
+from ...domain.parameters import Json
+from ...domain.prompts import ResolvedPrompt
+from ...entry.caller import Caller
+from ...entry.record import cut_labels
+from ...entry.serving import Serving
+from ...resolving.resolver import Resolution, Resolver
+from ...runtime.aside import Aside
+from ..calls import Handle, Handler, HttpCall, HttpCalls
+from ..fields import read_document
+from ..headers import OPENAI_KEYS, answered_headers, resolved_headers
+from .answer import ChunkWriter, write_answer
+from .errors import CHAT_FIELDS, OpenAIErrors
+from .request import ChatRequest, read_request
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The reading side of Humanloop's v5 API."""
