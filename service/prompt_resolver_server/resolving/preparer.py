@@ -12,7 +12,7 @@ from ..domain.parameters import Json
 from ..domain.prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from ..metrics import Metrics
 from ..rendering import Renderer, join
-from ..templates.supply import TemplateSupply
+from ..templates.prompt_stores import PromptStores
 from .queries import Query, Resolution
 from .references import refer
 from .steps import tell_alias, tell_choice, tell_parameters, tell_rendered
@@ -26,12 +26,12 @@ class Preparer:
     def __init__(
         self,
         *,
-        templates: TemplateSupply,
+        stores: PromptStores,
         renderer: Renderer,
         notation: Notation,
         metrics: Metrics,
     ) -> None:
-        self._templates = templates
+        self._stores = stores
         self._renderer = renderer
         self._notation = notation
         self._metrics = metrics
@@ -99,7 +99,7 @@ class Preparer:
             if ref != PromptRef(id="", store=ref.store):
                 raise invalid_request("prompt.id", "expected an id, as the alias has none")
             return None
-        return self._templates.get(
+        return self._stores.get(
             ref,
             refresh=query.refresh,
             deadline=query.deadline,

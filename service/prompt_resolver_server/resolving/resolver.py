@@ -17,7 +17,7 @@ from ..domain.permissions import Permissions
 from ..metrics import Metrics
 from ..rendering import Renderer
 from ..templates.cache.inventory import Inventory
-from ..templates.supply import TemplateSupply
+from ..templates.prompt_stores import PromptStores
 from .failover import Deliver, Failover
 from .preparer import Preparer
 from .queries import Query, Resolution
@@ -37,7 +37,7 @@ class Resolver:
     def __init__(
         self,
         *,
-        templates: TemplateSupply,
+        stores: PromptStores,
         renderer: Renderer,
         notation: Notation,
         aliases: Mapping[str, Alias],
@@ -47,7 +47,7 @@ class Resolver:
         draw: Draw,
         fallbacks: Fallbacks = NO_FALLBACKS,
     ) -> None:
-        self._templates = templates
+        self._stores = stores
         self._notation = notation
         self._aliases = aliases
         self._no_alias = Alias(
@@ -57,7 +57,7 @@ class Resolver:
         self._metrics = metrics
         self._draw = draw
         self._preparer = Preparer(
-            templates=templates, renderer=renderer, notation=notation, metrics=metrics
+            stores=stores, renderer=renderer, notation=notation, metrics=metrics
         )
         self._failover = Failover(
             preparer=self._preparer,
@@ -66,7 +66,7 @@ class Resolver:
             metrics=metrics.upstream,
             draw=draw,
         )
-        self._catalogue = Catalogue(templates)
+        self._catalogue = Catalogue(stores)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -74,14 +74,14 @@ class Resolver:
         return self._catalogue
 
     @property
-    def templates(self) -> TemplateSupply:
-        """Where the templates come from."""
-        return self._templates
+    def stores(self) -> PromptStores:
+        """The stores that prompts come from."""
+        return self._stores
 
     @property
     def inventory(self) -> Inventory:
         """What the cache of templates holds."""
-        return self._templates.inventory
+        return self._stores.inventory
 
     def list_aliases(self, permissions: Permissions) -> Sequence[str]:
         """Return the names of the aliases that may be used."""
@@ -120,7 +120,7 @@ class Resolver:
             permissions.check("alias", query.alias)
             alias = self._find_alias(query.alias)
         if permissions.rules:
-            check_query(query, alias, notation=self._notation, supply=self._templates)
+            check_query(query, alias, notation=self._notation, stores=self._stores)
         deployments = self._cooldowns.free(alias.deployments)
         resolution = await self._preparer.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
