@@ -14,6 +14,7 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from prompt_resolver_server.templates.store import TemplateStore
 from tests.support.stores import ToldStore, make_template
 
@@ -44,13 +45,12 @@ class ListedStore(ToldStore):
 
 def make_catalogue(store: TemplateStore) -> Catalogue:
     other = ToldStore(make_template("other", "1"))
-    return Catalogue(
-        TemplateCache(
-            sources={"other": Source(other, 60), "told": Source(store, 60)},
-            default_store="told",
-            metrics=Metrics(CollectorRegistry(), version="test"),
-        )
+    cache = TemplateCache(
+        sources={"other": Source(other, 60), "told": Source(store, 60)},
+        default_store="told",
+        metrics=Metrics(CollectorRegistry(), version="test"),
     )
+    return Catalogue(PromptStores(cache, {}))
 
 
 def lists(

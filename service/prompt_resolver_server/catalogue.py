@@ -11,7 +11,7 @@ from .templates.cache.source import Member
 from .templates.chain import first_that_serves
 from .templates.listing import Environment, ListingStore, ListQuery, TemplatePage
 from .templates.permitted import check_permitted, list_permitted
-from .templates.supply import TemplateSupply
+from .templates.prompt_stores import PromptStores
 
 _Result = TypeVar("_Result")
 
@@ -25,20 +25,20 @@ class Catalogue:
     what it raises; NOT_IMPLEMENTED where it has none, and DEADLINE.
     """
 
-    def __init__(self, templates: TemplateSupply) -> None:
-        self._templates = templates
+    def __init__(self, stores: PromptStores) -> None:
+        self._stores = stores
 
     @property
     def default_store(self) -> str:
         """The name of the store of prompts that name none."""
-        return self._templates.default_store
+        return self._stores.default_store
 
     async def fetch(
         self, ref: PromptRef, *, deadline: float, credentials: Credentials
     ) -> ServedTemplate:
-        """Return the template that `ref` names, as `TemplateSupply.get` does."""
-        check_permitted(ref, self._templates, credentials.permissions)
-        return await self._templates.get(
+        """Return the template that `ref` names, as `PromptStores.get` does."""
+        check_permitted(ref, self._stores, credentials.permissions)
+        return await self._stores.get(
             ref, refresh=False, deadline=deadline, caller_key=credentials.store_key
         )
 
@@ -85,7 +85,7 @@ class Catalogue:
         credentials: Credentials,
     ) -> _Result:
         """Return what a store tells of a prompt, or of all of them where the id is empty."""
-        check_permitted(PromptRef(id=prompt_id), self._templates, credentials.permissions)
+        check_permitted(PromptRef(id=prompt_id), self._stores, credentials.permissions)
 
         async def ask(member: Member, until: float) -> _Result:
             store = _as_listing(member)
@@ -93,7 +93,7 @@ class Catalogue:
                 read(store, credentials.store_key if member.takes_key else None), until
             )
 
-        return await first_that_serves(self._templates.members(None), ask, deadline=deadline)
+        return await first_that_serves(self._stores.members(None), ask, deadline=deadline)
 
 
 def _as_listing(member: Member) -> ListingStore:

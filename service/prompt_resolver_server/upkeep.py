@@ -9,7 +9,7 @@ from .domain.values import Value
 from .templates.cache.inventory import HeldTemplate, Place, place
 from .templates.cache.source import Member
 from .templates.chain import at_member
-from .templates.supply import TemplateSupply
+from .templates.prompt_stores import PromptStores
 
 MAX_PROMPTS = 1_000
 """How many prompts may be listed, dropped or fetched with one call."""
@@ -33,9 +33,9 @@ class Upkeep:
     event loop's clock.
     """
 
-    def __init__(self, supply: TemplateSupply) -> None:
-        self._supply = supply
-        self._templates = supply.cache
+    def __init__(self, stores: PromptStores) -> None:
+        self._stores = stores
+        self._cache = stores.cache
 
     def list(
         self, *, store: str | None, after: Place | None, size: int, caller_key: str | None
@@ -45,13 +45,13 @@ class Upkeep:
         A chain holds nothing itself. Raises STORE_UNKNOWN.
         """
         if store is not None:
-            self._templates.find(store)
-        inventory = self._templates.inventory
+            self._cache.find(store)
+        inventory = self._cache.inventory
         keys = inventory.page(
             store=store,
             after=after,
             most=size + 1,
-            credential=self._templates.credential(caller_key),
+            credential=self._cache.credential(caller_key),
         )
         held = [(inventory.tell(key), inventory.look(key)) for key in keys[:size]]
         return HeldPage(
@@ -72,11 +72,11 @@ class Upkeep:
                     f"prompts[{index}].id: expected an id, got an empty one",
                     metadata={"store": ref.store or ""},
                 )
-        return self._templates.invalidate(
+        return self._cache.invalidate(
             [
                 at_member(ref, member.name)
                 for ref in refs
-                for member in self._supply.members(ref.store)
+                for member in self._stores.members(ref.store)
             ]
         )
 
@@ -90,17 +90,17 @@ class Upkeep:
         can have.
         """
         _check_number(refs)
-        members = [self._supply.members(ref.store) for ref in refs]
+        members = [self._stores.members(ref.store) for ref in refs]
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def fetch(ref: PromptRef, member: Member) -> ServedTemplate | ResolverError | None:
             at, key = at_member(ref, member.name), caller_key if member.takes_key else None
             async with slots:
                 try:
-                    await self._templates.renew(at, deadline=deadline, caller_key=key)
+                    await self._cache.renew(at, deadline=deadline, caller_key=key)
                 except ResolverError as error:
                     return error
-            return self._templates.inventory.look(self._templates.key(at, key))
+            return self._cache.inventory.look(self._cache.key(at, key))
 
         async with asyncio.TaskGroup() as group:
             fetches = [

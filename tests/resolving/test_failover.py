@@ -26,6 +26,7 @@ from prompt_resolver_server.domain.prompts import Message, PromptRef, ResolvedPr
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.providers.provider import do_nothing
 from prompt_resolver_server.resolving.failover import Failover
+from prompt_resolver_server.resolving.preparer import Preparer
 from prompt_resolver_server.resolving.queries import Query, Resolution
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.candidates import ALWAYS, failing, outcomes, rows, running_scene
@@ -632,6 +633,15 @@ class FailingProvider:
         raise AssertionError
 
 
+class LatePreparer(Preparer):
+    """Never has a prompt before the deadline."""
+
+    def __init__(self) -> None: ...
+
+    async def prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
+        raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
+
+
 def failover(
     provider: FailingProvider,
     *,
@@ -676,16 +686,13 @@ def failover(
         began=0,
     )
 
-    async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
-        raise ServerError(Reason.DEADLINE, "late", metadata={"phase": "fetch", "attempts": "0"})
-
     metrics = metrics or Metrics(CollectorRegistry(), version="test")
     aliases: Mapping[str, Alias] = {
         "a": alias,
         "b": Alias(name="b", deployments=(Deployment(row=1),)),
     }
     made = Failover(
-        prepare=prepare,
+        preparer=LatePreparer(),
         aliases=aliases,
         dispatcher=Dispatcher(
             providers={"fake": provider},

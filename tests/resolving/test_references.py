@@ -14,6 +14,7 @@ from prompt_resolver_server.resolving.queries import Query
 from prompt_resolver_server.resolving.references import check_query
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from tests.support.stores import ToldStore, make_template
 
 STORES = ("main", "side")
@@ -27,7 +28,7 @@ def forbidden(
 ) -> str | None:
     """Return what kind of thing a caller with these rules is refused, if anything."""
     store = ToldStore(make_template("p", "1"))
-    supply = TemplateCache(
+    cache = TemplateCache(
         sources={name: Source(store, 60) for name in STORES},
         default_store="main",
         metrics=Metrics(CollectorRegistry(), version="test"),
@@ -39,7 +40,7 @@ def forbidden(
     )
     alias = Alias(name="a", deployments=deployments or (Deployment(),))
     try:
-        check_query(query, alias, notation=notation, supply=supply)
+        check_query(query, alias, notation=notation, stores=PromptStores(cache, {}))
     except CallError as error:
         assert store.fetches == []
         return error.metadata["kind"]

@@ -17,6 +17,7 @@ from prompt_resolver_server.rendering import Renderer
 from prompt_resolver_server.resolving.resolver import Resolver
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from tests.support.stores import ToldStore, make_template
 
 
@@ -25,12 +26,12 @@ def make_serving(stack: AsyncExitStack, template: Template | None = None) -> Ser
     metrics = Metrics(CollectorRegistry(), version="test")
     store = ToldStore(template or make_template("p", "1"))
     sources, providers = {"told": Source(store, 60)}, {"echo": EchoProvider()}
-    templates = TemplateCache(sources=sources, default_store="told", metrics=metrics)
-    stack.push_async_callback(templates.aclose)
+    cache = TemplateCache(sources=sources, default_store="told", metrics=metrics)
+    stack.push_async_callback(cache.aclose)
     renderer = Renderer()
     stack.push_async_callback(renderer.aclose)
     resolver = Resolver(
-        templates=templates,
+        stores=PromptStores(cache, {}),
         renderer=renderer,
         notation=Notation(stores=sources, providers=providers),
         aliases={},

@@ -21,10 +21,9 @@ from prompt_resolver_server.domain.errors import (
 from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
-from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
-from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.templates.listing import ListQuery, TemplatePage
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from prompt_resolver_server.templates.store import version_not_found
 from tests.support.service import run_cli
 from tests.support.stores import (
@@ -64,7 +63,7 @@ class Scene:
             clock=self.clock,
             draw=no_jitter,
         )
-        self.chains = Chains(
+        self.stores = PromptStores(
             self.cache,
             {"both": ("live", "baked"), "remotes": ("baked", "third", "live")},
             default_store="both",
@@ -78,7 +77,7 @@ class Scene:
         caller_key: str | None = None,
         within_s: float = 10.0,
     ) -> ServedTemplate:
-        return await self.chains.get(
+        return await self.stores.get(
             PromptRef(id="p", store=store),
             refresh=refresh,
             deadline=asyncio.get_running_loop().time() + within_s,
@@ -283,13 +282,6 @@ async def test_callers_key_that_is_refused() -> None:
     assert scene.baked.fetches == []
 
 
-async def test_unknown_store() -> None:
-    """A store that is not there is told with those that are, chains included."""
-    scene = Scene()
-    with pytest.raises(CallError, match="expected one of live, baked, third, both, remotes"):
-        await scene.get(store="nowhere")
-
-
 class ListedStore(ToldStore):
     """A store that lists what it says."""
 
@@ -303,18 +295,6 @@ class ListedStore(ToldStore):
     list_environments: Callable[..., object] = list_prompts
 
 
-async def test_default_store_that_is_replaced() -> None:
-    """Who has the stores of before has their default as well, whatever the cache's is by now."""
-    scene = Scene()
-    deadline = asyncio.get_running_loop().time() + 10
-    before = Chains(scene.cache, {}, default_store="live")
-    scene.cache.adopt({**scene.cache.sources}, default_store="baked", limits=CacheLimits())
-
-    served = await before.get(PromptRef(id="p"), refresh=False, deadline=deadline)
-
-    assert (before.default_store, served.store, served.template) == ("live", "live", LIVE)
-
-
 async def test_lists() -> None:
     """Lists are those of the first member that answers."""
     scene = Scene()
@@ -325,7 +305,7 @@ async def test_lists() -> None:
     }
     sources = {name: Source(store, TTL_S) for name, store in stores.items()}
     cache = TemplateCache(sources=sources, default_store="all", metrics=scene.metrics)
-    catalogue = Catalogue(Chains(cache, {"all": tuple(stores)}, default_store="all"))
+    catalogue = Catalogue(PromptStores(cache, {"all": tuple(stores)}, default_store="all"))
     deadline = asyncio.get_running_loop().time() + 10
 
     page = await catalogue.list_prompts(

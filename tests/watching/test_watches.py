@@ -15,7 +15,7 @@ from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
 from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
-from prompt_resolver_server.templates.chain import Chains
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from prompt_resolver_server.watching.events import Event
 from prompt_resolver_server.watching.journal import Journal
 from prompt_resolver_server.watching.watches import Watch, Watches
@@ -36,7 +36,7 @@ class Subject:
             default_store="told",
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
-        self.watches = Watches(self.cache, capacity=capacity)
+        self.watches = Watches(PromptStores(self.cache, {}), capacity=capacity)
 
     @property
     def journal(self) -> Journal:
@@ -239,13 +239,13 @@ async def test_a_chain_whose_first_store_needed_room() -> None:
         metrics=Metrics(CollectorRegistry(), version="test"),
         limits=CacheLimits(max_entries=2),
     )
-    chains = Chains(cache, {"both": ("live", "baked")}, default_store="both")
-    watches = Watches(chains, capacity=100)
+    stores = PromptStores(cache, {"both": ("live", "baked")}, default_store="both")
+    watches = Watches(stores, capacity=100)
 
     async def get(prompt_id: str, store: str, *, refresh: bool = False) -> None:
         deadline = asyncio.get_running_loop().time() + 10
         ref = PromptRef(id=prompt_id, store=store)
-        await chains.get(ref, refresh=refresh, deadline=deadline)
+        await stores.get(ref, refresh=refresh, deadline=deadline)
 
     async with (
         asyncio.timeout(10),

@@ -18,7 +18,7 @@ from ..rendering import Renderer, WorkerPool
 from ..resolving.resolver import Resolver
 from ..settings import Loaded
 from ..templates.cache.cache import TemplateCache
-from ..templates.chain import Chains
+from ..templates.prompt_stores import PromptStores
 from .endpoints import Endpoints
 from .model_list import (
     build_alias_providers,
@@ -89,11 +89,10 @@ class Workshop:
             metrics=self._metrics.upstream,
             prices=self._prices,
         )
-        chains = Chains(
-            self._cache, stores.chains, default_store=stores.default, sources=stores.sources
-        )
         resolver = Resolver(
-            templates=chains,
+            stores=PromptStores(
+                self._cache, stores.chains, default_store=stores.default, sources=stores.sources
+            ),
             renderer=renderer,
             notation=models.notation,
             aliases=models.aliases,

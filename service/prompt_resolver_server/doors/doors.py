@@ -98,9 +98,7 @@ class Doors:
         self._grpc: list[Listener] = []
         self._http: HttpListener | None = None
         self._gates = make_gates(_limits(loaded), metrics)
-        self._watches = Watches(
-            engine.resolver.templates, capacity=loaded.settings.cache.max_entries
-        )
+        self._watches = Watches(engine.resolver.stores, capacity=loaded.settings.cache.max_entries)
         stack.push_async_callback(self._watches.aclose)
 
     async def open(self) -> Addresses:
@@ -140,7 +138,7 @@ class Doors:
         for name, limit in _limits(loaded).items():
             self._gates[name].limit = limit
         self._watches.adopt(
-            serving.resolver.templates, capacity=loaded.settings.cache.max_entries, lost=lost
+            serving.resolver.stores, capacity=loaded.settings.cache.max_entries, lost=lost
         )
 
     async def close(self, grace_s: float) -> None:

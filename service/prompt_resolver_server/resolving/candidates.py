@@ -1,8 +1,5 @@
 """Candidates for a call: a prompt as one row serves it, and what its provider is asked."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
-
 from msgspec.structs import replace
 
 from ..dispatch.dispatcher import Dispatcher
@@ -11,10 +8,8 @@ from ..dispatch.route import Step
 from ..domain.aliases import Alias, Deployment
 from ..domain.values import Value
 from .model_requests import make_model_request
+from .preparer import Preparer
 from .queries import Query, Resolution
-
-Prepare: TypeAlias = Callable[[Query, Alias, Deployment], Awaitable[Resolution]]
-"""Resolves a query as one of an alias' deployments serves it."""
 
 
 class Candidate(Value, frozen=True):
@@ -32,8 +27,8 @@ class Candidate(Value, frozen=True):
 class Candidates:
     """Makes the candidates of calls. All of them raise what is wrong with a prompt or a model."""
 
-    def __init__(self, prepare: Prepare, dispatcher: Dispatcher) -> None:
-        self._prepare = prepare
+    def __init__(self, preparer: Preparer, dispatcher: Dispatcher) -> None:
+        self._preparer = preparer
         self._dispatcher = dispatcher
 
     def first(self, resolution: Resolution, *, others: int) -> Candidate:
@@ -47,10 +42,10 @@ class Candidates:
         if step.deployment is failed.resolution.deployment:
             resolution = failed.resolution
         elif step.alias is first.alias:
-            resolution = await self._prepare(first.query, step.alias, step.deployment)
+            resolution = await self._preparer.prepare(first.query, step.alias, step.deployment)
         else:
             query = _for_fallback(first, step.alias, step.deployment)
-            resolution = await self._prepare(query, step.alias, step.deployment)
+            resolution = await self._preparer.prepare(query, step.alias, step.deployment)
         return Candidate(resolution, self._order(resolution, first, others))
 
     def _order(self, resolution: Resolution, first: Resolution, others: int) -> Order:

@@ -16,7 +16,8 @@ from ..domain.answers import Answer, Delta, Dispatch, Finish
 from ..domain.errors import CallError, Reason, ResolverError, ServerError
 from ..domain.prompts import ResolvedPrompt
 from ..metrics import UpstreamMetrics
-from .candidates import Candidate, Candidates, Prepare
+from .candidates import Candidate, Candidates
+from .preparer import Preparer
 from .queries import Resolution
 
 _log = logging.getLogger(__name__)
@@ -49,22 +50,21 @@ class _Call:
 class Failover:
     """Asks one candidate after the other until one answers.
 
-    `prepare` resolves a query as one of an alias' deployments serves it. What a store or a template
-    fails at is told to the caller; only the failures of providers lead to the next candidate.
-    `sleep` waits for so many seconds.
+    What a store or a template fails at is told to the caller; only the failures of providers lead
+    to the next candidate. `sleep` waits for so many seconds.
     """
 
     def __init__(
         self,
         *,
-        prepare: Prepare,
+        preparer: Preparer,
         aliases: Mapping[str, Alias],
         dispatcher: Dispatcher,
         metrics: UpstreamMetrics,
         draw: Draw,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._candidates = Candidates(prepare, dispatcher)
+        self._candidates = Candidates(preparer, dispatcher)
         self._aliases = aliases
         self._dispatcher = dispatcher
         self._cooldowns = dispatcher.cooldowns

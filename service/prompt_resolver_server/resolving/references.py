@@ -8,7 +8,7 @@ from ..domain.errors import invalid_request
 from ..domain.permissions import Permissions
 from ..domain.prompts import PromptRef
 from ..templates.permitted import check_permitted
-from ..templates.supply import TemplateSupply
+from ..templates.prompt_stores import PromptStores
 from .queries import Query
 
 
@@ -27,7 +27,7 @@ def refer(ref: PromptRef, deployment: Deployment, requested: ModelName | None) -
     return replace(ref, store=requested.store)
 
 
-def check_query(query: Query, alias: Alias, *, notation: Notation, supply: TemplateSupply) -> None:
+def check_query(query: Query, alias: Alias, *, notation: Notation, stores: PromptStores) -> None:
     """Raise CALLER_FORBIDDEN unless the caller may use the prompt and the model that it names.
 
     What the alias brings needs no rule, and that is all there is where the call names nothing else.
@@ -44,7 +44,7 @@ def check_query(query: Query, alias: Alias, *, notation: Notation, supply: Templ
     for deployment in alias.deployments:
         ref = refer(asked, deployment, requested)
         if names_store or deployment.store is None:
-            check_permitted(ref, supply, permissions)
+            check_permitted(ref, stores, permissions)
         else:
             permissions.check("prompt", ref.id)
 

@@ -3,35 +3,27 @@
 Every door comes through here, so that they all mean the same.
 """
 
-import logging
 import time
-import weakref
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..catalogue import Catalogue
 from ..dispatch.dispatcher import Dispatcher
-from ..dispatch.notation import ModelChoice, Notation
+from ..dispatch.notation import Notation
 from ..dispatch.route import Draw, pick
 from ..domain.aliases import NO_FALLBACKS, NO_ROW, Alias, Deployment, Fallbacks, Terms
 from ..domain.answers import Answer, Dispatch, Finish
-from ..domain.errors import CallError, Reason, TemplateError, invalid_request
-from ..domain.explaining import explaining
-from ..domain.parameters import Json
+from ..domain.errors import CallError, Reason
 from ..domain.permissions import Permissions
-from ..domain.prompts import Message, PromptRef, ResolvedPrompt, ServedTemplate, Tool, ToolChoice
 from ..metrics import Metrics
-from ..rendering import Renderer, join
+from ..rendering import Renderer
 from ..templates.cache.inventory import Inventory
-from ..templates.supply import TemplateSupply
-from .candidates import Prepare
+from ..templates.prompt_stores import PromptStores
 from .failover import Deliver, Failover
+from .preparer import Preparer
 from .queries import Query, Resolution
-from .references import check_query, refer
-from .steps import tell_alias, tell_choice, tell_parameters, tell_rendered
+from .references import check_query
 
 __all__ = ["Query", "Resolution", "Resolver"]
-
-_log = logging.getLogger(__name__)
 
 
 class Resolver:
@@ -45,7 +37,7 @@ class Resolver:
     def __init__(
         self,
         *,
-        templates: TemplateSupply,
+        stores: PromptStores,
         renderer: Renderer,
         notation: Notation,
         aliases: Mapping[str, Alias],
@@ -55,8 +47,7 @@ class Resolver:
         draw: Draw,
         fallbacks: Fallbacks = NO_FALLBACKS,
     ) -> None:
-        self._templates = templates
-        self._renderer = renderer
+        self._stores = stores
         self._notation = notation
         self._aliases = aliases
         self._no_alias = Alias(
@@ -65,15 +56,17 @@ class Resolver:
         self._cooldowns = dispatcher.cooldowns
         self._metrics = metrics
         self._draw = draw
+        self._preparer = Preparer(
+            stores=stores, renderer=renderer, notation=notation, metrics=metrics
+        )
         self._failover = Failover(
-            prepare=_without_keeping(self),
+            preparer=self._preparer,
             aliases=aliases,
             dispatcher=dispatcher,
             metrics=metrics.upstream,
             draw=draw,
         )
-        self._catalogue = Catalogue(templates)
-        self._told: set[tuple[str, str, str]] = set()
+        self._catalogue = Catalogue(stores)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -81,14 +74,14 @@ class Resolver:
         return self._catalogue
 
     @property
-    def templates(self) -> TemplateSupply:
-        """Where the templates come from."""
-        return self._templates
+    def stores(self) -> PromptStores:
+        """The stores that prompts come from."""
+        return self._stores
 
     @property
     def inventory(self) -> Inventory:
         """What the cache of templates holds."""
-        return self._templates.inventory
+        return self._stores.inventory
 
     def list_aliases(self, permissions: Permissions) -> Sequence[str]:
         """Return the names of the aliases that may be used."""
@@ -127,9 +120,9 @@ class Resolver:
             permissions.check("alias", query.alias)
             alias = self._find_alias(query.alias)
         if permissions.rules:
-            check_query(query, alias, notation=self._notation, supply=self._templates)
+            check_query(query, alias, notation=self._notation, stores=self._stores)
         deployments = self._cooldowns.free(alias.deployments)
-        resolution = await self.prepare(query, alias, pick(deployments, self._draw))
+        resolution = await self._preparer.prepare(query, alias, pick(deployments, self._draw))
         if (served := resolution.prompt.served) is not None:
             query.span.served(served)
         return resolution
@@ -156,133 +149,11 @@ class Resolver:
         if dispatch.cost is not None:
             span.charged(dispatch.cost)
 
-    async def prepare(self, query: Query, alias: Alias, deployment: Deployment) -> Resolution:
-        """Return the prompt as one of an alias' deployments serves it."""
-        began = time.perf_counter()
-        explained = explaining() is not None
-        if explained:
-            tell_alias(alias, deployment)
-        requested = None
-        if query.model is not None:
-            requested = self._notation.read(query.model, query.credentials.permissions)
-        ref = refer(query.prompt, deployment, requested)
-        fetching = self._fetch(query, ref, deployment)
-        served = await fetching if fetching is not None else None
-        template = served.template if served is not None else None
-        choice = self._notation.choose(
-            requested=requested, deployment=deployment, template=template
-        )
-        if choice.passed_over and query.alias is not None:
-            self._tell_passed_over(choice, query.alias)
-        parameters = query.parameters
-        if template is not None:
-            parameters = parameters.over(template.parameters)
-        parameters = parameters.over(deployment.parameters)
-        variables = query.variables
-        if deployment.variables:
-            variables = {**deployment.variables, **variables}
-        if explained:
-            tell_choice(choice)
-            tell_parameters(query, template, deployment)
-        messages = await self._messages(served, variables, query)
-        if explained and template is not None:
-            tell_rendered(template, messages, variables)
-        tools = template.tools if template is not None else ()
-        prompt = ResolvedPrompt(
-            messages=messages,
-            model=choice.model,
-            provider=choice.provider,
-            parameters=parameters,
-            tools=_add_tools(tools, query.tools) if query.tools else tools,
-            tool_choice=query.tool_choice
-            or (template.tool_choice if template is not None else None),
-            served=served,
-        )
-        if prompt.tool_choice is not None:
-            _check_tool_choice(prompt.tool_choice, prompt.tools)
-        return Resolution(
-            query=query,
-            alias=alias,
-            deployment=deployment,
-            ref=ref,
-            prompt=prompt,
-            choice=choice,
-            began=began,
-        )
-
     def _find_alias(self, name: str) -> Alias:
         alias = self._aliases.get(name)
         if alias is None:
             raise _alias_unknown(name)
         return alias
-
-    def _fetch(
-        self, query: Query, ref: PromptRef, deployment: Deployment
-    ) -> Awaitable[ServedTemplate] | None:
-        """Return what gets the template, or None for an alias without one."""
-        if not ref.id and query.alias is not None and deployment.prompt is None:
-            if ref != PromptRef(id="", store=ref.store):
-                raise invalid_request("prompt.id", "expected an id, as the alias has none")
-            return None
-        return self._templates.get(
-            ref,
-            refresh=query.refresh,
-            deadline=query.deadline,
-            caller_key=query.credentials.store_key,
-        )
-
-    async def _messages(
-        self, served: ServedTemplate | None, variables: Mapping[str, Json], query: Query
-    ) -> tuple[Message, ...]:
-        """Return the rendered template's messages and the caller's among them."""
-        if served is None:
-            return join((), (), named=query.placeholders, messages=query.messages, policy="append")
-        started = time.perf_counter()
-        try:
-            rendered = await self._renderer.render(
-                served.template,
-                variables,
-                deadline=query.deadline,
-                caller=query.credentials.caller,
-            )
-        except TemplateError as error:
-            error.metadata["store"] = served.store
-            raise
-        self._metrics.renderings.observe(time.perf_counter() - started)
-        if not (query.messages or query.placeholders):
-            return rendered.messages
-        return join(
-            rendered.messages,
-            rendered.placeholders,
-            named=query.placeholders,
-            messages=query.messages,
-            policy=query.message_policy,
-        )
-
-    def _tell_passed_over(self, choice: ModelChoice, alias: str) -> None:
-        """Log, once for each pair, that an alias and its template name different models."""
-        pair = (alias, choice.model, choice.passed_over)
-        if pair not in self._told:
-            self._told.add(pair)
-            _log.warning(
-                "an alias and its template name different models",
-                extra={"alias": alias, "served": choice.model, "passed_over": choice.passed_over},
-            )
-
-
-def _without_keeping(resolver: Resolver) -> Prepare:
-    """Return what prepares candidates of a resolver, for a part of it.
-
-    Where the one kept the other, each that is replaced would stay until cycles are looked for.
-    """
-    alive = weakref.ref(resolver)
-
-    async def prepare(query: Query, alias: Alias, deployment: Deployment) -> Resolution:
-        found = alive()
-        assert found is not None
-        return await found.prepare(query, alias, deployment)
-
-    return prepare
 
 
 def _alias_unknown(name: str) -> CallError:
@@ -292,15 +163,3 @@ def _alias_unknown(name: str) -> CallError:
         f"alias: no alias {name!r} is configured",
         metadata={"alias": name},
     )
-
-
-def _add_tools(own: tuple[Tool, ...], added: tuple[Tool, ...]) -> tuple[Tool, ...]:
-    return tuple({tool.name: tool for tool in (*own, *added)}.values())
-
-
-def _check_tool_choice(choice: ToolChoice, tools: Sequence[Tool]) -> None:
-    if choice.mode in ("auto", "none"):
-        return
-    names = [tool.name for tool in tools]
-    if not names or (choice.tool_name is not None and choice.tool_name not in names):
-        raise invalid_request("tool_choice", "expected a tool of the template or of the request")

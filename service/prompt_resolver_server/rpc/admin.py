@@ -32,7 +32,7 @@ class AdminServicer:
 
     @property
     def _upkeep(self) -> Upkeep:
-        return Upkeep(self._serving.resolver.templates)
+        return Upkeep(self._serving.resolver.stores)
 
     async def list_prompts(
         self, request: pb.ListPromptsRequest, caller: Caller

@@ -8,10 +8,10 @@ from ..domain.permissions import Permissions, forbidden
 from ..domain.prompts import PromptRef, Template
 from .cache.source import store_unknown
 from .listing import MAX_PAGE_SIZE, ListingStore, ListQuery, TemplatePage
-from .supply import TemplateSupply
+from .prompt_stores import PromptStores
 
 
-def check_permitted(ref: PromptRef, supply: TemplateSupply, permissions: Permissions) -> None:
+def check_permitted(ref: PromptRef, stores: PromptStores, permissions: Permissions) -> None:
     """Raise CALLER_FORBIDDEN unless a caller may use both the prompt and its store.
 
     A chain is a store of its own. Where the caller may use a store that there is not, the error
@@ -19,7 +19,7 @@ def check_permitted(ref: PromptRef, supply: TemplateSupply, permissions: Permiss
     """
     if not permissions.are_limited:
         return
-    store = ref.store if ref.store is not None else supply.default_store
+    store = ref.store if ref.store is not None else stores.default_store
     if not permissions.allow("store", store):
         # The caller is told of no name that it has not said.
         raise forbidden(
@@ -28,8 +28,8 @@ def check_permitted(ref: PromptRef, supply: TemplateSupply, permissions: Permiss
     # An empty id is no prompt's, and its store says so.
     if ref.id:
         permissions.check("prompt", ref.id)
-    if store not in supply.stores:
-        known = [name for name in supply.stores if permissions.allow("store", name)]
+    if store not in stores.names:
+        known = [name for name in stores.names if permissions.allow("store", name)]
         raise store_unknown(store, known)
 
 

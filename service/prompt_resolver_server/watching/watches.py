@@ -11,7 +11,7 @@ from ..domain.prompts import PromptRef
 from ..templates.cache.entries import Key
 from ..templates.chain import at_member
 from ..templates.permitted import check_permitted
-from ..templates.supply import TemplateSupply
+from ..templates.prompt_stores import PromptStores
 from .events import Change, Event, ref_of
 from .journal import Journal, Record
 from .keeper import Keeper
@@ -110,20 +110,20 @@ class Watches:
     Watches may name as many prompts, and the journal remembers about as many, as `capacity` says.
     """
 
-    def __init__(self, supply: TemplateSupply, *, capacity: int) -> None:
-        self._supply = supply
-        self._templates = templates = supply.cache
-        self._journal = Journal(templates.inventory, capacity=capacity)
-        self._keeper = Keeper(templates, self._journal, most=capacity)
-        templates.listen(self._journal)
+    def __init__(self, stores: PromptStores, *, capacity: int) -> None:
+        self._stores = stores
+        self._cache = cache = stores.cache
+        self._journal = Journal(cache.inventory, capacity=capacity)
+        self._keeper = Keeper(cache, self._journal, most=capacity)
+        cache.listen(self._journal)
 
-    def adopt(self, supply: TemplateSupply, *, capacity: int, lost: Collection[str]) -> None:
+    def adopt(self, stores: PromptStores, *, capacity: int, lost: Collection[str]) -> None:
         """Watch what these stores serve from now on; see `Replacement.lost`.
 
         A watch goes on with the stores that it began with. Of lost ones it is told what has become
         of each prompt.
         """
-        self._supply = supply
+        self._stores = stores
         self._journal.capacity = self._keeper.most = capacity
         self._keeper.look_again(lost)
 
@@ -146,10 +146,10 @@ class Watches:
         if len(refs) > MAX_PROMPTS:
             raise invalid_request("prompts", f"expected at most {MAX_PROMPTS} prompts")
         for ref in refs:
-            check_permitted(ref, self._supply, permit())
+            check_permitted(ref, self._stores, permit())
         if after is not None and not self._journal.knows(after):
             after = None
-        credential = self._templates.credential(caller_key)
+        credential = self._cache.credential(caller_key)
         chosen = dict(self._choose(ref, caller_key, credential) for ref in refs)
         watch = Watch(self._journal, permit, of_all=not chosen)
         subjects = chosen or (credential,)
@@ -171,14 +171,14 @@ class Watches:
 
         These are one and the same, except for a chain.
         """
-        members = self._supply.members(ref.store)
+        members = self._stores.members(ref.store)
         keys = {}
         for member in members:
             key = caller_key if member.takes_key else None
-            keys[self._templates.key(at_member(ref, member.name), key)] = key
+            keys[self._cache.key(at_member(ref, member.name), key)] = key
         if len(members) == 1:
             return next(iter(keys)), keys
-        store = ref.store or self._supply.default_store
+        store = ref.store or self._stores.default_store
         return Key(store, ref.id, ref.version, ref.environment, credential), keys
 
     def _keep(
@@ -212,7 +212,7 @@ class Watches:
                 if key.credential == credential and record.template.version:
                     yield key, record
             return
-        for key in keys or self._templates.inventory.keys(credential):
+        for key in keys or self._cache.inventory.keys(credential):
             if (found := self._journal.find(key)) is not None:
                 yield key, found
 

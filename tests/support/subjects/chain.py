@@ -13,9 +13,9 @@ from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.source import Source
-from prompt_resolver_server.templates.chain import Chains
 from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
+from prompt_resolver_server.templates.prompt_stores import PromptStores
 from tests.support.subjects.directory import directory
 from tests.support.subjects.subject import Subject
 
@@ -23,8 +23,8 @@ from tests.support.subjects.subject import Subject
 class ChainStore:
     """Asks a chain as the cache asks a store. Its members are asked each time."""
 
-    def __init__(self, chains: Chains) -> None:
-        self._catalogue = Catalogue(chains)
+    def __init__(self, stores: PromptStores) -> None:
+        self._catalogue = Catalogue(stores)
 
     @property
     def _deadline(self) -> float:
@@ -80,7 +80,7 @@ async def chain(folder: Path) -> AsyncIterator[Subject]:
             metrics=Metrics(CollectorRegistry(), version="test"),
         )
         subject.store = ChainStore(
-            Chains(cache, {"chain": ("subject", "empty")}, default_store="chain")
+            PromptStores(cache, {"chain": ("subject", "empty")}, default_store="chain")
         )
         yield subject
         await cache.aclose()

@@ -11,7 +11,7 @@ import hmac
 import random
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -26,7 +26,7 @@ from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
 from .peers import Peers
-from .source import Lookup, Member, Source, store_unknown
+from .source import Lookup, Source, store_unknown
 from .sources import Replacement, Sources
 from .steps import tell_fetched, tell_looked, tell_query
 
@@ -72,16 +72,6 @@ class TemplateCache:
             clock=clock,
         )
         self.invalidation = Invalidation(current, self._ledger, self._fetcher)
-
-    @property
-    def cache(self) -> "TemplateCache":
-        """This cache itself, which is a `TemplateSupply` without chains."""
-        return self
-
-    @property
-    def stores(self) -> Collection[str]:
-        """The names of the stores."""
-        return self._current.keys()
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -191,11 +181,6 @@ class TemplateCache:
         """Return a store, or the default one, with its name. Raises STORE_UNKNOWN."""
         name = store if store is not None else self.default_store
         return name, self._current.get(name) or self._sources.find(name)
-
-    def members(self, store: str | None) -> tuple[Member]:
-        """Return the store of this name, or the default one. Raises STORE_UNKNOWN."""
-        name, source = self.find(store)
-        return (Member(name, source.store),)
 
     def is_fetching(self, key: Key) -> bool:
         """Tell whether a fetch goes on whose answer will be held; one that is forgotten is none."""
