@@ -344,6 +344,70 @@ async def test_watches_go_on(tmp_path: Path, path: Path, api: HumanloopApi) -> N
         assert await watch.told() == ("pr_a", "v2", "UPDATED")
 
 
+def stores(*names: str, default: str, chain: str) -> str:
+    """Return a configuration with directories of these names, and a chain of some of them."""
+    lines = "".join(f"  {name}: {{type: directory, path: {name}}}\n" for name in names)
+    return f"default_store: {default}\nstores:\n{lines}  all: {{type: chain, stores: [{chain}]}}\n"
+
+
+async def test_watches_follow_what_is_served(tmp_path: Path, path: Path) -> None:
+    """Whoever watches the default store, or a chain, is told when others serve its prompts."""
+    names = ("one", "two", "three")
+    for name in names:
+        write_prompt(tmp_path / name, "greet", f"<user>\nFrom {name}\n</user>")
+    async with (
+        running_service(
+            tmp_path, stores(*names, default="one", chain="one, two, three")
+        ) as service,
+        watching(service.address, refs("greet")) as by_default,
+        watching(service.address, refs("greet", store="all")) as of_chain,
+        watching(service.address, refs("greet", store="one")) as of_one,
+        watching(service.address, refs("greet", store="two")) as of_two,
+    ):
+        watches = (by_default, of_chain, of_one, of_two)
+        assert [(await watch.next()).prompt.store for watch in watches] == [
+            *("one", "one", "one", "two")
+        ]
+        await reload(service, path, stores(*names, default="two", chain="two, one, three"))
+        for watch in (by_default, of_chain):
+            event = await watch.next()
+            assert (event.change, event.prompt.store) == (pb.CHANGE_UPDATED, "two")
+        late = refs("greet", store="all")
+        async with watching(service.address, late) as of_chain_since:
+            assert (await of_chain_since.next()).prompt.store == "two"
+
+        write_prompt(tmp_path / "two", "greet", "<user>\nAn edit\n</user>")
+        served = (await service.client.resolve("greet")).prompt
+        for watch in (by_default, of_chain):
+            event = await watch.next()
+            assert (event.prompt.store, event.prompt.version) == ("two", served.version)
+
+        # The store that they began with may go.
+        await reload(service, path, stores(*names[1:], default="two", chain="two, three"))
+        assert (await of_one.told())[2] == "REMOVED"
+        write_prompt(tmp_path / "two", "greet", "<user>\nAnother\n</user>")
+        served = (await service.client.resolve("greet")).prompt
+        for watch in (by_default, of_chain):
+            assert await watch.told() == ("greet", served.version, "UPDATED")
+
+
+async def test_watches_follow_what_was_not_held(tmp_path: Path, path: Path) -> None:
+    """A prompt that the new default store has not served yet is fetched for those who watch it."""
+    write_prompt(tmp_path / "one", "greet", "<user>\nFrom one\n</user>")
+    write_prompt(tmp_path / "one", "bye", "<user>\nBye\n</user>")
+    write_prompt(tmp_path / "two", "greet", "<user>\nFrom two\n</user>")
+    async with (
+        running_service(tmp_path, stores("one", "two", default="one", chain="one")) as service,
+        watching(service.address, refs("greet")) as greet,
+        watching(service.address, refs("bye")) as bye,
+    ):
+        assert (await greet.told())[2] == (await bye.told())[2] == "SNAPSHOT"
+        await reload(service, path, stores("one", "two", default="two", chain="one"))
+        came, gone = await greet.next(), await bye.next()
+    assert (came.change, came.prompt.store) == (pb.CHANGE_UPDATED, "two")
+    assert (gone.change, gone.prompt.version) == (pb.CHANGE_REMOVED, "")
+
+
 async def test_calls_end_as_they_began(
     tmp_path: Path, prompts: Path, path: Path, upstream: Upstream
 ) -> None:

@@ -112,6 +112,13 @@ class Journal:
             self._write(key, record, changed=True)
         return record
 
+    def tell_again(self, key: Key) -> None:
+        """Tell all who follow a prompt of its newest change, as one of them did not until now."""
+        known = self._records.get(key)
+        record = self.find(key)
+        if record is not None and record is known:
+            self._write(key, record, changed=True)
+
     def after(self, revision: int) -> Iterator[tuple[Key, Record]]:
         """Return what came after a revision, in order. Not to be changed meanwhile."""
         newest_first = []
@@ -138,22 +145,30 @@ class Journal:
         return served
 
     def add_view(self, key: Key, members: Sequence[Key]) -> None:
-        """Keep a record of the first of several prompts that there is, until it is removed."""
-        view = self._views.setdefault(key, View(tuple(members)))
+        """Keep a record of the first of several prompts that there is, until it is removed.
+
+        Members that were told before make way for these.
+        """
+        view = self._views.setdefault(key, View(()))
         view.watches += 1
-        for member in members:
-            self._views_of.setdefault(member, set()).add(key)
+        self._put_members(key, view, tuple(members))
 
     def remove_view(self, key: Key) -> None:
         """Forget what `add_view` was told, once all who told it have come here."""
         view = self._views[key]
         view.watches -= 1
         if not view.watches:
+            self._put_members(key, view, ())
             del self._views[key]
-            for member in view.members:
-                self._views_of[member].discard(key)
-                if not self._views_of[member]:
-                    del self._views_of[member]
+
+    def _put_members(self, key: Key, view: View, members: tuple[Key, ...]) -> None:
+        for member in view.members:
+            self._views_of[member].discard(key)
+            if not self._views_of[member]:
+                del self._views_of[member]
+        view.members = members
+        for member in members:
+            self._views_of.setdefault(member, set()).add(key)
 
     def follow(self, subjects: Iterable[Subject], follower: Follower) -> None:
         """Tell a follower of these prompts from now on."""

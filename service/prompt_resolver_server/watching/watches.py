@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..domain.errors import invalid_request
+from ..domain.errors import ResolverError, invalid_request
 from ..domain.permissions import Permissions
 from ..domain.prompts import PromptRef
 from ..templates.cache.entries import Key
@@ -18,6 +19,9 @@ from .keeper import Keeper
 
 MAX_PROMPTS = 1_000
 """How many prompts one watch may name."""
+
+Keys: TypeAlias = Mapping[Key, str | None]
+"""What is held, each with the key of the caller's that opens it."""
 
 Permit: TypeAlias = Callable[[], Permissions]
 """Returns what a caller may use by now. Raises CALLER_FORBIDDEN for one who may not call."""
@@ -47,6 +51,11 @@ class Watch:
         self._pending[key] = behind
         self._changed.set()
         return behind
+
+    def forget(self, key: Key) -> None:
+        """Tell nothing more of a prompt that this watch has left."""
+        self._pending.pop(key, None)
+        self._snapshot.discard(key)
 
     def begin(self, records: Iterable[tuple[Key, Record]], *, after: int | None) -> None:
         """Begin with a snapshot of these records, or with what is in them after a revision."""
@@ -104,6 +113,20 @@ class Watch:
         return "store_stale" if record.stale else "store_ready"
 
 
+@dataclass(eq=False)
+class _Opened:
+    """A watch that goes on, and by what each prompt that it names is followed.
+
+    `kept` has what is held of each, and looked after, in the order of a chain's members.
+    """
+
+    watch: Watch
+    caller_key: str | None
+    credential: bytes
+    subjects: dict[PromptRef, Key] = field(default_factory=dict)
+    kept: dict[Key, Keys] = field(default_factory=dict)
+
+
 class Watches:
     """Opens watches. Made inside of a running event loop.
 
@@ -115,16 +138,20 @@ class Watches:
         self._cache = cache = stores.cache
         self._journal = Journal(cache.inventory, capacity=capacity)
         self._keeper = Keeper(cache, self._journal, most=capacity)
+        self._opened: set[_Opened] = set()
         cache.listen(self._journal)
 
     def adopt(self, stores: PromptStores, *, capacity: int, lost: Collection[str]) -> None:
         """Watch what these stores serve from now on; see `Replacement.lost`.
 
-        A watch goes on with the stores that it began with. Of lost ones it is told what has become
-        of each prompt.
+        Where a prompt is now served by another store, because the default one or the members of a
+        chain have changed, its watches go on with that one, and are told. Of lost stores they are
+        told what has become of each prompt.
         """
         self._stores = stores
         self._journal.capacity = self._keeper.most = capacity
+        for opened in self._opened:
+            self._move(opened)
         self._keeper.look_again(lost)
 
     @asynccontextmanager
@@ -150,54 +177,97 @@ class Watches:
         if after is not None and not self._journal.knows(after):
             after = None
         credential = self._cache.credential(caller_key)
-        chosen = dict(self._choose(ref, caller_key, credential) for ref in refs)
-        watch = Watch(self._journal, permit, of_all=not chosen)
-        subjects = chosen or (credential,)
+        watch = Watch(self._journal, permit, of_all=not refs)
+        opened = _Opened(watch, caller_key, credential)
         with ExitStack() as stack:
-            self._keep(chosen, credential, caller_key, stack)
-            self._journal.follow(subjects, watch)
-            stack.callback(self._journal.leave, subjects, watch)
-            await self._keeper.look([[*keys] for keys in chosen.values()])
-            records = self._records(chosen, credential, after)
-            if not chosen:
+            if refs:
+                stack.callback(self._unfollow_all, opened)
+                for ref in refs:
+                    subject, keys = self._choose(ref, opened)
+                    opened.subjects[ref] = subject
+                    self._follow(opened, subject, keys)
+            else:
+                self._keeper.add_all(credential, caller_key)
+                stack.callback(self._keeper.remove_all, credential)
+                self._journal.follow((credential,), watch)
+                stack.callback(self._journal.leave, (credential,), watch)
+            self._opened.add(opened)
+            stack.callback(self._opened.discard, opened)
+            await self._keeper.look([[*keys] for keys in opened.kept.values()])
+            records = self._records(opened.kept, credential, after)
+            if not refs:
                 records = ((key, each) for key, each in records if may_see(key, permit()))
             watch.begin(records, after=after)
             yield watch
 
-    def _choose(
-        self, ref: PromptRef, caller_key: str | None, credential: bytes
-    ) -> tuple[Key, Mapping[Key, str | None]]:
+    def _choose(self, ref: PromptRef, opened: _Opened) -> tuple[Key, Keys]:
         """Return what a reference is followed by, and what is held for it, by which caller's key.
 
-        These are one and the same, except for a chain.
+        These are one and the same, except for a chain. Raises STORE_UNKNOWN.
         """
         members = self._stores.members(ref.store)
         keys = {}
         for member in members:
-            key = caller_key if member.takes_key else None
+            key = opened.caller_key if member.takes_key else None
             keys[self._cache.key(at_member(ref, member.name), key)] = key
         if len(members) == 1:
             return next(iter(keys)), keys
         store = ref.store or self._stores.default_store
-        return Key(store, ref.id, ref.version, ref.environment, credential), keys
+        return Key(store, ref.id, ref.version, ref.environment, opened.credential), keys
 
-    def _keep(
-        self,
-        chosen: Mapping[Key, Mapping[Key, str | None]],
-        credential: bytes,
-        caller_key: str | None,
-        stack: ExitStack,
-    ) -> None:
-        """Look after what is watched until the stack is closed. Raises OVERLOADED."""
-        if not chosen:
-            self._keeper.add_all(credential, caller_key)
-            stack.callback(self._keeper.remove_all, credential)
-        for subject, keys in chosen.items():
-            self._keeper.add(keys)
-            stack.callback(self._keeper.remove, keys)
-            if subject not in keys:
-                self._journal.add_view(subject, [*keys])
-                stack.callback(self._journal.remove_view, subject)
+    def _follow(self, opened: _Opened, subject: Key, keys: Keys) -> bool:
+        """Have a watch told of a prompt, and the prompt looked after. Raises OVERLOADED.
+
+        Returns whether that is new.
+        """
+        before = opened.kept.get(subject)
+        # The order of a chain's members counts.
+        if before is not None and [*before] == [*keys]:
+            return False
+        self._keeper.add(keys)
+        if subject not in keys:
+            self._journal.add_view(subject, [*keys])
+        if before is not None:
+            self._release(subject, before)
+        opened.kept[subject] = keys
+        self._journal.follow((subject,), opened.watch)
+        return True
+
+    def _unfollow(self, opened: _Opened, subject: Key) -> None:
+        self._journal.leave((subject,), opened.watch)
+        self._release(subject, opened.kept.pop(subject))
+
+    def _unfollow_all(self, opened: _Opened) -> None:
+        for subject in [*opened.kept]:
+            self._unfollow(opened, subject)
+
+    def _release(self, subject: Key, keys: Keys) -> None:
+        self._keeper.remove(keys)
+        if subject not in keys:
+            self._journal.remove_view(subject)
+
+    def _move(self, opened: _Opened) -> None:
+        """Have a watch follow what its prompts are served by now."""
+        for ref in opened.subjects:
+            try:
+                subject, keys = self._choose(ref, opened)
+                moved = self._follow(opened, subject, keys)
+            except ResolverError:
+                # Its store is not there any more, which the watch is told, or there is no room.
+                continue
+            if not moved:
+                continue
+            if subject != opened.subjects[ref]:
+                opened.subjects[ref] = subject
+                self._journal.tell_again(subject)
+            else:
+                # Of a chain another member may serve by now, which this writes down.
+                self._journal.find(subject)
+            for key in keys:
+                self._keeper.lost(key)
+        for subject in opened.kept.keys() - opened.subjects.values():
+            self._unfollow(opened, subject)
+            opened.watch.forget(subject)
 
     async def aclose(self) -> None:
         """Look after nothing any more."""
