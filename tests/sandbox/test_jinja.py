@@ -243,10 +243,14 @@ def test_lines_of_what_fails_when_it_runs(text: str, line: int) -> None:
         ("{% if n is none %}nothing{% endif %}", {}),
         ("{{ n|default('x') }}", {}),
         ("{% if a is not defined %}{{ a }}{% endif %}", {"a": "missing"}),
-        ("{{ user.age }}", {"age": "missing"}),
-        ("{{ user.age * 2 }}", {"age": "missing"}),
-        ("{{ user.age + 1 }}", {"age": "missing"}),
-        ("{{ 1 - user.age }}", {"age": "missing"}),
+        ("{{ user.age }}", {"user.age": "missing"}),
+        ("{{ user.age * 2 }}", {"user.age": "missing"}),
+        ("{{ user.age + 1 }}", {"user.age": "missing"}),
+        ("{{ 1 - user.age }}", {"user.age": "missing"}),
+        ("{{ user['age']['of'] }}", {"user.age": "missing"}),
+        ("{{ deep.er.of }}", {"deep.er.of": "missing"}),
+        ("{{ user.of }}{{ deep.of }}", {"of": "missing"}),
+        ("{% for x in [user] %}{{ x.age }}{% endfor %}", {"age": "missing"}),
         ("{{ user.nothing }}", {"user.nothing": "null where text is expected"}),
         ("{{ 1 }}\n{{ user.nothing }}", {"user.nothing": "null where text is expected"}),
         ("{% for x in [none] %}{{ x }}{% endfor %}", {"x": "null where text is expected"}),
@@ -255,9 +259,8 @@ def test_lines_of_what_fails_when_it_runs(text: str, line: int) -> None:
 )
 def test_what_is_missing(text: str, problems: dict[str, str]) -> None:
     """All that is missing or null is named at once, but for what the template asks about."""
-    reply = answer(
-        "jinja", text, variables={"n": None, "user": {"nothing": None}, "xs": [], "unused": 1}
-    )
+    values = {"n": None, "user": {"nothing": None}, "deep": {"er": {}}, "xs": [], "unused": 1}
+    reply = answer("jinja", text, variables=values)
 
     assert reply == (Unfit(problems) if problems else reply)
     assert isinstance(reply, Unfit if problems else Done)

@@ -131,7 +131,7 @@ class JinjaTemplate:
                 pieces.append(piece)
             return "".join(pieces)
         except UndefinedError as error:
-            raise UnfitError(self._missing(str(error))) from None
+            raise UnfitError(self._missing(index, str(error), _line_of(error))) from None
         except UnfitError as error:
             raise self._unfit(index, error, error.problems[""]) from None
         except RefusedError as error:
@@ -161,11 +161,26 @@ class JinjaTemplate:
             return UnfitError({paths[0]: problem})
         return UnfitError({"": f"{problem}, in one of {', '.join(paths[:_MAX_TOLD])}"})
 
-    def _missing(self, name: str) -> dict[str, str]:
-        """Tell what is missing by its name, unless a value has named it: that is told to nobody."""
-        if name in self._names.written:
-            return {name: "missing"}
-        return {"": "expected a value to name a field that there is"}
+    def _missing(self, index: int, name: str, line: int | None) -> dict[str, str]:
+        """Tell what is missing by its name, unless a value has named it: that is told to nobody.
+
+        A field is told with the variable that lacks it, if no other in the line can be meant.
+        """
+        if name not in self._names.written:
+            return {"": "expected a value to name a field that there is"}
+        paths = {
+            path
+            for read in find_paths(parse(self._sources[index]), line)
+            if read.partition(".")[0] in self._names.read
+            for path in _up_to(name, read)
+        }
+        return {paths.pop() if len(paths) == 1 else name: "missing"}
+
+
+def _up_to(name: str, path: str) -> Iterator[str]:
+    """Return the beginnings of a path that end in a name."""
+    names = path.split(".")
+    return (".".join(names[: at + 1]) for at, each in enumerate(names) if each == name)
 
 
 def _unrenderable(line: int | None) -> RefusedError:
