@@ -84,6 +84,21 @@ async def test_reflection_can_be_turned_off(tmp_path: Path) -> None:
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
+async def test_unknown_methods_are_counted(
+    service: RunningService, channel: grpc.aio.Channel
+) -> None:
+    """A caller of another version is seen, and its names for methods make no series."""
+    for name, method in ((SERVICE, "Guess"), ("other.Service", "Resolve"), (SERVICE, "Guess2")):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call_unary(channel, name, method, b"")
+
+    other = 'grpc_method="other",grpc_service="other",grpc_type="UNARY"'
+    page = await service.metrics()
+    assert f"grpc_server_started_total{{{other}}} 3.0" in page
+    assert f'grpc_server_handled_total{{grpc_code="UNIMPLEMENTED",{other}}} 3.0' in page
+    assert "Guess" not in page
+
+
 @pytest.mark.parametrize("method", METHODS)
 async def test_every_method_is_there(channel: grpc.aio.Channel, method: str) -> None:
     """No method of the contract is unknown to the server."""

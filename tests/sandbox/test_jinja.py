@@ -259,7 +259,13 @@ def test_lines_of_what_fails_when_it_runs(text: str, line: int) -> None:
 )
 def test_what_is_missing(text: str, problems: dict[str, str]) -> None:
     """All that is missing or null is named at once, but for what the template asks about."""
-    values = {"n": None, "user": {"nothing": None}, "deep": {"er": {}}, "xs": [], "unused": 1}
+    values: dict[str, Json] = {
+        "n": None,
+        "user": {"nothing": None},
+        "deep": {"er": {}},
+        "xs": [],
+        "unused": 1,
+    }
     reply = answer("jinja", text, variables=values)
 
     assert reply == (Unfit(problems) if problems else reply)

@@ -233,6 +233,7 @@ class Doors:
             max_message_bytes=self._loaded.settings.server.max_message_bytes,
             with_reflection=reflected,
             connections=_connection_age(self._loaded.settings.server),
+            count_unknown=self._metrics.unknown_method,
         )
         self._grpc.append(listener)
         return self._binder.bind_grpc(key, address, listener)

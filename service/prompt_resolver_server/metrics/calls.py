@@ -31,6 +31,12 @@ class GrpcFamilies:
             _BUCKETS,
         )
 
+    def count_unknown(self) -> None:
+        """Count a call of a method that there is not. Its name is the caller's, and no label."""
+        labels = ("UNARY", "other", "other")
+        self.started[labels].value += 1
+        self.handled[*labels, "UNIMPLEMENTED"].value += 1
+
 
 class HttpFamilies:
     """What is counted of requests to the HTTP doors."""

@@ -15,7 +15,10 @@ from .upstream import UpstreamMetrics
 
 _FETCH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_RENDER_BUCKETS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.1)
+_RENDER_BUCKETS = (
+    *(0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025),
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
+)
 
 
 class Metrics:
@@ -129,6 +132,10 @@ class Metrics:
     def for_method(self, service: str, method: str, call_type: CallType) -> CallMetrics:
         """Return the metrics of one gRPC method."""
         return CallMetrics(self.grpc, service, method, call_type, self._faults)
+
+    def unknown_method(self) -> None:
+        """Count a call of a gRPC method that there is not, whatever its name."""
+        self.grpc.count_unknown()
 
     def for_route(self, route: str) -> RouteMetrics:
         """Return the metrics of one route of the HTTP door."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from typing_extensions import override
 
 from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
 
@@ -136,10 +137,22 @@ class _ByName:
         """Leave methods unregistered."""
 
 
+class _Unknown(grpc.GenericRpcHandler):
+    """Counts calls of methods that there are not, which gRPC answers by itself."""
+
+    def __init__(self, count: Callable[[], None]) -> None:
+        self._count = count
+
+    @override
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> None:
+        self._count()
+
+
 class Listener:
     """One gRPC server with one of our services, health, and reflection where it is asked for.
 
     Made inside of a running event loop. `connections` tells how long one may last; None: for ever.
+    `count_unknown` is called for each call of a method that there is not.
     """
 
     def __init__(
@@ -150,6 +163,7 @@ class Listener:
         max_message_bytes: int,
         with_reflection: bool,
         connections: ConnectionAge | None = None,
+        count_unknown: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._health = health.aio.HealthServicer()
@@ -185,6 +199,8 @@ class Listener:
         if with_reflection:
             names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
             reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), by_name)
+        # The last that is asked for a method.
+        self._server.add_generic_rpc_handlers((_Unknown(count_unknown),))
 
     def bind(self, address: str, certificates: CertificateKeeper | None = None) -> int:
         """Listen at an address, over TLS with certificates, and return the port.
