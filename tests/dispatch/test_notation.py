@@ -173,5 +173,5 @@ def test_difference_is_told() -> None:
         requested=None, deployment=deployment, template=template("gpt-4o", "openai")
     )
 
-    assert different.passed_over == "t"
+    assert (different.full_name, different.passed_over) == ("openai/gpt-4o", "smol/t")
     assert same == ModelChoice(provider="openai", model="gpt-4o", named_by="alias")

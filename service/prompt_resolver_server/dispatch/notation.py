@@ -69,6 +69,11 @@ class ModelChoice(Value, frozen=True, kw_only=True):
     passed_over: str = ""
     meant_elsewhere: frozenset[Author] = frozenset()
 
+    @property
+    def full_name(self) -> str:
+        """The model with its provider before it, if that is known."""
+        return f"{self.provider}/{self.model}" if self.provider else self.model
+
 
 _NO_CHOICE = ModelChoice()
 
@@ -136,7 +141,7 @@ class Notation:
         first, last = named[0], named[-1]
         if (first.provider, first.model) == (last.provider, last.model):
             return first
-        return _compare(replace(first, passed_over=last.model), of_alias, of_template)
+        return _compare(replace(first, passed_over=last.full_name), of_alias, of_template)
 
     def _of_request(
         self, requested: ModelName, model: str, template: Template | None

@@ -136,12 +136,12 @@ class Preparer:
 
     def _tell_passed_over(self, choice: ModelChoice, alias: str) -> None:
         """Log, once for each pair, that an alias and its template name different models."""
-        pair = (alias, choice.model, choice.passed_over)
+        pair = (alias, choice.full_name, choice.passed_over)
         if pair not in self._told:
             self._told.add(pair)
             _log.warning(
                 "an alias and its template name different models",
-                extra={"alias": alias, "served": choice.model, "passed_over": choice.passed_over},
+                extra={"alias": alias, "served": pair[1], "passed_over": choice.passed_over},
             )
 
 
