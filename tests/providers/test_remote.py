@@ -457,11 +457,15 @@ async def test_encoding_that_was_not_asked_for(
     assert (await failure_of(provider)).reason == "UPSTREAM_PROTOCOL"
 
 
-async def test_encoding_that_is_none(provider: RemoteProvider, upstream: Upstream) -> None:
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+async def test_encoding_that_is_none(
+    provider: RemoteProvider, upstream: Upstream, encoding: str
+) -> None:
     """Content that is said to be as it is, is."""
 
     async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(openai_answer(), headers="Content-Encoding: identity\r\n")
+        headers = f"Content-Encoding: {encoding}\r\n"
+        await exchange.send_response(openai_answer(), headers=headers)
 
     upstream.answer = answer
 

@@ -43,6 +43,27 @@ async def test_returns_the_answer(service: RunningService, upstream: Upstream) -
     }
 
 
+async def test_quotes_an_empty_answer(service: RunningService, upstream: Upstream) -> None:
+    """An answer with nothing in it can be sent back, as the assistant's turn that it was."""
+
+    async def say_nothing(exchange: Exchange) -> None:
+        await exchange.send_response(openai_answer(""))
+
+    upstream.answer = say_nothing
+    empty = (await service.client.complete("greet", variables=VARIABLES)).message
+
+    again = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="And?")])
+    await service.client.complete("greet", variables=VARIABLES, messages=[empty, again])
+
+    assert not empty.content
+    messages = upstream.exchanges[-1].json["messages"]
+    assert isinstance(messages, list)
+    assert messages[-2:] == [
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": "And?"},
+    ]
+
+
 async def test_includes_the_prompt_if_asked(service: RunningService) -> None:
     """`include_resolved` adds what was sent to the answer."""
     response = await service.client.complete("greet", variables=VARIABLES, include_resolved=True)

@@ -1757,7 +1757,7 @@ type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who speaks. Must not be ROLE_UNSPECIFIED.
 	Role Role `protobuf:"varint,1,opt,name=role,proto3,enum=prompt_resolver.v1.Role" json:"role,omitempty"`
-	// What is said. May be empty only for an assistant that calls tools.
+	// What is said. May be empty only for an assistant, who may call tools alone, or answer nothing.
 	Content []*ContentPart `protobuf:"bytes,2,rep,name=content,proto3" json:"content,omitempty"`
 	// The speaker's name, for providers that know one.
 	Name *string `protobuf:"bytes,3,opt,name=name,proto3,oneof" json:"name,omitempty"`

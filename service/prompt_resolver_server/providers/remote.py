@@ -258,7 +258,7 @@ def _with_model(deltas: Sequence[Delta], model: str) -> Sequence[Delta]:
 
 
 def _check_encoding(response: HttpResponse) -> None:
-    if response.headers.get("content-encoding", "") not in ("", "identity"):
+    if response.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         raise ProtocolError("an encoding that was not asked for")
 
 

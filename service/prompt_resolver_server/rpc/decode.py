@@ -165,7 +165,8 @@ def _message(message: pb.Message, path: str) -> Message:
     if bool(message.tool_call_id) != (role == "tool"):
         expected = "expected the call that is answered" if role == "tool" else "expected none"
         raise invalid_request(f"{path}.tool_call_id", expected)
-    if not message.content and not message.tool_calls:
+    # An assistant may have said nothing at all, and is quoted with that.
+    if not message.content and role != "assistant":
         raise invalid_request(f"{path}.content", "expected at least one part")
     return Message(
         role=role,

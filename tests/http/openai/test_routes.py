@@ -69,6 +69,16 @@ async def test_a_bare_system_prompt_takes_messages(door: HttpDoor, upstream: Ups
     assert sent(upstream) == [("system", "Speak French."), ("user", "<IGNORED>")]
 
 
+@pytest.mark.parametrize("content", ["", None, []])
+async def test_quotes_an_empty_answer(door: HttpDoor, upstream: Upstream, content: object) -> None:
+    """An assistant who said nothing at all may be quoted."""
+    empty = {"role": "assistant", "content": content}
+    answer = await door.chat(model="plain", messages=[SAID, empty, SAID])
+
+    assert answer.status == 200
+    assert sent(upstream)[1] == ("assistant", "")
+
+
 @pytest.mark.parametrize(("append", "expected"), [(True, 3), (False, 2)])
 async def test_messages_as_the_caller_decides(
     door: HttpDoor, upstream: Upstream, append: bool, expected: int

@@ -668,7 +668,7 @@ def test_text_before_a_failure(failure: bytes, kind: type[Exception]) -> None:
         event(content=1),
         event(tool_calls=[1]),
         event(tool_calls=[{"index": -1}]),
-        event(tool_calls=[{"index": "0"}]),
+        event(tool_calls=[{"index": "a"}]),
         event(tool_calls=[{"index": 2**40}]),
         b'data: {"choices": [{"delta": []}]}\n\n',
         b'data: {"usage": []}\n\n',

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.providers.wire.call_ids import spell_id
+from prompt_resolver_server.providers.wire.call_ids import make_id, spell_id
 
 
 @pytest.mark.parametrize("call_id", ["toolu_01A-b", "call_" + "x" * 59])
@@ -23,3 +23,11 @@ def test_any_others(ids: list[str]) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", each) for each in spelled)
     assert len(set(spelled)) == len(ids)
     assert spelled == [spell_id(each) for each in ids]
+
+
+def test_id_that_is_made() -> None:
+    """An id of ours is another each time, and what the strictest take: nine letters or digits."""
+    made = {make_id() for _ in range(100)}
+
+    assert len(made) == 100
+    assert all(re.fullmatch("[a-z0-9]{9}", each) for each in made)

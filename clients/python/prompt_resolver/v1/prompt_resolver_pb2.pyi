@@ -1045,7 +1045,7 @@ class Message(_message.Message):
     """The call that this message answers. Required for ROLE_TOOL, and only for it."""
     @_builtins.property
     def content(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContentPart]:
-        """What is said. May be empty only for an assistant that calls tools."""
+        """What is said. May be empty only for an assistant, who may call tools alone, or answer nothing."""
 
     @_builtins.property
     def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]:

@@ -110,7 +110,8 @@ def _message(item: Mapping[str, Json], path: str) -> Message:
     if (answered is not None) != (role == "tool"):
         expected = "expected the call that is answered" if role == "tool" else "expected none"
         raise invalid_request(f"{path}tool_call_id", expected)
-    if not content and not calls:
+    # An assistant may have said nothing at all, and is quoted with that.
+    if not content and role != "assistant":
         raise invalid_request(f"{path}content", "expected text or a part")
     return Message(
         role=role,

@@ -2,11 +2,14 @@
 
 import hashlib
 import re
+import secrets
 
 _TAKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_TAKEN = re.compile(r"[^A-Za-z0-9_-]")
 _KEPT = 47
 _HASH_BYTES = 8
+_MADE = 9
+"""The length of an id of ours: Mistral's models want just that."""
 
 
 def spell_id(call_id: str) -> str:
@@ -18,3 +21,8 @@ def spell_id(call_id: str) -> str:
         return call_id
     digest = hashlib.blake2b(call_id.encode(), digest_size=_HASH_BYTES).hexdigest()
     return f"{_NOT_TAKEN.sub('_', call_id[:_KEPT])}_{digest}"
+
+
+def make_id() -> str:
+    """Return an id for a call that came without one, which no other call of a conversation has."""
+    return secrets.token_hex(_MADE)[:_MADE]

@@ -42,6 +42,12 @@ def find_by_beginning(message: Json, reasons: Mapping[str, Reason]) -> Reason | 
     return next((reason for words, reason in reasons.items() if told.startswith(words)), None)
 
 
+def find_by_words(message: Json, reasons: Mapping[str, Reason]) -> Reason | None:
+    """Return the reason that a message gives by words in it, in lower case, if it does."""
+    told = message.lower() if isinstance(message, str) else ""
+    return next((reason for words, reason in reasons.items() if words in told), None)
+
+
 def raise_in_band(reason: Reason | None, status: int | None = None) -> NoReturn:
     """Raise what is reported in place of an answer: `ProtocolError` where that tells nothing."""
     if reason is None and status is None:

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from ....domain.errors import Reason
 from ....domain.parameters import Json
-from ...wire.failures import find_object, raise_in_band
+from ...wire.failures import find_by_words, find_object, raise_in_band
 
 _REASONS_BY_WORDS: Mapping[str, Reason] = {
     # Should the server change its words, its statuses still tell most of it.
@@ -32,4 +32,4 @@ def _find_reason(error: Json) -> Reason | None:
     told = error.lower()
     if told.startswith("model ") and "not found" in told:
         return Reason.MODEL_NOT_FOUND
-    return next((reason for words, reason in _REASONS_BY_WORDS.items() if words in told), None)
+    return find_by_words(told, _REASONS_BY_WORDS)

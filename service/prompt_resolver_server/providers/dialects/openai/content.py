@@ -10,6 +10,9 @@ from ....domain.prompts import Reasoning, Text
 from ...dialect import ProtocolError
 from ...wire.fields import read_items, read_text
 
+_READ = frozenset({"text", "thinking"})
+"""The kinds of chunks that are read."""
+
 
 class WireMessage(msgspec.Struct):
     """A message, or what an event adds to one.
@@ -23,6 +26,33 @@ class WireMessage(msgspec.Struct):
     reasoning: Any = None
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
+    function_call: dict[str, Any] | None = None
+    audio: Any = None
+    images: Any = None
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """The calls of tools, or the one call of the form before there were tools."""
+        if self.tool_calls:
+            return self.tool_calls
+        call = self.function_call
+        return [{"function": call}] if call and (call.get("name") or call.get("arguments")) else []
+
+    @property
+    def is_beyond_words(self) -> bool:
+        """Whether there is something that is not read, such as a sound or an image."""
+        return bool(self.audio or self.images) or (
+            isinstance(self.content, list)
+            and any(
+                isinstance(each, dict) and each.get("type") not in _READ for each in self.content
+            )
+        )
+
+
+def check_words(*, spoke: bool) -> None:
+    """Raise `ProtocolError` for an answer beyond words that has none of them, nor calls."""
+    if not spoke:
+        raise ProtocolError("expected text or calls of tools")
 
 
 def read_thoughts(thoughts: object) -> Reasoning:

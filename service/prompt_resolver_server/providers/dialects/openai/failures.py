@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from ....domain.errors import Reason
 from ....domain.parameters import Json
-from ...wire.failures import find_object, raise_in_band, read_status
+from ...wire.failures import find_by_words, find_object, raise_in_band, read_status
 from ...wire.fields import read_object
 
 _REASONS_BY_CODE: Mapping[str, Reason] = {
@@ -14,6 +14,7 @@ _REASONS_BY_CODE: Mapping[str, Reason] = {
     "string_above_max_length": Reason.CONTEXT_LENGTH,
     "content_policy_violation": Reason.CONTENT_BLOCKED,
     "content_filter": Reason.CONTENT_BLOCKED,
+    "data_inspection_failed": Reason.CONTENT_BLOCKED,
     "insufficient_quota": Reason.UPSTREAM_QUOTA,
     "billing_hard_limit_reached": Reason.UPSTREAM_QUOTA,
     "model_not_found": Reason.MODEL_NOT_FOUND,
@@ -26,10 +27,36 @@ _REASONS_BY_CODE: Mapping[str, Reason] = {
     "service_unavailable": Reason.UPSTREAM_UNAVAILABLE,
 }
 
+_REASONS_BY_WORDS: Mapping[str, Reason] = {
+    # Many servers have no codes for these. Should they change their words, the status still tells
+    # that they refuse the request.
+    "maximum context length": Reason.CONTEXT_LENGTH,  # vLLM, DeepSeek, OpenRouter, Mistral, …
+    "maximum model length": Reason.CONTEXT_LENGTH,  # vLLM, for some requests
+    "the model's context length": Reason.CONTEXT_LENGTH,  # SGLang
+    "available context size": Reason.CONTEXT_LENGTH,  # llama.cpp
+    "exceed context window": Reason.CONTEXT_LENGTH,  # llama-cpp-python
+    "context window exceeds": Reason.CONTEXT_LENGTH,  # MiniMax
+    "exceeds the context window": Reason.CONTEXT_LENGTH,  # OpenAI
+    "greater than the context length": Reason.CONTEXT_LENGTH,  # LM Studio
+    "tokens when context the overflows": Reason.CONTEXT_LENGTH,  # LM Studio, older ones
+    ">= n_ctx": Reason.CONTEXT_LENGTH,  # LM Studio, newer ones
+    "maximum prompt length": Reason.CONTEXT_LENGTH,  # xAI
+    "`inputs` tokens + `max_new_tokens` must be": Reason.CONTEXT_LENGTH,  # Together
+    "exceeded model token limit": Reason.CONTEXT_LENGTH,  # Moonshot
+    "range of input length should be": Reason.CONTEXT_LENGTH,  # Alibaba
+    "reduce the length of the messages": Reason.CONTEXT_LENGTH,  # Groq, Cerebras
+    "content exists risk": Reason.CONTENT_BLOCKED,  # DeepSeek
+    "content violates usage guidelines": Reason.CONTENT_BLOCKED,  # xAI
+    "requires moderation": Reason.CONTENT_BLOCKED,  # OpenRouter
+    "violating our usage policy": Reason.CONTENT_BLOCKED,  # OpenAI
+    "as a result of our safety system": Reason.CONTENT_BLOCKED,  # OpenAI
+}
+
 
 def classify_error(body: bytes) -> Reason | None:
-    """Return the reason that an error's body gives, if it does."""
-    return _find_reason(find_object(body).get("error"))
+    """Return the reason that an error's body gives, if it does: in its `error`, or at its top."""
+    document = find_object(body)
+    return _find_reason(document.get("error") or dict(document))
 
 
 def raise_error(document: bytes) -> NoReturn:
@@ -45,7 +72,15 @@ def raise_reported(error: Json) -> NoReturn:
 
 
 def _find_reason(error: Json) -> Reason | None:
-    """Return the reason that an error gives by one of its known codes, if it does."""
-    words = [error.get(name) for name in ("code", "type")] if isinstance(error, dict) else []
-    known = (word for word in words if isinstance(word, str) and word in _REASONS_BY_CODE)
-    return next((_REASONS_BY_CODE[word] for word in known), None)
+    """Return the reason that an error gives by a known code, or by what it says, if it does."""
+    if not isinstance(error, dict):
+        return find_by_words(error, _REASONS_BY_WORDS)
+    codes = [error.get(name) for name in ("code", "type")]
+    known = [code for code in codes if isinstance(code, str) and code in _REASONS_BY_CODE]
+    if known:
+        return _REASONS_BY_CODE[known[0]]
+    metadata = error.get("metadata")
+    # A router passes on what a provider said beside its own words.
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    told = (find_by_words(text, _REASONS_BY_WORDS) for text in (error.get("message"), raw))
+    return next((reason for reason in told if reason is not None), None)

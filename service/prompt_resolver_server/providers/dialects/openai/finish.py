@@ -14,19 +14,32 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+_NO_REASONS = frozenset({"", "null"})
+"""What some servers say while there is no reason yet."""
 
 
-def check_reason(raw_reason: str) -> None:
-    """Raise `ProtocolError` where an answer has ended in an error."""
+def read_reason(raw_reason: object) -> str | None:
+    """Return why an answer has ended, or None where that is not said.
+
+    Raises `ProtocolError` where it has ended in an error.
+    """
+    if not isinstance(raw_reason, str) or raw_reason.strip() in _NO_REASONS:
+        return None
     if raw_reason == "error":
         raise ProtocolError("the answer ended in an error")
+    return raw_reason
 
 
 def read_finish(
     raw_reason: str, model: str, usage: Mapping[str, Json] | None, *, called: bool, refused: bool
 ) -> Finish:
-    """Return how an answer ended, in which tools were called, or that is a refusal."""
+    """Return how an answer ended, in which tools were called, or that is a refusal.
+
+    Raises `ProtocolError` where it has ended in calls that it does not have.
+    """
     reason = _FINISH_REASONS.get(raw_reason, "other")
+    if reason == "tool_calls" and not called:
+        raise ProtocolError("expected a tool call, in which the answer is said to have ended")
     if refused:
         reason = "refusal"
     elif called and raw_reason == "stop":

@@ -1,33 +1,31 @@
 """Whole answers in OpenAI's chat dialect."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from ....domain.answers import Answer
 from ....domain.json_codec import JsonError, JsonReader
-from ....domain.parameters import Json
-from ....domain.prompts import Message, Part, Refusal, Text, ToolCall
+from ....domain.prompts import Message, Part, Refusal, Text
 from ...dialect import ProtocolError
 from ...wire.failures import read_document
-from ...wire.fields import read_mapping, read_text
-from .content import WireMessage, read_chunks, read_thoughts
+from .content import WireMessage, check_words, read_chunks, read_thoughts
 from .failures import raise_reported
-from .finish import check_reason, read_finish
+from .finish import read_finish, read_reason
+from .tool_calls import read_call
 
 
 class _Choice(msgspec.Struct):
     """One of the answers that were asked for."""
 
     message: WireMessage | None = None
-    finish_reason: str | None = None
+    finish_reason: object = None
 
 
 class _Completion(msgspec.Struct):
     """A whole response."""
 
-    id: str | None = None
+    id: str | int | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
@@ -45,14 +43,16 @@ def parse_answer(body: bytes) -> Answer:
     if not completion.choices:
         raise ProtocolError("expected a choice")
     choice = completion.choices[0]
-    message, raw_reason = choice.message, choice.finish_reason
+    message, raw_reason = choice.message, read_reason(choice.finish_reason)
     if message is None or raw_reason is None:
         raise ProtocolError("expected a choice with a message and a finish reason")
-    check_reason(raw_reason)
-    calls = tuple([_tool_call(call) for call in message.tool_calls]) if message.tool_calls else ()
+    calls = tuple(map(read_call, message.calls))
+    said = Message(role="assistant", content=_parts(message), tool_calls=calls)
+    if message.is_beyond_words:
+        check_words(spoke=bool(calls or said.text or message.refusal))
     return Answer(
-        id=completion.id or "",
-        message=Message(role="assistant", content=_parts(message), tool_calls=calls),
+        id=str(completion.id or ""),
+        message=said,
         finish=read_finish(
             raw_reason,
             completion.model or "",
@@ -84,14 +84,3 @@ def _parts(message: WireMessage) -> tuple[Part, ...]:
     if message.refusal:
         parts.append(Refusal(message.refusal))
     return tuple(parts)
-
-
-def _tool_call(call: Mapping[str, Json]) -> ToolCall:
-    function = read_mapping(call, "function")
-    if function is None or not read_text(function, "name"):
-        raise ProtocolError("expected a tool call with the tool's name")
-    return ToolCall(
-        id=read_text(call, "id"),
-        name=read_text(function, "name"),
-        arguments_json=read_text(function, "arguments"),
-    )

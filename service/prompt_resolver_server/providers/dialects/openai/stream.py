@@ -18,10 +18,11 @@ from ....domain.prompts import Reasoning, Text
 from ...dialect import ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document
+from ...wire.halves import HalfJoiner
 from ...wire.sse import ErrorEvent, SseParser
-from .content import WireMessage, read_chunks, read_thoughts
+from .content import WireMessage, check_words, read_chunks, read_thoughts
 from .failures import raise_error, raise_reported
-from .finish import check_reason, read_finish
+from .finish import read_finish, read_reason
 from .tool_calls import ToolCallReader
 
 
@@ -30,13 +31,14 @@ class _Choice(msgspec.Struct):
 
     index: object = 0
     delta: WireMessage | None = None
+    message: WireMessage | None = None
     finish_reason: object = None
 
 
 class _Chunk(msgspec.Struct):
     """An event of a stream."""
 
-    id: str | None = None
+    id: str | int | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: dict[str, Any] | None = None
@@ -50,7 +52,8 @@ _DONE = b"[DONE]"
 class OpenAIStreamReader(EventReader[bytes]):
     """A `StreamReader`. The answer has ended with a finish reason and `[DONE]`, and not before.
 
-    Where the provider says no `[DONE]`, the end of the stream after a finish reason will do.
+    Where the provider says no `[DONE]`, the end of the stream after a finish reason will do. Where
+    no deltas come, an event may have the whole answer.
     """
 
     last_words = _DONE
@@ -63,7 +66,11 @@ class OpenAIStreamReader(EventReader[bytes]):
         self._usage: dict[str, Json] | None = None
         self._model = ""
         self._calls = ToolCallReader()
+        self._halves = HalfJoiner()
+        self._in_deltas = False
+        self._spoke = False
         self._refused = False
+        self._is_beyond_words = False
 
     @property
     @override
@@ -73,45 +80,56 @@ class OpenAIStreamReader(EventReader[bytes]):
 
     @override
     def _take(self, event: bytes, deltas: list[Delta]) -> None:
-        if event == _DONE:
-            self._finish()
+        if event.strip() == _DONE:
+            self._finish(deltas)
             return
         if isinstance(event, ErrorEvent):
             raise_error(event)
-        try:
-            chunk = _CHUNKS.read(event)
-        except JsonError:
-            # What reports a failure need not have the form of an answer.
-            read_document(event, raise_reported)
-            raise
+        chunk = self._read(event)
         if chunk.error:
             raise_reported(chunk.error)
         # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
         if self._opened is None and (chunk.id != "" or chunk.choices):
             self._model = chunk.model or ""
-            self._opened = Opened(id=chunk.id or "", model=self._model)
+            self._opened = Opened(id=str(chunk.id or ""), model=self._model)
             deltas.append(self._opened)
         if chunk.usage is not None:
             self._usage = chunk.usage
         for choice in chunk.choices or ():
             if choice.index not in (0, None):
                 continue
-            if (delta := choice.delta) is not None:
+            delta = choice.delta
+            if delta is None and not self._in_deltas:
+                delta = choice.message
+            if delta is not None:
+                self._in_deltas = True
                 self._take_delta(delta, deltas)
-            raw_reason = choice.finish_reason
-            if isinstance(raw_reason, str):
-                check_reason(raw_reason)
+            if (raw_reason := read_reason(choice.finish_reason)) is not None:
                 self._raw_reason = raw_reason
 
-    @override
-    def _end(self) -> None:
-        if self.is_complete:
-            self._finish()
+    def _read(self, event: bytes) -> _Chunk:
+        try:
+            return _CHUNKS.read(event)
+        except JsonError:
+            if (joined := self._halves.join(event)) != event:
+                return _CHUNKS.read(joined)
+            # What reports a failure need not have the form of an answer.
+            read_document(event, raise_reported)
+            raise
 
-    def _finish(self) -> None:
+    @override
+    def _end(self, deltas: list[Delta]) -> None:
+        if self.is_complete:
+            self._finish(deltas)
+
+    def _finish(self, deltas: list[Delta]) -> None:
         if self._raw_reason is None:
             raise ProtocolError("expected a finish reason before the end")
-        self._calls.end()
+        if self._halves.held:
+            raise ProtocolError("expected the second half of a character")
+        deltas += self._calls.end()
+        if self._is_beyond_words:
+            check_words(spoke=self._spoke or self._refused or self._calls.any)
         self.finish = read_finish(
             self._raw_reason,
             self._model,
@@ -124,14 +142,19 @@ class OpenAIStreamReader(EventReader[bytes]):
         if thought := delta.reasoning_content or delta.reasoning:
             deltas.append(ReasoningDelta(read_thoughts(thought)))
         if isinstance(delta.content, list):
-            deltas += map(_tell, read_chunks(delta.content))
+            parts = [*read_chunks(delta.content)]
+            self._spoke |= any(isinstance(part, Text) for part in parts)
+            deltas += map(_tell, parts)
         elif delta.content:
+            self._spoke = True
             deltas.append(TextDelta(delta.content))
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
-        if pieces := delta.tool_calls:
-            deltas += [told for piece in pieces if (told := self._calls.take(piece))]
+        if pieces := delta.calls:
+            deltas += self._calls.take(pieces)
+        if not self._spoke:
+            self._is_beyond_words |= delta.is_beyond_words
 
 
 def _tell(part: Text | Reasoning) -> Delta:
