@@ -63,6 +63,7 @@ async def test_threads_are_few(answers: Event) -> None:
     readers.close()
 
 
+@pytest.mark.timed
 async def test_disk_that_hangs(answers: Event) -> None:
     """While reads hang others are done, and none is begun once all threads hang; then all are."""
     readers = Readers(store="disk", threads=2, timeout_s=0.05)
@@ -92,6 +93,7 @@ async def test_what_others_can_do_without(answers: Event) -> None:
     readers.close()
 
 
+@pytest.mark.timed
 async def test_who_leaves(answers: Event) -> None:
     """What a caller has left is no disk that hangs, until it has taken too long."""
     readers = Readers(store="disk", threads=1, timeout_s=0.1)

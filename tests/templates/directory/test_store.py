@@ -254,6 +254,7 @@ async def test_directory_that_is_gone(store: DirectoryStore, root: Path) -> None
     assert await reason_for(store, "a/b c.d") == "STORE_UNAVAILABLE"
 
 
+@pytest.mark.timed
 async def test_files_that_are_not_at_hand(root: Path) -> None:
     """Files of a volume that may hang are looked at in threads alone, and read if they differ."""
     store = DirectoryStore(name="local", root=root, at_hand=lambda _: False)

@@ -279,6 +279,7 @@ async def test_index_is_built_once(store: HumanloopExportStore, folder: Path) ->
     assert sum(thread.name.startswith("index-old") for thread in threading.enumerate()) == 1
 
 
+@pytest.mark.timed
 async def test_files_that_are_not_at_hand(folder: Path) -> None:
     """Files of a volume that may hang are looked at in threads alone, and read if they differ."""
     age(folder)
