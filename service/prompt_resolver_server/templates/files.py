@@ -1,8 +1,8 @@
 """Files of a local tree: opened below its root and nowhere else, and known again by their looks.
 
 Links that stay below the root, as Kubernetes makes them for a ConfigMap, are followed. All of this
-waits for the disk. One `stat` of a local file takes microseconds, so `Look.holds` may be asked
-anywhere; everything else belongs in a thread.
+waits for the disk. One `stat` of a file at hand takes microseconds, so `Look.holds` may be asked
+anywhere then, see `is_at_hand`; everything else belongs in a thread.
 """
 
 import errno
@@ -15,7 +15,17 @@ from typing import NamedTuple, TypeAlias
 from ..domain.errors import Reason, StoreError
 
 _SETTLED_S = 0.1
-_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EISDIR)
+# What a path leads to nothing by, names among it that the file system can give to no file. Whatever
+# else goes wrong tells nothing of what is there.
+_ABSENT = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+)
 
 Signature: TypeAlias = tuple[int, int, int, int, int]
 
@@ -32,6 +42,29 @@ def is_settled(status: os.stat_result) -> bool:
     of a file that has just been written proves nothing.
     """
     return abs(time.time() - status.st_mtime) > _SETTLED_S
+
+
+def find_status(path: str) -> os.stat_result | None:
+    """Return the status of what is at a path; None where nothing is.
+
+    Raises `OSError` where that cannot be told, as in a folder that may not be entered, or on a
+    volume that fails: what is there then is not absent.
+    """
+    try:
+        return os.stat(path)
+    except ValueError:
+        # No file can be of such a name.
+        return None
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise
+
+
+def is_folder(path: str) -> bool:
+    """Tell whether a path leads to a folder. Raises as `find_status` does."""
+    status = find_status(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 class Look(NamedTuple):

@@ -128,6 +128,15 @@ def prompt_not_found(ref: PromptRef, *, store: str, hint: str = "") -> StoreErro
     )
 
 
+def unreadable(problem: str, *, store: str) -> StoreError:
+    """Return the error for files of one prompt that cannot be read, though their store is there."""
+    return StoreError(
+        Reason.STORE_UNAVAILABLE,
+        f"store {store!r} {problem}",
+        metadata={"store": store, "problem": "unreadable"},
+    )
+
+
 def version_not_found(ref: PromptRef, *, store: str, known: str) -> StoreError:
     """Return the error for an unknown version or environment; `known` tells which there are.
 

@@ -162,6 +162,7 @@ async def test_answer_ends_an_outage() -> None:
         (failure("status", "418"), False),
         (failure("garbage"), False),
         (failure("too_large"), False),
+        (failure("unreadable"), False),
         (TemplateError(Reason.TEMPLATE_INVALID, "expected a prompt"), False),
         (RuntimeError("a fault of ours"), False),
     ],

@@ -17,6 +17,7 @@ from prompt_resolver_server.templates.directory.store import DirectoryStore
 from prompt_resolver_server.templates.formats.format_rule import FormatRule, PromptFormat
 from prompt_resolver_server.templates.formats.prompt_file import Source
 from prompt_resolver_server.templates.listing import ListQuery
+from tests.support.nobody import as_nobody, open_folder
 from tests.support.opened import files_opened
 from tests.support.prompts import write_prompt
 from tests.support.volume import Volume
@@ -127,6 +128,24 @@ async def test_fault(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert len(told) == 2
     assert "s3cret" not in str(told)
     await store.aclose()
+
+
+async def test_what_may_be_read_again() -> None:
+    """What could not be read is listed as soon as it can be, whatever else has changed."""
+    with open_folder() as folder:
+        (folder / "greet.prompt").write_text("---\nconfig: {}\n---\n{{> common/footer}}")
+        (folder / "common").mkdir()
+        (folder / "common" / "_footer.prompt").write_text("Bye")
+        os.utime(folder / "greet.prompt", (LONG_AGO, LONG_AGO))
+        store = DirectoryStore(name="local", root=folder)
+        (folder / "common").chmod(0)
+        with as_nobody():
+            before = await ids(store)
+        (folder / "common").chmod(0o755)
+        after = await ids(store)
+        await store.aclose()
+
+    assert (before, after) == ([], ["greet"])
 
 
 async def test_changes(store: DirectoryStore, tmp_path: Path) -> None:

@@ -1,16 +1,23 @@
 """The `directory` store serves what is below its root, as it is now, and nothing else."""
 
+import asyncio
 import gc
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from prompt_resolver_server.domain.errors import ResolverError
-from prompt_resolver_server.domain.prompts import PromptRef, Template
+from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate, Template
+from prompt_resolver_server.metrics import Metrics
+from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.directory.store import DirectoryStore
+from tests.support.nobody import as_nobody, open_folder
 from tests.support.opened import files_opened, listeners
 from tests.support.prompts import write_prompt
 from tests.support.volume import Volume
@@ -126,24 +133,88 @@ async def test_what_is_no_file(store: DirectoryStore, root: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == opened
 
 
-async def test_file_that_cannot_be_read(store: DirectoryStore, root: Path) -> None:
-    """A file that is there and cannot be read is a failure of the store, not an absence."""
-    (root / "a" / "b c.d.prompt").chmod(0)
+def holding(store: DirectoryStore) -> TemplateCache:
+    """Return a cache that asks a store with each call, and holds what it said."""
+    return TemplateCache(
+        sources={"local": Source(store, ttl_s=0, is_remote=False)},
+        default_store="local",
+        metrics=Metrics(CollectorRegistry(), version="test"),
+    )
 
-    with as_nobody():
-        assert await reason_for(store, "a/b c.d") == "STORE_UNAVAILABLE"
+
+async def get(cache: TemplateCache, prompt_id: str, *, refresh: bool = False) -> ServedTemplate:
+    deadline = asyncio.get_running_loop().time() + 10
+    return await cache.get(PromptRef(id=prompt_id), refresh=refresh, deadline=deadline)
 
 
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be a user whom permissions stop, as root is not one."""
-    own = os.geteuid()
-    if own == 0:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(own)
+def forbid_the_file(root: Path) -> Path:
+    """Have a prompt's file be one that may not be read."""
+    return root / "a" / "b c.d.prompt"
+
+
+def forbid_the_folder(root: Path) -> Path:
+    """Have a prompt's folder be one that may not be entered."""
+    return root / "a"
+
+
+def forbid_the_versions(root: Path) -> Path:
+    """Have a prompt be one whose versions may not be listed."""
+    (root / "a" / "b c.d.prompt").unlink()
+    versions = root / "a" / "b c.d.versions"
+    versions.mkdir()
+    return versions
+
+
+def forbid_a_partial(root: Path) -> Path:
+    """Have a prompt be one that includes what is in a folder that may not be entered."""
+    (root / "a" / "b c.d.prompt").write_text("---\nconfig: {}\n---\n{{> common/footer}}")
+    (root / "common").mkdir()
+    return root / "common"
+
+
+@pytest.fixture
+def open_root() -> Iterator[Path]:
+    """A root that others may enter, with two prompts in it."""
+    with open_folder() as root:
+        for name in ("a/b c.d", "good"):
+            write_prompt(root, name, "<user>\ninside\n</user>")
+        yield root
+
+
+@pytest.mark.parametrize(
+    "forbid", [forbid_the_file, forbid_the_folder, forbid_the_versions, forbid_a_partial]
+)
+async def test_what_cannot_be_read(forbid: Callable[[Path], Path], open_root: Path) -> None:
+    """What cannot be read, or looked for, is a failure of that prompt alone, and no absence."""
+    store = DirectoryStore(name="local", root=open_root)
+    cache = holding(store)
+    forbidden = forbid(open_root)
+    forbidden.chmod(0)
+
+    async with aclosing(cache):
+        with as_nobody():
+            assert await reason_for(store, "a/b c.d") == "STORE_UNAVAILABLE"
+            with pytest.raises(ResolverError, match="Permission denied"):
+                await get(cache, "a/b c.d")
+            assert not cache.is_down("local")
+            assert (await fetch(store, "good")).id == "good"
+    forbidden.chmod(0o755)
+
+
+async def test_held_copy_of_what_cannot_be_entered(open_root: Path) -> None:
+    """A prompt in a folder that cannot be entered any more is served on, and is not removed."""
+    cache = holding(DirectoryStore(name="local", root=open_root))
+
+    async with aclosing(cache):
+        with as_nobody():
+            first = await get(cache, "a/b c.d")
+        (open_root / "a").chmod(0)
+        with as_nobody():
+            # By a refresh, as the files may have been looked at less than a tenth of a second ago.
+            second = await get(cache, "a/b c.d", refresh=True)
+        (open_root / "a").chmod(0o755)
+
+    assert (second.template, second.cache, second.stale) == (first.template, "stale", True)
 
 
 async def test_hint_for_an_ending(store: DirectoryStore) -> None:
@@ -181,3 +252,59 @@ async def test_directory_that_is_gone(store: DirectoryStore, root: Path) -> None
 
     assert not store.confirms(held)
     assert await reason_for(store, "a/b c.d") == "STORE_UNAVAILABLE"
+
+
+@pytest.mark.timed
+async def test_files_that_are_not_at_hand(root: Path) -> None:
+    """Files of a volume that may hang are looked at in threads alone, and read if they differ."""
+    store = DirectoryStore(name="local", root=root, at_hand=lambda _: False)
+    path = root / "a" / "b c.d.prompt"
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    first = await fetch(store, "a/b c.d")
+
+    with files_opened() as files:
+        confirmed = store.confirms(first)
+        same = await fetch(store, "a/b c.d", first)
+    path.write_text(path.read_text().replace("inside", "edited"))
+    edited = await fetch(store, "a/b c.d", first)
+
+    assert (confirmed, same, files) == (False, first, [])
+    assert edited.messages[0].text == "edited"
+
+
+async def test_volume_that_hangs(root: Path, tmp_path: Path) -> None:
+    """A store whose files hang, however many are asked for, has calls fail, and keeps no others."""
+    for number in range(40):
+        write_prompt(root, f"p{number}", "<user>\nx\n</user>")
+    write_prompt(tmp_path / "other", "greet", "<user>\nhello\n</user>")
+    answers = Event()
+
+    def hang(name: str) -> None:
+        if name.startswith(str(root)):
+            answers.wait()
+
+    listeners.append(hang)
+    try:
+        hanging = DirectoryStore(name="hanging", root=root, timeout_s=0.2)
+        async with asyncio.timeout(10):
+            asked = [asyncio.create_task(reason_for(hanging, f"p{n}")) for n in range(40)]
+            await asyncio.sleep(0)
+            other = await fetch(DirectoryStore(name="local", root=tmp_path / "other"), "greet")
+            elsewhere = await asyncio.to_thread(lambda: "done")
+            reasons = await asyncio.gather(*asked)
+            later = await reason_for(hanging, "p1")
+    finally:
+        listeners.remove(hang)
+        answers.set()
+
+    assert (other.id, elsewhere) == ("greet", "done")
+    assert {*reasons, later} == {"STORE_UNAVAILABLE"}
+    assert (await asyncio.wait_for(once_it_answers(hanging, "p1"), 10)).id == "p1"
+
+
+async def once_it_answers(store: DirectoryStore, prompt_id: str) -> Template:
+    """Return a prompt as soon as the store's volume answers again."""
+    while True:
+        with suppress(ResolverError):
+            return await fetch(store, prompt_id)
+        await asyncio.sleep(0)

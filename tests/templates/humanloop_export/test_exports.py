@@ -9,6 +9,7 @@ from prompt_resolver_server.domain.errors import StoreError
 from prompt_resolver_server.templates.files import Root
 from prompt_resolver_server.templates.humanloop_export.exports import Export, Exports
 from tests.support.humanloop_export import age, two_prompts, write_export, write_file
+from tests.support.nobody import as_nobody, open_folder
 from tests.support.stores import Clock
 
 FIRST, SECOND, THIRD = "20250601-120000", "20250701-080000", "20250801-235959"
@@ -127,6 +128,45 @@ def test_no_export(tmp_path: Path, empty: bool) -> None:
 
     assert caught.value.reason == "STORE_UNAVAILABLE"
     assert str(tmp_path) not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["", "files", "files/pr_1"])
+def test_newest_that_may_not_be_read(name: str) -> None:
+    """The newest export is not passed over for being one that cannot be read, in all or in part."""
+    with open_folder() as folder:
+        for each in (FIRST, SECOND):
+            write_export(folder / each, two_prompts().prompts.values())
+        forbidden = folder / SECOND / name
+        forbidden.chmod(0)
+        with as_nobody():
+            found = outcome(make_exports(folder))
+        forbidden.chmod(0o755)
+
+    assert found == (SECOND if name == "files/pr_1" else "STORE_UNAVAILABLE")
+
+
+def test_what_may_be_read_again() -> None:
+    """What could not be read is read again when it is asked for, at most once a second."""
+    clock = Clock()
+    with open_folder() as folder:
+        exports = make_exports(write_export(folder, two_prompts().prompts.values()), clock)
+        (folder / "files" / "pr_1").chmod(0)
+        age(folder)
+        with as_nobody():
+            before = exports.find_current("pr_1").index.find("pr_1")
+        (folder / "files" / "pr_1").chmod(0o755)
+        clock.now += 1.1
+        after = exports.find_current("pr_1").index.find("pr_1")
+
+    assert [[file.is_readable for file in found] for found in (before, after)] == [[False], [True]]
+
+
+def outcome(exports: Exports) -> str:
+    """Return which export is served, or why none is."""
+    try:
+        return served(exports.find())
+    except StoreError as error:
+        return error.reason
 
 
 def test_links_out_are_no_exports(exports: Exports, folder: Path, tmp_path: Path) -> None:

@@ -277,3 +277,48 @@ async def test_index_is_built_once(store: HumanloopExportStore, folder: Path) ->
     assert {template.version for template in templates} == {"prv_2"}
     assert sum(name.endswith("file.json") for name in files) == 2
     assert sum(thread.name.startswith("index-old") for thread in threading.enumerate()) == 1
+
+
+@pytest.mark.timed
+async def test_files_that_are_not_at_hand(folder: Path) -> None:
+    """Files of a volume that may hang are looked at in threads alone, and read if they differ."""
+    age(folder)
+    store = HumanloopExportStore(name="old", path=folder, at_hand=lambda _: False)
+    ref = PromptRef(id="Team/Hi")
+    first = await store.fetch(ref, None)
+
+    with files_opened() as files:
+        confirmed = store.confirms(first)
+        same = await store.fetch(ref, first)
+    version = folder / "files" / "pr_1" / "versions" / "prv_2"
+    version.write_text(version.read_text().replace("two", "edited"))
+    edited = await store.fetch(ref, first)
+    await store.aclose()
+
+    assert (confirmed, same, files) == (False, first, [])
+    assert edited.messages[0].text == "edited"
+
+
+async def test_volume_that_hangs(folder: Path) -> None:
+    """Files that hang have calls fail, and take none of the threads that others wait in."""
+    answers = threading.Event()
+
+    def hang(name: str) -> None:
+        if name.startswith(str(folder)):
+            answers.wait()
+
+    store = HumanloopExportStore(name="old", path=folder, timeout_s=0.2)
+    listeners.append(hang)
+    try:
+        async with asyncio.timeout(10):
+            refs = [PromptRef(id=f"pr_{number}") for number in range(40)]
+            asked = [asyncio.create_task(failure(store, ref)) for ref in refs]
+            await asyncio.sleep(0)
+            elsewhere = await asyncio.to_thread(lambda: "done")
+            reasons = {error.reason for error in await asyncio.gather(*asked)}
+    finally:
+        listeners.remove(hang)
+        answers.set()
+        await store.aclose()
+
+    assert (elsewhere, reasons) == ("done", {"STORE_UNAVAILABLE"})

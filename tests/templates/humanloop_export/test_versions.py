@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -15,8 +14,8 @@ from prompt_resolver_server.templates.humanloop_export.index import read_index
 from prompt_resolver_server.templates.humanloop_export.versions import Versions
 from tests.support.humanloop import HumanloopApi
 from tests.support.humanloop_export import tool_record, two_prompts, write_export, write_file
+from tests.support.nobody import as_nobody, open_folder
 from tests.support.opened import files_opened
-from tests.templates.directory.test_store import as_nobody
 
 PERSONAS = {"helpful": "You help.", "grumpy": "You are {{mood}}."}
 
@@ -169,16 +168,32 @@ def test_version_that_is_no_document(export: Path, content: str | None) -> None:
 @pytest.mark.parametrize("name", ["deployments.json", "versions", "versions/prv_2"])
 def test_what_may_not_be_read(name: str) -> None:
     """A file that is there and may not be read is a failure of the store, not of the prompt."""
-    # Others may enter it, which they may not where tests have their folders.
-    with TemporaryDirectory() as folder:
-        export = write_export(Path(folder), two_prompts().prompts.values())
-        export.chmod(0o755)
+    with open_folder() as folder:
+        export = write_export(folder, two_prompts().prompts.values())
         (export / "files" / "pr_1" / name).chmod(0)
         with as_nobody():
             error = failure(export)
 
     assert error.reason == "STORE_UNAVAILABLE"
+    assert error.metadata["problem"] == "unreadable"
     assert error.message == "store 'old' cannot read the files of 'pr_1': Permission denied"
+
+
+@pytest.mark.parametrize("name", ["files/pr_1", "files/pr_1/file.json"])
+def test_what_may_not_be_known(name: str) -> None:
+    """Where it may not be known what a file is, no path is told to be nobody's."""
+    with open_folder() as folder:
+        export = write_export(folder, two_prompts().prompts.values())
+        (export / name).chmod(0)
+        with as_nobody():
+            errors = [failure(export, each) for each in ("pr_1", "Team/Hi", "Team/None")]
+            absent = failure(export, "pr_none")
+            other = load(export, "pr_2")
+        (export / name).chmod(0o755)
+
+    assert {error.reason for error in errors} == {"STORE_UNAVAILABLE"}
+    assert {error.metadata["problem"] for error in errors} == {"unreadable"}
+    assert (absent.reason, other.id) == ("PROMPT_NOT_FOUND", "pr_2")
 
 
 def test_deployed_version_that_is_not_there(export: Path) -> None:
@@ -240,6 +255,20 @@ def test_snippets(export: Path) -> None:
     template = load(export)
 
     assert template.snippets == {"personas": PERSONAS, "rules": {"short": "Be short."}}
+
+
+def test_snippets_that_may_not_be_known() -> None:
+    """Where a tool may be one that may not be read, nobody gets its prompts without its texts."""
+    with open_folder() as folder:
+        export = write_export(folder, two_prompts().prompts.values())
+        tool = write_file(export, tool_record("tl_1", "personas", setup_values=PERSONAS))
+        prompt_with(export, "{{ personas(key) }}")
+        tool.chmod(0)
+        with as_nobody():
+            error = failure(export)
+        tool.chmod(0o755)
+
+    assert (error.reason, error.metadata["problem"]) == ("STORE_UNAVAILABLE", "unreadable")
 
 
 def test_snippets_are_content(export: Path) -> None:

@@ -19,7 +19,7 @@ _LONGEST_S = 60.0
 _DOUBLINGS = 8
 _JITTER = 0.5
 
-_OF_ONE_PROMPT = frozenset({"garbage", "too_large"})
+_OF_ONE_PROMPT = frozenset({"garbage", "too_large", "unreadable"})
 _TOO_MANY_REQUESTS = "429"
 
 

@@ -7,11 +7,12 @@ looks otherwise by then, all is read anew.
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from ...domain.errors import Reason, ResolverError, StoreError
-from ..files import LocalFile, Root, Signature, is_settled, sign
+from ..files import LocalFile, Root, Signature, find_status, is_settled, sign
+from ..store import unreadable
 
 # A volume is replaced in a moment; what goes on for longer than this is no replacing.
 _PATIENCE_S = 2.0
@@ -35,8 +36,12 @@ class Looks(NamedTuple):
     def hold(self) -> bool:
         """Return whether everything looks so still."""
         return _look_so(self.there) and (
-            (self.empty is not None and _look_so(self.empty)) or not any(map(_look, self.absent))
+            (self.empty is not None and _look_so(self.empty)) or _are_absent(self.absent)
         )
+
+    def paths(self) -> Iterator[str]:
+        """Return the paths of all that was there, and of the folders that lacked the rest."""
+        return (path for path, _ in (*self.there, *(self.empty or ())))
 
     def prove(self) -> bool:
         """Return whether everything certainly is as it was."""
@@ -78,31 +83,40 @@ class Reading:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StoreError(
-                Reason.STORE_UNAVAILABLE,
-                f"store {self._store!r} cannot read {name!r}: {error.strerror}",
-                metadata={"store": self._store},
-            ) from None
+            raise self._unreadable(name, error) from None
         self._settled = self._settled and file.look.signature is not None
         return file
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """Return the names in a folder, ordered; none where there is no such folder."""
+        """Return the names in a folder, ordered; none where there is no such folder.
+
+        Raises STORE_UNAVAILABLE for one that cannot be read.
+        """
         if not self.note(folder):
             return ()
         try:
             return tuple(self._root.names(self._path(folder)))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return ()
+        except OSError as error:
+            raise self._unreadable(folder, error) from None
 
     def note(self, name: str) -> bool:
-        """Remember what is there before it is read, and tell whether anything is."""
-        path = self._path(name)
-        status = _look(path)
+        """Remember what is there before it is read, and tell whether anything is.
+
+        Raises STORE_UNAVAILABLE where that cannot be told.
+        """
+        try:
+            return self._note(self._path(name))
+        except OSError as error:
+            raise self._unreadable(name, error) from None
+
+    def _note(self, path: str) -> bool:
+        status = find_status(path)
         if status is None:
             self._note_folder(os.path.dirname(path))
             # It may have come to be just before its folder was looked at.
-            status = _look(path)
+            status = find_status(path)
         if status is None:
             if os.path.lexists(path):
                 # A link to nothing: what it leads to may come to be in any folder.
@@ -116,11 +130,16 @@ class Reading:
     def _note_folder(self, folder: str) -> None:
         if self._empty is None or folder in self._empty:
             return
-        status = _look(folder)
+        status = find_status(folder)
         if status is None or not is_settled(status):
             self._empty = None
         else:
             self._empty[folder] = sign(status)
+
+    def _unreadable(self, name: str, error: OSError) -> StoreError:
+        # Of what may be read again, nothing else need have changed.
+        self._settled = False
+        return unreadable(f"cannot read {name!r}: {error.strerror}", store=self._store)
 
     def _path(self, name: str) -> str:
         return os.path.join(self._root.path, name)
@@ -174,13 +193,13 @@ def _look_so(looks: Iterable[tuple[str, Signature]]) -> bool:
         for path, signature in looks:
             if sign(os.stat(path)) != signature:
                 return False
-    except (OSError, ValueError):
+    except OSError:
         return False
     return True
 
 
-def _look(path: str) -> os.stat_result | None:
+def _are_absent(paths: Iterable[str]) -> bool:
     try:
-        return os.stat(path)
-    except (OSError, ValueError):
-        return None
+        return not any(map(find_status, paths))
+    except OSError:
+        return False

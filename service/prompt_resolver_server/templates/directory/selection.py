@@ -1,7 +1,6 @@
 """Which of a prompt's files a call is about: by its version, its environment, or neither."""
 
 import re
-from functools import cached_property
 from typing import NamedTuple
 
 from ...domain.errors import CallError, Reason, StoreError, TemplateError
@@ -48,6 +47,9 @@ class Selection:
         self._ref = ref
         self._store = store
         self._place = place
+        # Not by `cached_property`, which until Python 3.12 has all threads wait for one that hangs.
+        self._plain: tuple[Choice | None] | None = None
+        self._deployments: Deployments | None = None
 
     def choose(self) -> Choice:
         """Return what the reference names.
@@ -70,22 +72,19 @@ class Selection:
         """Return whether any file is the prompt's."""
         return self.plain is not None or bool(self.versions() or self.deployments.environments)
 
-    @cached_property
+    @property
     def plain(self) -> Choice | None:
         """The prompt's file outside of the versions, if there is one."""
-        return self._find(self._place, None)
+        if self._plain is None:
+            self._plain = (self._find(self._place, None),)
+        return self._plain[0]
 
-    @cached_property
+    @property
     def deployments(self) -> Deployments:
         """What is deployed of the prompt."""
-        name = deployments_of(self._place)
-        file = self._reading.read(name, max_bytes=MAX_RECORDS_BYTES)
-        if file is None:
-            return _NO_DEPLOYMENTS
-        try:
-            return read_deployments(file.content)
-        except PromptFileError as error:
-            raise self.invalid(name, error) from None
+        if self._deployments is None:
+            self._deployments = self._read_deployments()
+        return self._deployments
 
     def version(self, version: str) -> Choice | None:
         """Return the file of a version, if there is one."""
@@ -117,6 +116,16 @@ class Selection:
             f"{name}, line {error.line}: {error.problem}",
             metadata={"store": self._store, "id": self._ref.id, "line": str(error.line)},
         )
+
+    def _read_deployments(self) -> Deployments:
+        name = deployments_of(self._place)
+        file = self._reading.read(name, max_bytes=MAX_RECORDS_BYTES)
+        if file is None:
+            return _NO_DEPLOYMENTS
+        try:
+            return read_deployments(file.content)
+        except PromptFileError as error:
+            raise self.invalid(name, error) from None
 
     def _default(self) -> Choice | None:
         environment = self.deployments.default

@@ -18,16 +18,15 @@ prompt: `pr_123: Shop/Returns desk`. A file's own path comes first. `{{> footer}
 
 A file is read again once it has changed, or any file that it depends on, so an edit is served by
 the next call, or a tenth of a second later where the system tells nothing of it; and a call sees
-files of one moment alone, also while a volume of Kubernetes is replaced. Nothing outside of the
-root is ever opened, whatever links lead there; links that stay inside, as Kubernetes makes them for
-a ConfigMap, are followed. Names that begin with a dot are not part of the tree. Prompts, versions
-and environments can be listed.
+files of one moment alone, also while a volume of Kubernetes is replaced. Files of a network's
+volume are only looked at in threads, as it may hang. Nothing outside of the root is ever opened,
+whatever links lead there; links that stay inside, as Kubernetes makes them for a ConfigMap, are
+followed. Names that begin with a dot are not part of the tree. Prompts, versions and environments
+can be listed.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -36,17 +35,19 @@ from msgspec.structs import replace
 
 from ...domain.errors import ResolverError, TemplateError
 from ...domain.prompts import PromptRef, Template
-from ...settings.fields import Ttl
+from ...settings.fields import Seconds, Ttl
 from ...settings.model import StoreSettings
+from ..file_systems import is_at_hand
 from ..files import Root
 from ..formats.format_rule import BY_SIGNS, FormatRule, PromptFormat
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
+from ..readers import Readers
 from .changes import Changes, Witness
 from .contents import Content, Contents
 from .faults import Faults
 from .index import DirectoryIndex
-from .reading import Outcome, Reading, read_at_once
+from .reading import Looks, Outcome, Reading, read_at_once
 from .records import Ids
 from .selection import Selection, find_prompt
 
@@ -55,14 +56,20 @@ MAX_VERSIONS = 1_000
 
 _log = logging.getLogger(__name__)
 
+_THREADS = 4
+
 _Result = TypeVar("_Result")
 
 
 class _Origin(NamedTuple):
-    """What a template was made of: the hash of it, and who tells whether it looks the same."""
+    """What a template was made of: the hash of it, and who tells whether it looks the same.
+
+    There is no such witness where some of it is not at hand: only a thread may look at that.
+    """
 
     digest: str
-    witness: Witness
+    looks: Looks
+    witness: Witness | None
 
 
 class DirectorySettings(StoreSettings):
@@ -78,74 +85,106 @@ class DirectorySettings(StoreSettings):
     """The format of files that show no sign of any; unset: they are refused."""
     ttl_s: Ttl = 0
     """How long a file is served without asking whether it has changed; 0: each call asks."""
+    timeout_s: Seconds = 5.0
+    """How long a prompt may take to be read. After that its volume is taken to hang."""
 
 
 class DirectoryStore:
-    """A `TemplateStore` over a directory. `name` is the store's own, for errors."""
+    """A `TemplateStore` over a directory. `name` is the store's own, for errors.
 
-    def __init__(self, *, name: str, root: Path, rule: FormatRule = BY_SIGNS) -> None:
+    `at_hand` tells of a path whether looking at it takes no time.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: Path,
+        rule: FormatRule = BY_SIGNS,
+        timeout_s: float = 5.0,
+        at_hand: Callable[[str], bool] = is_at_hand,
+    ) -> None:
         self._name = name
         self._root = Root(root, store=name)
+        self._at_hand = at_hand
         self._contents = Contents(rule)
         self._ids = Ids()
         self._origins: WeakKeyDictionary[Template, _Origin] = WeakKeyDictionary()
         self._changes = Changes()
         self._faults = Faults(name)
         self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
+        self._readers = Readers(store=name, threads=_THREADS, timeout_s=timeout_s)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
+        self._lister = Readers(store=name, threads=1, task="list")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
     ) -> Template:
         """Return the template of a file; see `TemplateStore.fetch`."""
-        outcome = await asyncio.to_thread(self._load, ref)
+        origin = self._origins.get(held) if held is not None else None
+        if held is not None and await self._holds_elsewhere(origin):
+            return held
+        outcome, at_hand = await self._readers.do(lambda: self._load_here(ref))
         template, digest = outcome.get()
-        if held is not None and _names(held) == _names(template):
-            origin = self._origins.get(held)
-            if origin is not None and origin.digest == digest:
-                template = held
-        self._origins[template] = _Origin(digest, Witness(outcome.looks, self._changes))
+        is_same = origin is not None and origin.digest == digest
+        if held is not None and is_same and _names(held) == _names(template):
+            template = held
+        witness = Witness(outcome.looks, self._changes) if at_hand else None
+        self._origins[template] = _Origin(digest, outcome.looks, witness)
         return template
 
     def confirms(self, held: Template) -> bool:
-        """Return whether all files of the template look as they did when they were read."""
+        """Return whether all files of the template look as they did when they were read.
+
+        Of files that are not at hand that is not told: they are looked at when it is fetched.
+        """
         origin = self._origins.get(held)
         # What it may have to look at takes microseconds: less than handing it to a thread would.
-        return origin is not None and origin.witness.confirms()
+        return origin is not None and origin.witness is not None and origin.witness.confirms()
 
     async def list_prompts(
         self, query: ListQuery, *, caller_key: str | None = None
     ) -> TemplatePage:
         """Return a page of the prompts, by their ids unless asked otherwise."""
-        return await self._list(lambda: self._index.page(query))
+        return await self._lister.do(lambda: self._index.page(query))
 
     async def list_versions(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Template, ...]:
         """Return all versions, each with an environment that it is deployed to."""
         ref = PromptRef(id=prompt_id)
-        return await self._list(lambda: self._read(lambda reading: self._versions(reading, ref)))
+        return await self._lister.do(
+            lambda: self._read(lambda reading: self._versions(reading, ref))
+        )
 
     async def list_environments(
         self, prompt_id: str, *, caller_key: str | None = None
     ) -> tuple[Environment, ...]:
         """Return the environments that something is deployed to."""
         ref = PromptRef(id=prompt_id)
-        return await self._list(
+        return await self._lister.do(
             lambda: self._read(lambda reading: self._environments(reading, ref))
         )
 
     async def aclose(self) -> None:
-        """Begin no more lists, and watch no files."""
+        """Watch no files, and end the threads that read them."""
         self._changes.close()
-        self._lister.shutdown(wait=False, cancel_futures=True)
-
-    async def _list(self, make: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._lister, make)
+        self._readers.close()
+        self._lister.close()
 
     def _read(self, read: Callable[[Reading], _Result]) -> _Result:
         return read_at_once(self._root, read, store=self._name).get()
+
+    async def _holds_elsewhere(self, origin: _Origin | None) -> bool:
+        """Return whether everything looks so still, of what only a thread may look at."""
+        if origin is None or origin.witness is not None:
+            return False
+        return await self._readers.do(origin.looks.prove, briefly=True)
+
+    def _load_here(self, ref: PromptRef) -> tuple[Outcome[Content], bool]:
+        """Return what a prompt is, and whether all that tells so is at hand."""
+        outcome = self._load(ref)
+        return outcome, all(map(self._at_hand, (self._root.path, *outcome.looks.paths())))
 
     def _load(self, ref: PromptRef) -> Outcome[Content]:
         return read_at_once(
@@ -224,6 +263,7 @@ def _build(settings: DirectorySettings, site: Site) -> DirectoryStore:
         name=site.name,
         root=site.find_folder(settings.path),
         rule=FormatRule(always=settings.format, otherwise=settings.default_format),
+        timeout_s=settings.timeout_s,
     )
 
 

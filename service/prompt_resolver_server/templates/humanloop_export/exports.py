@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...domain.errors import Reason, StoreError
-from ..files import Look, Root, look_at
+from ..files import Look, Root, is_folder, look_at
 from .index import FILES, ExportIndex, read_index
 
 _log = logging.getLogger(__name__)
@@ -66,6 +66,16 @@ class Exports:
                 self._served = found
         return self._served
 
+    def find_current(self, prompt_id: str) -> Export:
+        """Return the export that is served, in which all that an id may mean is as it is now.
+
+        Raises STORE_UNAVAILABLE.
+        """
+        export = self.find()
+        if all(file.is_current for file in export.index.find(prompt_id)):
+            return export
+        return self.find(thorough=True)
+
     def _choose(self) -> Export:
         folders = self._folders()
         indexes: dict[str, ExportIndex] = {}
@@ -75,8 +85,10 @@ class Exports:
             looks.append(look_at(folder))
             try:
                 index = read_index(self._root, folder, self._indexes.get(folder))
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                raise self._unreadable(error) from None
             indexes[folder] = index
             looks += index.looks
             if index.is_whole:
@@ -97,14 +109,21 @@ class Exports:
         """Return the folders that may be exports, the newest first."""
         path = self._root.path
         self._root.find()
-        if os.path.isdir(os.path.join(path, FILES)):
-            return [path]
         try:
-            names = self._root.names(path)
-        except OSError:
-            return []
-        stamped = [os.path.join(path, name) for name in reversed(names) if _STAMP.fullmatch(name)]
-        return [folder for folder in stamped if os.path.isdir(folder)]
+            if is_folder(os.path.join(path, FILES)):
+                return [path]
+            names = reversed(self._root.names(path))
+            stamped = [os.path.join(path, name) for name in names if _STAMP.fullmatch(name)]
+            return [folder for folder in stamped if is_folder(folder)]
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: OSError) -> StoreError:
+        return StoreError(
+            Reason.STORE_UNAVAILABLE,
+            f"store {self._store!r}: its export cannot be read: {error.strerror}",
+            metadata={"store": self._store},
+        )
 
     def _tell_passed_over(self, folders: Sequence[str], chosen: str) -> None:
         names = [os.path.basename(folder) for folder in folders]

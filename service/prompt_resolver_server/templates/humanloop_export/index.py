@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...domain.parameters import Json
-from ..files import Look, Root, look_at
+from ..files import Look, Root, find_status, is_folder, look_at
 from ..formats.answers import AnswerError, read_moment, read_required, read_shown
 from .reading import Reading
 
@@ -46,7 +46,8 @@ class Record(NamedTuple):
 class ExportedFile(NamedTuple):
     """A file of an export: its id, its folder, and what `file.json` says or is wrong with it.
 
-    `looks` are of the folder and of `file.json`.
+    `looks` are of the folder and of `file.json`. Of what is not readable nobody knows what it is,
+    nor that it was interrupted.
     """
 
     id: str
@@ -55,6 +56,7 @@ class ExportedFile(NamedTuple):
     is_done: bool
     record: Record | None
     problem: str = ""
+    is_readable: bool = True
 
     @property
     def is_prompt(self) -> bool:
@@ -64,7 +66,7 @@ class ExportedFile(NamedTuple):
     @property
     def is_current(self) -> bool:
         """Whether it certainly is still what it was."""
-        return all(look.holds() for look in self.looks)
+        return self.is_readable and all(look.holds() for look in self.looks)
 
 
 class ExportIndex:
@@ -76,6 +78,7 @@ class ExportIndex:
         self.looks = (look, *(file.looks[0] for file in unfinished[:_MAX_WITNESSES]))
         self.is_whole = bool(files) and not unfinished
         self.is_begun = len(unfinished) < len(files)
+        self._hides = not all(file.is_readable for file in files.values())
         self._by_path: dict[str, list[ExportedFile]] = {}
         self._snippet_tools: dict[str, list[ExportedFile]] = {}
         for file in files.values():
@@ -92,11 +95,15 @@ class ExportIndex:
         """
         if (file := self.files.get(prompt_id)) is not None:
             return (file,)
-        if prompt_id.startswith(_PROMPT_PREFIX) and _ID.fullmatch(prompt_id):
+        if _is_id(prompt_id):
             return ()
         files = self._by_path.get(prompt_id, ())
         prompts = [file for file in files if file.is_prompt]
         return [file for file in prompts if file.is_done] or prompts or files
+
+    def may_hide(self, name: str) -> bool:
+        """Tell whether what is not found by its path or name may be what is not readable."""
+        return self._hides and not _is_id(name)
 
     def snippet_tools(self, name: str) -> Sequence[ExportedFile]:
         """Return the snippet tools of a name."""
@@ -128,7 +135,7 @@ def read_index(root: Root, export: str, before: ExportIndex | None) -> ExportInd
     files = {}
     for name in root.names(folder):
         # What is no id, no id can mean.
-        if _ID.fullmatch(name) and os.path.isdir(path := os.path.join(folder, name)):
+        if _ID.fullmatch(name) and is_folder(path := os.path.join(folder, name)):
             files[name] = _read_file(root, path, known.get(name))
     return ExportIndex(files, look)
 
@@ -136,17 +143,26 @@ def read_index(root: Root, export: str, before: ExportIndex | None) -> ExportInd
 def _read_file(root: Root, folder: str, known: ExportedFile | None) -> ExportedFile:
     path = os.path.join(folder, RECORD)
     looks = (look_at(folder), look_at(path))
-    if known is not None and known.looks == looks and all(look.signature for look in looks):
+    is_proof = all(look.signature for look in looks)
+    if known is not None and known.is_readable and is_proof and known.looks == looks:
         return known
-    file_id = os.path.basename(folder)
-    is_done = os.path.exists(os.path.join(folder, _DONE))
+    file_id, is_done = os.path.basename(folder), True
+    record, problem, is_readable = None, "", True
     try:
+        is_done = find_status(os.path.join(folder, _DONE)) is not None
         record = _read_record(Reading(root).document(path), file_id)
     except AnswerError as error:
-        return ExportedFile(file_id, folder, looks, is_done, None, f"{RECORD}: {error}")
-    except OSError:
-        return ExportedFile(file_id, folder, looks, is_done, None, f"{RECORD}: cannot be read")
-    return ExportedFile(file_id, folder, looks, is_done, record)
+        problem = f"{RECORD}: {error}"
+    except FileNotFoundError:
+        problem = f"{RECORD}: expected a file"
+    except OSError as error:
+        problem, is_readable = f"{RECORD}: {error.strerror}", False
+    return ExportedFile(file_id, folder, looks, is_done, record, problem, is_readable)
+
+
+def _is_id(name: str) -> bool:
+    """Tell whether a name is a prompt's id and no path."""
+    return name.startswith(_PROMPT_PREFIX) and _ID.fullmatch(name) is not None
 
 
 def _read_record(document: Mapping[str, Json], file_id: str) -> Record:

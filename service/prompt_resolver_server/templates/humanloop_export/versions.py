@@ -22,7 +22,7 @@ from ..files import Look, Root
 from ..formats.answers import AnswerError, read_required
 from ..formats.fields import FieldError
 from ..humanloop.prompt import read_template
-from ..store import prompt_not_found, version_not_found
+from ..store import prompt_not_found, unreadable, version_not_found
 from .deployments import DEPLOYMENTS, Deployment, read_deployments
 from .index import RECORD, ExportedFile, ExportIndex
 from .reading import Reading
@@ -88,11 +88,15 @@ class Versions:
         """Return the prompt that a reference means."""
         files = index.find(ref.id)
         if not files:
+            if index.may_hide(ref.id):
+                raise unreadable(f"cannot read all files, {ref.id!r} may be one", store=self._store)
             raise prompt_not_found(ref, store=self._store)
         file = files[0]
         if len(files) > 1 and file.is_prompt:
             raise self._invalid(ref, f"expected one file at this path, got {_tell_ids(files)}")
         self._check_done(file, ref)
+        if not file.is_readable:
+            raise self._unreadable(ref.id, file.problem)
         if file.record is None:
             raise self._invalid(ref, file.problem)
         if not file.is_prompt:
@@ -104,7 +108,7 @@ class Versions:
         try:
             return Reading(self._root).names(os.path.join(file.folder, VERSIONS))
         except OSError as error:
-            raise self._unreadable(file.id, error) from None
+            raise self._unreadable(file.id, str(error.strerror)) from None
 
     def deployments(
         self, file: ExportedFile, ref: PromptRef, reading: Reading | None = None
@@ -131,6 +135,8 @@ class Versions:
             if tools := index.snippet_tools(name):
                 snippets[name] = self._read_snippets(tools, reading, ref)
                 looks += tools[0].looks
+            elif index.may_hide(name):
+                raise self._unreadable(ref.id, f"tool {name!r} may be one that cannot be read")
         if snippets:
             # They change while the version does not.
             digest = hashlib.sha256(template.content_sha256.encode())
@@ -184,7 +190,7 @@ class Versions:
         except FileNotFoundError:
             raise self._invalid(ref, f"{place}, expected a file") from None
         except OSError as error:
-            raise self._unreadable(ref.id, error) from None
+            raise self._unreadable(ref.id, str(error.strerror)) from None
 
     def _invalid(self, ref: PromptRef, problem: str, *, forbidden: bool = False) -> TemplateError:
         return TemplateError(
@@ -193,12 +199,8 @@ class Versions:
             metadata={"store": self._store, "id": ref.id},
         )
 
-    def _unreadable(self, prompt_id: str, error: OSError) -> StoreError:
-        return StoreError(
-            Reason.STORE_UNAVAILABLE,
-            f"store {self._store!r} cannot read the files of {prompt_id!r}: {error.strerror}",
-            metadata={"store": self._store},
-        )
+    def _unreadable(self, prompt_id: str, problem: str) -> StoreError:
+        return unreadable(f"cannot read the files of {prompt_id!r}: {problem}", store=self._store)
 
     def _no_version(
         self, ref: PromptRef, versions: Iterable[str], deployments: Iterable[Deployment]
