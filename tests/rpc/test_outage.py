@@ -52,6 +52,11 @@ async def closed(exchange: Exchange) -> None:
 
 
 async def silent(exchange: Exchange) -> None:
+async def walled(exchange: Exchange) -> None:
+    page = b"<html>Just a moment...</html>"
+    await exchange.send_response(page, status="403 Forbidden", content_type="text/html")
+
+
     await exchange.wait_closed()
 
 
@@ -64,7 +69,7 @@ async def until(service: RunningService, **fields: object) -> pb.PromptInfo:
                 return info
 
 
-@pytest.mark.parametrize("answer", [failing, nonsense, cut, closed, silent])
+@pytest.mark.parametrize("answer", [failing, nonsense, cut, closed, walled, silent])
 async def test_outage(service: RunningService, api: HumanloopApi, answer: Answer) -> None:
     """What was served once goes on being served, with its true age, until the store is back."""
     loop = asyncio.get_running_loop()
