@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ...domain.errors import CallError, Reason, ResolverError, ServerError
+from ...domain.errors import CallError, Reason, ServerError
 from ...domain.explaining import explaining
 from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
@@ -158,7 +158,7 @@ class TemplateCache:
         except TimeoutError:
             raise _too_late(lookup) from None
         if isinstance(outcome, Exception) and self._held.peek(lookup.key) is None:
-            raise _anew(outcome)
+            raise self._ledger.anew(lookup.key, outcome)
 
     def invalidate(self, refs: Sequence[PromptRef]) -> int:
         """Forget what is held of these prompts, in all replicas; return how many copies went here.
@@ -256,7 +256,7 @@ class TemplateCache:
         held = self._held.get(lookup.key)
         if isinstance(outcome, Exception):
             if held is None or isinstance(outcome, CallError):
-                raise _anew(outcome)
+                raise self._ledger.anew(lookup.key, outcome)
             return self._serve(lookup, held, "stale", stale=True)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
@@ -287,8 +287,3 @@ def _too_late(lookup: Lookup) -> ServerError:
         f"the deadline passed while store {lookup.key.store!r} was asked",
         metadata={"phase": "fetch", "attempts": "0"},
     )
-
-
-def _anew(failure: Exception) -> Exception:
-    """Return a failure as it may be raised once more."""
-    return failure.again() if isinstance(failure, ResolverError) else failure

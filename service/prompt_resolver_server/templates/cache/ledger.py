@@ -69,7 +69,19 @@ class Ledger:
         if absence is None or self.outages[lookup.key.store].admits(absence.retry, now):
             return
         tell_absent(absence.error)
-        raise absence.error.again()
+        raise absence.error.again(retry_after_s=self._wait_s(lookup.key, absence.error))
+
+    def anew(self, key: Key, failure: Exception) -> Exception:
+        """Return what asking for a key came to, as it may be raised once more.
+
+        A store that does not say for how long it is to be left alone is asked again when that is
+        due, which is told in its place.
+        """
+        if not isinstance(failure, ResolverError):
+            return failure
+        if failure.retry_after_s is not None:
+            return failure.again()
+        return failure.again(retry_after_s=self._wait_s(key, failure))
 
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
@@ -185,6 +197,13 @@ class Ledger:
         if lookup.source.ttl_s > 0 and isinstance(error, ResolverError):
             # As it was raised, it would keep all that the fetch had at hand.
             self.absent.put(lookup.key, Absence(error.again(), retry))
+    def _wait_s(self, key: Key, error: ResolverError) -> float | None:
+        """Return in how many seconds a store that is down is asked for a key again, if known."""
+        absence, outage = self.absent.peek(key), self.outages.get(key.store)
+        if error.reason is not Reason.STORE_UNAVAILABLE or absence is None or outage is None:
+            return None
+        return outage.wait_s(absence.retry, self._clock()) or None
+
 
     def _note_answer(self, key: Key, at: float) -> None:
         """Note that a store was there at a time. The log is told if it had failed until then."""
