@@ -52,12 +52,12 @@ async def closed(exchange: Exchange) -> None:
     exchange.reset()
 
 
-async def silent(exchange: Exchange) -> None:
 async def walled(exchange: Exchange) -> None:
     page = b"<html>Just a moment...</html>"
     await exchange.send_response(page, status="403 Forbidden", content_type="text/html")
 
 
+async def silent(exchange: Exchange) -> None:
     await exchange.wait_closed()
 
 

@@ -22,6 +22,7 @@ from ...metrics import Metrics
 from .entries import Held, Key
 from .fetcher import Fetcher
 from .invalidation import Invalidation
+from .flights import ahead_of
 from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
@@ -115,9 +116,9 @@ class TemplateCache:
         """Return the template that `ref` names.
 
         `refresh` asks the store whatever is held. `caller_key` is the caller's own key of the
-        store: what it opens is served to nobody else. `deadline` is on the event loop's clock; at
-        it, what is held is served, and the fetch goes on. `as_fallback` tells that another store
-        should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
+        store: what it opens is served to nobody else. `deadline` is on the event loop's clock; in
+        time for it, what is held is served, and the fetch goes on. `as_fallback` tells that another
+        store should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
         """
         lookup = self._lookup(ref, caller_key)
         explained = explaining() is not None
@@ -245,8 +246,8 @@ class TemplateCache:
         """Wait for the store, and return what it says, or what is held where it says nothing."""
         before = self._held.get(lookup.key)
         try:
-            flight = await self._fetcher.join(lookup, refresh=refresh, deadline=deadline)
-            outcome = await flight.wait(deadline)
+            flight = await self._fetcher.join(lookup, refresh=refresh, deadline=until)
+            outcome = await flight.wait(until)
         except TimeoutError:
             if held := self._held.get(lookup.key):
                 return self._serve(lookup, held, "stale", stale=True)
@@ -258,6 +259,7 @@ class TemplateCache:
             if held is None or isinstance(outcome, CallError):
                 raise self._ledger.anew(lookup.key, outcome)
             return self._serve(lookup, held, "stale", stale=True)
+        until = deadline if before is None else ahead_of(deadline)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
             result = "hit"
