@@ -12,6 +12,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from msgspec.structs import replace
 
@@ -21,8 +22,8 @@ from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
 from .entries import Held, Key
 from .fetcher import Fetcher
-from .invalidation import Invalidation
 from .flights import ahead_of
+from .invalidation import Invalidation
 from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
@@ -32,6 +33,8 @@ from .sources import Replacement, Sources
 from .steps import tell_fetched, tell_looked, tell_query
 
 _DEFAULT_LIMITS = CacheLimits()
+# What a store needs to answer when it is there.
+_MOMENT_S = 0.5
 
 
 class TemplateCache:
@@ -191,6 +194,17 @@ class TemplateCache:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
         return self._ledger.is_down(store)
 
+    def patience_s(self, ref: PromptRef, caller_key: str | None) -> float:
+        """Return for how many seconds to wait for a template that another store may have.
+
+        0 where its store is down and failed for it, too. One that is down may fail for some prompts
+        alone, so it has a moment for the others. Raises STORE_UNKNOWN.
+        """
+        key = self.key(ref, caller_key)
+        if not self.is_down(key.store):
+            return inf
+        return 0.0 if self._ledger.has_failed(key) else _MOMENT_S
+
     def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
         """Hold a copy from before this process, if there is room; return whether it is held.
 
@@ -245,6 +259,7 @@ class TemplateCache:
     ) -> ServedTemplate:
         """Wait for the store, and return what it says, or what is held where it says nothing."""
         before = self._held.get(lookup.key)
+        until = deadline if before is None else ahead_of(deadline)
         try:
             flight = await self._fetcher.join(lookup, refresh=refresh, deadline=until)
             outcome = await flight.wait(until)
@@ -259,7 +274,6 @@ class TemplateCache:
             if held is None or isinstance(outcome, CallError):
                 raise self._ledger.anew(lookup.key, outcome)
             return self._serve(lookup, held, "stale", stale=True)
-        until = deadline if before is None else ahead_of(deadline)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
             result = "hit"

@@ -88,6 +88,11 @@ class Ledger:
         outage = self.outages.get(store)
         return outage is not None and outage.is_down
 
+    def has_failed(self, key: Key) -> bool:
+        """Tell whether the store failed when it was last asked for a key, as far as is known."""
+        known = self.held.peek(key) or self.absent.peek(key)
+        return known is not None and known.retry.failures > 0
+
     def admits_refresh(self, key: Key, held: Held, now: float) -> bool:
         """Tell whether the store may be asked for what is held, if that is due; see `Outage`."""
         return self.outages[key.store].admits(held.retry, now)
@@ -192,11 +197,6 @@ class Ledger:
         """Tell the metrics how much is held."""
         self._metrics.cache_holds(len(self.held), self.held.size)
 
-    def _remember(self, lookup: Lookup, error: Exception, retry: Retry) -> None:
-        """Have an error told again until its store may be asked again."""
-        if lookup.source.ttl_s > 0 and isinstance(error, ResolverError):
-            # As it was raised, it would keep all that the fetch had at hand.
-            self.absent.put(lookup.key, Absence(error.again(), retry))
     def _wait_s(self, key: Key, error: ResolverError) -> float | None:
         """Return in how many seconds a store that is down is asked for a key again, if known."""
         absence, outage = self.absent.peek(key), self.outages.get(key.store)
@@ -204,6 +204,11 @@ class Ledger:
             return None
         return outage.wait_s(absence.retry, self._clock()) or None
 
+    def _remember(self, lookup: Lookup, error: Exception, retry: Retry) -> None:
+        """Have an error told again until its store may be asked again."""
+        if lookup.source.ttl_s > 0 and isinstance(error, ResolverError):
+            # As it was raised, it would keep all that the fetch had at hand.
+            self.absent.put(lookup.key, Absence(error.again(), retry))
 
     def _note_answer(self, key: Key, at: float) -> None:
         """Note that a store was there at a time. The log is told if it had failed until then."""
