@@ -9,6 +9,7 @@ import pytest
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import failure
+from tests.support.http import HttpDoor
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Answer, Exchange
@@ -51,6 +52,11 @@ async def closed(exchange: Exchange) -> None:
     exchange.reset()
 
 
+async def walled(exchange: Exchange) -> None:
+    page = b"<html>Just a moment...</html>"
+    await exchange.send_response(page, status="403 Forbidden", content_type="text/html")
+
+
 async def silent(exchange: Exchange) -> None:
     await exchange.wait_closed()
 
@@ -64,7 +70,7 @@ async def until(service: RunningService, **fields: object) -> pb.PromptInfo:
                 return info
 
 
-@pytest.mark.parametrize("answer", [failing, nonsense, cut, closed, silent])
+@pytest.mark.parametrize("answer", [failing, nonsense, cut, closed, walled, silent])
 async def test_outage(service: RunningService, api: HumanloopApi, answer: Answer) -> None:
     """What was served once goes on being served, with its true age, until the store is back."""
     loop = asyncio.get_running_loop()
@@ -124,6 +130,66 @@ stores:
     assert {info.cache for info in infos} == {pb.CACHE_RESULT_STALE}
     assert not any(info.stale for info in infos)
     assert len(api.requests) == requests
+
+
+async def test_refresh_from_a_store_that_hangs(tmp_path: Path, api: HumanloopApi) -> None:
+    """A refresh that takes longer than the call is answered in time with what is held."""
+    config = f"""
+stores:
+  hl: {{type: humanloop, base_url: '{api.url}', api_key: {KEY}, timeout_s: 60}}
+"""
+    async with running_service(tmp_path, config) as service:
+        await until(service, cache=pb.CACHE_RESULT_MISS)
+        asked, may = hold(api)
+        resolved = await service.client.resolve("pr_1", refresh=True, timeout_s=1)
+        api.put("greet", prompt_id="pr_1", version="prv_2", template="second")
+        may.set()
+        await until(service, version="prv_2")
+
+    assert asked.is_set()
+    assert (resolved.prompt.cache, resolved.prompt.stale) == (pb.CACHE_RESULT_STALE, True)
+
+
+@pytest.mark.parametrize("answer", [failing, nonsense, cut, closed, silent])
+async def test_when_to_ask_again(
+    service: RunningService, api: HumanloopApi, answer: Answer
+) -> None:
+    """Who gets nothing is told when to ask again, by either door."""
+    api.fail = answer
+    error = await failure(service.client.resolve("pr_1"))
+    refused = await HttpDoor(service.http_url).chat(model="hl/auto", prompt_id="pr_1", messages=[])
+
+    assert error.reason == refused.error["reason"] == "STORE_UNAVAILABLE"
+    assert error.retry_after_s is not None
+    assert 0 < error.retry_after_s <= 1.5
+    assert refused.headers["retry-after"] in ("1", "2")
+
+
+async def test_when_to_ask_again_where_nobody_knows(tmp_path: Path) -> None:
+    """Who asks a store that has each call ask it again is told a second."""
+    config = f"stores: {{local: {{type: directory, path: '{tmp_path}/gone'}}}}"
+    (tmp_path / "gone").mkdir()
+    async with running_service(tmp_path, config) as service:
+        (tmp_path / "gone").rmdir()
+        error = await failure(service.client.resolve("greet"))
+
+    assert (error.reason, error.retry_after_s) == ("STORE_UNAVAILABLE", 1.0)
+
+
+async def test_wait_that_is_longer_than_the_call(
+    service: RunningService, api: HumanloopApi
+) -> None:
+    """A call that ends before the store may be asked again tells why, and waits for nothing."""
+
+    async def busy(exchange: Exchange) -> None:
+        status, headers = "503 Service Unavailable", "Retry-After: 30\r\n"
+        await exchange.send_response(b"{}", status=status, headers=headers)
+
+    api.fail = busy
+
+    error = await failure(service.client.resolve("pr_1", timeout_s=2))
+
+    assert (error.reason, error.retry_after_s) == ("STORE_UNAVAILABLE", 30)
 
 
 async def test_stampede(tmp_path: Path, api: HumanloopApi) -> None:

@@ -192,6 +192,35 @@ async def test_store_that_is_down_is_waited_for_where_no_other_serves() -> None:
     assert told(await scene.get()) == ("live", "live", "miss", "deployed", False)
 
 
+async def test_prompt_that_fails_alone() -> None:
+    """A prompt that its store fails for takes no other one from that store."""
+    scene = Scene()
+    scene.live.says = unavailable()
+    deadline = asyncio.get_running_loop().time() + 10
+    sick = await scene.stores.get(PromptRef(id="sick"), refresh=False, deadline=deadline)
+    assert sick.store == "baked"
+    scene.live.says = LIVE
+    scene.live.may.clear()
+    asyncio.get_running_loop().call_later(0.01, scene.live.may.set)
+
+    assert told(await scene.get()) == ("live", "live", "miss", "deployed", False)
+
+
+async def test_store_that_is_down_has_a_moment() -> None:
+    """For a prompt that it has not failed for, a store that is down is waited for a moment."""
+    scene = Scene()
+    scene.live.says = unavailable()
+    loop = asyncio.get_running_loop()
+    await scene.stores.get(PromptRef(id="other"), refresh=False, deadline=loop.time() + 10)
+    scene.live.may.clear()
+
+    began = loop.time()
+    assert (await scene.get(within_s=1e6)).store == "baked"
+    assert 0.4 < loop.time() - began < 10
+    scene.live.may.set()
+    await scene.settle()
+
+
 async def test_slow_store_leaves_time_for_the_others() -> None:
     """A member that is slow and not the last has half of the time, and goes on afterwards."""
     scene = Scene()

@@ -5,6 +5,7 @@ import base64
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 import trustme
@@ -59,7 +60,8 @@ def answering(status: str, body: bytes = b"", headers: str = "") -> Answer:
     "prompt_id",
     [
         *("", ".", "..", "../x", "a/../b", "..%2f..%2fadmin", "%2e%2e", "a?b=c", "a#b", "a\\b"),
-        *("a\r\nX: y", "a\x00", "/pr_1", "pr_1/", "http://elsewhere/x", "x" * 600, "\ud800"),
+        *("a\r\nX: y", "a\x00", "a\x7f", "a\x80", "a\x85b", "a\x9f", "\ud800"),
+        *("/pr_1", "pr_1/", "http://elsewhere/x", "x" * 600),
     ],
 )
 async def test_no_id_reaches_anything_else(api: Upstream, store: WebStore, prompt_id: str) -> None:
@@ -121,18 +123,25 @@ async def test_statuses(
     assert len(api.exchanges) == 1
 
 
-async def test_page_in_place_of_the_api(api: Upstream, store: WebStore) -> None:
-    """A page that says "not found" says it of the API, as where that was closed."""
+async def page(exchange: Exchange, status: str) -> None:
+    html, kind = b"<html>Just a moment...</html>", "text/html; charset=utf-8"
+    await exchange.send_response(html, status=status, content_type=kind)
 
-    async def parked(exchange: Exchange) -> None:
-        page, kind = b"<html>This domain is for sale</html>", "text/html; charset=utf-8"
-        await exchange.send_response(page, status="404 Not Found", content_type=kind)
 
-    api.answer = parked
+@pytest.mark.parametrize("ref", [HELLO, PromptRef(id="pr_1", environment="staging")])
+@pytest.mark.parametrize(
+    "status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found"]
+)
+async def test_page_in_place_of_the_api(
+    api: Upstream, store: WebStore, ref: PromptRef, status: str
+) -> None:
+    """What a page says is said by a firewall, a login or whoever owns the address: not the API."""
+    api.answer = partial(page, status=status)
 
-    error = await failure(store.fetch(HELLO, None))
+    error = await failure(store.fetch(ref, None))
 
-    assert (error.reason, error.metadata["http_status"]) == ("STORE_UNAVAILABLE", "404")
+    assert (error.reason, error.metadata["http_status"]) == ("STORE_UNAVAILABLE", status[:3])
+    assert "answered with a page" in error.message
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity"])
@@ -443,6 +452,41 @@ async def test_large_answers(api: Upstream, kind: WebKind, store: WebStore) -> N
     assert (await failure(store.fetch(HELLO, None))).metadata["problem"] == "garbage"
 
 
+async def silent(exchange: Exchange) -> None:
+    await exchange.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        *map(answering, ("401 Unauthorized", "405 Method Not Allowed", "429 Too Many Requests")),
+        *map(answering, ("302 Found", "500 Internal Server Error")),
+        *(partial(page, status="404 Not Found"), cut, silent),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ref", "reason"),
+    [
+        (HELLO, "PROMPT_NOT_FOUND"),
+        (PromptRef(id="pr_1", environment="staging"), "VERSION_NOT_FOUND"),
+    ],
+)
+async def test_what_refines_an_absence_may_fail(
+    api: Upstream, kind: WebKind, ref: PromptRef, reason: str, then: Answer
+) -> None:
+    """What the API does not have is not there, whatever comes of asking it for more."""
+    store = kind.make(api.url, timeout_s=1)
+
+    async def absent(exchange: Exchange) -> None:
+        await exchange.send_response(b"{}", status="404 Not Found")
+        api.answer = then
+
+    api.answer = absent
+
+    assert (await failure(store.fetch(ref, None))).reason == reason
+    await store.aclose()
+
+
 class Validating:
     """A service that names the state of its one prompt by headers, and says if it is unchanged."""
 
@@ -473,6 +517,8 @@ def service(api: Upstream, kind: WebKind) -> Validating:
 
 
 WHEN = "Sun, 22 Nov 2026 12:00:30 GMT"
+SOON = "Sun, 22 Nov 2026 12:00:31 GMT"
+LATER = "Sun, 22 Nov 2026 12:00:32 GMT"
 
 
 @pytest.mark.parametrize(
@@ -480,7 +526,7 @@ WHEN = "Sun, 22 Nov 2026 12:00:30 GMT"
     [
         ({"ETag": '"1"'}, ('"1"', "")),
         ({"ETag": 'W/"1"'}, ('W/"1"', "")),
-        ({"Last-Modified": WHEN}, ("", WHEN)),
+        ({"Last-Modified": WHEN, "Date": LATER}, ("", WHEN)),
         ({"ETag": '"1"', "Last-Modified": WHEN}, ('"1"', WHEN)),
     ],
 )
@@ -494,6 +540,16 @@ async def test_unchanged(
     assert await store.fetch(HELLO, held) is held
     assert await store.fetch(HELLO, held) is held
     assert service.asked == [("", ""), asked, asked]
+
+
+@pytest.mark.parametrize("date", [WHEN, SOON, "", "soon", "Sun, 22 Nov 99999 12:00:30 GMT"])
+async def test_changed_within_a_second(service: Validating, store: WebStore, date: str) -> None:
+    """What may be changed again within the second of its last change is asked for as it is."""
+    service.headers = {"Last-Modified": WHEN, **({"Date": date} if date else {})}
+    held = await store.fetch(HELLO, None)
+
+    assert await store.fetch(HELLO, held) is held
+    assert service.asked == [("", ""), ("", "")]
 
 
 async def test_changed(service: Validating, kind: WebKind, store: WebStore) -> None:

@@ -71,8 +71,8 @@ const (
 	ErrorReason_ERROR_REASON_STORE_AUTH ErrorReason = 12
 	// UNAVAILABLE: the store does not answer, or answers something that is no prompt, and no copy is held.
 	// Metadata: `store`; of a store that is a service `problem`, which is `timeout`, `unreachable`, `tls`,
-	// `proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`
-	// where the store named a time.
+	// `proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`:
+	// the time that the store named, or else when it is asked again.
 	ErrorReason_ERROR_REASON_STORE_UNAVAILABLE ErrorReason = 13
 	// INVALID_ARGUMENT: neither the request, nor the alias, nor the template names a model.
 	ErrorReason_ERROR_REASON_MODEL_MISSING ErrorReason = 14

@@ -113,15 +113,18 @@ class ResolverError(Exception):
         self.retry_after_s = retry_after_s
         self.blame = blame
 
-    def again(self) -> Self:
-        """Return an equal error, to be raised once more: a raised one remembers where it was."""
+    def again(self, *, retry_after_s: float | None = None) -> Self:
+        """Return an equal error, to be raised once more: a raised one remembers where it was.
+
+        `retry_after_s` is the time that it tells, if that is known better by now.
+        """
         return type(self)(
             self.reason,
             self.message,
             metadata=self.metadata,
             violations=self.violations,
             resource=self.resource,
-            retry_after_s=self.retry_after_s,
+            retry_after_s=self.retry_after_s if retry_after_s is None else retry_after_s,
             blame=self.blame,
         )
 

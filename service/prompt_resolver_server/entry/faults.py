@@ -11,12 +11,17 @@ import secrets
 from ..domain.errors import Reason, ResolverError, ServerError
 from ..logs import place_of
 
+_RETRY_AFTER_S = 1.0
+"""When to ask again for what a store does not answer, where nobody knows better."""
+
 _log = logging.getLogger(__name__)
 
 
 def as_error(exception: BaseException, *, draining: bool) -> ResolverError | None:
     """Return what an exception is to the caller; None if the caller ended the call."""
     match exception:
+        case ResolverError(reason=Reason.STORE_UNAVAILABLE, retry_after_s=None):
+            return exception.again(retry_after_s=_RETRY_AFTER_S)
         case ResolverError():
             return exception
         case asyncio.CancelledError() if draining:

@@ -91,15 +91,17 @@ class Call:
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
         """Tell the caller what went wrong, if it still listens."""
         error = as_error(exception, draining=draining)
+        remaining_s = self._context.time_remaining()
         if error is None:
             # The caller is gone, or its deadline has passed: gRPC knows, and nobody listens.
-            remaining_s = self._context.time_remaining()
             expired = remaining_s is not None and remaining_s <= 0
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             self._reason = "deadline" if expired else "cancelled"
             self._log()
             return
-        status = to_status(error, repeatable=self._method.repeatable)
+        # Whoever waits for longer than there is time gets a deadline that has passed, and no cause.
+        in_time = remaining_s is None or (error.retry_after_s or 0.0) < remaining_s
+        status = to_status(error, repeatable=self._method.repeatable and in_time)
         self._code = status.code.name
         self._reason = error.reason.lower()
         if error.reason is Reason.INTERNAL:

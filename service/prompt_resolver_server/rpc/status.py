@@ -99,7 +99,7 @@ class Status:
 
 
 def to_status(error: ResolverError, *, repeatable: bool) -> Status:
-    """Return an error as a status. `repeatable` tells whether the method is safe to call again."""
+    """Return an error as a status. `repeatable` tells whether gRPC may make the call again."""
     row = STATUSES[error.reason]
     code = (row.by_blame or {}).get(error.blame, row.code)
     message = _shorten(error.message, _MAX_MESSAGE_BYTES)

@@ -6,6 +6,7 @@ through an outage of its own.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Literal, TypeVar
 
 from ..domain.errors import Blame, Reason, ResolverError, TemplateError
@@ -42,14 +43,14 @@ async def first_that_serves(
     ask: Callable[[Member, float], Awaitable[_Result]],
     *,
     deadline: float,
-    is_down: Callable[[Member], bool] = lambda _: False,
+    patience_s: Callable[[Member], float] = lambda _: inf,
 ) -> _Result:
     """Return what the first member answers that has an answer.
 
     `ask` is given a member, and the time of the event loop's clock until which it may take. Before
-    the last member that is half of the time that is left, and no time at all where the member's
-    store is known to be down: what it began goes on by itself, and is waited for if no other member
-    can serve. Raises what weighs most of what they raise.
+    the last member that is half of the time that is left, and no more than `patience_s` allows the
+    member, in seconds: what it began goes on by itself, and is waited for if no other member can
+    serve. Raises what weighs most of what they raise.
     """
     now = asyncio.get_running_loop().time
     errors: dict[str, ResolverError] = {}
@@ -58,8 +59,9 @@ async def first_that_serves(
         for member in asked:
             until = deadline
             if member is not asked[-1]:
-                hurried = is_down(member) and not patient
-                until = now() if hurried else (now() + deadline) / 2
+                until = (now() + deadline) / 2
+                if not patient:
+                    until = min(until, now() + patience_s(member))
             try:
                 return await ask(member, min(until, deadline))
             except ResolverError as error:

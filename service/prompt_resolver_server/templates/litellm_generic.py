@@ -37,7 +37,7 @@ from .formats.openai_parameters import (
     read_openai_tools,
 )
 from .kind import Site, StoreKind
-from .store import Account, prompt_not_found, version_not_found
+from .store import PROMPT_SEEN, PROMPT_UNSEEN, Account, prompt_not_found, version_not_found
 from .web import WebAnswer, WebClient
 from .web_session import Session
 from .web_store import WebStore
@@ -151,9 +151,13 @@ class LiteLLMGenericStore(WebStore):
         found = session.find(answer, selected=ref if selector else None)
         if found is not None:
             return found
-        if selector and session.find(await session.get(_PATH, query)) is not None:
-            raise version_not_found(ref, store=self._name, known="the prompt itself is there")
-        raise prompt_not_found(ref, store=self._name)
+        if not selector:
+            raise prompt_not_found(ref, store=self._name)
+        is_there = await session.refine(_is_there(session, query))
+        if is_there is False:
+            raise prompt_not_found(ref, store=self._name)
+        known = PROMPT_SEEN if is_there else PROMPT_UNSEEN
+        raise version_not_found(ref, store=self._name, known=known)
 
     @override
     def _read(self, body: bytes, ref: PromptRef) -> Template:
@@ -170,6 +174,10 @@ class LiteLLMGenericStore(WebStore):
             (self._settings.label_parameter, ref.environment),
         )
         return {name: value for name, value in named if name is not None and value is not None}
+
+
+async def _is_there(session: Session, query: Mapping[str, str]) -> bool:
+    return session.find(await session.get(_PATH, query)) is not None
 
 
 def read_prompt(body: bytes, ref: PromptRef, variables: tuple[str, ...] = ()) -> Template:

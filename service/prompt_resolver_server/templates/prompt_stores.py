@@ -71,13 +71,19 @@ class PromptStores:
             return self.cache.get(ref, refresh=refresh, deadline=deadline, caller_key=caller_key)
         members = self._chains[name]
 
+        def key_for(member: Member) -> str | None:
+            return caller_key if member.takes_key else None
+
+        def patience_s(member: Member) -> float:
+            return self.cache.patience_s(at_member(ref, member.name), key_for(member))
+
         async def ask(member: Member, until: float) -> ServedTemplate:
             try:
                 served = await self.cache.get(
                     at_member(ref, member.name),
                     refresh=refresh,
                     deadline=until,
-                    caller_key=caller_key if member.takes_key else None,
+                    caller_key=key_for(member),
                     as_fallback=member is not members[0],
                 )
             except ResolverError as error:
@@ -90,7 +96,7 @@ class PromptStores:
         if refresh:
             # Whoever asks for that would rather wait.
             return first_that_serves(members, ask, deadline=deadline)
-        return first_that_serves(members, ask, deadline=deadline, is_down=self._is_down)
+        return first_that_serves(members, ask, deadline=deadline, patience_s=patience_s)
 
     def members(self, store: str | None) -> Sequence[Member]:
         """Return the stores behind a name, or the default one. Raises STORE_UNKNOWN."""
@@ -114,9 +120,6 @@ class PromptStores:
             "a store of a chain is passed over",
             extra={"store": member.name, "reason": str(reason)},
         )
-
-    def _is_down(self, member: Member) -> bool:
-        return self.cache.is_down(member.name)
 
 
 def _members(sources: Mapping[str, Source], names: Sequence[str]) -> Sequence[Member]:

@@ -8,7 +8,11 @@ from ..domain.values import Value
 
 _MAX_ID_BYTES = 512
 _MAX_SELECTOR_BYTES = 512
-_FORBIDDEN = frozenset("?#%\\\x7f") | {chr(code) for code in range(32)}
+_FORBIDDEN = frozenset("?#%\\") | {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))}
+
+PROMPT_SEEN = "the prompt itself is there"
+PROMPT_UNSEEN = "the store does not tell whether the prompt itself is there"
+"""What is known of a prompt that has no such version, where its versions cannot be listed."""
 
 
 class TemplateStore(Protocol):

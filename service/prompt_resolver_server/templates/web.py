@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, cast
 
@@ -29,6 +30,7 @@ _KEEPALIVE_S = 15.0
 _MAX_CONNECTIONS = 100
 _MAX_RETRY_AFTER_S = 3600.0
 _PIECES_AT_ONCE = 100
+_SETTLED_S = 2
 
 # What we keep of somebody else's and send back to them.
 _VALIDATOR = re.compile(r"[ -~]{1,512}")
@@ -232,9 +234,21 @@ def _read_validators(request: WebRequest, headers: Mapping[str, str]) -> Validat
         value if _VALIDATOR.fullmatch(value := headers.get(name, "")) else ""
         for name in ("etag", "last-modified")
     )
-    if not etag and not last_modified:
+    if not etag and not _is_settled(last_modified, headers.get("date", "")):
         return None
     return Validators(request=request, etag=etag, last_modified=last_modified)
+
+
+def _is_settled(last_modified: str, date: str) -> bool:
+    """Tell whether a time of modification names one state alone, by the service's own clock.
+
+    It has whole seconds: what was sent in the same one may have been changed again within it.
+    """
+    try:
+        since = parsedate_to_datetime(date) - parsedate_to_datetime(last_modified)
+    except (ValueError, OverflowError, TypeError):
+        return False
+    return since.total_seconds() >= _SETTLED_S
 
 
 def import_client() -> None:

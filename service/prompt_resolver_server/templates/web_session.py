@@ -1,20 +1,26 @@
 """One caller's requests to the service behind a store, and what their answers' statuses say."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
 
 from ..domain.errors import Blame, CallError, Reason, StoreError
 from ..domain.prompts import PromptRef
 from ..domain.values import Value
+from .formats.answers import AnswerError
 from .web import MAX_BYTES, Validators, WebAnswer, WebClient, WebRequest
 
 NOT_MODIFIED = 304
 """The status of an answer that is the one that is at hand."""
+
+_Told = TypeVar("_Told")
 
 
 class Session(Value, frozen=True, kw_only=True):
     """Whom to ask, with which key, and who brought it. `store` is the store's name, for errors.
 
     `headers` carry the key, which `sent` describes. `known` are the validators of what is held.
+    `ends_at` is when all of it has to be done, on the event loop's clock.
     """
 
     shown = ("store",)
@@ -24,6 +30,7 @@ class Session(Value, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     sent: str
     blame: Blame
+    ends_at: float
     known: Validators | None = None
 
     async def get(
@@ -51,8 +58,10 @@ class Session(Value, frozen=True, kw_only=True):
         match status:
             case 200 | 304:
                 return answer
-            case 404 if not answer.is_page:
-                # A page says that the API itself is not there, as where it has been closed.
+            case _ if answer.is_page:
+                # It is of whatever stands before the API, or in its place: the API says nothing.
+                raise self._failed(answer, f"answered with a page, and HTTP status {status}")
+            case 404:
                 return None
             case 401 | 403:
                 raise StoreError(
@@ -68,12 +77,7 @@ class Session(Value, frozen=True, kw_only=True):
                     f"prompt.{kind}: store {self.store!r} refuses it",
                     metadata={"store": self.store, "id": selected.id},
                 )
-        raise self.client.unavailable(
-            "status",
-            f"answered with HTTP status {status}",
-            retry_after_s=answer.retry_after_s,
-            http_status=str(status),
-        )
+        raise self._failed(answer, f"answered with HTTP status {status}")
 
     def require(self, answer: WebAnswer, told: str) -> bytes:
         """Return the body of what has to be there; `told` says what is missing if it is not."""
@@ -81,3 +85,23 @@ class Session(Value, frozen=True, kw_only=True):
         if found is None:
             raise self.client.unavailable("status", told, http_status="404")
         return found.body
+
+    async def refine(self, asked: Awaitable[_Told]) -> _Told | None:
+        """Return what tells more of an answer that has been given; None where it fails or is late.
+
+        It has half of the time that is left, so that the answer itself is always told.
+        """
+        now = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at((now + self.ends_at) / 2):
+                return await asked
+        except (StoreError, AnswerError, TimeoutError):
+            return None
+
+    def _failed(self, answer: WebAnswer, told: str) -> StoreError:
+        return self.client.unavailable(
+            "status",
+            told,
+            retry_after_s=answer.retry_after_s,
+            http_status=str(answer.status),
+        )

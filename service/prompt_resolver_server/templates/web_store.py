@@ -112,6 +112,7 @@ class WebStore(ABC):
             headers=self._carry(key, blame),
             sent=whose if key else "a request without a key",
             blame=blame,
+            ends_at=asyncio.get_running_loop().time() + self._timeout_s,
             known=self._validators.get(held) if held is not None else None,
         )
 

@@ -225,6 +225,30 @@ async def test_down_from_the_beginning(subject: Subject) -> None:
     assert told(await subject.get()) == ("1", "miss", 0, False)
 
 
+async def test_store_that_is_down_is_asked_again_when_it_is_told(subject: Subject) -> None:
+    """Who gets nothing is told when the store is asked again, by whatever is known of that."""
+    subject.told.says = unavailable()
+
+    async def wait_s() -> float | None:
+        with pytest.raises(StoreError) as caught:
+            await subject.get()
+        return caught.value.retry_after_s
+
+    waits = [await wait_s()]
+    for _ in range(3):
+        subject.clock.now += 0.125
+        waits.append(await wait_s())
+    assert waits == [0.25, 0.125, 0.5, 0.375]
+
+    subject.clock.now += 0.5
+    subject.told.says.retry_after_s = 7.0
+    waits = [await wait_s()]
+    subject.clock.now += 2
+    waits.append(await wait_s())
+    assert waits == [7.0, 5.0]
+    assert len(subject.told.fetches) == 3
+
+
 async def test_asking_each_time_asks_a_store_that_is_down(subject: Subject) -> None:
     """A store that is asked with each call is asked with each call while it is down, too."""
     ref = PromptRef(id="p", store="asked")

@@ -129,6 +129,27 @@ async def test_what_the_store_takes_back(world: World, refusal: Exception) -> No
     assert process.counted("removed") >= 1
 
 
+async def test_only_what_was_there_is_removed(world: World) -> None:
+    """A prompt that its store denies again and again is removed, and counted, once."""
+    async with world.process() as process:
+
+        async def ask() -> None:
+            process.pass_time(2 * TTL_S)
+            await process.tell()
+            await process.settle()
+            await asyncio.sleep(0)
+
+        while process.counted("written") < 1:
+            await ask()
+        world.store.says = absent()
+        while process.counted("removed") < 1:
+            await ask()
+        for _ in range(10):
+            await ask()
+
+    assert process.counted("removed") == 1
+
+
 async def test_callers_have_copies_of_their_own(world: World) -> None:
     """What a caller's key opened serves that key after a restart, and no other, nor none."""
     async with world.process() as process:

@@ -194,17 +194,40 @@ async def test_absent(
     assert len(api.requests) == 2
 
 
-async def test_no_such_api(api: LangfuseApi, store: LangfuseStore) -> None:
-    """A service that has neither the prompt nor a list of prompts is not Langfuse."""
+@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"data": []}', b'{"data": [{}], "meta": {}}'])
+@pytest.mark.parametrize(
+    ("ref", "reason", "told"),
+    [
+        (PromptRef(id=NAME), "PROMPT_NOT_FOUND", "has no prompt"),
+        (
+            PromptRef(id=NAME, version="2"),
+            "VERSION_NOT_FOUND",
+            "the store does not tell",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+async def test_list_that_is_none(
+    api: LangfuseApi,
+    store: LangfuseStore,
+    ref: PromptRef,
+    reason: str,
+    told: str,
+    body: bytes,
+    status: str,
+) -> None:
+    """That a prompt is not there needs no list of prompts to be true."""
 
     async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(b"{}", status="404 Not Found")
+        of_list = exchange.path.startswith(f"{PATH}?")
+        await exchange.send_response(body, status=status if of_list else "404 Not Found")
 
     api.fail = answer
 
-    error = await failure(store.fetch(PromptRef(id=NAME), None))
+    error = await failure(store.fetch(ref, None))
 
-    assert (error.reason, error.metadata["http_status"]) == ("STORE_UNAVAILABLE", "404")
+    assert error.reason == reason
+    assert told in error.message
 
 
 @pytest.mark.parametrize("key", ["public", "public:", ":secret"])

@@ -67,8 +67,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 13
     """UNAVAILABLE: the store does not answer, or answers something that is no prompt, and no copy is held.
     Metadata: `store`; of a store that is a service `problem`, which is `timeout`, `unreachable`, `tls`,
-    `proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`
-    where the store named a time.
+    `proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`:
+    the time that the store named, or else when it is asked again.
     """
     ERROR_REASON_MODEL_MISSING: _ErrorReason.ValueType  # 14
     """INVALID_ARGUMENT: neither the request, nor the alias, nor the template names a model."""
@@ -215,8 +215,8 @@ ERROR_REASON_STORE_AUTH: ErrorReason.ValueType  # 12
 ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 13
 """UNAVAILABLE: the store does not answer, or answers something that is no prompt, and no copy is held.
 Metadata: `store`; of a store that is a service `problem`, which is `timeout`, `unreachable`, `tls`,
-`proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`
-where the store named a time.
+`proxy`, `status`, `too_large` or `garbage`, and with `status` its `http_status`. With `RetryInfo`:
+the time that the store named, or else when it is asked again.
 """
 ERROR_REASON_MODEL_MISSING: ErrorReason.ValueType  # 14
 """INVALID_ARGUMENT: neither the request, nor the alias, nor the template names a model."""

@@ -67,12 +67,17 @@ class Outage:
 
         While it is down, that tries it for all keys.
         """
-        if now < max(retry.soonest_at, self._quiet_until):
+        if self.wait_s(retry, now) > 0:
             return False
-        if now >= retry.latest_at or not self.is_down or now >= self._probe_at:
-            self._probe_at = now + _PROBE_S
-            return True
-        return False
+        self._probe_at = now + _PROBE_S
+        return True
+
+    def wait_s(self, retry: Retry, now: float) -> float:
+        """Return in how many seconds the store may be asked for a key, by all that is known."""
+        due_at = max(retry.soonest_at, self._quiet_until)
+        if self.is_down:
+            due_at = max(due_at, min(retry.latest_at, self._probe_at))
+        return max(0.0, due_at - now)
 
     def answered(self, at: float) -> None:
         """Take note that the store was there at a time, which counts if it failed before that."""

@@ -12,15 +12,17 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 
 from msgspec.structs import replace
 
-from ...domain.errors import CallError, Reason, ResolverError, ServerError
+from ...domain.errors import CallError, Reason, ServerError
 from ...domain.explaining import explaining
 from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
 from .entries import Held, Key
 from .fetcher import Fetcher
+from .flights import ahead_of
 from .invalidation import Invalidation
 from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
@@ -31,6 +33,8 @@ from .sources import Replacement, Sources
 from .steps import tell_fetched, tell_looked, tell_query
 
 _DEFAULT_LIMITS = CacheLimits()
+# What a store needs to answer when it is there.
+_MOMENT_S = 0.5
 
 
 class TemplateCache:
@@ -115,9 +119,9 @@ class TemplateCache:
         """Return the template that `ref` names.
 
         `refresh` asks the store whatever is held. `caller_key` is the caller's own key of the
-        store: what it opens is served to nobody else. `deadline` is on the event loop's clock; at
-        it, what is held is served, and the fetch goes on. `as_fallback` tells that another store
-        should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
+        store: what it opens is served to nobody else. `deadline` is on the event loop's clock; in
+        time for it, what is held is served, and the fetch goes on. `as_fallback` tells that another
+        store should have served. Raises what the store raises, STORE_UNKNOWN, and DEADLINE.
         """
         lookup = self._lookup(ref, caller_key)
         explained = explaining() is not None
@@ -158,7 +162,7 @@ class TemplateCache:
         except TimeoutError:
             raise _too_late(lookup) from None
         if isinstance(outcome, Exception) and self._held.peek(lookup.key) is None:
-            raise _anew(outcome)
+            raise self._ledger.anew(lookup.key, outcome)
 
     def invalidate(self, refs: Sequence[PromptRef]) -> int:
         """Forget what is held of these prompts, in all replicas; return how many copies went here.
@@ -189,6 +193,17 @@ class TemplateCache:
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
         return self._ledger.is_down(store)
+
+    def patience_s(self, ref: PromptRef, caller_key: str | None) -> float:
+        """Return for how many seconds to wait for a template that another store may have.
+
+        0 where its store is down and failed for it, too. One that is down may fail for some prompts
+        alone, so it has a moment for the others. Raises STORE_UNKNOWN.
+        """
+        key = self.key(ref, caller_key)
+        if not self.is_down(key.store):
+            return inf
+        return 0.0 if self._ledger.has_failed(key) else _MOMENT_S
 
     def restore(self, key: Key, template: Template, *, age_s: float) -> bool:
         """Hold a copy from before this process, if there is room; return whether it is held.
@@ -244,9 +259,10 @@ class TemplateCache:
     ) -> ServedTemplate:
         """Wait for the store, and return what it says, or what is held where it says nothing."""
         before = self._held.get(lookup.key)
+        until = deadline if before is None else ahead_of(deadline)
         try:
-            flight = await self._fetcher.join(lookup, refresh=refresh, deadline=deadline)
-            outcome = await flight.wait(deadline)
+            flight = await self._fetcher.join(lookup, refresh=refresh, deadline=until)
+            outcome = await flight.wait(until)
         except TimeoutError:
             if held := self._held.get(lookup.key):
                 return self._serve(lookup, held, "stale", stale=True)
@@ -256,7 +272,7 @@ class TemplateCache:
         held = self._held.get(lookup.key)
         if isinstance(outcome, Exception):
             if held is None or isinstance(outcome, CallError):
-                raise _anew(outcome)
+                raise self._ledger.anew(lookup.key, outcome)
             return self._serve(lookup, held, "stale", stale=True)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
@@ -287,8 +303,3 @@ def _too_late(lookup: Lookup) -> ServerError:
         f"the deadline passed while store {lookup.key.store!r} was asked",
         metadata={"phase": "fetch", "attempts": "0"},
     )
-
-
-def _anew(failure: Exception) -> Exception:
-    """Return a failure as it may be raised once more."""
-    return failure.again() if isinstance(failure, ResolverError) else failure

@@ -236,8 +236,7 @@ class DiskCopies:
                 name = name_of(key)
                 if copy is None:
                     self._forget(name)
-                    self._state.remove(name)
-                    outcomes["removed"] += 1
+                    outcomes["removed"] += self._state.remove(name)
                 else:
                     data = seal(copy, self._state.secret)
                     self._state.write(name, data)

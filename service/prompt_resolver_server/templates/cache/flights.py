@@ -7,6 +7,10 @@ from typing import Generic, TypeVar
 
 from ...domain.errors import Reason, ServerError
 
+# What it takes at most until a caller has what is held.
+_MARGIN_S = 0.1
+_MARGIN = 0.1
+
 _Key = TypeVar("_Key")
 _Result = TypeVar("_Result")
 
@@ -34,6 +38,15 @@ class Flight(Generic[_Result]):
             # Not the waiter was cancelled, but everything is being closed.
             raise ServerError(Reason.DRAINING, "this server is shutting down")
         return self.task.result()
+
+
+def ahead_of(deadline: float) -> float:
+    """Return until when to wait so that something else still reaches the caller by its deadline.
+
+    Both are on the event loop's clock.
+    """
+    left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+    return deadline - min(_MARGIN_S, _MARGIN * left_s)
 
 
 class Flights(Generic[_Key, _Result]):

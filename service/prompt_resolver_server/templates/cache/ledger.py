@@ -69,12 +69,29 @@ class Ledger:
         if absence is None or self.outages[lookup.key.store].admits(absence.retry, now):
             return
         tell_absent(absence.error)
-        raise absence.error.again()
+        raise absence.error.again(retry_after_s=self._wait_s(lookup.key, absence.error))
+
+    def anew(self, key: Key, failure: Exception) -> Exception:
+        """Return what asking for a key came to, as it may be raised once more.
+
+        A store that does not say for how long it is to be left alone is asked again when that is
+        due, which is told in its place.
+        """
+        if not isinstance(failure, ResolverError):
+            return failure
+        if failure.retry_after_s is not None:
+            return failure.again()
+        return failure.again(retry_after_s=self._wait_s(key, failure))
 
     def is_down(self, store: str) -> bool:
         """Tell whether a store failed when it was last asked, and would for all that it has."""
         outage = self.outages.get(store)
         return outage is not None and outage.is_down
+
+    def has_failed(self, key: Key) -> bool:
+        """Tell whether the store failed when it was last asked for a key, as far as is known."""
+        known = self.held.peek(key) or self.absent.peek(key)
+        return known is not None and known.retry.failures > 0
 
     def admits_refresh(self, key: Key, held: Held, now: float) -> bool:
         """Tell whether the store may be asked for what is held, if that is due; see `Outage`."""
@@ -179,6 +196,13 @@ class Ledger:
     def tell_size(self) -> None:
         """Tell the metrics how much is held."""
         self._metrics.cache_holds(len(self.held), self.held.size)
+
+    def _wait_s(self, key: Key, error: ResolverError) -> float | None:
+        """Return in how many seconds a store that is down is asked for a key again, if known."""
+        absence, outage = self.absent.peek(key), self.outages.get(key.store)
+        if error.reason is not Reason.STORE_UNAVAILABLE or absence is None or outage is None:
+            return None
+        return outage.wait_s(absence.retry, self._clock()) or None
 
     def _remember(self, lookup: Lookup, error: Exception, retry: Retry) -> None:
         """Have an error told again until its store may be asked again."""

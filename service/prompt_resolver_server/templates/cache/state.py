@@ -97,9 +97,13 @@ class StateDir:
                 self._temporary.unlink()
             raise
 
-    def remove(self, name: str) -> None:
-        """Remove a copy, if there is one. Raises `OSError`."""
-        (self._templates / name).unlink(missing_ok=True)
+    def remove(self, name: str) -> bool:
+        """Remove a copy, if there is one, and return whether there was. Raises `OSError`."""
+        try:
+            (self._templates / name).unlink()
+        except FileNotFoundError:
+            return False
+        return True
 
     def settle(self) -> None:
         """Have the disk know what was written and removed. Raises `OSError`."""

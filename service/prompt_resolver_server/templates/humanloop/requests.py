@@ -8,7 +8,13 @@ from ...domain.errors import CallError, StoreError
 from ...domain.json_codec import encode_json
 from ...domain.prompts import PromptRef
 from ..formats.answers import AnswerError, read_document, read_required
-from ..store import check_path_id, prompt_not_found, version_not_found
+from ..store import (
+    PROMPT_SEEN,
+    PROMPT_UNSEEN,
+    check_path_id,
+    prompt_not_found,
+    version_not_found,
+)
 from ..web import MAX_BYTES, WebAnswer
 from ..web_session import Session
 
@@ -85,14 +91,18 @@ class PromptRequests:
 
     async def _absence(self) -> StoreError:
         """Tell a prompt that is not there from one without such a version."""
-        if self._selector and await self._get(self._ref.id, selected=False) is not None:
-            return self._no_version()
-        return self._no_prompt()
+        if not self._selector:
+            return self._no_prompt()
+        is_there = await self._session.refine(self._is_there())
+        return self._no_prompt() if is_there is False else self._no_version(seen=is_there)
+
+    async def _is_there(self) -> bool:
+        return await self._get(self._ref.id, selected=False) is not None
 
     def _no_prompt(self) -> StoreError:
         return prompt_not_found(self._ref, store=self._session.store)
 
-    def _no_version(self) -> StoreError:
-        return version_not_found(
-            self._ref, store=self._session.store, known="the prompt itself is there"
-        )
+    def _no_version(self, *, seen: bool | None = True) -> StoreError:
+        """Return the error for an unknown version; `seen` tells whether the prompt is there."""
+        known = PROMPT_SEEN if seen else PROMPT_UNSEEN
+        return version_not_found(self._ref, store=self._session.store, known=known)
