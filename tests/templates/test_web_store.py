@@ -129,9 +129,7 @@ async def page(exchange: Exchange, status: str) -> None:
 
 
 @pytest.mark.parametrize("ref", [HELLO, PromptRef(id="pr_1", environment="staging")])
-@pytest.mark.parametrize(
-    "status", ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found"]
-)
+@pytest.mark.parametrize("status", ["400 Bad Request", "403 Forbidden", "404 Not Found"])
 async def test_page_in_place_of_the_api(
     api: Upstream, store: WebStore, ref: PromptRef, status: str
 ) -> None:
@@ -142,6 +140,13 @@ async def test_page_in_place_of_the_api(
 
     assert (error.reason, error.metadata["http_status"]) == ("STORE_UNAVAILABLE", status[:3])
     assert "answered with a page" in error.message
+
+
+async def test_page_that_asks_for_a_key(api: Upstream, store: WebStore) -> None:
+    """401 is about the key in whatever form it comes: a proxy that wants one sends a page."""
+    api.answer = partial(page, status="401 Unauthorized")
+
+    assert (await failure(store.fetch(HELLO, None))).reason == "STORE_AUTH"
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity"])

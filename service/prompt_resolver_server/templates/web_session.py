@@ -10,6 +10,9 @@ from ..domain.values import Value
 from .formats.answers import AnswerError
 from .web import MAX_BYTES, Validators, WebAnswer, WebClient, WebRequest
 
+_NO_KEY = 401
+"""The status that asks for a key, whoever it comes from: without one, nothing further is told."""
+
 NOT_MODIFIED = 304
 """The status of an answer that is the one that is at hand."""
 
@@ -58,7 +61,7 @@ class Session(Value, frozen=True, kw_only=True):
         match status:
             case 200 | 304:
                 return answer
-            case _ if answer.is_page:
+            case _ if answer.is_page and status != _NO_KEY:
                 # It is of whatever stands before the API, or in its place: the API says nothing.
                 raise self._failed(answer, f"answered with a page, and HTTP status {status}")
             case 404:
