@@ -20,7 +20,7 @@ from ..templates.cache.ledger import CacheLimits
 from ..templates.cache.sources import Replacement
 from .parts import Parts, Workshop, build_base
 from .shared_cache import build_shared_cache, find_accounts
-from .state import keep_copies, list_remote, open_state
+from .state import build_copies, find_places, open_state, restore_copies
 
 if TYPE_CHECKING:
     from ..templates.cache.shared.shared_cache import SharedCache
@@ -87,7 +87,7 @@ class Engine:
         )
         if self._copies is not None:
             self._copies.adopt(
-                list_remote(sources),
+                find_places(sources),
                 lost=replacement.lost,
                 max_entries=cache.max_entries,
                 max_bytes=cache.max_bytes,
@@ -120,6 +120,9 @@ async def build_engine(
     cache = loaded.settings.cache
     state = open_state(loaded)
     shared_cache = build_shared_cache(loaded, stores.sources, metrics, trust.tls)
+    copies = None
+    if state is not None:
+        copies = build_copies(state, stores.sources, cache, metrics)
     held = TemplateCache(
         sources=stores.sources,
         default_store=stores.default,
@@ -127,11 +130,11 @@ async def build_engine(
         limits=_limits(cache),
         salt=state.salt if state is not None else None,
         peers=shared_cache,
+        copies=copies,
     )
     stack.push_async_callback(held.aclose)
-    copies = None
-    if state is not None:
-        copies = await keep_copies(state, held, cache, metrics, stack)
+    if copies is not None:
+        await restore_copies(copies, held, stack)
     if shared_cache is not None:
         shared_cache.join(held.invalidation)
     workshop = Workshop(held, metrics, build_prices(), trace_requests=trace_requests)
