@@ -25,6 +25,9 @@ from .state import build_copies, find_places, open_state, restore_copies
 if TYPE_CHECKING:
     from ..templates.cache.shared.shared_cache import SharedCache
 
+# How long a reload waits for the copies on disk. Then it is refused, and tried again.
+_RESTORED_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class Retired:
@@ -68,7 +71,11 @@ class Engine:
         before = self._parts
         if self._copies is not None:
             # What comes late from the disk is of the stores that there were at the start.
-            await self._copies.restored.wait()
+            try:
+                await asyncio.wait_for(self._copies.restored.wait(), _RESTORED_S)
+            except TimeoutError:
+                problem = "expected a disk that answers: what is there has not been read yet"
+                raise loaded.fault(("server", "state_dir"), problem) from None
         trust, stores = await asyncio.to_thread(build_base, loaded, before=before)
         try:
             return await self._workshop.make(loaded, trust, stores, before=before)
