@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import trustme
 
 from prompt_resolver import AsyncPromptResolverClient
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.assembly import engine
 from prompt_resolver_server.assembly.configuration import load_configuration
+from prompt_resolver_server.templates.cache.state import StateDir, StateFile
 from tests.support.calls import VARIABLES, collect, failure
 from tests.support.http import HttpDoor
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
@@ -318,6 +321,36 @@ async def test_store_that_is_gone(tmp_path: Path, path: Path, api: HumanloopApi)
         assert (await failure(service.client.resolve("pr_a", store="hl"))).reason == "STORE_UNKNOWN"
         assert await service.metric("prompt_resolver_template_cache_entries") == 0
     assert copies(tmp_path) == []
+
+
+async def test_disk_that_hangs(
+    tmp_path: Path,
+    path: Path,
+    api: HumanloopApi,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """While copies cannot be read, a reload is refused and told of, and tried again by itself."""
+    may, scan = threading.Event(), StateDir.scan
+
+    def hang(disk: StateDir) -> Iterator[StateFile]:
+        may.wait()
+        return scan(disk)
+
+    monkeypatch.setattr(StateDir, "scan", hang)
+    monkeypatch.setattr(engine, "_RESTORED_S", 0.1)
+    try:
+        async with running_service(tmp_path, store(api)) as service:
+            await refuse(service, path, store(api, ttl_s=1))
+            [fault] = faults(caplog)
+            assert "server.state_dir: expected a disk that answers" in fault
+            before = await service.metric(OK)
+            may.set()
+            async with asyncio.timeout(20):
+                while await service.metric(OK) == before:
+                    pass
+    finally:
+        may.set()
 
 
 def copies(folder: Path) -> list[Path]:

@@ -13,6 +13,8 @@ from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.disk import DiskCopies
+from prompt_resolver_server.templates.cache.envelope import digest_of
+from prompt_resolver_server.templates.cache.ledger import CacheLimits
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.cache.state import StateDir
 from tests.support.stores import Clock, ToldStore, make_template, no_jitter
@@ -37,15 +39,34 @@ class World:
 
     @asynccontextmanager
     async def process(
-        self, store_name: str = "told", *, state: StateDir | None = None, within_s: float = 10
+        self,
+        store_name: str = "told",
+        *,
+        place: str = "",
+        state: StateDir | None = None,
+        within_s: float = 10,
+        memory_entries: int | None = None,
+        ttl_s: float = TTL_S,
     ) -> AsyncIterator["Process"]:
-        """Run one process; what it has to write is written at its end."""
+        """Run one process, whose store is at a place; what it has to write is written at its end.
+
+        Its memory has room for as many as its disk, unless told otherwise.
+        """
         state, clock = state or StateDir(self.folder), Clock()
         metrics = Metrics(CollectorRegistry(), version="test")
         local = ToldStore(make_template("local", "1"))
+        copies = DiskCopies(
+            state,
+            places={store_name: digest_of(place)},
+            max_entries=self.max_entries,
+            max_bytes=self.max_bytes,
+            metrics=metrics,
+            clock=clock,
+            wall_clock=self.wall,
+        )
         cache = TemplateCache(
             sources={
-                store_name: Source(self.store, TTL_S),
+                store_name: Source(self.store, ttl_s, place=place),
                 "local": Source(local, TTL_S, is_remote=False),
             },
             default_store=store_name,
@@ -53,17 +74,9 @@ class World:
             clock=clock,
             draw=no_jitter,
             salt=state.salt,
+            copies=copies,
+            limits=CacheLimits(max_entries=memory_entries or 10_000),
         )
-        copies = DiskCopies(
-            state,
-            stores={store_name},
-            max_entries=self.max_entries,
-            max_bytes=self.max_bytes,
-            metrics=metrics,
-            clock=clock,
-            wall_clock=self.wall,
-        )
-        cache.listen(copies)
         await copies.start(
             lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s),
             within_s=within_s,
@@ -121,6 +134,13 @@ class Process:
         """Let the fetches in the background end."""
         flights = list(self.cache._flights._running.values())
         await asyncio.gather(*[flight.task for flight in flights])
+
+    async def until_written(self, count: int) -> None:
+        """Wait until the disk has taken so many copies."""
+        async with asyncio.timeout(20):
+            while self.counted("written") < count:
+                # The thread tells nobody but the metrics.
+                await asyncio.to_thread(int)
 
     def counted(self, outcome: str) -> float:
         name = "prompt_resolver_state_entries_total"

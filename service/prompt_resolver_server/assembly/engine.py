@@ -20,10 +20,13 @@ from ..templates.cache.ledger import CacheLimits
 from ..templates.cache.sources import Replacement
 from .parts import Parts, Workshop, build_base
 from .shared_cache import build_shared_cache, find_accounts
-from .state import keep_copies, list_remote, open_state
+from .state import build_copies, find_places, open_state, restore_copies
 
 if TYPE_CHECKING:
     from ..templates.cache.shared.shared_cache import SharedCache
+
+# How long a reload waits for the copies on disk. Then it is refused, and tried again.
+_RESTORED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,11 @@ class Engine:
         before = self._parts
         if self._copies is not None:
             # What comes late from the disk is of the stores that there were at the start.
-            await self._copies.restored.wait()
+            try:
+                await asyncio.wait_for(self._copies.restored.wait(), _RESTORED_S)
+            except TimeoutError:
+                problem = "expected a disk that answers: what is there has not been read yet"
+                raise loaded.fault(("server", "state_dir"), problem) from None
         trust, stores = await asyncio.to_thread(build_base, loaded, before=before)
         try:
             return await self._workshop.make(loaded, trust, stores, before=before)
@@ -87,7 +94,7 @@ class Engine:
         )
         if self._copies is not None:
             self._copies.adopt(
-                list_remote(sources),
+                find_places(sources),
                 lost=replacement.lost,
                 max_entries=cache.max_entries,
                 max_bytes=cache.max_bytes,
@@ -120,6 +127,9 @@ async def build_engine(
     cache = loaded.settings.cache
     state = open_state(loaded)
     shared_cache = build_shared_cache(loaded, stores.sources, metrics, trust.tls)
+    copies = None
+    if state is not None:
+        copies = build_copies(state, stores.sources, cache, metrics)
     held = TemplateCache(
         sources=stores.sources,
         default_store=stores.default,
@@ -127,11 +137,11 @@ async def build_engine(
         limits=_limits(cache),
         salt=state.salt if state is not None else None,
         peers=shared_cache,
+        copies=copies,
     )
     stack.push_async_callback(held.aclose)
-    copies = None
-    if state is not None:
-        copies = await keep_copies(state, held, cache, metrics, stack)
+    if copies is not None:
+        await restore_copies(copies, held, stack)
     if shared_cache is not None:
         shared_cache.join(held.invalidation)
     workshop = Workshop(held, metrics, build_prices(), trace_requests=trace_requests)

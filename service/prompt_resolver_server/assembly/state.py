@@ -9,6 +9,7 @@ from ..settings import ConfigError, Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.disk import DiskCopies
+from ..templates.cache.envelope import digest_of
 from ..templates.cache.source import Source
 from ..templates.cache.state import FullDiskError, StateDir, StateError, check_folder
 
@@ -53,30 +54,28 @@ def _unusable(loaded: Loaded, error: StateError) -> ConfigError:
     return loaded.fault(("server", "state_dir"), str(error))
 
 
-async def keep_copies(
-    state: StateDir,
-    cache: TemplateCache,
-    settings: CacheSettings,
-    metrics: Metrics,
-    stack: AsyncExitStack,
+def build_copies(
+    state: StateDir, sources: Mapping[str, Source], settings: CacheSettings, metrics: Metrics
 ) -> DiskCopies:
-    """Have a cache hold the copies that are there, and return what makes copies of it later."""
-    copies = DiskCopies(
+    """Return what makes copies of what a cache of these stores holds."""
+    return DiskCopies(
         state,
-        stores=list_remote(cache.sources),
+        places=find_places(sources),
         max_entries=settings.max_entries,
         max_bytes=settings.max_bytes,
         metrics=metrics,
     )
-    cache.listen(copies)
+
+
+async def restore_copies(copies: DiskCopies, cache: TemplateCache, stack: AsyncExitStack) -> None:
+    """Have a cache hold the copies that are there, and more of them made until the stack ends."""
     stack.push_async_callback(copies.aclose)
     await copies.start(
         lambda copy, age_s: cache.restore(copy.key, copy.template, age_s=age_s),
         within_s=_RESTORE_S,
     )
-    return copies
 
 
-def list_remote(sources: Mapping[str, Source]) -> frozenset[str]:
-    """Return the names of the stores that may be out of reach: copies are kept of these."""
-    return frozenset(name for name, source in sources.items() if source.is_remote)
+def find_places(sources: Mapping[str, Source]) -> Mapping[str, str]:
+    """Return digests of where the stores are that may be out of reach: copies are kept of these."""
+    return {name: digest_of(each.place) for name, each in sources.items() if each.is_remote}

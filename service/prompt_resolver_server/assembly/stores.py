@@ -1,7 +1,7 @@
 """Stores, of the configuration and of themselves."""
 
 import ssl
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,8 @@ DOTPROMPT = "dotprompt"
 """The store of LiteLLM's `global_prompt_directory`, by the prefix that LiteLLM gives it."""
 
 _EXAMPLES_STORE = "examples"
-_NOT_DECISIVE = ("ttl_s", "timeout_s")
+# Of the address it matters what it comes to, wherever it is set.
+_NOT_DECISIVE = ("ttl_s", "timeout_s", "base_url", "api_base")
 
 _KINDS: Mapping[type[StoreSettings], StoreKind[Any]] = {kind.settings: kind for kind in KINDS}
 
@@ -153,13 +154,12 @@ def _build(settings: StoreSettings, site: Site) -> Source:
     )
 
 
-def _place(settings: StoreSettings, site: Site, store: TemplateStore) -> Hashable:
+def _place(settings: StoreSettings, site: Site, store: TemplateStore) -> str:
     """Return all that decides which templates a store has: who asks, and how often, does not."""
     decisive = {
         name: value
         for name, value in settings
         if name not in _NOT_DECISIVE and not (value is None or isinstance(value, Secret))
     }
-    # Where a store is may be left to the environment.
-    address = store.base_url if isinstance(store, WebStore) else site.loaded.folder
-    return repr(sorted(decisive.items())), address
+    address = store.base_url if isinstance(store, WebStore) else str(site.loaded.folder)
+    return repr((sorted(decisive.items()), address))

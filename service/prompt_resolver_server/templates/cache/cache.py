@@ -20,6 +20,7 @@ from ...domain.errors import CallError, Reason, ServerError
 from ...domain.explaining import explaining
 from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
+from .copies import Copies
 from .entries import Held, Key
 from .fetcher import Fetcher
 from .flights import ahead_of
@@ -43,7 +44,8 @@ class TemplateCache:
     Lives on one event loop. `clock` gives monotonic seconds, and `draw` numbers from 0 to 1, which
     spread refreshes and retries. `salt` is what callers' keys are hashed with: the same one again
     finds again what they opened. `peers` are asked before the stores are, and in place of one that
-    does not answer; they are closed with the cache. `inventory` tells what is held, which
+    does not answer; they are closed with the cache. `copies` follow the cache, and serve in place
+    of a store that does not answer where nothing is held. `inventory` tells what is held, which
     `invalidation` takes back.
     """
 
@@ -58,6 +60,7 @@ class TemplateCache:
         draw: Callable[[], float] = random.random,
         salt: bytes | None = None,
         peers: Peers | None = None,
+        copies: Copies | None = None,
     ) -> None:
         self._sources = Sources(sources)
         self.default_store = default_store
@@ -66,7 +69,9 @@ class TemplateCache:
         self._salt = salt or secrets.token_bytes(32)
         self._current = current = self._sources.current
         self._ledger = Ledger(current, limits=limits, metrics=metrics, clock=clock, draw=draw)
-        self._fetcher = Fetcher(current, self._ledger, peers=peers, metrics=metrics, clock=clock)
+        self._fetcher = Fetcher(
+            current, self._ledger, peers=peers, copies=copies, metrics=metrics, clock=clock
+        )
         # What is looked at by each call.
         self._held, self._flights = self._ledger.held, self._fetcher.flights
         self.inventory = Inventory(
@@ -274,6 +279,9 @@ class TemplateCache:
             if held is None or isinstance(outcome, CallError):
                 raise self._ledger.anew(lookup.key, outcome)
             return self._serve(lookup, held, "stale", stale=True)
+        if outcome.restored:
+            stale = self._clock() - outcome.confirmed_at >= lookup.source.ttl_s
+            return self._serve(lookup, outcome, "stale", stale=stale)
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
             result = "hit"

@@ -41,7 +41,7 @@ class Held:
     """A template, and when its store last confirmed it. Times are the cache's clock's.
 
     From `due_at` on its store is asked again, unless that has failed: then when `retry` says.
-    `restored` tells that it is a copy from before the process, which no store has confirmed since.
+    `restored` tells that it is a copy that was kept elsewhere, which no store has confirmed since.
     `served` counts how often it, or a version before it, was served, at last at `served_at`.
     """
 
@@ -93,12 +93,18 @@ _Entry = TypeVar("_Entry", Held, Absence)
 
 @dataclass(slots=True)
 class Entries(Generic[_Entry]):
-    """Entries by key; where they are too many, those go that were not used for the longest time."""
+    """Entries by key; where they are too many, those go that were not used for the longest time.
+
+    What callers' own keys have opened goes before all else: however many keys there are, they push
+    out nothing of the service's own.
+    """
 
     max_entries: int
     max_bytes: int
     size: int = 0
+    # The one first that was used longest ago, in both.
     _by_key: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict, repr=False)
+    _callers: OrderedDict[Key, None] = field(default_factory=OrderedDict, repr=False)
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -120,18 +126,19 @@ class Entries(Generic[_Entry]):
         entry = self._by_key.get(key)
         if entry is not None:
             self._by_key.move_to_end(key)
+            if key.credential:
+                self._callers.move_to_end(key)
         return entry
 
     def put(self, key: Key, entry: _Entry) -> int:
         """Keep an entry in place of the one before, unless it alone is too large.
 
-        Return how many others had to go.
+        Return how many had to go: it may be one of them, if it is a caller's.
         """
         self.drop(key)
         if entry.cost > self.max_bytes:
             return 0
-        self._by_key[key] = entry
-        self.size += entry.cost
+        self._add(key, entry)
         return self._make_room()
 
     def fill(self, key: Key, entry: _Entry) -> bool:
@@ -143,9 +150,10 @@ class Entries(Generic[_Entry]):
             return False
         if self.size + entry.cost > self.max_bytes:
             return False
-        self._by_key[key] = entry
+        self._add(key, entry)
         self._by_key.move_to_end(key, last=False)
-        self.size += entry.cost
+        if key.credential:
+            self._callers.move_to_end(key, last=False)
         return True
 
     def limit(self, max_entries: int, max_bytes: int) -> int:
@@ -156,13 +164,19 @@ class Entries(Generic[_Entry]):
     def drop(self, key: Key) -> None:
         """Forget an entry, if there is one."""
         entry = self._by_key.pop(key, None)
+        self._callers.pop(key, None)
         if entry is not None:
             self.size -= entry.cost
+
+    def _add(self, key: Key, entry: _Entry) -> None:
+        self._by_key[key] = entry
+        if key.credential:
+            self._callers[key] = None
+        self.size += entry.cost
 
     def _make_room(self) -> int:
         evicted = 0
         while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
-            _, oldest = self._by_key.popitem(last=False)
-            self.size -= oldest.cost
+            self.drop(next(iter(self._callers or self._by_key)))
             evicted += 1
         return evicted

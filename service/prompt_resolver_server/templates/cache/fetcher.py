@@ -9,6 +9,7 @@ from ...domain.errors import Blame, CallError, Reason, ResolverError
 from ...domain.prompts import Template
 from ...logs import place_of
 from ...metrics import Metrics
+from .copies import Copies
 from .entries import Held, Key
 from .flights import Flight, Flights
 from .ledger import ABSENT, Ledger
@@ -37,16 +38,20 @@ class Fetcher:
         ledger: Ledger,
         *,
         peers: Peers | None,
+        copies: Copies | None,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
         self.flights: Flights[Key, Outcome] = Flights()
         self.peering = Peering(peers, ledger.held, hold=self._hold, clock=clock)
+        self._copies = copies
         self._sources = sources
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
         ledger.listen(self.peering)
+        if copies is not None:
+            ledger.listen(copies)
 
     async def join(self, lookup: Lookup, *, refresh: bool, deadline: float) -> Flight[Outcome]:
         """Return the fetch to wait for: where the store is to be asked now, one that began after.
@@ -95,12 +100,33 @@ class Fetcher:
             spared = await self.peering.spare(key, ttl_s=ttl_s, held=held)
             if spared is not None:
                 return spared
+            if held is None and ttl_s > 0 and (recalled := await self._recall_untried(key)):
+                return recalled
         outcome = await self._ask(lookup, held)
         if not isinstance(outcome, Exception) or _ends(outcome):
             return outcome
         if await self.peering.stand_in(key):
             self._fail(lookup, outcome)
+        elif recalled := await self._recall(key):
+            if self._ledger.held.peek(key) is recalled:
+                self._fail(lookup, outcome)
+            return recalled
         return outcome
+
+    async def _recall_untried(self, key: Key) -> Held | None:
+        """Hold a copy that is kept elsewhere while the store is down and not to be tried."""
+        if self._copies is None or self._ledger.admits_fetch(key, self._clock()):
+            return None
+        return await self._recall(key)
+
+    async def _recall(self, key: Key) -> Held | None:
+        """Hold a copy that is kept elsewhere, where nothing is held; return it if there is one."""
+        if self._copies is None or self._ledger.held.peek(key) is not None:
+            return None
+        copy = await self._copies.find(key)
+        if copy is None or not self._is_wanted(key) or self._ledger.held.peek(key) is not None:
+            return None
+        return self._ledger.recall(key, copy.template, age_s=copy.age_s)
 
     async def _ask(self, lookup: Lookup, held: Template | None) -> Outcome:
         """Ask the store, and take note of what it says."""

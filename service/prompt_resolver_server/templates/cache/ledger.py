@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from ...domain.errors import CallError, Reason, ResolverError, TemplateError
@@ -22,6 +23,8 @@ ABSENT: Final = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
 
 # By how much a refresh may come early, so that what was fetched together is not for ever.
 _JITTER = 0.1
+# Allows to ask a store that is down when it is tried for all keys, and not before.
+_WHEN_TRIED = Retry(latest_at=inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,11 @@ class Ledger:
         """Tell whether the store may be asked for what is held, if that is due; see `Outage`."""
         return self.outages[key.store].admits(held.retry, now)
 
+    def admits_fetch(self, key: Key, now: float) -> bool:
+        """Tell whether the store may be asked for what is not held, but may be kept elsewhere."""
+        outage = self.outages.get(key.store)
+        return outage is None or outage.admits(_WHEN_TRIED, now)
+
     def confirm(self, lookup: Lookup, held: Held, now: float) -> bool:
         """Tell whether the store confirms at once what is held, and take note of it."""
         if not lookup.source.store.confirms(held.template):
@@ -131,6 +139,14 @@ class Ledger:
         kept = self.held.fill(key, held)
         self.tell_size()
         return kept
+
+    def recall(self, key: Key, template: Template, *, age_s: float) -> Held:
+        """Hold a copy that was kept elsewhere, in place of what was used the longest time ago."""
+        self.absent.drop(key)
+        held = Held(template, self._clock() - age_s, restored=True)
+        self._metrics.templates_evicted(self.held.put(key, held))
+        self.tell_size()
+        return held
 
     def drop(self, key: Key) -> None:
         """Hold nothing any more."""

@@ -1,6 +1,6 @@
 """A store as the cache has it."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...domain.errors import CallError, Reason
@@ -23,7 +23,7 @@ class Source:
     ttl_s: float
     is_remote: bool = True
     selects: ServedReason = "deployed"
-    place: Hashable = None
+    place: str = ""
 
     def reason(self, key: Key) -> ServedReason:
         """Return why the version that is held under a key is the one that is served."""

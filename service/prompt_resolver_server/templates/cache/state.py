@@ -19,6 +19,8 @@ _SECRET_BYTES = 64
 _MAX_FILE_BYTES = 32 * 1024 * 1024
 # Longer than any process takes to write one.
 _ABANDONED_S = 60.0
+# Each confirmation is written, so what is needed is never left for so long.
+_UNUSED_S = 7 * 86_400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -36,11 +38,15 @@ class NotOurFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StateFile:
-    """A file, its size, and when it was written, in Unix time."""
+    """A file, its size, and when it was written, in Unix time.
+
+    `is_unused` tells that this is so long ago that no process can be meaning to read it.
+    """
 
     name: str
     size: int
     written_at: float
+    is_unused: bool
 
 
 class StateDir:
@@ -73,7 +79,8 @@ class StateDir:
                 with contextlib.suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)
                     if not entry.name.startswith("."):
-                        yield StateFile(entry.name, status.st_size, status.st_mtime)
+                        is_unused = now - status.st_mtime > _UNUSED_S
+                        yield StateFile(entry.name, status.st_size, status.st_mtime, is_unused)
                     elif abs(now - status.st_mtime) > _ABANDONED_S:
                         with contextlib.suppress(OSError):
                             os.unlink(entry.path)
@@ -87,15 +94,23 @@ class StateDir:
         with os.fdopen(file, "rb") as stream:
             return stream.read(_MAX_FILE_BYTES)
 
-    def write(self, name: str, data: bytes) -> None:
-        """Put a copy in place of the one before, whole or not at all. Raises `OSError`."""
+    def find_time(self, name: str) -> float | None:
+        """Return when a copy was written, in Unix time; None if there is none. Raises `OSError`."""
         try:
-            _write_new(self._temporary, data)
-            self._temporary.replace(self._templates / name)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink()
-            raise
+            return (self._templates / name).lstat().st_mtime
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, data: bytes) -> float:
+        """Put a copy in place of the one before, whole or not at all; return when, in Unix time.
+
+        A folder that somebody has removed is made again. Raises `OSError`.
+        """
+        try:
+            return self._write(name, data)
+        except FileNotFoundError:
+            _make_folder(self._templates)
+            return self._write(name, data)
 
     def remove(self, name: str) -> bool:
         """Remove a copy, if there is one, and return whether there was. Raises `OSError`."""
@@ -107,7 +122,18 @@ class StateDir:
 
     def settle(self) -> None:
         """Have the disk know what was written and removed. Raises `OSError`."""
-        _sync_folder(self._templates)
+        with contextlib.suppress(FileNotFoundError):
+            _sync_folder(self._templates)
+
+    def _write(self, name: str, data: bytes) -> float:
+        try:
+            written_at = _write_new(self._temporary, data)
+            self._temporary.replace(self._templates / name)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink()
+            raise
+        return written_at
 
 
 def check_folder(path: Path) -> None:
@@ -179,13 +205,15 @@ def _read_secret(path: Path) -> bytes:
     return secret
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _write_new(path: Path, data: bytes) -> float:
+    """Write a file that others must not read, and return when that was, in Unix time."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
     file = os.open(path, flags, 0o600)
     with os.fdopen(file, "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(file)
+        return os.fstat(file).st_mtime
 
 
 def _sync_folder(path: Path) -> None:

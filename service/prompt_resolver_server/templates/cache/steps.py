@@ -45,7 +45,11 @@ def tell_absent(error: ResolverError) -> None:
 
 
 def tell_fetched(outcome: Held | Exception) -> None:
-    """Tell what the store answered."""
+    """Tell what the store answered, or that a copy stands in for it."""
+    if isinstance(outcome, Held) and outcome.restored:
+        version = outcome.template.version
+        tell("fetch", "the store does not answer: a copy was kept", version=version)
+        return
     if isinstance(outcome, Held):
         tell("fetch", "the store answered", version=outcome.template.version)
         return

@@ -15,6 +15,7 @@ import trustme
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import admin_pb2, admin_pb2_grpc
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from tests.support.calls import failure
 from tests.support.fleet import (
     FALLBACK,
     HIT,
@@ -218,6 +219,40 @@ async def test_operator_forgets_everywhere(
             assert pinned.prompt.age.ToTimedelta().total_seconds() < 60
         asked_for = [request.partition("?")[2] for request in api.requests[asked_before:]]
         assert "version_id=prv_one" in asked_for
+
+
+async def test_taken_back_while_redis_fails(
+    tmp_path: Path, redis: RedisProcess, api: HumanloopApi
+) -> None:
+    """What an operator takes back while Redis fails is gone everywhere once Redis is back."""
+    server = "{admin_grpc_address: '127.0.0.1:0'}"
+    async with running_fleet(tmp_path, api, settings(redis), server=server) as fleet:
+        one, operated = fleet.replicas
+        await look(operated)
+        await until_shared(redis)
+        await look(one)
+        redis.freeze()
+        for number in range(5):
+            await failure(operated.client.resolve(f"pr_none_{number}"))
+
+        async with grpc.aio.insecure_channel(operated.admin_grpc_address) as channel:
+            admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
+            await admin.InvalidatePrompts(
+                admin_pb2.InvalidatePromptsRequest(prompts=[pb.PromptRef(id="pr_1")])
+            )
+        async with asyncio.timeout(20):
+            while not await asked(operated, "remove", "skipped"):
+                pass
+        api.fail = failing
+        redis.thaw()
+
+        await until_shared(redis, 0)
+        async with asyncio.timeout(20):
+            with pytest.raises(PromptResolverError):
+                while True:
+                    await look(one)
+        new = await fleet.grow()
+        assert (await failure(new.client.resolve("pr_1"))).reason == "STORE_UNAVAILABLE"
 
 
 async def test_new_replica_while_the_store_is_down(

@@ -69,3 +69,12 @@ async def test_the_same_answer_of_the_same_moment(server: RedisServer) -> None:
 
     assert found is not None
     assert found[1] > 1000 * (LEFT_S - 0.05)
+
+
+@pytest.mark.parametrize(("confirmed_s", "left"), [(-1.0, False), (1.0, True)])
+async def test_removal_that_is_late(server: RedisServer, confirmed_s: float, left: bool) -> None:
+    """What is removed is what was there then: what a store has confirmed since is left."""
+    await write(server, ONE, LEFT_S + confirmed_s)
+
+    assert await server.remove("name", most_ms=int(1000 * LEFT_S), channel="news", news=b"!")
+    assert (await server.read("name") is not None) is left

@@ -54,8 +54,9 @@ if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
 return redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[2])
 """
 _REMOVE = """
+if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
 if redis.call('DEL', KEYS[1]) == 0 then return 0 end
-redis.call('PUBLISH', ARGV[1], ARGV[2])
+redis.call('PUBLISH', ARGV[2], ARGV[3])
 return 1
 """
 
@@ -102,7 +103,7 @@ class RedisServer:
                 kept_ms, value = await commands.execute()
             return (bytes(value), int(kept_ms)) if value else None
 
-        return await self._ask("read", read, otherwise=None)
+        return await self._ask("read", read)
 
     async def claim(self, name: str, claim: str, *, for_s: float, most_ms: int) -> bool:
         """Take a claim that nobody has, for so many seconds.
@@ -111,9 +112,8 @@ class RedisServer:
         was written meanwhile.
         """
         arguments = (name, claim, most_ms, int(for_s * 1000))
-        return await self._ask(
-            "claim", self._command("EVAL", _CLAIM, 2, *arguments), otherwise=True
-        )
+        claimed = await self._ask("claim", self._command("EVAL", _CLAIM, 2, *arguments))
+        return claimed is not False
 
     async def write(
         self,
@@ -124,11 +124,11 @@ class RedisServer:
         claim: str,
         channel: str,
         news: bytes,
-    ) -> None:
+    ) -> bool:
         """Keep a value and give a claim up; publish the news if another value was there.
 
         It is kept for as many seconds as `left_s` tells, however late the server gets to it. What
-        lives longer is left as it is.
+        lives longer is left as it is. Return whether that got through.
         """
 
         async def write() -> bool:
@@ -138,20 +138,24 @@ class RedisServer:
             arguments = (name, claim, value, until_ms, channel, news)
             return await self._command("EVAL", _WRITE, 2, *arguments)()
 
-        await self._ask("write", write, otherwise=False)
+        return await self._ask("write", write) is not None
 
-    async def remove(self, name: str, *, channel: str, news: bytes) -> None:
-        """Remove a value, and publish the news if it was there."""
-        remove = self._command("EVAL", _REMOVE, 1, name, channel, news)
-        await self._ask("remove", remove, otherwise=False)
+    async def remove(self, name: str, *, most_ms: int, channel: str, news: bytes) -> bool:
+        """Remove a value that is kept for so many milliseconds at most, and publish the news.
 
-    async def release(self, claim: str) -> None:
-        """Give a claim up."""
-        await self._ask("release", self._command("DEL", claim), otherwise=False)
+        There are none where it was not there. Return whether that got through.
+        """
+        remove = self._command("EVAL", _REMOVE, 1, name, most_ms, channel, news)
+        return await self._ask("remove", remove) is not None
 
-    async def publish(self, channel: str, news: bytes) -> None:
-        """Publish news, whatever is shared."""
-        await self._ask("publish", self._command("PUBLISH", channel, news), otherwise=False)
+    async def release(self, claim: str) -> bool:
+        """Give a claim up; return whether that got through."""
+        return await self._ask("release", self._command("DEL", claim)) is not None
+
+    async def publish(self, channel: str, news: bytes) -> bool:
+        """Publish news, whatever is shared; return whether that got through."""
+        publish = self._command("PUBLISH", channel, news)
+        return await self._ask("publish", publish) is not None
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None, None]:
         """Yield what is published: first None, once nothing is missed any more.
@@ -177,13 +181,11 @@ class RedisServer:
         await self._redis.aclose()
         await self._pool.aclose()
 
-    async def _ask(
-        self, operation: str, ask: Callable[[], Awaitable[_Result]], *, otherwise: _Result
-    ) -> _Result:
-        """Return the answer, or something else where none came in time."""
+    async def _ask(self, operation: str, ask: Callable[[], Awaitable[_Result]]) -> _Result | None:
+        """Return the answer, or None where none came in time."""
         if not self._breaker.admits():
             self._metrics.shared_cache_asked(operation, "skipped")
-            return otherwise
+            return None
         try:
             async with asyncio.timeout(self._timeout_s):
                 answer = await ask()
@@ -196,7 +198,7 @@ class RedisServer:
                 self._tell_failing(operation, problem)
             elif self._breaker.failed():
                 self._tell_failing("connect", problem)
-            return otherwise
+            return None
         self._breaker.succeeded()
         self._metrics.shared_cache_asked(operation, "ok" if answer else "none")
         self._tell_working("connect", operation)

@@ -10,7 +10,7 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +27,7 @@ from ..entries import Held, Key
 from ..peers import Copy, Replica
 from .news import MAX_BYTES as MAX_NEWS_BYTES
 from .news import Change, News, decode_news, encode_news
+from .outbox import Outbox
 from .seal import SEAL_BYTES, Sealer
 from .server import MAX_BYTES, RedisServer
 
@@ -36,7 +37,6 @@ _log = logging.getLogger(__name__)
 _CLAIM_S = 5.0
 # Encoding and reading more than this takes longer than other calls should wait.
 _LARGE_BYTES = 64 * 1024
-_MAX_QUEUED = 1000
 _FIRST_RETRY_S = 0.1
 _LAST_RETRY_S = 5.0
 _CANCEL_AGAIN_S = 0.5
@@ -78,13 +78,13 @@ class SharedCache:
         self._sender = secrets.token_hex(8)
         self._channel = f"{sharing.prefix}news"
         self._claimed: set[Key] = set()
-        self._queue: asyncio.Queue[Callable[[], Awaitable[None]]] = asyncio.Queue(_MAX_QUEUED)
+        self._outbox = Outbox(metrics)
         self._tasks: list[asyncio.Task[None]] = []
 
     def join(self, replica: Replica) -> None:
         """Begin to share, and to tell a replica what the others tell."""
         self._tasks = [
-            asyncio.ensure_future(self._work()),
+            asyncio.ensure_future(self._outbox.run()),
             asyncio.ensure_future(self._follow(replica)),
         ]
 
@@ -97,8 +97,7 @@ class SharedCache:
         """
         self._sharing = replace(self._sharing, accounts=accounts)
         self._server.trust(tls)
-        while lost and not self._queue.empty():
-            self._queue.get_nowait()
+        self._outbox.drop(lost)
 
     def shares(self, key: Key) -> bool:
         """Tell whether a key is of a store that is shared, and asked with a key of its own.
@@ -143,22 +142,23 @@ class SharedCache:
         """Share what the store has confirmed; see `Peers.confirmed`."""
         self._claimed.discard(key)
         template, confirmed_at = held.template, held.confirmed_at
-        self._queue_up("write", lambda: self._write(key, template, confirmed_at))
+        self._outbox.put(key, "write", lambda: self._write(key, template, confirmed_at))
 
     def failed(self, key: Key) -> None:
         """Give a claim up; see `Peers.failed`."""
         if key in self._claimed:
             self._claimed.discard(key)
-            self._queue_up("release", lambda: self._release(key))
+            self._outbox.put(key, "release", lambda: self._release(key))
 
     def gone(self, key: Key) -> None:
         """Share a template no longer; see `Peers.gone`."""
         self.failed(key)
-        self._queue_up("remove", lambda: self._remove(key))
+        at = self._clock()
+        self._outbox.put(key, "remove", lambda: self._remove(key, at))
 
     def forgotten(self, key: Key) -> None:
         """Have the others forget a prompt; see `Peers.forgotten`."""
-        self._queue_up("forget", lambda: self._forget(key))
+        self._outbox.put(key, "forget", lambda: self._forget(key))
 
     async def aclose(self) -> None:
         """Share nothing more, and close the connections."""
@@ -170,9 +170,9 @@ class SharedCache:
             _, running = await asyncio.wait(running, timeout=_CANCEL_AGAIN_S)
         await self._server.aclose()
 
-    async def _write(self, key: Key, template: Template, confirmed_at: float) -> None:
+    async def _write(self, key: Key, template: Template, confirmed_at: float) -> bool:
         if (sealer := self._sealer(key.store)) is None:
-            return
+            return True
         name = self._name(sealer, key)
         seal = partial(_seal, sealer, name, template)
         sealed = await _apart_if(template.size > _LARGE_BYTES, seal)
@@ -182,8 +182,8 @@ class SharedCache:
 
         if len(sealed) > MAX_BYTES or left_s() <= 0:
             self._count("write", "skipped")
-            return
-        await self._server.write(
+            return True
+        return await self._server.write(
             name,
             sealed,
             left_s=left_s,
@@ -192,36 +192,27 @@ class SharedCache:
             news=self._tell(sealer, key, "changed"),
         )
 
-    async def _release(self, key: Key) -> None:
-        if (sealer := self._sealer(key.store)) is not None:
-            await self._server.release(_claim(self._name(sealer, key)))
+    async def _release(self, key: Key) -> bool:
+        if (sealer := self._sealer(key.store)) is None:
+            return True
+        return await self._server.release(_claim(self._name(sealer, key)))
 
-    async def _remove(self, key: Key) -> None:
-        if (sealer := self._sealer(key.store)) is not None:
-            await self._server.remove(
-                self._name(sealer, key),
-                channel=self._channel,
-                news=self._tell(sealer, key, "gone"),
-            )
+    async def _remove(self, key: Key, at: float) -> bool:
+        """Remove what was confirmed before that time; it may have taken a while to get here."""
+        if (sealer := self._sealer(key.store)) is None:
+            return True
+        kept_s = self._sharing.keep_s - (self._clock() - at)
+        return await self._server.remove(
+            self._name(sealer, key),
+            most_ms=1 + int(1000 * kept_s),
+            channel=self._channel,
+            news=self._tell(sealer, key, "gone"),
+        )
 
-    async def _forget(self, key: Key) -> None:
-        if (sealer := self._sealer(key.store)) is not None:
-            await self._server.publish(self._channel, self._tell(sealer, key, "forgotten"))
-
-    def _queue_up(self, operation: str, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            self._queue.put_nowait(work)
-        except asyncio.QueueFull:
-            self._count(operation, "skipped")
-
-    async def _work(self) -> None:
-        """Do what was queued up, one after the other, so that what came last is what holds."""
-        while True:
-            work = await self._queue.get()
-            try:
-                await work()
-            except Exception as fault:  # noqa: BLE001 - ours, which must not end the sharing
-                _log.error("a template cannot be shared", extra=place_of(fault))
+    async def _forget(self, key: Key) -> bool:
+        if (sealer := self._sealer(key.store)) is None:
+            return True
+        return await self._server.publish(self._channel, self._tell(sealer, key, "forgotten"))
 
     async def _follow(self, replica: Replica) -> None:
         """Pass on what the others tell, and have all looked at again when some may be missing."""
