@@ -656,6 +656,24 @@ async def test_proxy_that_lets_nobody_through(is_there: bool) -> None:
     assert proxy.asked == ["".join(proxy.asked)] * is_there
 
 
+@pytest.mark.parametrize("by_proxy", [True, False])
+async def test_proxy_that_wants_to_know_who_asks(upstream: Upstream, by_proxy: bool) -> None:
+    """A proxy that passes plain requests on may refuse, too; nobody else is one who says that."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"", status="407 X", headers="Proxy-Authenticate: Basic\r\n")
+
+    upstream.answer = answer
+    proxy = upstream.url.removesuffix("/v1") if by_proxy else None
+    url = "http://api.invalid/v1" if by_proxy else upstream.url
+    transport = AiohttpTransport(tls=ssl.create_default_context(), find_proxy=lambda _: proxy)
+    error = await failure_of(provider_at(url, transport))
+    await transport.aclose()
+
+    problem = ("UPSTREAM_UNAVAILABLE", "proxy") if by_proxy else ("UPSTREAM_REJECTED", None)
+    assert (error.reason, error.metadata.get("problem")) == problem
+
+
 async def test_error_whose_body_does_not_come(upstream: Upstream, transport: AnyTransport) -> None:
     """A status says enough: an error's body that does not end is not waited for."""
 
