@@ -77,6 +77,7 @@ def provider_at(
         timeouts=timeouts,
         find_key=lambda: key,
         key_required=key_required,
+        key_hint="providers.p.api_key",
         stream_completions=stream_completions,
     )
     return RemoteProvider(name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport)
@@ -514,6 +515,24 @@ async def test_key_that_is_missing(upstream: Upstream, transport: AnyTransport) 
         "Bearer mine",
         None,
     ]
+
+
+@pytest.mark.parametrize("key", ["a\nX-More: 1", "a\r\n\r\n", "a\x00", "\ufeffa", "clé"])
+async def test_key_that_cannot_be_sent(
+    upstream: Upstream, transport: AnyTransport, key: str
+) -> None:
+    """A key with something in it that no header may have is told as the fault, and to nobody."""
+    provider = provider_at(upstream.url, transport, key=key)
+
+    with pytest.raises(CallError) as caught:
+        await provider.complete(REQUEST, caller_key=None)
+
+    assert caught.value.reason == "PROVIDER_KEY_MISSING"
+    assert caught.value.message == (
+        "provider 'p' has a key that cannot be sent:"
+        " expected printable ASCII in providers.p.api_key"
+    )
+    assert upstream.exchanges == []
 
 
 async def test_connections_are_reused(transport: AnyTransport, upstream: Upstream) -> None:

@@ -186,6 +186,13 @@ class RemoteProvider:
                 f"provider {self._name!r} has no key: set {self._endpoint.key_hint}",
                 metadata={"provider": self._name},
             )
+        if key and not (key.isascii() and key.isprintable()):
+            raise CallError(
+                Reason.PROVIDER_KEY_MISSING,
+                f"provider {self._name!r} has a key that cannot be sent: expected printable ASCII"
+                f" in {self._endpoint.key_hint}",
+                metadata={"provider": self._name},
+            )
         headers = self._dialect.headers(key)
         if key and (also := self._endpoint.quirks.key_headers):
             headers = {**headers, **dict.fromkeys(also, key)}
