@@ -179,9 +179,7 @@ async def test_response_formats_that_contradict(
 
 async def test_order_of_fields(service: RunningService, upstream: Upstream) -> None:
     """A `Struct` has no order, and another in each process: providers get its fields sorted."""
-    fields: dict[str, object] = {
-        letter: {"b": 1, "a": 2} for letter in "qwertyuiopasdfghjklzxcvbnm"
-    }
+    fields: dict[str, Any] = {letter: {"b": 1, "a": 2} for letter in "qwertyuiopasdfghjklzxcvbnm"}
     form = pb.ResponseFormat(
         type=pb.ResponseFormat.TYPE_JSON_SCHEMA,
         json_schema=pb.ResponseFormat.JsonSchema(name="n", schema=struct(fields)),
