@@ -105,7 +105,7 @@ MESSAGE = Message(
     ),
     tool_calls=(
         ToolCall(id="fc_1", name="find", arguments_json='{"a":[1,2]}', signature=SEAL),
-        ToolCall(id="", name="now", arguments_json="{}"),
+        ToolCall(id="call_1_resp_1", name="now", arguments_json="{}"),
     ),
 )
 
@@ -123,7 +123,7 @@ def test_answer_with_everything() -> None:
     (turn,) = json.loads(wire.body)["contents"]
     *same, named = turn["parts"]
     assert same == list(EVERYTHING[:-1])
-    assert named == {"functionCall": {"name": "now", "args": {}}}
+    assert named == {"functionCall": {"id": "call_1_resp_1", "name": "now", "args": {}}}
 
 
 @pytest.mark.parametrize(

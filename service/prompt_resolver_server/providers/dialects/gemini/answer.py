@@ -78,8 +78,13 @@ class AnswerReader:
         self._calls += 1
         return ToolCallDelta(
             index=index,
-            id=call.id or "",
+            id=call.id or self._name_call(index),
             name=call.name,
             arguments_json=encode_json(call.args or {}).decode(),
             signature=seal,
         )
+
+    def _name_call(self, index: int) -> str:
+        """Return an id for a call that has none, empty where the answer has none either."""
+        answer = self._opened.id if self._opened is not None else ""
+        return f"call_{index}_{answer}" if answer else ""
