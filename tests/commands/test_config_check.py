@@ -366,3 +366,54 @@ def test_default_store(tmp_path: Path, models: list[str], stores: str) -> None:
     shown = run_cli("config", "check", str(path))
 
     assert shown.stdout.splitlines()[0] == stores
+
+
+DOUBLED = """
+providers:
+  anthropic: {base_url: 'https://a.example/v1/'}
+  azure: {base_url: 'https://b.example/openai/v1', api_version: v1}
+  gemini: {base_url: 'https://c.example/v1beta'}
+  mine: {dialect: ollama, base_url: 'https://d.example/api'}
+model_list:
+  - {model_name: a, litellm_params: {model: anthropic/m, api_base: 'https://e.example/v1'}}
+"""
+NOT_DOUBLED = """
+providers:
+  anthropic: {base_url: 'https://a.example/v1/messages'}
+  azure: {base_url: 'https://b.example', api_version: v1}
+  bedrock: {base_url: 'https://b.example', aws_region_name: eu-central-1}
+  gemini: {base_url: 'https://c.example/anthropic'}
+  openai: {base_url: 'https://d.example/v1'}
+  mine: {dialect: ollama, base_url: 'https://e.example/ollama'}
+model_list:
+  - {model_name: a, litellm_params: {model: anthropic/m, api_base: 'https://e.example'}}
+"""
+
+
+def test_base_url_that_says_too_much(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A base URL that ends in what requests add to it is told, and no fault: it may be meant so."""
+    path = tmp_path / "c.yaml"
+    path.write_text(DOUBLED)
+
+    assert main(["check", str(path)]) == 0
+    told = [
+        line.removeprefix(f"doubtful: {path}:").partition(": it is")[0]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("doubtful")
+    ]
+    assert told == [
+        "3: providers.anthropic.base_url: ends in /v1, which each request adds to it",
+        "5: providers.gemini.base_url: ends in /v1beta, which each request adds to it",
+        "4: providers.azure.base_url: ends in /openai/v1, which each request adds to it",
+        "6: providers.mine.base_url: ends in /api, which each request adds to it",
+        "8: model_list.0.litellm_params.api_base: ends in /v1, which each request adds to it",
+    ]
+
+
+def test_base_urls_that_say_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is told of the others, of the known ones, and of one that is a whole address."""
+    path = tmp_path / "c.yaml"
+    path.write_text(NOT_DOUBLED)
+
+    assert main(["check", str(path)]) == 0
+    assert "doubtful" not in capsys.readouterr().out

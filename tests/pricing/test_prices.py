@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from prompt_resolver.chat.answer import ChunkWriter, write_answer
 from prompt_resolver_server.domain.answers import Cost, Finish, ModelRequest, Usage
 from prompt_resolver_server.domain.parameters import Json, Parameters
+from prompt_resolver_server.domain.prompts import Media, MediaKind, Message
 from prompt_resolver_server.pricing.prices import NO_PRICES, PriceTable, TablePrices
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
@@ -255,6 +257,18 @@ async def test_table_that_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> 
         ("m", "m", {"service_tier": "flex"}, None),
         ("m", "m", {"speed": "fast"}, None),
         ("m", "m", {"other": 1}, COST),
+        ("m", "m", {"service_tier": "standard"}, COST),
+        ("m", "m", {"serviceTier": "flex"}, None),
+        ("m", "m", {"serviceTier": "STANDARD"}, COST),
+        ("m", "m", {"serviceTier": {"type": "priority"}}, None),
+        ("m", "m", {"serviceTier": {"type": "default"}}, COST),
+        ("m", "m", {"performanceConfig": {"latency": "optimized"}}, None),
+        ("m", "m", {"performanceConfig": {"latency": "standard"}}, COST),
+        ("m", "m", {"inference_geo": "us"}, None),
+        ("m", "m", {"inference_geo": "global"}, COST),
+        ("m", "m", {"modalities": ["text", "audio"]}, None),
+        ("m", "m", {"modalities": ["text"]}, COST),
+        ("m", "m", {"responseModalities": ["AUDIO"]}, None),
     ],
 )
 async def test_whose_price(
@@ -268,3 +282,39 @@ async def test_whose_price(
         await prices.find(URL, request(asked, **extra), finish(answered), deadline=math.inf)
         == expected
     )
+
+
+@pytest.mark.parametrize(
+    ("caching", "written", "expected"),
+    [
+        ({"type": "ephemeral"}, 7, COST),
+        ({"type": "ephemeral", "ttl": "5m"}, 7, COST),
+        ({"type": "ephemeral", "ttl": "1h"}, 7, None),
+        ({"type": "ephemeral", "ttl": "1h"}, 0, COST),
+    ],
+)
+async def test_what_is_kept_for_long(
+    caching: dict[str, Json], written: int, expected: Cost | None
+) -> None:
+    """What a cache keeps for longer than usual costs more to write, and no more to read."""
+    prices = TablePrices(List)
+    prices.prepare(URL)
+    usage = Usage(input_tokens=9, output_tokens=1, cache_read_tokens=2, cache_write_tokens=written)
+    ended = replace(finish("m"), usage=usage)
+
+    found = await prices.find(URL, request("m", cache_control=caching), ended, deadline=math.inf)
+
+    assert found == expected
+
+
+@pytest.mark.parametrize("kind", ["audio", "image"])
+async def test_sounds(kind: MediaKind) -> None:
+    """Sounds cost other than text, and how many tokens they are is not told."""
+    prices = TablePrices(List)
+    prices.prepare(URL)
+    message = Message(role="user", content=(Media(kind=kind, data=b"a"),))
+    asked = replace(request("m"), messages=(message,))
+
+    found = await prices.find(URL, asked, finish("m"), deadline=math.inf)
+
+    assert found == (None if kind == "audio" else COST)

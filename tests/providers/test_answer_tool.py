@@ -432,7 +432,7 @@ async def test_model_that_thinks_first(upstream: Upstream) -> None:
 
     answer = await provider.complete(request, caller_key=None)
 
-    assert answer.finish.dropped == ("tool_choice",)
+    assert answer.finish.dropped == ("response_format",)
     assert "tool_choice" not in upstream.exchanges[0].json
     await transport.aclose()
 

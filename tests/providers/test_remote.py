@@ -77,6 +77,7 @@ def provider_at(
         timeouts=timeouts,
         find_key=lambda: key,
         key_required=key_required,
+        key_hint="providers.p.api_key",
         stream_completions=stream_completions,
     )
     return RemoteProvider(name="p", dialect=OpenAIDialect(), endpoint=endpoint, transport=transport)
@@ -520,6 +521,24 @@ async def test_key_that_is_missing(upstream: Upstream, transport: AnyTransport) 
     ]
 
 
+@pytest.mark.parametrize("key", ["a\nX-More: 1", "a\r\n\r\n", "a\x00", "\ufeffa", "clé"])
+async def test_key_that_cannot_be_sent(
+    upstream: Upstream, transport: AnyTransport, key: str
+) -> None:
+    """A key with something in it that no header may have is told as the fault, and to nobody."""
+    provider = provider_at(upstream.url, transport, key=key)
+
+    with pytest.raises(CallError) as caught:
+        await provider.complete(REQUEST, caller_key=None)
+
+    assert caught.value.reason == "PROVIDER_KEY_MISSING"
+    assert caught.value.message == (
+        "provider 'p' has a key that cannot be sent:"
+        " expected printable ASCII in providers.p.api_key"
+    )
+    assert upstream.exchanges == []
+
+
 async def test_connections_are_reused(transport: AnyTransport, upstream: Upstream) -> None:
     """Calls in turn travel on one connection, even where a stream's last bytes come late."""
     provider = provider_at(upstream.url, transport)
@@ -658,6 +677,24 @@ async def test_proxy_that_lets_nobody_through(is_there: bool) -> None:
 
     assert (error.reason, error.metadata["problem"]) == ("UPSTREAM_UNAVAILABLE", "proxy")
     assert proxy.asked == ["".join(proxy.asked)] * is_there
+
+
+@pytest.mark.parametrize("by_proxy", [True, False])
+async def test_proxy_that_wants_to_know_who_asks(upstream: Upstream, by_proxy: bool) -> None:
+    """A proxy that passes plain requests on may refuse, too; nobody else is one who says that."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(b"", status="407 X", headers="Proxy-Authenticate: Basic\r\n")
+
+    upstream.answer = answer
+    proxy = upstream.url.removesuffix("/v1") if by_proxy else None
+    url = "http://api.invalid/v1" if by_proxy else upstream.url
+    transport = AiohttpTransport(tls=ssl.create_default_context(), find_proxy=lambda _: proxy)
+    error = await failure_of(provider_at(url, transport))
+    await transport.aclose()
+
+    problem = ("UPSTREAM_UNAVAILABLE", "proxy") if by_proxy else ("UPSTREAM_REJECTED", None)
+    assert (error.reason, error.metadata.get("problem")) == problem
 
 
 async def test_error_whose_body_does_not_come(upstream: Upstream, transport: AnyTransport) -> None:

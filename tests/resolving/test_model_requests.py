@@ -26,6 +26,7 @@ from prompt_resolver_server.resolving.model_requests import make_model_request
 from prompt_resolver_server.resolving.queries import Query, Resolution
 from tests.support.anthropic import answer_anthropic
 from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.gemini import answer_gemini
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
@@ -58,8 +59,12 @@ class Scene:
 @pytest.fixture
 async def scene(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Scene]:
     async def answer(exchange: Exchange) -> None:
-        to_anthropic = exchange.path.endswith("/messages")
-        await (answer_anthropic if to_anthropic else answer_openai)(exchange)
+        if exchange.path.endswith("/messages"):
+            await answer_anthropic(exchange)
+        elif "enerateContent" in exchange.path:
+            await answer_gemini(exchange)
+        else:
+            await answer_openai(exchange)
 
     upstream.answer = answer
     prompts = tmp_path / "prompts"
@@ -75,13 +80,21 @@ providers:
   claude: {{dialect: anthropic, base_url: '{url}'}}
   lenient: {{dialect: anthropic, base_url: '{url}', drop_unsupported: true}}
   gpt: {{dialect: openai, base_url: '{upstream.url}'}}
+  google: {{dialect: gemini, base_url: '{url}'}}
   down: {{dialect: openai, base_url: 'http://127.0.0.1:1'}}
 model_list:
   - {{model_name: seeding, litellm_params: {{model: claude/m, seed: 7}}}}
   - {{model_name: bare, litellm_params: {{model: claude/m}}}}
   - {{model_name: down, litellm_params: {{model: down/m, seed: 7}}}}
   - {{model_name: dropping, litellm_params: {{model: claude/m, seed: 7, drop_params: true}}}}
-router_settings: {{fallbacks: [{{down: [bare]}}]}}
+  - {{model_name: thinking, litellm_params: {{model: claude/m, reasoning_effort: 2048}}}}
+  - {{model_name: gemini, litellm_params: {{model: google/gemini-3-pro}}}}
+  - {{model_name: to-bare, litellm_params: {{model: down/m}}}}
+  - {{model_name: to-gemini, litellm_params: {{model: down/m}}}}
+  - {{model_name: to-thinking, litellm_params: {{model: down/m}}}}
+router_settings:
+  fallbacks:
+    - {{down: [bare], to-bare: [bare], to-gemini: [gemini], to-thinking: [thinking]}}
 """
     async with running_service(tmp_path, config) as service:
         yield Scene(service, upstream)
@@ -205,3 +218,37 @@ def insisted(said: Parameters | ToolChoice) -> frozenset[str]:
         began=0,
     )
     return make_model_request(resolution, moved=False).insisted
+
+
+def signed_conversation() -> list[pb.Message]:
+    """Return a conversation whose last answer has a thought and a call, both of them signed."""
+    thought = pb.Reasoning(text="Hm.", signature=b"of-gpt")
+    call = pb.ToolCall(id="c", name="find", arguments_json="{}", signature=b"of-gpt")
+    return [
+        pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="Hi")]),
+        pb.Message(
+            role=pb.ROLE_ASSISTANT, content=[pb.ContentPart(reasoning=thought)], tool_calls=[call]
+        ),
+        pb.Message(role=pb.ROLE_TOOL, tool_call_id="c", content=[pb.ContentPart(text="1")]),
+    ]
+
+
+@pytest.mark.parametrize("fallback", ["bare", "gemini"])
+async def test_signatures_stay_where_they_were_made(scene: Scene, fallback: str) -> None:
+    """A fallback gets a conversation without signatures: to another vendor they are corrupted."""
+    conversation = signed_conversation()
+
+    at_home = await scene.service.client.complete(alias=fallback, messages=conversation)
+    moved = await scene.service.client.complete(alias=f"to-{fallback}", messages=conversation)
+
+    bodies = [exchange.body for exchange in scene.upstream.exchanges]
+    assert [b"of-gpt" in body for body in bodies] == [True, False]
+    assert (list(at_home.dropped_parameters), list(moved.dropped_parameters)) == ([], [])
+
+
+async def test_fallback_that_has_not_thought(scene: Scene) -> None:
+    """A fallback that is to think, and cannot as others made the calls, tells that it did not."""
+    moved = await scene.service.client.complete(alias="to-thinking", messages=signed_conversation())
+
+    assert list(moved.dropped_parameters) == ["reasoning_effort"]
+    assert "thinking" not in scene.upstream.exchanges[0].json

@@ -1,6 +1,7 @@
 """Everything that the contract can say arrives, and everything that a provider says comes back."""
 
 import json
+from typing import Any
 
 import pytest
 from google.protobuf import struct_pb2
@@ -174,6 +175,33 @@ async def test_response_formats_that_contradict(
     )
 
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+
+
+async def test_order_of_fields(service: RunningService, upstream: Upstream) -> None:
+    """A `Struct` has no order, and another in each process: providers get its fields sorted."""
+    fields: dict[str, Any] = {letter: {"b": 1, "a": 2} for letter in "qwertyuiopasdfghjklzxcvbnm"}
+    form = pb.ResponseFormat(
+        type=pb.ResponseFormat.TYPE_JSON_SCHEMA,
+        json_schema=pb.ResponseFormat.JsonSchema(name="n", schema=struct(fields)),
+    )
+
+    await service.client.complete(
+        "greet",
+        variables={**VARIABLES, "name": fields},
+        tools=[pb.Tool(name="f", parameters=struct(fields))],
+        parameters=pb.ModelParameters(response_format=form, extra=struct({"user": fields})),
+    )
+
+    body: Any = upstream.exchanges[0].json
+    rendered = body["messages"][-1]["content"].removeprefix("Hello ")
+    for sent in (
+        json.loads(rendered[rendered.index("{") : rendered.rindex("}") + 1]),
+        body["tools"][0]["function"]["parameters"],
+        body["response_format"]["json_schema"]["schema"],
+        body["user"],
+    ):
+        assert list(sent) == sorted(fields)
+        assert {tuple(value) for value in sent.values()} == {("a", "b")}
 
 
 async def test_all_parameters(service: RunningService, upstream: Upstream) -> None:

@@ -35,3 +35,11 @@ def test_secrets_hide(tmp_path: Path) -> None:
     for secret in (FixedSecret("canary"), FileSecret(path), environment):
         assert "canary" not in repr(secret)
         assert "canary" not in str(secret)
+
+
+def test_mark_of_utf_8(tmp_path: Path) -> None:
+    """The mark that some editors put before a text in UTF-8 is no part of the secret."""
+    path = tmp_path / "key"
+    path.write_bytes(b"\xef\xbb\xbfkey\r\n")
+
+    assert FileSecret(path).reveal() == "key"

@@ -85,7 +85,8 @@ const (
 	// template or the alias did; or the provider is known, and lacks settings, or an extra of this server.
 	// Metadata: `provider`, and `extra` where that is it.
 	ErrorReason_ERROR_REASON_PROVIDER_UNKNOWN ErrorReason = 17
-	// FAILED_PRECONDITION: the provider needs a key and none is configured. Metadata: `provider`.
+	// FAILED_PRECONDITION: the provider needs a key and none is configured, or one that cannot be sent.
+	// Metadata: `provider`.
 	ErrorReason_ERROR_REASON_PROVIDER_KEY_MISSING ErrorReason = 18
 	// FAILED_PRECONDITION: the provider refuses the configured key. Metadata: `provider`.
 	ErrorReason_ERROR_REASON_UPSTREAM_AUTH ErrorReason = 19

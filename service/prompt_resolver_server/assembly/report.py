@@ -14,8 +14,11 @@ from ..dispatch.notation import Notation
 from ..dispatch.route import shares
 from ..domain.aliases import Alias, Deployment, Fallbacks, Terms
 from ..domain.values import Value
+from ..providers.dialects import DIALECTS
 from ..providers.endpoint import Endpoint
 from ..settings import Loaded
+from ..settings.faults import Place
+from .base_urls import find_doubled
 from .callers import CallerReport, check_callers, report_callers
 from .endpoints import Endpoints, IncompleteError
 from .metrics import check_metrics
@@ -85,7 +88,8 @@ class ConfigReport(Value, frozen=True, kw_only=True):
 
     `chains` has the members of each store that is a chain, in the order of their being asked.
     `terms` are those of calls that name no alias. `differs` tells what LiteLLM would do in any
-    call's place, and `faults` what would fail once it is used.
+    call's place, `doubts` what is likely to be a slip, and `faults` what would fail once it is
+    used.
     """
 
     stores: tuple[str, ...]
@@ -97,6 +101,7 @@ class ConfigReport(Value, frozen=True, kw_only=True):
     differs: tuple[str, ...]
     without_effect: tuple[str, ...]
     absent_keys: tuple[str, ...]
+    doubts: tuple[str, ...]
     faults: tuple[str, ...]
 
 
@@ -113,12 +118,10 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
     check_tracing(loaded)
     check_metrics(loaded)
     endpoints = Endpoints(loaded)
-    for name in endpoints.names:
-        endpoints.dialect(name)
-        with suppress(IncompleteError):
-            endpoints.of_provider(name)
     notation = Notation(stores=stores.names, providers={ECHO, *endpoints.names})
     reporter = _Reporter(loaded, notation, endpoints, stores.default)
+    for name in endpoints.names:
+        reporter.check_provider(name)
     aliases = build_aliases(loaded, notation)
     return ConfigReport(
         stores=tuple(stores.sources),
@@ -130,6 +133,7 @@ async def build_report(loaded: Loaded, tls: ssl.SSLContext) -> ConfigReport:
         differs=tuple(_list_differences(loaded)),
         without_effect=loaded.without_effect,
         absent_keys=loaded.absent_keys,
+        doubts=tuple(reporter.doubts),
         faults=tuple(reporter.faults),
     )
 
@@ -156,7 +160,14 @@ class _Reporter:
         self._notation = notation
         self._endpoints = endpoints
         self._default_store = default_store
+        self.doubts: list[str] = []
         self.faults: list[str] = []
+
+    def check_provider(self, name: str) -> None:
+        dialect = self._endpoints.dialect(name)
+        with suppress(IncompleteError):
+            endpoint = self._endpoints.of_provider(name)
+            self._check_base_url(("providers", name, "base_url"), dialect, endpoint)
 
     def report_alias(self, alias: Alias) -> AliasReport:
         return AliasReport(
@@ -218,7 +229,17 @@ class _Reporter:
     def _endpoint(self, deployment: Deployment, owner: str) -> Endpoint:
         params = self._loaded.settings.model_list[deployment.row].litellm_params
         own = self._endpoints.of_row(owner, deployment.row, params)
-        return own or self._endpoints.of_provider(owner)
+        if own is None:
+            return self._endpoints.of_provider(owner)
+        if params.api_base is not None:
+            place = ("model_list", deployment.row, "litellm_params", "api_base")
+            self._check_base_url(place, self._endpoints.dialect(owner), own)
+        return own
+
+    def _check_base_url(self, place: Place, dialect: str, endpoint: Endpoint) -> None:
+        if doubled := find_doubled(DIALECTS[dialect], endpoint):
+            problem = f"ends in {doubled}, which each request adds to it: it is there twice"
+            self.doubts.append(self._loaded.source.at(place, problem))
 
     def _list_differences(self, deployment: Deployment, model: str, owner: str) -> Iterator[str]:
         params = self._loaded.settings.model_list[deployment.row].litellm_params

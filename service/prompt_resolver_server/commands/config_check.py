@@ -100,6 +100,7 @@ def _lines(found: ConfigReport) -> Iterator[str]:
     yield from (f"differs from LiteLLM: {each}" for each in found.differs)
     yield from (f"no effect: {each}" for each in found.without_effect)
     yield from (f"no key yet in the file of {each}" for each in found.absent_keys)
+    yield from (f"doubtful: {each}" for each in found.doubts)
 
 
 def _alias_lines(alias: AliasReport) -> Iterator[str]:

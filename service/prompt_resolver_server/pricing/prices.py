@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ..domain.answers import Cost, Finish, ModelRequest, Usage
+from ..domain.parameters import Json
+from ..domain.prompts import Media, Part
 from ..logs import where
 
 _log = logging.getLogger(__name__)
@@ -14,7 +16,16 @@ _log = logging.getLogger(__name__)
 # The table is loaded in less than half a second, once.
 _PATIENCE_S = 2.0
 # An answer that was asked for in another way has another price, which the table may not have.
-_STANDARD_TERMS = {"service_tier": ("auto", "default", "standard_only"), "speed": ("standard",)}
+_USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "unspecified"})
+_USUAL = {
+    "inference_geo": frozenset({"global"}),
+    "performanceConfig": frozenset({"standard"}),
+    "serviceTier": _USUAL_TIERS,
+    "service_tier": _USUAL_TIERS,
+    "speed": frozenset({"standard"}),
+}
+_MODALITIES = ("modalities", "responseModalities", "response_modalities")
+_USUAL_TTL = "5m"
 
 
 class PriceTable(Protocol):
@@ -89,7 +100,7 @@ class TablePrices:
         than a deployment's or an alias'; else of the one that was asked for.
         """
         loading, usage = self._loading, finish.usage
-        if loading is None or usage is None or not _is_standard(request):
+        if loading is None or usage is None or not _is_standard(request, usage):
             return None
         if not loading.done():
             left_s = deadline - asyncio.get_running_loop().time()
@@ -124,8 +135,34 @@ def _load_table() -> PriceTable:
     return GenaiPrices()
 
 
-def _is_standard(request: ModelRequest) -> bool:
+def _is_standard(request: ModelRequest, usage: Usage) -> bool:
+    """Tell whether tokens cost what the table has: those of text, on the usual terms."""
+    if any(_is_audio(part) for message in request.messages for part in message.content):
+        return False
     extra = request.parameters.extra
-    return not extra or all(
-        extra.get(name, terms[0]) in terms for name, terms in _STANDARD_TERMS.items()
-    )
+    if usage.cache_write_tokens and _is_kept_for_long(extra.get("cache_control")):
+        return False
+    terms = (_word(extra[name]) in usual for name, usual in _USUAL.items() if name in extra)
+    return all(terms) and all(_are_text(extra[name]) for name in _MODALITIES if name in extra)
+
+
+def _is_audio(part: Part) -> bool:
+    return isinstance(part, Media) and part.kind == "audio"
+
+
+def _word(term: Json) -> str:
+    """Return the word of a term, which some APIs have in an object."""
+    match term:
+        case (str() as word) | {"type": str() as word} | {"latency": str() as word}:
+            return word.lower()
+        case _:
+            return ""
+
+
+def _are_text(modalities: Json) -> bool:
+    return isinstance(modalities, list) and all(_word(each) == "text" for each in modalities)
+
+
+def _is_kept_for_long(caching: Json) -> bool:
+    """Tell whether what is written to a cache costs more, as it stays there longer than usual."""
+    return isinstance(caching, dict) and caching.get("ttl", _USUAL_TTL) != _USUAL_TTL

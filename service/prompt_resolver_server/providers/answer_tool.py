@@ -274,8 +274,15 @@ def _read_finish(finish: Finish, offer: _Offer, *, answered: bool, called: bool)
     return replace(
         finish,
         reason="stop" if ended else finish.reason,
-        dropped=(*finish.dropped, *offer.dropped),
+        dropped=(*_dropped(finish.dropped, offer), *offer.dropped),
     )
+
+
+def _dropped(names: tuple[str, ...], offer: _Offer) -> tuple[str, ...]:
+    """Return what was left out in terms of the form, for which alone the tool is demanded."""
+    if offer.tool is None:
+        return names
+    return tuple("response_format" if name == "tool_choice" else name for name in names)
 
 
 def _in_terms_of_the_form(error: CallError) -> CallError:

@@ -56,12 +56,18 @@ class ProtocolError(Exception):
 
 
 class InBandError(Exception):
-    """The provider reports a failure in place of an answer: by our reason, or an HTTP status."""
+    """The provider reports a failure in place of an answer: by our reason, or an HTTP status.
 
-    def __init__(self, reason: Reason | None, status: int | None = None) -> None:
+    `retry_after_s` is how many seconds it asks to wait.
+    """
+
+    def __init__(
+        self, reason: Reason | None, status: int | None = None, retry_after_s: float | None = None
+    ) -> None:
         super().__init__(reason, status)
         self.reason = reason
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class StreamReader(Protocol):

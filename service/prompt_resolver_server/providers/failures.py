@@ -7,6 +7,7 @@ from ..domain.json_codec import JsonError, decode_json
 from ..retry_after import read_number, read_retry_after
 from .dialect import InBandError, ProtocolError
 from .transport.transport import HttpResponse, TransportError, TransportFailure
+from .wire.failures import read_retry_delay
 
 _REASONS_BY_STATUS = {
     401: Reason.UPSTREAM_AUTH,
@@ -73,7 +74,7 @@ class Failures:
             f"provider {self._provider!r} {_TEXTS[reason]}",
             metadata={"provider": self._provider, **metadata},
             resource=Resource("model", self._model) if reason is Reason.MODEL_NOT_FOUND else None,
-            retry_after_s=retry_after_s if reason in _WITH_RETRY_AFTER else None,
+            retry_after_s=_bounded(retry_after_s) if reason in _WITH_RETRY_AFTER else None,
         )
 
     def of_status(
@@ -113,11 +114,15 @@ class Failures:
         """Return the error for what came in place of an answer."""
         match error:
             case InBandError(status=int() as status, reason=reason):
-                return self.of_status(status, reason)
+                return self.of_status(status, reason, retry_after_s=error.retry_after_s)
             case InBandError(reason=Reason() as reason):
-                return self.of(reason)
+                return self.of(reason, retry_after_s=error.retry_after_s)
             case _:
                 return self.of_protocol(str(error))
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(_LONGEST_S, seconds)
 
 
 def _reason_of_status(status: int) -> Reason:
@@ -133,7 +138,7 @@ def retry_after(response: HttpResponse) -> float | None:
     """Return how many seconds the provider asks to wait; None if it says nothing usable."""
     milliseconds = read_number(response.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
-        return min(_LONGEST_S, milliseconds / 1000)
+        return milliseconds / 1000
     return read_retry_after(response.headers.get("retry-after", ""), longest_s=_LONGEST_S)
 
 
@@ -145,9 +150,7 @@ def retry_delay(body: bytes) -> float | None:
         return None
     # Google's APIs have it in a list at times.
     match document[:1] if isinstance(document, list) else [document]:
-        case [{"error": {"details": list() as details}}]:
-            delays = [each.get("retryDelay") for each in details if isinstance(each, dict)]
+        case [{"error": error}]:
+            return read_retry_delay(error)
         case _:
             return None
-    seconds = (read_number(each.removesuffix("s")) for each in delays if isinstance(each, str))
-    return next((min(_LONGEST_S, each) for each in seconds if each is not None), None)

@@ -16,6 +16,7 @@ from .dialect import Dialect, InBandError, ProtocolError, StreamReader, WireRequ
 from .endpoint import Endpoint
 from .failures import Failures, retry_after, retry_delay
 from .lenience import build_leniently
+from .naming import CallNamer, name_calls
 from .provider import do_nothing
 from .transport.transport import (
     Gathering,
@@ -127,6 +128,7 @@ class RemoteProvider:
         wire = self._build(request, stream=True)
         with self._named():
             reader = self._dialect.read_stream(self._endpoint.quirks)
+        namer = CallNamer()
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
         received = 0
@@ -151,7 +153,7 @@ class RemoteProvider:
                     if received > MAX_STREAM_BYTES:
                         raise TransportError("too_large")
                     if deltas := reader.feed(chunk):
-                        await emit(_with_model(deltas, request.model))
+                        await emit(namer.name(_with_model(deltas, request.model)))
                     if reader.failure is not None:
                         raise reader.failure
                     if not chunk and reader.finish is None:
@@ -182,6 +184,13 @@ class RemoteProvider:
             raise CallError(
                 Reason.PROVIDER_KEY_MISSING,
                 f"provider {self._name!r} has no key: set {self._endpoint.key_hint}",
+                metadata={"provider": self._name},
+            )
+        if key and not (key.isascii() and key.isprintable()):
+            raise CallError(
+                Reason.PROVIDER_KEY_MISSING,
+                f"provider {self._name!r} has a key that cannot be sent: expected printable ASCII"
+                f" in {self._endpoint.key_hint}",
                 metadata={"provider": self._name},
             )
         headers = self._dialect.headers(key)
@@ -232,7 +241,7 @@ class RemoteProvider:
         body = await response.read_all(MAX_BODY_BYTES)
         if len(body) > _MAX_MARKS and sum(body.count(mark) for mark in _MARKS) > _MAX_MARKS:
             raise TransportError("too_large")
-        return self._dialect.parse(body)
+        return name_calls(self._dialect.parse(body))
 
 
 def _complete(finish: Finish, request: ModelRequest, wire: WireRequest) -> Finish:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from ..domain.answers import ModelRequest
 from ..domain.errors import CallError, Reason, Violation
 from ..domain.parameters import NO_PARAMETERS, Json, Parameters
-from ..domain.prompts import ResolvedPrompt, ToolChoice
+from ..domain.prompts import Message, Part, Reasoning, ResolvedPrompt, ToolChoice
 from .queries import Resolution
 
 _HARMLESS: Mapping[str, tuple[Json, ...]] = {
@@ -22,7 +24,8 @@ _HARMLESS: Mapping[str, tuple[Json, ...]] = {
 def make_model_request(resolution: Resolution, *, moved: bool) -> ModelRequest:
     """Return what a resolved prompt asks of its model. Raises MODEL_MISSING and MESSAGES_MISSING.
 
-    `moved` tells that the provider is another one than that of the call's first candidate.
+    `moved` tells that the provider is another one than that of the call's first candidate, whose
+    signatures it would take for corrupted ones.
     """
     resolved = resolution.prompt
     if not resolved.model:
@@ -39,12 +42,32 @@ def make_model_request(resolution: Resolution, *, moved: bool) -> ModelRequest:
         )
     return ModelRequest(
         model=resolved.model,
-        messages=resolved.messages,
+        messages=_without_signatures(resolved.messages) if moved else resolved.messages,
         parameters=resolved.parameters,
         tools=resolved.tools,
         tool_choice=resolved.tool_choice,
         insisted=_insisted(resolution, moved=moved),
     )
+
+
+def _without_signatures(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return messages without what a provider has signed or sealed, which no other one can read."""
+    return tuple(
+        replace(
+            message,
+            content=tuple(
+                part for part in map(_without_signature, message.content) if part is not None
+            ),
+            tool_calls=tuple(replace(call, signature=None) for call in message.tool_calls),
+        )
+        for message in messages
+    )
+
+
+def _without_signature(part: Part) -> Part | None:
+    if not isinstance(part, Reasoning):
+        return part
+    return Reasoning(text=part.text) if part.text else None
 
 
 def _insisted(resolution: Resolution, *, moved: bool) -> frozenset[str]:

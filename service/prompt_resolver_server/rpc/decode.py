@@ -65,7 +65,9 @@ def read_query(
     return Query(
         prompt=read_ref(request.prompt, "prompt"),
         deadline=deadline,
-        variables=reader.read(request.variables, "variables", Reason.VARIABLES_INVALID),
+        variables=reader.read(
+            request.variables, "variables", Reason.VARIABLES_INVALID, by_name=True
+        ),
         model=_model(request.model) if request.HasField("model") else None,
         messages=_messages(request.messages) if request.messages else (),
         message_policy=_message_policy(request.message_policy)

@@ -1,6 +1,6 @@
 """`google.protobuf.Struct` and plain data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from google.protobuf import struct_pb2
 
@@ -19,7 +19,9 @@ def read_plain(
     """Return the `Struct` at a path as plain data. Raises the reason if it has too many values.
 
     A `Struct` carries every number as a double and cannot tell 3 from 3.0, so whole numbers become
-    integers, up to where doubles stop telling them apart.
+    integers, up to where doubles stop telling them apart. It keeps no order either, and gives its
+    fields in another one in each process: they are sorted, so that what is made of them is the same
+    everywhere, as the caches of providers need it.
     """
     return StructReader().read(struct, path, reason)
 
@@ -41,11 +43,20 @@ class StructReader:
     _left = MAX_VALUES
 
     def read(
-        self, struct: struct_pb2.Struct, path: str, reason: Reason = Reason.REQUEST_INVALID
+        self,
+        struct: struct_pb2.Struct,
+        path: str,
+        reason: Reason = Reason.REQUEST_INVALID,
+        *,
+        by_name: bool = False,
     ) -> dict[str, Json]:
-        """Return one more `Struct`; see `read_plain`."""
+        """Return one more `Struct`; see `read_plain`.
+
+        Where its own fields are looked up `by_name` alone, those within them are sorted.
+        """
+        fields = struct.fields
         try:
-            return self._read_struct(struct)
+            return self._read_fields(fields, fields if by_name else sorted(fields))
         except _TooLargeError:
             raise CallError(
                 reason,
@@ -53,14 +64,15 @@ class StructReader:
                 violations=(Violation(path, "too many values"),),
             ) from None
 
-    def _read_struct(self, struct: struct_pb2.Struct) -> dict[str, Json]:
-        fields = struct.fields
+    def _read_fields(
+        self, fields: Mapping[str, struct_pb2.Value], names: Iterable[str]
+    ) -> dict[str, Json]:
         self._left -= len(fields)
         if self._left < 0:
             raise _TooLargeError
         values: dict[str, Json] = {}
         # Its own `items` is slower than looking each name up, and most values are text.
-        for name in fields:
+        for name in names:
             value = fields[name]
             values[name] = value.string_value or self._read(value)
         return values
@@ -75,7 +87,8 @@ class StructReader:
             case "bool_value":
                 return value.bool_value
             case "struct_value":
-                return self._read_struct(value.struct_value)
+                fields = value.struct_value.fields
+                return self._read_fields(fields, sorted(fields))
             case "list_value":
                 self._left -= len(value.list_value.values)
                 if self._left < 0:

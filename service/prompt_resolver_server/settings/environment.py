@@ -8,6 +8,8 @@ from typing_extensions import override
 
 from .secrets import EnvironmentSecret, Secret
 
+_PORTS = {"http": 80, "https": 443}
+
 
 class Environment:
     """Variables that are looked up by those who need them, when they need them.
@@ -38,10 +40,15 @@ class Environment:
         return EnvironmentSecret(self._environ, names)
 
     def proxy_for(self, url: str) -> str | None:
-        """Return the proxy for a URL by the customary variables, or None to go there directly."""
+        """Return the proxy for a URL by the customary variables, or None to go there directly.
+
+        One without a scheme is spoken to in HTTP.
+        """
         if not self._proxies:
             return None
         parts = urlsplit(url)
-        if proxy_bypass_environment(parts.hostname or "", self._proxies):
+        port = parts.port or _PORTS.get(parts.scheme)
+        if proxy_bypass_environment(f"{parts.hostname or ''}:{port}", self._proxies):
             return None
-        return self._proxies.get(parts.scheme) or self._proxies.get("all")
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
+        return f"http://{proxy}" if proxy is not None and "://" not in proxy else proxy

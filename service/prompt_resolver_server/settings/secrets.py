@@ -59,11 +59,11 @@ class FileSecret(Secret):
 
     @override
     def reveal(self) -> str | None:
-        """Return the file's content without the white space around it."""
+        """Return the file's content without the white space around it, and a mark of UTF-8."""
         try:
             seen = look_at(self._path)
             if seen != self._seen:
-                self._value = self._path.read_text("utf-8").strip() or self._value
+                self._value = self._path.read_text("utf-8-sig").strip() or self._value
                 self._seen = seen
         except (OSError, UnicodeDecodeError):
             pass

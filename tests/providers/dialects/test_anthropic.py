@@ -594,3 +594,89 @@ def test_tiers(tier: str, *, is_sent: bool) -> None:
 
     assert ("service_tier" in body) == is_sent
     assert dropped == (() if is_sent else ("service_tier",))
+
+
+RESULT = say("tool", Text("1"), tool_call_id="c")
+FIND = ToolCall(id="c", name="find", arguments_json="{}")
+THOUGHT = Reasoning(text="Hm.", signature=b"s")
+
+
+@pytest.mark.parametrize(
+    ("messages", "thinks"),
+    [
+        pytest.param([HI, say("assistant", tool_calls=(FIND,)), RESULT], False, id="none"),
+        pytest.param(
+            [HI, say("assistant", Reasoning(text="Hm."), tool_calls=(FIND,)), RESULT],
+            False,
+            id="unsigned",
+        ),
+        pytest.param(
+            [HI, say("assistant", Text("So."), THOUGHT, tool_calls=(FIND,)), RESULT],
+            False,
+            id="too late",
+        ),
+        pytest.param(
+            [HI, say("assistant", THOUGHT, Text("So."), tool_calls=(FIND,)), RESULT],
+            True,
+            id="signed",
+        ),
+        pytest.param(
+            [HI, say("assistant", Reasoning(redacted=b"x"), tool_calls=(FIND,)), RESULT],
+            True,
+            id="sealed",
+        ),
+        pytest.param(
+            [HI, say("assistant", tool_calls=(FIND,)), RESULT, say("assistant", Text("So.")), HI],
+            True,
+            id="answered since",
+        ),
+        pytest.param([HI, say("assistant", Text("So.")), HI], True, id="no calls"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("reasoning_effort", Parameters(reasoning_effort="2048", temperature=0.5)),
+        (
+            "thinking",
+            Parameters(
+                temperature=0.5, extra={"thinking": {"type": "enabled", "budget_tokens": 2048}}
+            ),
+        ),
+    ],
+)
+def test_calls_without_a_thought(
+    messages: list[Message], thinks: bool, name: str, parameters: Parameters
+) -> None:
+    """Who has not thought before the last calls goes on without: the API would refuse it."""
+    body, dropped = build(*messages, parameters=parameters)
+
+    assert ("thinking" in body) is thinks
+    assert dropped == (("temperature",) if thinks else (name,))
+    if not thinks:
+        insisted = frozenset({name})
+        error = refusal(*messages, parameters=parameters, insisted=insisted)
+        assert [each.field for each in error.violations] == [f"parameters.{name}"]
+
+
+def test_calls_without_a_thought_of_a_model_that_decides() -> None:
+    """A model that decides itself how much to think may go on with calls of anybody's."""
+    adaptive = Parameters(extra={"thinking": {"type": "adaptive"}})
+
+    body, dropped = build(HI, say("assistant", tool_calls=(FIND,)), RESULT, parameters=adaptive)
+
+    assert (body["thinking"], dropped) == ({"type": "adaptive"}, ())
+
+
+def test_calls_of_one_id() -> None:
+    """No two calls have one id, as the API refuses that, and each result goes to its own."""
+    body, _ = build(
+        *(HI, say("assistant", tool_calls=(FIND,)), RESULT),
+        *(say("assistant", tool_calls=(FIND,)), RESULT),
+    )
+
+    turns = body["messages"]
+    assert isinstance(turns, list)
+    blocks = [block for turn in turns for block in turn["content"]]
+    ids = [block.get("id") or block.get("tool_use_id") for block in blocks[1:]]
+    assert ids == ["c", "c", "c_2", "c_2"]

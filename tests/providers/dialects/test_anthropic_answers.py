@@ -150,7 +150,7 @@ CALLS = st.builds(
 @given(
     thoughts=st.lists(SEALED, max_size=3),
     text=TEXTS.filter(str.strip),
-    calls=st.lists(CALLS, min_size=1, max_size=3),
+    calls=st.lists(CALLS, min_size=1, max_size=3, unique_by=lambda call: call["id"]),
 )
 def test_sent_back(thoughts: list[Fields], text: str, calls: list[Fields]) -> None:
     """What a model said goes back to the letter, however odd it is, whole or streamed."""

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from typing import Any
 
 import pytest
 
@@ -397,6 +398,70 @@ def test_no_tools() -> None:
     assert refused(HI, *called, **asked, insisted=insisted) == ["tool_choice"]
 
 
+def test_calls_of_tools_that_are_gone() -> None:
+    """A conversation with calls needs tools: without any, those are told that were called."""
+    other = ToolCall(id="d", name="now", arguments_json="")
+    called = say("assistant", tool_calls=(CALL, other)), say("tool", Text("1"), tool_call_id="c")
+    config = {
+        "tools": [
+            {"toolSpec": {"name": "find", "inputSchema": {"json": {"type": "object"}}}},
+            {"toolSpec": {"name": "now", "inputSchema": {"json": {"type": "object"}}}},
+        ]
+    }
+
+    assert build(HI, *called, *called)[0]["toolConfig"] == config
+    body, dropped = build(HI, *called, tool_choice=ToolChoice(mode="none"))
+    assert (body["toolConfig"], dropped) == (config, ())
+
+
+def test_not_to_think() -> None:
+    """Where no effort is wanted, a model of Anthropic's is told not to think."""
+    asked = Parameters(reasoning_effort="none", temperature=0.5)
+
+    assert fields(model=CLAUDE, parameters=asked) == {
+        "inferenceConfig": {"temperature": 0.5},
+        "additionalModelRequestFields": {"thinking": {"type": "disabled"}},
+    }
+    assert build(parameters=asked)[1] == ("reasoning_effort",)
+
+
+def test_calls_without_a_thought() -> None:
+    """Who has not thought before the last calls goes on without: the API would refuse it."""
+    asked: Fields = {"model": CLAUDE, "parameters": Parameters(reasoning_effort="2048")}
+    result = say("tool", Text("1"), tool_call_id="c")
+    thoughtless = HI, say("assistant", Reasoning(text="Hm."), tool_calls=(CALL,)), result
+    thought = say("assistant", Reasoning(text="Hm.", signature=b"s"), tool_calls=(CALL,)), result
+
+    body, dropped = build(*thoughtless, **asked)  # type: ignore[arg-type]  # any fields
+    assert ("additionalModelRequestFields" in body, dropped) == (False, ("reasoning_effort",))
+    body, dropped = build(*thoughtless, *thought, **asked)  # type: ignore[arg-type]  # any fields
+    assert ("additionalModelRequestFields" in body, dropped) == (True, ())
+    insisted = frozenset({"reasoning_effort"})
+    fields = ["parameters.reasoning_effort"]
+    assert refused(*thoughtless, **asked, insisted=insisted) == fields
+
+
+def test_calls_of_one_id() -> None:
+    """No two calls have one id, as the API refuses that, and each result goes to its own."""
+    other = ToolCall(id="c", name="now", arguments_json="")
+    found, told = (say("tool", Text(each), tool_call_id="c") for each in "12")
+    conversation = (
+        *(HI, say("assistant", tool_calls=(CALL,)), found),
+        *(say("assistant", tool_calls=(other, other)), found, told),
+    )
+
+    sent = turns(*conversation)
+
+    assert isinstance(sent, list)
+    blocks = [block for turn in sent for block in turn["content"]]
+    calls = [block["toolUse"]["toolUseId"] for block in blocks if "toolUse" in block]
+    results = [block["toolResult"] for block in blocks if "toolResult" in block]
+    assert calls == ["c", "c_2", "c_3"]
+    assert [(each["toolUseId"], each["content"][0]["text"]) for each in results] == [
+        *(("c", "1"), ("c_2", "1"), ("c_3", "2")),
+    ]
+
+
 def test_tool_choice_of_a_model_that_thinks() -> None:
     """Nothing makes a model call a tool that thinks first."""
     thinking: Fields = {"model": CLAUDE, "parameters": Parameters(reasoning_effort="2048")}
@@ -507,7 +572,30 @@ def test_reasoning() -> None:
 )
 def test_media(part: Part, wire: Fields) -> None:
     """Images, sounds and documents are sent as bytes, or as places in S3."""
-    assert turns(say("user", part)) == [{"role": "user", "content": [wire]}]
+    assert turns(say("user", Text("a"), part)) == [
+        {"role": "user", "content": [{"text": "a"}, wire]}
+    ]
+
+
+def test_document_without_a_text() -> None:
+    """The API refuses a turn that has a document and no text: a dot stands beside it."""
+    document = Media(kind="file", data=b"a", media_type="text/plain")
+    called = HI, say("assistant", tool_calls=(CALL,)), say("tool", Text("1"), tool_call_id="c")
+
+    def last(*messages: Message) -> list[Fields]:
+        sent: Any = turns(*messages)
+        content: list[Fields] = sent[-1]["content"]
+        return content
+
+    alone = last(*called, say("user", document))
+    beside = last(say("user", Text(" "), document), say("user", Text("b")))
+    image = last(say("user", Media(kind="image", data=b"a", media_type="image/png")))
+
+    assert [sorted(block) for block in alone] == [["toolResult"], ["document"], ["text"]]
+    assert alone[-1] == {"text": "."}
+    assert [sorted(block) for block in beside] == [["document"], ["text"]]
+    assert beside[-1] == {"text": "b"}
+    assert [sorted(block) for block in image] == [["image"]]
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,13 @@ def test_form_beside_tools(model: str, dropped: tuple[str, ...]) -> None:
         )
 
 
-@pytest.mark.parametrize("model", ["gemini-3.1-pro-preview", "models/gemini-3-flash", "gemini-2.5"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("gemini-3.1-pro-preview", "models/gemini-3-flash", "gemini-2.5"),
+        *("gemini-flash-latest", "models/gemini-flash-lite-latest"),
+    ],
+)
 def test_calls_that_another_model_made(model: str) -> None:
     """Where calls must be signed, those that nobody has signed are marked as somebody else's."""
     unsigned = ToolCall(id="", name="f", arguments_json="{}")

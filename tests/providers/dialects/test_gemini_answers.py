@@ -126,13 +126,6 @@ def test_answer_with_everything() -> None:
     assert named == {"functionCall": {"id": "call_1_resp_1", "name": "now", "args": {}}}
 
 
-def test_call_without_any_id() -> None:
-    """A call has an id even where neither it nor the answer has one."""
-    calls = DIALECT.parse(gemini_answer(BARE_CALL, responseId=None)).message.tool_calls
-
-    assert calls == (ToolCall(id="call_0", name="now", arguments_json="{}"),)
-
-
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -313,6 +306,18 @@ def test_details_of_another_form(details: Json) -> None:
     body = gemini_error("RESOURCE_EXHAUSTED", details=details)
 
     assert DIALECT.classify(429, body) == Reason.UPSTREAM_RATE_LIMITED
+
+
+def test_time_to_wait_inside_of_a_stream() -> None:
+    """A failure inside of a stream tells how long to wait, as one in place of it does."""
+    delay: Fields = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7.5s"}
+
+    with pytest.raises(InBandError) as caught:
+        feed(frame(error_of("RESOURCE_EXHAUSTED", "m", delay, code=429)))
+    assert caught.value.retry_after_s == 7.5
+    with pytest.raises(InBandError) as untold:
+        feed(frame(error_of("RESOURCE_EXHAUSTED", code=429)))
+    assert untold.value.retry_after_s is None
 
 
 def test_errors_that_are_not_known() -> None:

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from prompt_resolver_server.domain.answers import Answer, Delta, Finish, TextDelta, ToolCallDelta
-from prompt_resolver_server.domain.prompts import Reasoning, Text
+from prompt_resolver_server.domain.answers import Answer, Delta, Finish, TextDelta
+from prompt_resolver_server.domain.prompts import Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, ProtocolError, Quirks
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
@@ -106,7 +106,6 @@ def test_calls_of_functions() -> None:
     for answer in answers:
         (call,) = answer.message.tool_calls
         assert (call.name, call.arguments_json) == ("f", '{"a": 1}')
-        assert call.id
         assert answer.finish.reason == "tool_calls"
     assert not streamed(event({"content": "a", "function_call": none}, "stop")).message.tool_calls
     both = whole("tool_calls", tool_calls=[CALL], function_call=CALL["function"])
@@ -155,7 +154,7 @@ def test_answers_with_words(message: dict[str, object]) -> None:
 
 
 def test_calls_without_ids() -> None:
-    """A call that has no id is given one, streamed and whole, another for each."""
+    """Calls that have no ids are calls, streamed and whole."""
     nameless = [{"type": "function", "function": {"name": "f", "arguments": "{}"}, "id": ""}] * 2
 
     calls = [
@@ -163,22 +162,7 @@ def test_calls_without_ids() -> None:
         *streamed(event({"tool_calls": nameless}), event({}, "tool_calls")).message.tool_calls,
     ]
 
-    assert {(call.name, call.arguments_json) for call in calls} == {("f", "{}")}
-    assert len({call.id for call in calls} - {""}) == 4
-
-
-def test_call_without_an_id_where_no_done_comes() -> None:
-    """A call that has no id is told at the end of the stream, if that is the answer's end."""
-    call = {"index": 0, "function": {"name": "f", "arguments": "{}"}}
-
-    answer, deltas = read(
-        event({"tool_calls": [call]}), event({}, "tool_calls"), quirks=WITHOUT_DONE
-    )
-
-    assert answer is not None
-    (told,) = (delta for delta in deltas if isinstance(delta, ToolCallDelta))
-    assert (told.name, told.arguments_json) == ("f", "{}")
-    assert told.id
+    assert calls == [ToolCall(id="", name="f", arguments_json="{}")] * 4
 
 
 @pytest.mark.parametrize("ending", [b"data: [DONE] \n\n", b"data:  [DONE]\t\r\n\r\n"])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompt_resolver_server.providers.wire.call_ids import make_id, spell_id
+from prompt_resolver_server.domain.prompts import Message, ToolCall
+from prompt_resolver_server.providers.wire.call_ids import spell_id, tell_apart
 
 
 @pytest.mark.parametrize("call_id", ["toolu_01A-b", "call_" + "x" * 59])
@@ -25,9 +26,30 @@ def test_any_others(ids: list[str]) -> None:
     assert spelled == [spell_id(each) for each in ids]
 
 
-def test_id_that_is_made() -> None:
-    """An id of ours is another each time, and what the strictest take: nine letters or digits."""
-    made = {make_id() for _ in range(100)}
+def calling(*ids: str) -> Message:
+    calls = (ToolCall(id=each, name="f", arguments_json="") for each in ids)
+    return Message(role="assistant", tool_calls=tuple(calls))
 
-    assert len(made) == 100
-    assert all(re.fullmatch("[a-z0-9]{9}", each) for each in made)
+
+def answering(call_id: str) -> Message:
+    return Message(role="tool", tool_call_id=call_id)
+
+
+def test_ids_that_differ() -> None:
+    """A conversation whose calls have ids of their own stays as it is."""
+    messages = [calling("a", "b"), answering("b"), answering("a"), calling("c")]
+
+    assert tell_apart(messages) is messages
+
+
+@given(ids=st.lists(st.lists(st.sampled_from(["", "a", "a_2", "b"]), min_size=1), max_size=5))
+def test_ids_that_are_alike(ids: list[list[str]]) -> None:
+    """No two calls have one id, results go to their calls in order, and a stray one stays."""
+    turns = [[calling(*each), *map(answering, each)] for each in ids]
+    told = tell_apart([message for turn in turns for message in [*turn, answering("z")]])
+
+    calls = [call.id for message in told for call in message.tool_calls]
+    results = [message.tool_call_id for message in told if message.role == "tool"]
+    assert len(set(calls)) == len(calls)
+    assert [each for each in results if each != "z"] == calls
+    assert results.count("z") == len(ids)

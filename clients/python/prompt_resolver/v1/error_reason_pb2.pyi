@@ -84,7 +84,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `provider`, and `extra` where that is it.
     """
     ERROR_REASON_PROVIDER_KEY_MISSING: _ErrorReason.ValueType  # 18
-    """FAILED_PRECONDITION: the provider needs a key and none is configured. Metadata: `provider`."""
+    """FAILED_PRECONDITION: the provider needs a key and none is configured, or one that cannot be sent.
+    Metadata: `provider`.
+    """
     ERROR_REASON_UPSTREAM_AUTH: _ErrorReason.ValueType  # 19
     """FAILED_PRECONDITION: the provider refuses the configured key. Metadata: `provider`."""
     ERROR_REASON_UPSTREAM_AUTH_CALLER_KEY: _ErrorReason.ValueType  # 20
@@ -232,7 +234,9 @@ template or the alias did; or the provider is known, and lacks settings, or an e
 Metadata: `provider`, and `extra` where that is it.
 """
 ERROR_REASON_PROVIDER_KEY_MISSING: ErrorReason.ValueType  # 18
-"""FAILED_PRECONDITION: the provider needs a key and none is configured. Metadata: `provider`."""
+"""FAILED_PRECONDITION: the provider needs a key and none is configured, or one that cannot be sent.
+Metadata: `provider`.
+"""
 ERROR_REASON_UPSTREAM_AUTH: ErrorReason.ValueType  # 19
 """FAILED_PRECONDITION: the provider refuses the configured key. Metadata: `provider`."""
 ERROR_REASON_UPSTREAM_AUTH_CALLER_KEY: ErrorReason.ValueType  # 20

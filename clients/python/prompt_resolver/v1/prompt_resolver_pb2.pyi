@@ -16,6 +16,7 @@ Conventions that hold for every element of this package:
 * Credentials never travel in messages but in metadata: `authorization: Bearer <token>` for this
   service, `x-prompt-store-key` for a store, `x-provider-key-<provider>` for that provider alone.
 * `google.protobuf.Struct` carries every number as a double. Send integers above 2^53 as strings.
+  It keeps no order of its fields: a provider gets them sorted by name, the same each time.
 """
 
 from collections import abc as _abc
@@ -1307,7 +1308,9 @@ class Tool(_message.Message):
     """Whether the model must keep to the schema. Unset leaves it to the provider."""
     @_builtins.property
     def parameters(self) -> _struct_pb2.Struct:
-        """The arguments as a JSON Schema. Unset means no arguments."""
+        """The arguments as a JSON Schema. Unset means no arguments. The order of its fields is not kept: the
+        provider gets them sorted by name.
+        """
 
     def __init__(
         self,
@@ -1542,7 +1545,7 @@ class ResponseFormat(_message.Message):
         """Whether the model must keep to the schema. Unset leaves it to the provider."""
         @_builtins.property
         def schema(self) -> _struct_pb2.Struct:
-            """The JSON Schema."""
+            """The JSON Schema. The order of its fields is not kept: the provider gets them sorted by name."""
 
         def __init__(
             self,

@@ -16,6 +16,7 @@ Conventions that hold for every element of this package:
 * Credentials never travel in messages but in metadata: `authorization: Bearer <token>` for this
   service, `x-prompt-store-key` for a store, `x-provider-key-<provider>` for that provider alone.
 * `google.protobuf.Struct` carries every number as a double. Send integers above 2^53 as strings.
+  It keeps no order of its fields: a provider gets them sorted by name, the same each time.
 """
 
 from collections import abc as _abc

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 
 import aiohttp
 from yarl import URL
@@ -23,6 +24,7 @@ from .transport import (
 _KEEPALIVE_S = 15.0
 _LOOK_S = 1.0
 _ENDING_S = 1.0
+_PROXY_REFUSES = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
 _ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
@@ -74,18 +76,22 @@ class AiohttpTransport:
     @asynccontextmanager
     async def _post(self, request: HttpRequest) -> AsyncIterator[HttpResponse]:
         clock = _Clock()
+        proxy = self._find_proxy(request.url)
         try:
             async with asyncio.timeout(request.timeouts.first_byte_s):
                 response = await self._session.post(
                     URL(request.url, encoded=True),
                     data=request.body,
                     headers=request.headers,
-                    proxy=self._find_proxy(request.url),
+                    proxy=proxy,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(connect=request.timeouts.connect_s),
                 )
         except _FAILURES as error:
             raise _translated(error, clock) from error
+        if proxy is not None and response.status == _PROXY_REFUSES:
+            response.close()
+            raise TransportError("unreachable", why="proxy")
         try:
             yield _Response(response, clock, request.timeouts.idle_s)
         except BaseException:

@@ -10,11 +10,16 @@ MAX_LEVELS = 100
 
 
 def read_arguments(call: ToolCall, path: str) -> dict[str, Json]:
-    """Return a call's arguments, empty where it has none. Raises PARAMETER_UNSUPPORTED."""
+    """Return a call's arguments, empty where it has none. Raises PARAMETER_UNSUPPORTED.
+
+    Some models write `null` where there are none.
+    """
     try:
-        arguments = decode_json(call.arguments_json.encode()) if call.arguments_json else {}
+        arguments = decode_json((call.arguments_json or "null").encode())
     except JsonError:
-        arguments = None
+        arguments = ""
+    if arguments is None:
+        return {}
     if not isinstance(arguments, dict) or is_deeper(arguments, MAX_LEVELS):
         expected = f"expected a JSON object of at most {MAX_LEVELS} levels"
         raise unsupported(f"{path}.arguments_json", expected)

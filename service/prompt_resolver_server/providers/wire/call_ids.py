@@ -2,14 +2,16 @@
 
 import hashlib
 import re
-import secrets
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ...domain.prompts import Message, ToolCall
 
 _TAKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_TAKEN = re.compile(r"[^A-Za-z0-9_-]")
 _KEPT = 47
 _HASH_BYTES = 8
-_MADE = 9
-"""The length of an id of ours: Mistral's models want just that."""
 
 
 def spell_id(call_id: str) -> str:
@@ -23,6 +25,38 @@ def spell_id(call_id: str) -> str:
     return f"{_NOT_TAKEN.sub('_', call_id[:_KEPT])}_{digest}"
 
 
-def make_id() -> str:
-    """Return an id for a call that came without one, which no other call of a conversation has."""
-    return secrets.token_hex(_MADE)[:_MADE]
+def tell_apart(messages: Sequence[Message]) -> Sequence[Message]:
+    """Return messages no two calls of which have one id, as some APIs refuse that.
+
+    A later call gets another, and so does its result, which is the one that comes after it.
+    """
+    ids = [call.id for message in messages for call in message.tool_calls]
+    if len(ids) == len(set(ids)):
+        return messages
+    apart = _Apart()
+    return [apart.take(message) for message in messages]
+
+
+class _Apart:
+    """Tells the calls of one conversation apart: by the ids that were given, and are awaited."""
+
+    def __init__(self) -> None:
+        self._given: set[str] = set()
+        self._awaited: dict[str, list[str]] = {}
+
+    def take(self, message: Message) -> Message:
+        """Return the next message."""
+        if message.tool_calls:
+            self._awaited = {}
+            return replace(message, tool_calls=tuple(map(self._take_call, message.tool_calls)))
+        awaited = self._awaited.get(message.tool_call_id or "") if message.role == "tool" else None
+        return replace(message, tool_call_id=awaited.pop(0)) if awaited else message
+
+    def _take_call(self, call: ToolCall) -> ToolCall:
+        call_id, number = call.id, 1
+        while call_id in self._given:
+            number += 1
+            call_id = f"{call.id}_{number}"
+        self._given.add(call_id)
+        self._awaited.setdefault(call.id, []).append(call_id)
+        return replace(call, id=call_id)

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ...domain.errors import CallError, Reason, Violation
 from ...domain.parameters import Json
 from ...domain.prompts import Message
+from .call_ids import tell_apart
 
 Block: TypeAlias = dict[str, Json]
 
@@ -30,11 +31,12 @@ def take_turns(
 
     `write` returns the blocks of a message at a path. The system speaks before the conversation,
     wherever in it a message of the system or of the developer stands. Messages of one side that
-    follow each other are one turn. Raises MESSAGES_MISSING where only the system speaks.
+    follow each other are one turn, and no two calls have one id. Raises MESSAGES_MISSING where only
+    the system speaks.
     """
     system: list[Json] = []
     turns: list[Turn] = []
-    for index, message in enumerate(messages):
+    for index, message in enumerate(tell_apart(messages)):
         blocks = write(message, f"messages[{index}]")
         if message.role in ("system", "developer"):
             system += blocks

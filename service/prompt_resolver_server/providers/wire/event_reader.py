@@ -57,7 +57,7 @@ class EventReader(ABC, Generic[_Event]):
                 if self.finish is not None:
                     break
             if not chunk and self.finish is None:
-                self._end(deltas)
+                self._end()
         except JsonError as error:
             self._fail(ProtocolError(str(error)))
         except (ProtocolError, InBandError) as error:
@@ -70,8 +70,8 @@ class EventReader(ABC, Generic[_Event]):
     def _take(self, event: _Event, deltas: list[Delta], /) -> None:
         """Add what an event tells."""
 
-    def _end(self, deltas: list[Delta], /) -> None:
-        """Take the end of a stream that has not ended the answer, and add what is still to tell."""
+    def _end(self) -> None:
+        """Take the end of a stream that has not ended the answer."""
         return
 
     def _fail(self, error: ProtocolError | InBandError) -> None:

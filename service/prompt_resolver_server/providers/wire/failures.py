@@ -6,6 +6,7 @@ from typing import NoReturn
 from ...domain.errors import Reason
 from ...domain.json_codec import JsonError, decode_json
 from ...domain.parameters import Json
+from ...retry_after import read_number
 from ..dialect import InBandError, ProtocolError
 from .fields import read_object
 
@@ -48,8 +49,20 @@ def find_by_words(message: Json, reasons: Mapping[str, Reason]) -> Reason | None
     return next((reason for words, reason in reasons.items() if words in told), None)
 
 
-def raise_in_band(reason: Reason | None, status: int | None = None) -> NoReturn:
+def read_retry_delay(error: Json) -> float | None:
+    """Return how many seconds an error's `google.rpc.RetryInfo` asks to wait, if it has one."""
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else []:
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and (seconds := read_number(delay.removesuffix("s"))) is not None:
+            return seconds
+    return None
+
+
+def raise_in_band(
+    reason: Reason | None, status: int | None = None, retry_after_s: float | None = None
+) -> NoReturn:
     """Raise what is reported in place of an answer: `ProtocolError` where that tells nothing."""
     if reason is None and status is None:
         raise ProtocolError("an error that is not known in place of an answer")
-    raise InBandError(reason, status)
+    raise InBandError(reason, status, retry_after_s)

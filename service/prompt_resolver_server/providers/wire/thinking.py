@@ -1,11 +1,21 @@
 """What models of Anthropic's take, at whichever provider they are, and when they think."""
 
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
 from ...domain.answers import ModelRequest
 from ...domain.errors import unsupported
 from ...domain.parameters import Json, Parameters
+from ...domain.prompts import Message, Reasoning, Refusal, Text
+from .effort import read_budget
+from .unsupported import check_insisted
 
 EFFORTS = frozenset({"low", "medium", "high", "xhigh", "max"})
 """The words that there are for how much to think; a number is how many tokens that may take."""
+
+NO_EFFORT = "none"
+"""The word for not to think."""
 
 MAX_TEMPERATURE = 1
 
@@ -16,6 +26,51 @@ _LEAST_TOP_P = 0.95
 def is_thinking(given: Json) -> bool:
     """Tell whether a `thinking` in the API's own words has the model think."""
     return isinstance(given, dict) and given.get("type") in ("enabled", "adaptive")
+
+
+def begin_without_thought(request: ModelRequest) -> tuple[ModelRequest, tuple[str, ...]]:
+    """Return a request that has no model think in vain, and the names of what it leaves out.
+
+    A model with a budget for its thoughts has to have thought before the calls whose results it is
+    to go on with, which another one that made the calls has not, or not in words that it takes.
+    Raises PARAMETER_UNSUPPORTED where it must think.
+    """
+    parameters = request.parameters
+    thinking = parameters.extra.get("thinking")
+    asked: list[str] = []
+    if read_budget(parameters.reasoning_effort) is not None:
+        asked.append("reasoning_effort")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled":
+        asked.append("thinking")
+    if not asked or not _has_thoughtless_calls(request.messages):
+        return request, ()
+    check_insisted(asked, request.insisted)
+    extra = {name: value for name, value in parameters.extra.items() if name not in asked}
+    effort = None if "reasoning_effort" in asked else parameters.reasoning_effort
+    parameters = replace(parameters, reasoning_effort=effort, extra=extra)
+    return replace(request, parameters=parameters), tuple(asked)
+
+
+def _has_thoughtless_calls(messages: Sequence[Message]) -> bool:
+    """Tell whether the last answer has calls, and does not begin with a thought that is signed."""
+    answer: list[Message] = []
+    for message in reversed(messages):
+        if message.role == "assistant":
+            answer.append(message)
+        elif answer:
+            break
+    if not any(message.tool_calls for message in answer):
+        return False
+    for message in reversed(answer):
+        for part in message.content:
+            match part:
+                case Reasoning() if part.signature or part.redacted:
+                    return False
+                case Text() | Refusal() if part.text.strip():
+                    return True
+        if message.tool_calls:
+            return True
+    return True
 
 
 def is_refused_while_thinking(name: str, parameters: Parameters) -> bool:

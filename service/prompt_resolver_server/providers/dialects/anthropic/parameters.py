@@ -11,6 +11,7 @@ from ...wire.schemas import close_objects
 from ...wire.thinking import (
     EFFORTS,
     MAX_TEMPERATURE,
+    NO_EFFORT,
     check_budget,
     check_max_tokens,
     find_redundant,
@@ -22,7 +23,6 @@ from ...wire.unsupported import find_lacking
 DEFAULT_MAX_TOKENS = 4096
 """How many tokens an answer may have, beside those of thinking, where nobody says."""
 
-_NO_EFFORT = "none"
 _SAME = frozenset({"temperature", "top_p", "top_k"})
 _END_USER = ("safety_identifier", "user")
 """Who uses the application, by OpenAI's names, of which the first counts; here it is metadata."""
@@ -83,7 +83,7 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
             effort = parameters.reasoning_effort
-            return effort not in (*EFFORTS, _NO_EFFORT) and read_budget(effort) is None
+            return effort not in (*EFFORTS, NO_EFFORT) and read_budget(effort) is None
         case "parallel_tool_calls":
             return not request.tools
         case "stop":
@@ -116,7 +116,7 @@ def _write(wire: dict[str, Json], name: str, parameters: Parameters) -> None:
             wire["output_config"] = {**_mapping(wire, "output_config"), "format": form}
         case str() as effort if effort in EFFORTS:
             wire["output_config"] = {**_mapping(wire, "output_config"), "effort": effort}
-        case str() as effort if effort == _NO_EFFORT:
+        case str() as effort if effort == NO_EFFORT:
             wire["thinking"] = {"type": "disabled"}
         case str() as effort:
             thinking = _mapping(wire, "thinking")

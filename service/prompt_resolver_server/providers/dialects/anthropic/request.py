@@ -6,6 +6,7 @@ from ....domain.parameters import Json
 from ....domain.prompts import Tool, ToolChoice
 from ...dialect import Quirks
 from ...wire.left_out import find_left_out
+from ...wire.thinking import begin_without_thought
 from ...wire.unsupported import check_insisted
 from .messages import write_messages
 from .parameters import thinks, write_parameters
@@ -21,8 +22,9 @@ def build_body(
     that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
+    request, thought = begin_without_thought(request)
     parameters, dropped = write_parameters(request, quirks)
-    dropped += find_left_out(request.messages, "name", "detail")
+    dropped += thought + find_left_out(request.messages, "name", "detail")
     body: dict[str, Json] = {**parameters, "model": request.model, "messages": turns}
     if system:
         body["system"] = system

@@ -2,7 +2,8 @@
 
 What its API has no place for is left out: names, and how closely to look at an image, as is told;
 texts of nothing but white space, and that at the end of an answer which the model is to go on with;
-reasoning that no provider has signed. Ids of calls that it would refuse are spelled otherwise.
+reasoning that no provider has signed. Ids of calls that it would refuse are spelled otherwise, and
+a document that comes without a text, which it refuses too, has a dot for one.
 """
 
 from collections.abc import Sequence
@@ -12,9 +13,11 @@ from ....domain.parameters import Json
 from ....domain.prompts import Media, Message, Part, Reasoning, Refusal, Text, ToolCall
 from ...wire.arguments import read_arguments
 from ...wire.call_ids import spell_id
-from ...wire.conversation import Block, take_turns, trim_end
+from ...wire.conversation import Block, Turn, take_turns, trim_end
 from ...wire.signature import read_signature
 from .media import MediaWriter
+
+_BESIDE_A_DOCUMENT: Block = {"text": "."}
 
 
 def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]:
@@ -24,7 +27,14 @@ def write_messages(messages: Sequence[Message]) -> tuple[list[Json], list[Json]]
     """
     system, turns = take_turns(messages, _MessageWriter().write)
     trim_end(turns)
+    for turn in turns:
+        if _has(turn, "document") and not _has(turn, "text"):
+            turn.others.append(_BESIDE_A_DOCUMENT)
     return system, [{"role": turn.role, "content": turn.blocks} for turn in turns]
+
+
+def _has(turn: Turn, kind: str) -> bool:
+    return any(kind in block for block in turn.others)
 
 
 class _MessageWriter:

@@ -17,6 +17,7 @@ from ...wire.schemas import close_objects
 from ...wire.thinking import (
     EFFORTS,
     MAX_TEMPERATURE,
+    NO_EFFORT,
     check_budget,
     check_max_tokens,
     find_redundant,
@@ -45,8 +46,8 @@ def write_parameters(
     """Return the fields of the body, and the names of the parameters that they leave out.
 
     A word as `reasoning_effort` is the API's effort; a number is how many tokens a model of
-    Anthropic's may think. Whether a JSON Schema is strict has no place: the API keeps to it.
-    Raises PARAMETER_UNSUPPORTED.
+    Anthropic's may think, and `none` that it does not. Whether a JSON Schema is strict has no
+    place: the API keeps to it. Raises PARAMETER_UNSUPPORTED.
     """
     parameters = request.parameters
     if "toolConfig" in parameters.extra:
@@ -111,8 +112,8 @@ def _has_no_place(name: str, request: ModelRequest) -> bool:
             return form is not None and form.type == "json_object"
         case "reasoning_effort":
             effort = parameters.reasoning_effort
-            has_budget = read_budget(effort) is not None and is_anthropic(request.model)
-            return effort not in EFFORTS and not has_budget
+            is_of_thinking = effort == NO_EFFORT or read_budget(effort) is not None
+            return effort not in EFFORTS and not (is_of_thinking and is_anthropic(request.model))
         case "stop" if is_anthropic(request.model):
             return not all(text.strip() for text in parameters.stop)
         case "stop":
@@ -152,6 +153,8 @@ def _text_format(form: JsonSchema) -> Json:
 
 
 def _thinking(parameters: Parameters) -> Json:
+    if parameters.reasoning_effort == NO_EFFORT:
+        return {"type": "disabled"}
     budget = read_budget(parameters.reasoning_effort) or 0
     check_budget(budget)
     check_max_tokens(parameters.max_tokens, budget)

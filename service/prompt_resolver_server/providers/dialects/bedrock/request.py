@@ -1,6 +1,6 @@
 """Requests in Bedrock's Converse dialect."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ....domain.answers import ModelRequest
 from ....domain.json_codec import encode_json
@@ -8,8 +8,10 @@ from ....domain.parameters import Json
 from ....domain.prompts import Message, Tool, ToolChoice
 from ...dialect import Quirks
 from ...wire.left_out import find_left_out
+from ...wire.thinking import begin_without_thought
 from ...wire.unsupported import check_insisted
 from .messages import write_messages
+from .model import is_anthropic
 from .parameters import thinks, write_parameters
 
 
@@ -21,13 +23,15 @@ def build_body(request: ModelRequest, quirks: Quirks) -> tuple[bytes, tuple[str,
     that the dialect cannot carry.
     """
     system, turns = write_messages(request.messages)
+    thought = tuple[str, ...]()
+    if is_anthropic(request.model):
+        request, thought = begin_without_thought(request)
     parameters, dropped = write_parameters(request, quirks)
-    dropped += find_left_out(request.messages, "name", "detail")
+    dropped += thought + find_left_out(request.messages, "name", "detail")
     body: dict[str, Json] = {**parameters, "messages": turns}
     if system:
         body["system"] = system
-    if request.tools:
-        dropped += _add_tools(body, request)
+    dropped += _add_tools(body, request)
     return encode_json(body), dropped
 
 
@@ -35,10 +39,17 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     """Add the tools, and the choice among them. Return what is left out of it.
 
     The API cannot forbid tools that it is told of, but it need not be told of any, unless the
-    conversation has calls of them.
+    conversation has calls of them: where the request has no tools any more, of those by name.
     """
     choice, dropped = request.tool_choice, tuple[str, ...]()
-    if choice is not None and choice.mode == "none" and not _has_calls(request.messages):
+    called = _find_called(request.messages)
+    if not called and choice is not None and choice.mode == "none":
+        return ()
+    if not request.tools:
+        if called:
+            body["toolConfig"] = {
+                "tools": [{"toolSpec": _tool(Tool(name=name))} for name in called]
+            }
         return ()
     if choice is not None and _has_no_place(choice, request):
         choice, dropped = None, ("tool_choice",)
@@ -55,8 +66,9 @@ def _add_tools(body: dict[str, Json], request: ModelRequest) -> tuple[str, ...]:
     return dropped
 
 
-def _has_calls(messages: Sequence[Message]) -> bool:
-    return any(message.tool_calls or message.role == "tool" for message in messages)
+def _find_called(messages: Sequence[Message]) -> Collection[str]:
+    """Return the names of the tools that were called."""
+    return dict.fromkeys(call.name for message in messages for call in message.tool_calls)
 
 
 def _has_no_place(choice: ToolChoice, request: ModelRequest) -> bool:

@@ -57,14 +57,14 @@ class BedrockStreamReader(EventReader[EventMessage]):
         return self._raw_reason is not None
 
     @override
-    def _end(self, deltas: list[Delta]) -> None:
+    def _end(self) -> None:
         if self._raw_reason is not None:
             self.finish = read_finish(self._raw_reason, None, None)
 
     @override
     def _fail(self, error: ProtocolError | InBandError) -> None:
         if self.is_complete:
-            self._end([])
+            self._end()
         else:
             super()._fail(error)
 

@@ -85,6 +85,6 @@ class AnswerReader:
         )
 
     def _name_call(self, index: int) -> str:
-        """Return an id for a call that has none, which no other call of a conversation has."""
+        """Return an id for a call that has none, empty where the answer has none either."""
         answer = self._opened.id if self._opened is not None else ""
-        return f"call_{index}_{answer}" if answer else f"call_{index}"
+        return f"call_{index}_{answer}" if answer else ""

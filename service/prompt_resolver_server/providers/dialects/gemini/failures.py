@@ -6,7 +6,7 @@ from typing import NoReturn
 from ....domain.errors import Reason
 from ....domain.json_codec import JsonError, decode_json
 from ....domain.parameters import Json
-from ...wire.failures import find_by_beginning, raise_in_band, read_status
+from ...wire.failures import find_by_beginning, raise_in_band, read_retry_delay, read_status
 
 _REASONS_BY_STATUS: Mapping[str, Reason] = {
     "INVALID_ARGUMENT": Reason.UPSTREAM_REJECTED,
@@ -53,7 +53,7 @@ def raise_failure(document: bytes) -> None:
 def raise_reported(error: Json) -> NoReturn:
     """Raise what is reported in place of an answer."""
     code = error.get("code") if isinstance(error, dict) else None
-    raise_in_band(_find_reason(error), read_status(code))
+    raise_in_band(_find_reason(error), read_status(code), read_retry_delay(error))
 
 
 def _find_error(document: bytes) -> Json:

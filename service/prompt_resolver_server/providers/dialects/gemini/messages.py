@@ -17,7 +17,8 @@ from ...wire.conversation import Block, take_turns
 from ...wire.signature import read_signature
 from .media import write_media
 
-_DEMANDS_SIGNATURES = re.compile(r"(models/)?gemini-([3-9]|\d\d)")
+_DEMANDS_SIGNATURES = re.compile(r"(models/)?gemini-([3-9]|\d\d|[a-z-]+-latest)")
+"""Newer models, and whatever is the newest."""
 _NOT_MY_CALL = "skip_thought_signature_validator"
 """What the API has for calls that another model made: newer ones want each of theirs signed."""
 

@@ -34,7 +34,7 @@ class GeminiStreamReader(EventReader[bytes]):
         self._answer.take(chunk, deltas)
 
     @override
-    def _end(self, deltas: list[Delta]) -> None:
+    def _end(self) -> None:
         # A failure on the way comes as plain JSON between the events, over several lines.
         raise_failure(b"\n".join(self._events.strays))
         self.finish = self._answer.finish

@@ -90,7 +90,7 @@ class AnswerReader:
         self._calls += 1
         return ToolCallDelta(
             index=index,
-            id=call.id or f"call_{index}",
+            id=call.id,
             name=call.function.name,
             arguments_json=encode_json(call.function.arguments or {}).decode(),
         )

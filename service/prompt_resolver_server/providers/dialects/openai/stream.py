@@ -81,7 +81,7 @@ class OpenAIStreamReader(EventReader[bytes]):
     @override
     def _take(self, event: bytes, deltas: list[Delta]) -> None:
         if event.strip() == _DONE:
-            self._finish(deltas)
+            self._finish()
             return
         if isinstance(event, ErrorEvent):
             raise_error(event)
@@ -118,16 +118,16 @@ class OpenAIStreamReader(EventReader[bytes]):
             raise
 
     @override
-    def _end(self, deltas: list[Delta]) -> None:
+    def _end(self) -> None:
         if self.is_complete:
-            self._finish(deltas)
+            self._finish()
 
-    def _finish(self, deltas: list[Delta]) -> None:
+    def _finish(self) -> None:
         if self._raw_reason is None:
             raise ProtocolError("expected a finish reason before the end")
         if self._halves.held:
             raise ProtocolError("expected the second half of a character")
-        deltas += self._calls.end()
+        self._calls.end()
         if self._is_beyond_words:
             check_words(spoke=self._spoke or self._refused or self._calls.any)
         self.finish = read_finish(

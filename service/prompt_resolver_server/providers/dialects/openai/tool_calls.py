@@ -8,7 +8,6 @@ from ....domain.json_codec import JsonError, decode_json, encode_json
 from ....domain.parameters import Json
 from ....domain.prompts import ToolCall
 from ...dialect import ProtocolError
-from ...wire.call_ids import make_id
 from ...wire.fields import read_mapping, read_text
 
 _MAX_DOUBTS = 8
@@ -26,7 +25,7 @@ def read_call(call: Mapping[str, Json]) -> ToolCall:
     if function is None or not read_text(function, "name"):
         raise ProtocolError("expected a tool call with the tool's name")
     return ToolCall(
-        id=_read_id(call) or make_id(),
+        id=_read_id(call),
         name=read_text(function, "name"),
         arguments_json=_read_arguments(function),
     )
@@ -45,20 +44,21 @@ class _Call:
     doubts: int = 0
 
     def add(self, call_id: str, name: str, arguments: str) -> ToolCallDelta | None:
-        """Take a piece, and return its delta, or None while the call lacks its id or its name."""
+        """Take a piece, and return its delta, or None while the call has no name."""
+        new_id = "" if self.id else call_id
         self.id, self.name = self.id or call_id, self.name or name
         self.arguments += arguments.encode()
         self.named_again = bool(name or self.named_again) and not arguments
         if self.told:
-            return ToolCallDelta(index=self.number, arguments_json=arguments)
-        return self.tell() if self.id and self.name else None
-
-    def tell(self) -> ToolCallDelta:
-        """Return the first delta of the call, with all that it has."""
+            return ToolCallDelta(index=self.number, id=new_id, arguments_json=arguments)
+        if not self.name:
+            return None
         self.told = True
-        arguments = self.arguments.decode()
         return ToolCallDelta(
-            index=self.number, id=self.id, name=self.name, arguments_json=arguments
+            index=self.number,
+            id=self.id,
+            name=self.name,
+            arguments_json=self.arguments.decode(),
         )
 
     def ends_before(self, call_id: str, name: str, arguments: str, *, listed: bool) -> bool:
@@ -104,8 +104,7 @@ class ToolCallReader:
     def take(self, pieces: Sequence[Mapping[str, Json]]) -> list[ToolCallDelta]:
         """Return the deltas for the pieces of one event. Raises `ProtocolError`.
 
-        A call's first one has the id and the name, which no other has. It waits until both are
-        there.
+        The id and the name of a call are told once; it waits for its name.
         """
         deltas = []
         for place, piece in enumerate(pieces):
@@ -124,14 +123,10 @@ class ToolCallReader:
                 deltas.append(delta)
         return deltas
 
-    def end(self) -> list[ToolCallDelta]:
-        """Return the deltas of calls without ids. Raises `ProtocolError` if one has no name."""
+    def end(self) -> None:
+        """Raise `ProtocolError` if a call has no name."""
         if not all(call.name for call in self._calls):
             raise ProtocolError("expected a tool call with the tool's name")
-        waiting = [call for call in self._calls if not call.id]
-        for call in waiting:
-            call.id = make_id()
-        return [call.tell() for call in waiting]
 
 
 def _read_index(piece: Mapping[str, Json]) -> int | None:
