@@ -19,7 +19,7 @@ from ..formats.answers import (
     read_text,
     unexpected,
 )
-from ..formats.fields import read_parameters, read_tools
+from ..formats.fields import read_prompt_parameters, read_tools
 from ..formats.fields import read_text as read_field
 from ..formats.openai_messages import read_message
 
@@ -62,7 +62,7 @@ def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0
         messages=messages,
         model=model or None,
         provider=read_field(document, "provider"),
-        parameters=read_parameters(document),
+        parameters=read_prompt_parameters(document),
         tools=tools + linked_tools,
         as_text=isinstance(document.get("template"), str),
         created_at=read_moment(document, "created_at"),
