@@ -226,7 +226,7 @@ PRODUCTION = {"id": "env_1", "name": "live", "tag": "default"}
         (PromptRef(id="a"), [{"name": "production", "tag": "other"}], ""),
         (PromptRef(id="a"), [5, {"tag": "default", "name": 5}], ""),
         (PromptRef(id="a"), "nonsense", ""),
-        (PromptRef(id="a", environment="staging"), [PRODUCTION], "staging"),
+        (PromptRef(id="a", environment="live"), [PRODUCTION], "live"),
         (PromptRef(id="a", version="prv_1"), [PRODUCTION], ""),
     ],
 )

@@ -23,6 +23,9 @@ from ..formats.fields import read_prompt_parameters, read_tools
 from ..formats.fields import read_text as read_field
 from ..formats.openai_messages import read_message
 
+ID_PREFIX = "pr_"
+"""What the ids of prompts begin with, and paths may, too."""
+
 # What is served depends on these and on nothing else.
 _CONTENT_FIELDS = (
     *("template", "template_language", "model", "provider", "endpoint", "max_tokens"),
@@ -35,13 +38,27 @@ _TOOL_FIELDS = ("name", "description", "parameters", "strict")
 def read_prompt(body: bytes, ref: PromptRef) -> Template:
     """Return the template of a PromptResponse that answers `ref`.
 
-    Raises `AnswerError` and `FieldError`.
+    Raises `AnswerError`, also for another prompt, version or environment, and `FieldError`.
     """
-    return read_template(read_document(body), ref, size=len(body))
+    document = read_document(body)
+    check_prompt(document, ref)
+    if ref.environment is not None:
+        _check_environment(document, ref.environment)
+    return read_template(document, ref, size=len(body))
+
+
+def check_prompt(document: Mapping[str, Json], ref: PromptRef) -> None:
+    """Refuse the answer that is another prompt's, by its id and by its path.
+
+    Without a path, nothing tells whose an answer to a path is. Raises `AnswerError`.
+    """
+    prompt_id, path = read_required(document, "id"), read_shown(document, "path")
+    if ref.id not in (prompt_id, path) and (path or ref.id.startswith(ID_PREFIX)):
+        raise AnswerError(("id",), "expected the prompt that was asked for")
 
 
 def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0) -> Template:
-    """Return the template of a PromptResponse that answers `ref`; see `read_prompt`."""
+    """Return the template of a PromptResponse, whichever prompt's it is; see `read_prompt`."""
     prompt_id = read_required(document, "id")
     version = read_required(document, "version_id")
     model = read_text(document, "model")
@@ -67,6 +84,16 @@ def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0
         as_text=isinstance(document.get("template"), str),
         created_at=read_moment(document, "created_at"),
     )
+
+
+def _check_environment(document: Mapping[str, Json], environment: str) -> None:
+    """Refuse a version that is deployed to others alone, if the answer tells where it is."""
+    listed = document.get("environments")
+    if not isinstance(listed, list) or not listed:
+        return
+    names = [item.get("name") for item in listed if isinstance(item, dict)]
+    if len(names) == len(listed) and None not in names and environment not in names:
+        raise AnswerError(("environments",), "expected the one that was asked for among them")
 
 
 def _environment(document: Mapping[str, Json], ref: PromptRef) -> str:
