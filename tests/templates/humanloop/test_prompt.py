@@ -264,6 +264,16 @@ def test_others_that_are_no_parameters(other: Mapping[str, object], problem: str
     assert (caught.value.path, caught.value.problem) == (("other", *other), problem)
 
 
+@pytest.mark.parametrize(
+    "extension",
+    [5, {"defaults": []}, {"partials": {"a": 1}}, {"tool_choice": {"mode": "any"}}],
+)
+def test_illegal_extension(extension: object) -> None:
+    """What no service writes is no answer."""
+    with pytest.raises(AnswerError, match="prompt_resolver: expected what this service writes"):
+        read(prompt_resolver=extension)
+
+
 def test_hash_tells_what_is_served() -> None:
     """The hash is of everything that is served, and of nothing else."""
     tool = {"name": "a", "description": "A"}
@@ -275,6 +285,7 @@ def test_hash_tells_what_is_served() -> None:
         {"temperature": 0.5},
         {"other": {"a": 1}},
         {"template_language": "jinja"},
+        {"prompt_resolver": {"defaults": {"a": 1}}},
         {"tools": [tool]},
         {"linked_tools": [tool]},
         {"linked_tools": [{**tool, "description": "B"}]},
