@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from prompt_resolver_server.domain.prompts import Placeholder
+from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop
 from tests.support.humanloop_export import write_export
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
+from tests.support.stores import make_template
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-humanloop"
 PYTHON = ENVIRONMENT / "bin" / "python"
@@ -101,12 +105,21 @@ callers: {{sdk: {{token: {KEY}}}}}
 
 @pytest.fixture
 async def directory(tmp_path: Path) -> AsyncIterator[RunningService]:
-    """The service over a directory with three prompts in it, for one caller."""
+    """The service over a directory with four prompts in it, for one caller.
+
+    One of them is such that Humanloop's API has no form for it.
+    """
     root = tmp_path / "prompts"
     tools = [{"name": "lookup", "description": "Find", "parameters": {"type": "object"}}]
     write_prompt(root, "team/desk", "<system>\nYou run {{shop}}.\n</system>", tools=tools)
     write_prompt(root, "team/text", "Say {{word}}", endpoint="complete", model=None, provider=None)
     write_prompt(root, "plain", "<user>\nHello\n</user>", stop=["a"], response_format=None)
+    chat = replace(
+        make_template("team/chat", "v1"),
+        placeholders=(Placeholder("history", 1),),
+        defaults={"lang": "English"},
+    )
+    (root / "team" / "chat.prompt.json").write_bytes(encode_template(chat))
     config = f"""
 stores: {{local: {{type: directory, path: {root}}}}}
 callers: {{sdk: {{token: {KEY}}}}}
@@ -210,12 +223,16 @@ async def test_python_on_a_directory(
 
     assert told["deployed"] == told["again"] == told["pinned"] == version
     assert told["by_path"] == ["PromptResponse", "team/desk", version]
-    assert told["listed"] == ["plain", "team/desk", "team/text"]
+    assert told["listed"] == ["plain", "team/chat", "team/desk", "team/text"]
     assert (told["named"], told["versions"]) == (["team/desk"], [version])
     assert (told["environments"], told["tools"]) == ([], ["lookup"])
     assert told["template"] == [{"role": "system", "content": "You run {{shop}}."}]
     assert told["inputs"] == ["shop"]
     assert told["missing"] == told["missing_version"] == [404, "str"]
+
+    chat = await read_with_python(python, url, "team/chat", "team/chat", "v1", "")
+    assert chat["by_path"] == ["PromptResponse", "team/chat", "v1"]
+    assert chat["template"][1] == {"role": "placeholder", "name": "history"}
 
 
 @pytest.mark.foreign

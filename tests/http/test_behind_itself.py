@@ -5,12 +5,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.assembly.stores import EXAMPLES
+from prompt_resolver_server.domain.parameters import Parameters
+from prompt_resolver_server.domain.prompts import Placeholder, Tool, ToolChoice
+from prompt_resolver_server.templates.formats.documents import encode_template
 from tests.support.calls import failure
 from tests.support.humanloop import KEY, running_humanloop
 from tests.support.prompts import write_prompt
+from tests.support.pulling import pull
 from tests.support.service import RunningService, running_service
+from tests.support.stores import make_template
 
 TOKEN = "token-of-front"
 VARIABLES = dict.fromkeys(
@@ -65,6 +72,67 @@ async def test_examples(tmp_path: Path) -> None:
             assert rendered(through) == rendered(direct)
             assert (through.prompt.id, through.prompt.version) == (prompt_id, direct.prompt.version)
             assert through.prompt.name == direct.prompt.name
+
+
+DOTPROMPT = """---
+model: googleai/gemini-2.0-flash
+config: {topK: 4}
+input:
+  schema: {n: integer, lang?: string}
+  default: {lang: English}
+---
+{{role "system"}}In {{lang}}. {{> footer}}
+{{history}}
+{{role "user"}}{{n}}
+"""
+
+
+def write_prompts(root: Path) -> None:
+    """Write prompts that Humanloop's API has no form for."""
+    os.mkdir(root)
+    (root / "dot.prompt").write_text(DOTPROMPT)
+    (root / "_footer.prompt").write_text("Bye")
+    template = replace(
+        make_template("all", "v1", '{{x}}, {{mood("grim")}}'),
+        placeholders=(Placeholder("history", 0), Placeholder("rest", 1)),
+        parameters=Parameters(top_k=3, parallel_tool_calls=False),
+        tools=(Tool(name="f", parameters={"type": "object"}),),
+        tool_choice=ToolChoice(mode="required"),
+        snippets={"mood": {"grim": "no smile"}},
+    )
+    (root / "all.prompt.json").write_bytes(encode_template(template))
+
+
+async def test_what_the_api_has_no_form_for(tmp_path: Path) -> None:
+    """Defaults, schemas, partials, snippets, choices and placeholders arrive, in lists, too."""
+    write_prompts(tmp_path / "prompts")
+    config = f"stores: {{local: {{type: directory, path: {tmp_path}/prompts}}}}"
+    said = pb.Message(role=pb.ROLE_USER, content=[pb.ContentPart(text="hm")])
+    async with (
+        behind(tmp_path / "behind", config) as origin,
+        in_front_of(origin, tmp_path / "front") as front,
+    ):
+        for prompt_id, placed in (
+            ("dot", {}),
+            ("all", {"history": pb.MessageList(messages=[said])}),
+        ):
+            direct, through = [
+                await service.client.resolve(
+                    prompt_id, variables={"n": 7, "x": "y"}, placeholders=placed
+                )
+                for service in (origin, front)
+            ]
+            assert rendered(through) == rendered(direct)
+        errors = [
+            await failure(service.client.resolve("dot", variables={"n": "none"}))
+            for service in (origin, front)
+        ]
+        into = tmp_path / "copies"
+        environ = {"HUMANLOOP_API_KEY": TOKEN, "HUMANLOOP_BASE_URL": f"{origin.http_url}/v5"}
+        done = await pull("--store", "humanloop", "--into", str(into), environ=environ)
+
+    assert [error.reason for error in errors] == ["VARIABLES_INVALID", "VARIABLES_INVALID"]
+    assert (done.code, done.out) == (0, f"{into}: 2 written\n")
 
 
 async def test_versions(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import failure
-from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
+from tests.support.humanloop import (
+    KEY,
+    Document,
+    HumanloopApi,
+    environment,
+    running_humanloop,
+    send,
+)
 from tests.support.service import running_service
 from tests.support.upstream import Exchange
 
@@ -74,6 +81,25 @@ model_list:
         response = await service.client.complete(alias="chat", variables=NAME)
 
     assert (response.message.content[0].text, response.prompt.store) == ("Hello Ada", "humanloop")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"id": "pr_9"}, {"path": "team/other", "id": "pr_9"}, {"environments": [environment("qa")]}],
+)
+async def test_another_prompt_than_asked_for(
+    tmp_path: Path, api: HumanloopApi, wrong: Document
+) -> None:
+    """What is held is served on while the store answers with something else than was asked for."""
+    prompt = api.put("team/greet", prompt_id="pr_1", to="staging", template="Hello {{name}}")
+    async with running_service(tmp_path, configured(api)) as service:
+        await service.client.resolve("pr_1", variables=NAME, environment="staging")
+        prompt.versions["prv_1"] |= {"template": "Bye", **wrong}
+        held = await service.client.resolve(
+            "pr_1", variables=NAME, environment="staging", refresh=True
+        )
+
+    assert (held.messages[0].content[0].text, held.prompt.stale) == ("Hello Ada", True)
 
 
 async def test_no_key(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from prompt_resolver_server.commands.pull.claims import Claims
 from prompt_resolver_server.commands.pull.collected import Collector, Selection
 from prompt_resolver_server.commands.pull.copier import Copier
 from prompt_resolver_server.commands.pull.journal import Journal
@@ -98,6 +99,7 @@ def make_copier(
         retries=retries,
         root=root,
         journal=journal,
+        claims=Claims(name=name, journal=journal, force=force),
         tree=kind(root, journal, force=force),
         progress=Progress(),
     )

@@ -294,6 +294,52 @@ def test_parameters() -> None:
     assert template.tool_choice == ToolChoice(mode="required")
 
 
+def test_how_litellm_would_call() -> None:
+    """What says how to call, and what is so in any case, is left out, and changes no hash."""
+    said = {"temperature": 0.5}
+    calling = {
+        "n": 1,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "timeout": 30,
+        "request_timeout": 1.5,
+        "num_retries": 2,
+        "max_retries": 0,
+        "drop_params": True,
+    }
+
+    template = read_prompt(body(SAID, optional_params={**said, **calling}), DESK)
+
+    assert template.parameters == Parameters(temperature=0.5)
+    plain = read_prompt(body(SAID, optional_params=said), DESK)
+    assert template.content_sha256 == plain.content_sha256
+    with pytest.raises(FieldError):
+        read_prompt(body(SAID, optional_params={"n": 2}), DESK)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "is_it"),
+    [
+        ("shop/desk", "shop/desk", True),
+        ("shop/desk@v1", "shop/desk", True),
+        ("shop/desk", None, True),
+        ("shop/desk", "", True),
+        ("7", 7, True),
+        ("shop/desk", "shop/other", False),
+        ("shop/desk@v1", "shop", False),
+    ],
+)
+def test_another_prompt(asked: str, answered: object, is_it: bool) -> None:
+    """A server that answers with another prompt is not believed; many do not tell."""
+    answer = json.dumps({"prompt_id": answered, "prompt_template": [SAID]}).encode()
+
+    if is_it:
+        assert read_prompt(answer, PromptRef(id=asked)).id == asked
+    else:
+        with pytest.raises(AnswerError, match="prompt_id: expected the prompt that was asked"):
+            read_prompt(answer, PromptRef(id=asked))
+
+
 @pytest.mark.parametrize(
     "name",
     [

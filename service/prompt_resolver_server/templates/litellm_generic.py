@@ -48,6 +48,13 @@ _TEMPLATE = "prompt_template"
 _MODEL = "prompt_template_model"
 _PARAMETERS = "prompt_template_optional_params"
 _VERSION_DIGITS = 12
+# How LiteLLM would call, which is the caller's to say here, and the configuration's.
+_CALLING: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("stream", "drop_params"), (bool,)),
+    **dict.fromkeys(("timeout", "request_timeout", "stream_timeout"), (int, float)),
+    **dict.fromkeys(("num_retries", "max_retries"), (int,)),
+    "stream_options": (dict,),
+}
 _SCALARS = (str, int, float, bool)
 
 
@@ -186,6 +193,7 @@ def read_prompt(body: bytes, ref: PromptRef, variables: tuple[str, ...] = ()) ->
     Raises `AnswerError` and `FieldError`.
     """
     document = read_document(body)
+    _check_id(document.get(_ID), ref.id)
     items = as_list(document.get(_TEMPLATE), (_TEMPLATE,))
     if not items:
         raise AnswerError((_TEMPLATE,), "expected messages, got an empty list")
@@ -214,10 +222,29 @@ def read_prompt(body: bytes, ref: PromptRef, variables: tuple[str, ...] = ()) ->
         )
 
 
+def _check_id(answered: Json, asked: str) -> None:
+    """Refuse another prompt's answer, if it tells whose it is.
+
+    Servers that take a selector behind the id, as in `id@version`, may answer with the id alone.
+    """
+    if answered not in (None, "") and str(answered) not in (asked, asked.rpartition("@")[0]):
+        raise AnswerError((_ID,), "expected the prompt that was asked for")
+
+
 def _read_options(value: Json) -> dict[str, Json]:
-    """Return the parameters that are set, a budget of thoughts as the effort that it is here."""
+    """Return the parameters that are set and mean something here.
+
+    A budget of thoughts is the effort that it is here.
+    """
     given = as_mapping(value, (_PARAMETERS,)) if value is not None else {}
-    options: dict[str, Json] = {name: item for name, item in given.items() if item is not None}
+    options: dict[str, Json] = {
+        name: item
+        for name, item in given.items()
+        if item is not None and not isinstance(item, _CALLING.get(name, ()))
+    }
+    if options.get("n") == 1:
+        # One answer is what there is.
+        del options["n"]
     match options.get("thinking"):
         case {"type": "enabled", "budget_tokens": int(budget)}:
             del options["thinking"]

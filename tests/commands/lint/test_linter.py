@@ -33,6 +33,18 @@ async def test_what_cannot_be_served(tmp_path: Path) -> None:
     ]
 
 
+async def test_name_that_is_no_text(tmp_path: Path) -> None:
+    """A file whose name is no text is an error, as no id can name it."""
+    content = write_prompt(tmp_path, "a", GOOD).read_bytes()
+    for name in (b"\xff.prompt", b"a.\xff.deployments.yaml"):
+        (tmp_path / os.fsdecode(name)).write_bytes(content)
+
+    report = await check_paths([tmp_path])
+
+    assert [each.code for each in report.findings] == ["name-invalid", "name-invalid"]
+    assert "prompt: error: expected a name in UTF-8" in OUTPUTS["text"](report)
+
+
 async def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """A link that leads out of the tree, or to nowhere, is an error."""
     outside = write_prompt(tmp_path / "other", "p", GOOD)

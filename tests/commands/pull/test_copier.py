@@ -213,6 +213,107 @@ async def test_prompt_that_has_moved(
     assert (tmp_path / "ids.yaml").read_text() == "pr_0: Moved/desk\n"
 
 
+def swap(api: HumanloopApi) -> None:
+    one, other = api.prompts["pr_0"], api.prompts["pr_1"]
+    one.path, other.path = other.path, one.path
+
+
+async def test_prompts_that_have_swapped(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prompts that have each other's paths in the store have them in the directory, too."""
+    stock(api, 2)
+    await make_copier(store, tmp_path / "swapped").run([])
+    swap(api)
+
+    copier = make_copier(store, tmp_path / "swapped")
+    assert await copier.run([])
+    await make_copier(store, tmp_path / "anew").run([])
+
+    assert copier.counts == {"written": 2}
+    assert read_tree(tmp_path / "swapped") == read_tree(tmp_path / "anew")
+    assert "kept" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("moves", range(8))
+async def test_torn_while_prompts_swap(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path, moves: int
+) -> None:
+    """Wherever it is torn, what goes on ends with each prompt at its path."""
+    stock(api, 2)
+    await make_copier(store, tmp_path / "torn").run([])
+    swap(api)
+    left = moves
+
+    class Tearing(Tree):
+        @override
+        def _move(self, path: str) -> None:
+            nonlocal left
+            if not left:
+                raise Torn
+            left -= 1
+            super()._move(path)
+
+    with pytest.raises(Torn):
+        await make_copier(store, tmp_path / "torn", kind=Tearing).run([])
+    assert await make_copier(store, tmp_path / "torn").run([])
+    await make_copier(store, tmp_path / "whole").run([])
+
+    assert read_tree(tmp_path / "torn") == read_tree(tmp_path / "whole")
+
+
+async def test_prompt_that_was_made_anew(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A prompt at the path of one that is gone takes the place of its copy, and nothing is kept."""
+    stock(api, 2)
+    await make_copier(store, tmp_path).run([])
+    path = api.prompts.pop("pr_0").path
+    api.put(path, prompt_id="pr_9", version="prv_9", template="anew")
+
+    assert await make_copier(store, tmp_path).run([])
+
+    names = [path.name for path in (tmp_path / "Shop" / "Desk 0.versions").iterdir()]
+    assert names == ["prv_9.prompt"]
+    assert "pr_0" not in (tmp_path / "ids.yaml").read_text()
+    assert "kept" not in capsys.readouterr().err
+
+
+async def test_store_of_another_name(
+    api: HumanloopApi, store: HumanloopStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Copies of what a store was called before are another store's, until `--force` takes them."""
+    stock(api, 1)
+    await make_copier(store, tmp_path, name="old").run([])
+
+    assert not await make_copier(store, tmp_path, name="new").run([])
+    assert "the copy of 'pr_0' of store 'old' is there; --force" in capsys.readouterr().err
+    assert await make_copier(store, tmp_path, name="new", force=True).run([])
+    api.put("Shop/Desk 0", prompt_id="pr_0", version="prv_9", template="anew")
+    copier = make_copier(store, tmp_path, name="new")
+    assert await copier.run([])
+    assert copier.counts == {"written": 1}
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_two_prompts_at_one_path(
+    api: HumanloopApi,
+    store: HumanloopStore,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    force: bool,
+) -> None:
+    """Of two prompts that the store has at one path, the first one is copied, and stays."""
+    stock(api, 1)
+    api.put("Shop/Desk 0.prompt", prompt_id="pr_9", template="other")
+
+    for _ in range(2):
+        assert not await make_copier(store, tmp_path, force=force).run([])
+
+        assert (tmp_path / "ids.yaml").read_text() == "pr_0: Shop/Desk 0\n"
+        assert "the store has 'pr_0' there, too" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from prompt_resolver_server.domain.errors import TemplateError
 from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
@@ -22,6 +20,7 @@ from prompt_resolver_server.domain.prompts import (
     Text,
     Tool,
     ToolCall,
+    ToolChoice,
 )
 from prompt_resolver_server.http.humanloop.answer import (
     write_environments,
@@ -86,15 +85,41 @@ PARAMETERS = st.builds(
     response_format=or_none(
         st.builds(ResponseFormat, type=st.sampled_from(("text", "json_object"))) | SCHEMAS
     ),
+    top_k=or_none(st.integers(1, 2**31 - 1)),
+    parallel_tool_calls=or_none(st.booleans()),
     extra=st.dictionaries(st.sampled_from(("logit_bias", "top_a", "é")), JSON, max_size=3),
 )
 TOOLS = st.builds(
     Tool, name=WORDS, description=TEXTS, parameters=or_none(OBJECTS), strict=or_none(st.booleans())
 )
+CHOICES = st.builds(ToolChoice, mode=st.sampled_from(("auto", "none", "required"))) | st.builds(
+    ToolChoice, tool_name=WORDS
+)
+PLACES = st.lists(st.tuples(st.integers(0, 3), WORDS), max_size=3)
+
+
+@st.composite
+def contents(draw: st.DrawFn) -> Mapping[str, Any]:
+    """Messages, and placeholders in their order among them."""
+    messages = draw(tuples(MESSAGES))
+    places = sorted((min(position, len(messages)), name) for position, name in draw(PLACES))
+    placeholders = tuple(Placeholder(name, position) for position, name in places)
+    return {"messages": messages, "placeholders": placeholders}
+
+
+def fill(template: Template, content: Mapping[str, Any], **fields: Any) -> Template:
+    return replace(template, **content, **fields)
+
+
 TEMPLATES = st.builds(
-    replace,
+    fill,
     st.just(make_template("team/p", "v1")),
-    messages=tuples(MESSAGES),
+    contents(),
+    tool_choice=or_none(CHOICES),
+    defaults=OBJECTS,
+    schema=or_none(OBJECTS),
+    partials=st.dictionaries(TEXTS, TEXTS, max_size=2),
+    snippets=st.dictionaries(TEXTS, st.dictionaries(TEXTS, TEXTS, max_size=2), max_size=2),
     model=or_none(WORDS),
     provider=or_none(st.sampled_from(("openai", "mock", "google", "fake"))),
     language=st.sampled_from(("default", "jinja")),
@@ -207,13 +232,35 @@ def test_lists() -> None:
 
 
 def test_placeholders() -> None:
-    """A template with placeholders, which the API has no form for, is refused, and in no list."""
-    plain = make_template("p", "1")
-    subject = replace(plain, placeholders=(Placeholder("history", 0),))
+    """A placeholder stands among the messages, in lists as well, which leave nothing out."""
+    template = make_template("p", "1")
+    places = (Placeholder("end", 1), Placeholder("first", 0), Placeholder("second", 0))
+    subject = replace(template, placeholders=places, as_text=True)
 
-    with pytest.raises(TemplateError, match="expected no placeholders"):
-        write_prompt(subject)
-    assert len(json.loads(write_versions([subject, plain]))["records"]) == 1
+    document = written(subject)
+    page = TemplatePage(templates=(subject, template), total=2)
+
+    assert [(each["role"], each.get("name")) for each in document["template"]] == [
+        *(("placeholder", "first"), ("placeholder", "second")),
+        *(("user", None), ("placeholder", "end")),
+    ]
+    assert document["endpoint"] == "chat"
+    assert json.loads(write_page(page, ListQuery()))["records"][0] == document
+    assert json.loads(write_versions([subject]))["records"] == [document]
+    environment = Environment(id="e", name="e", tag="other", template=subject)
+    assert json.loads(write_environments([environment]))[0]["file"] == document
+
+
+def test_what_the_api_has_no_form_for() -> None:
+    """It stands in a field of ours, which is not there where it is not needed."""
+    template = make_template("p", "1")
+    subject = replace(template, defaults={"lang": "English"}, partials={"footer": "Bye"})
+
+    assert written(subject)["prompt_resolver"] == {
+        "defaults": {"lang": "English"},
+        "partials": {"footer": "Bye"},
+    }
+    assert "prompt_resolver" not in written(template)
 
 
 def test_name_of_the_limit() -> None:

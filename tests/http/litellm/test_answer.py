@@ -29,7 +29,7 @@ from tests.support.stores import make_template
 
 
 def written(template: Template) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads(write_prompt(template))
+    document: Mapping[str, Any] = json.loads(write_prompt(template, template.id))
     return document
 
 
@@ -58,7 +58,7 @@ PIECES = st.sampled_from(
 def test_same_text(text: str, variables: dict[str, str]) -> None:
     """What is not refused is filled in with the same text, whatever stands beside a variable."""
     template = saying(Text(text))
-    variables = {name: variables[name] for name in find_variables(template)}
+    variables = {name: variables.get(name, "y") for name in find_variables(template)}
     (rendered,) = render_now(template, variables)
     try:
         document = written(template)
@@ -170,7 +170,14 @@ CALL = ToolCall(id="1", name="f", arguments_json='{"a": "{{a}}"}')
 def test_what_litellm_would_fill_in_wrong(template: Template, told: str) -> None:
     """A template whose variables LiteLLM would not find, or find too often, is refused."""
     with pytest.raises(TemplateError) as caught:
-        write_prompt(template)
+        write_prompt(template, template.id)
 
     assert caught.value.reason == "TEMPLATE_INVALID"
     assert told in caught.value.message
+
+
+def test_id() -> None:
+    """The answer is told to be of the id that was asked for, as a prompt may have several."""
+    template = replace(saying(Text("x")), id="pr_1")
+
+    assert json.loads(write_prompt(template, "team/p"))["prompt_id"] == "team/p"

@@ -145,7 +145,7 @@ async def test_two_files_of_one_name(store: DirectoryStore, root: Path, name: st
         ("environments: {}\ndefault: 1", "line 2: default: expected the name of one"),
         ("default: a\nenvironments: {a: v3}", "environments.a: expected a version that is there"),
         ("default: a\nenvironments: {a: ../v3}", "environments.a: expected a version that is"),
-        ("environments:\n  a: 10", "line 2: environments.a: expected a version as text, got a num"),
+        ("environments:\n  a: 10", "line 2: environments.a: expected a version as text, in quotes"),
         ("environments: [a]", "line 1: environments: expected a mapping, got a list"),
         ("- a", "line 1: expected a mapping, got a list"),
         ("defaults: a", "line 1: defaults: expected `default` and `environments` alone"),

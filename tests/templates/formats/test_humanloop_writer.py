@@ -116,7 +116,6 @@ def test_what_the_format_cannot_say() -> None:
     assert write("a\r\nb") is None
     assert write("{{#if x}}y{{/if}}") is None
     assert write_prompt_file(replace(HELLO, tool_choice=ToolChoice(mode="auto"))) is None
-    assert write_prompt_file(replace(HELLO, parameters=Parameters(top_k=3))) is None
     assert write_prompt_file(replace(HELLO, language="langfuse")) is None
 
 
@@ -159,3 +158,14 @@ def test_name_of_the_limit() -> None:
     assert content is not None
     assert b'other: {"max_completion_tokens": 9, "top_a": 0.5}' in content
     assert parse_prompt_file(content).parameters == named
+
+
+def test_parameters_that_the_format_lacks() -> None:
+    """What the format has no key for is among the others, and read from there."""
+    lacking = Parameters(top_k=3, parallel_tool_calls=False, extra={"top_a": 0.5})
+
+    content = write_prompt_file(replace(HELLO, parameters=lacking))
+
+    assert content is not None
+    assert b'other: {"top_k": 3, "parallel_tool_calls": false, "top_a": 0.5}' in content
+    assert parse_prompt_file(content).parameters == lacking

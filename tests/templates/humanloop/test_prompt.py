@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from prompt_resolver_server.domain.parameters import NO_PARAMETERS
+from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Parameters
 from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
@@ -226,13 +226,52 @@ PRODUCTION = {"id": "env_1", "name": "live", "tag": "default"}
         (PromptRef(id="a"), [{"name": "production", "tag": "other"}], ""),
         (PromptRef(id="a"), [5, {"tag": "default", "name": 5}], ""),
         (PromptRef(id="a"), "nonsense", ""),
-        (PromptRef(id="a", environment="staging"), [PRODUCTION], "staging"),
+        (PromptRef(id="a", environment="live"), [PRODUCTION], "live"),
         (PromptRef(id="a", version="prv_1"), [PRODUCTION], ""),
     ],
 )
 def test_environment(ref: PromptRef, listed: object, expected: str) -> None:
     """The default environment is the one with that tag, whatever it is called."""
     assert read_for(ref, {"environments": listed}).environment == expected
+
+
+def test_others_that_have_a_field_here() -> None:
+    """What the API has no field for stands in `other`; null there means not set, whatever it is."""
+    others = {"top_k": 40.0, "parallel_tool_calls": False, "user": "u"}
+
+    template = read(other={**others, "temperature": None, "api_base": None})
+
+    assert template.parameters == Parameters(
+        top_k=40, parallel_tool_calls=False, extra={"user": "u"}
+    )
+    assert read(other={"top_k": None}).parameters == NO_PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("other", "problem"),
+    [
+        ({"top_k": 0}, "expected a whole number from 1"),
+        ({"top_k": "SECRET"}, "expected a whole number, got text"),
+        ({"parallel_tool_calls": 1}, "expected true or false, got a number"),
+        ({"topK": 1}, "refused, as it has a field of its own"),
+    ],
+)
+def test_others_that_are_no_parameters(other: Mapping[str, object], problem: str) -> None:
+    """What stands in `other` is told with its place there."""
+    with pytest.raises(FieldError) as caught:
+        read(other=other)
+
+    assert (caught.value.path, caught.value.problem) == (("other", *other), problem)
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [5, {"defaults": []}, {"partials": {"a": 1}}, {"tool_choice": {"mode": "any"}}],
+)
+def test_illegal_extension(extension: object) -> None:
+    """What no service writes is no answer."""
+    with pytest.raises(AnswerError, match="prompt_resolver: expected what this service writes"):
+        read(prompt_resolver=extension)
 
 
 def test_hash_tells_what_is_served() -> None:
@@ -246,6 +285,7 @@ def test_hash_tells_what_is_served() -> None:
         {"temperature": 0.5},
         {"other": {"a": 1}},
         {"template_language": "jinja"},
+        {"prompt_resolver": {"defaults": {"a": 1}}},
         {"tools": [tool]},
         {"linked_tools": [tool]},
         {"linked_tools": [{**tool, "description": "B"}]},

@@ -1,6 +1,7 @@
 """The `humanloop` store asks the API for what was named, and tells its failures apart."""
 
 import asyncio
+import json
 import logging
 import ssl
 import subprocess
@@ -14,7 +15,14 @@ from prompt_resolver_server.domain.prompts import PromptRef, Template
 from prompt_resolver_server.logs import configure_logs
 from prompt_resolver_server.templates.humanloop.store import HumanloopStore
 from prompt_resolver_server.templates.web import WebClient
-from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
+from tests.support.humanloop import (
+    KEY,
+    Document,
+    HumanloopApi,
+    environment,
+    running_humanloop,
+    send,
+)
 from tests.support.upstream import Answer, Exchange
 
 HELLO = PromptRef(id="pr_1")
@@ -304,6 +312,52 @@ async def test_another_version_than_asked_for(api: HumanloopApi, store: Humanloo
     error = await failure(store.fetch(PromptRef(id="pr_1", version="prv_2"), None))
 
     assert error.metadata["problem"] == "garbage"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "problem"),
+    [
+        ("pr_1", {"id": "pr_9"}, "id"),
+        ("pr_1", {"id": "pr_9", "path": "Team/other"}, "id"),
+        ("hello", {"id": "pr_9", "path": "Team/other"}, "id"),
+        ("Team/Hello there", {"id": "pr_1", "path": "Team/other"}, "id"),
+        ("pr_1", {"id": "pr_1", "environments": [environment("production")]}, "environments"),
+    ],
+)
+async def test_another_prompt_than_asked_for(
+    api: HumanloopApi, store: HumanloopStore, asked: str, answered: Document, problem: str
+) -> None:
+    """A store that answers with another prompt, or what is deployed elsewhere, is not believed."""
+    body = json.dumps({"version_id": "prv_1", "model": "m", **answered}).encode()
+    api.fail = answering("200 OK", body)
+
+    error = await failure(store.fetch(PromptRef(id=asked, environment="staging"), None))
+
+    assert (error.reason, error.metadata["problem"]) == ("STORE_UNAVAILABLE", "garbage")
+    assert f": {problem}: expected the" in error.message
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("hello", {"id": "pr_9", "path": "hello"}),
+        ("old/name", {"id": "old/name", "path": "new/name"}),
+        ("pr_1", {"id": "pr_1", "path": "Team/Hello there"}),
+        ("pr_1", {"id": "pr_1", "environments": []}),
+        ("pr_1", {"id": "pr_1", "environments": [environment("qa"), environment("staging")]}),
+        ("pr_1", {"id": "pr_1", "environments": [{"id": "env_1"}, "staging"]}),
+    ],
+)
+async def test_what_may_be_the_prompt(
+    api: HumanloopApi, store: HumanloopStore, asked: str, answered: Document
+) -> None:
+    """An answer is the prompt's by its id or by its path, unless it tells another environment."""
+    body = json.dumps({"version_id": "prv_1", "model": "m", **answered}).encode()
+    api.fail = answering("200 OK", body)
+
+    template = await store.fetch(PromptRef(id=asked, environment="staging"), None)
+
+    assert (template.id, template.environment) == (answered["id"], "staging")
 
 
 async def test_time_is_capped_for_all_requests(api: HumanloopApi) -> None:

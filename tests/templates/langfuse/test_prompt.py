@@ -127,6 +127,17 @@ def test_config() -> None:
     assert template.tool_choice == ToolChoice(tool_name="f")
 
 
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "custom"}])
+def test_tools_as_anthropic_has_them(kind: dict[str, object]) -> None:
+    """A tool in Anthropic's form keeps its schema."""
+    schema: dict[str, Json] = {"type": "object", "properties": {"q": {"type": "string"}}}
+    tool = {"name": "f", "description": "Find", "input_schema": schema, "strict": None, **kind}
+
+    assert read(config={"tools": [tool]}).tools == (
+        Tool(name="f", description="Find", parameters=schema),
+    )
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -172,6 +183,20 @@ def test_hash() -> None:
         ({"tools": {}}, ("config.tools", "expected a list of tools, got a mapping")),
         ({"tools": ["x"]}, ("config.tools.0", "expected a tool with a name, got text")),
         ({"tools": [{"type": "web_search"}]}, ("config.tools.0.type", "expected function")),
+        ({"tools": [{"type": "custom", "name": "f"}]}, ("config.tools.0.type", "expected")),
+        ({"tools": [{"name": "f", "inputSchema": {}}]}, ("config.tools.0.inputSchema", "expect")),
+        (
+            {"tools": [{"name": "f", "parameters": {}, "input_schema": {}}]},
+            ("config.tools.0.input_schema", "expected"),
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f"}, "input_schema": {}}]},
+            ("config.tools.0.input_schema", "expected"),
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "input_schema": {}}}]},
+            ("config.tools.0.function.input_schema", "expected"),
+        ),
         ({"tools": [{"type": "function", "function": {}}]}, ("config.tools.0.name", "expected")),
     ],
 )

@@ -88,6 +88,11 @@ class Linter:
 
     async def _check(self, path: Path, findings: Findings) -> None:
         try:
+            path.relative_to(self._root).as_posix().encode()
+        except UnicodeEncodeError:
+            findings.add("name-invalid", "expected a name in UTF-8, as ids are text")
+            return
+        try:
             source = Source(await asyncio.to_thread(self._read, path))
         except OSError as error:
             findings.add("file-unreadable", f"expected a readable file: {error.strerror}")

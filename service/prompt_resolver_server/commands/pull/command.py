@@ -21,6 +21,7 @@ from ...assembly.trust import build_tls
 from ...domain.errors import ResolverError
 from ...settings import ConfigError
 from ...templates.store import TemplateStore
+from .claims import Claims
 from .collected import Collector, Selection
 from .copier import Copier, StoreDownError
 from .journal import Journal
@@ -90,6 +91,7 @@ async def _copy(arguments: Namespace, name: str, store: TemplateStore, progress:
         retries=retries,
         root=arguments.into,
         journal=journal,
+        claims=Claims(name=name, journal=journal, force=arguments.force),
         tree=Tree(arguments.into, journal, force=arguments.force),
         progress=progress,
     )
@@ -136,5 +138,9 @@ def _parser() -> ArgumentParser:
         help="copy only what is deployed to this environment; may be repeated",
     )
     add("--deployed-only", action="store_true", help="copy only versions that are deployed")
-    add("--force", action="store_true", help="replace files that somebody else wrote or edited")
+    add(
+        "--force",
+        action="store_true",
+        help="replace files that somebody else wrote or edited, and copies of other prompts",
+    )
     return parser

@@ -19,10 +19,11 @@ from ...domain.values import Value
 from ...templates.directory.layout import IDS
 from ...templates.listing import MAX_PAGE_SIZE, ListingStore, ListQuery
 from ...templates.store import TemplateStore
+from .claims import Claims
 from .collected import Collected, Collector, path_of
 from .journal import Entry, Journal
 from .layout import lay_out, write_yaml
-from .names import NameRefusedError, fold
+from .names import NameRefusedError
 from .progress import Progress
 from .retries import Retries, may_pass
 from .tree import ConflictError, Plan, Tree
@@ -63,6 +64,7 @@ class Copier:
         retries: Retries,
         root: Path,
         journal: Journal,
+        claims: Claims,
         tree: Tree,
         progress: Progress,
     ) -> None:
@@ -72,9 +74,9 @@ class Copier:
         self._retries = retries
         self._root = root
         self._journal = journal
+        self._claims = claims
         self._tree = tree
         self._progress = progress
-        self._taken = {fold(path): path for path in journal.entries}
         self._is_torn = False
         self._failures_in_a_row = 0
         self.counts: Counter[Outcome] = Counter()
@@ -87,7 +89,9 @@ class Copier:
         """
         found = [_Found(id=each) for each in dict.fromkeys(prompt_ids)] or await self._list()
         if not prompt_ids:
-            self._tell_kept({each.id for each in found})
+            self._claims.expect({each.id: each.path for each in found})
+            for path in self._claims.gone():
+                self._progress.tell(f"kept {path}, which the store lists no more")
         self._progress.begin(len(found))
         async with aclosing(self._collect(found)) as collecting:
             async for each, collected in collecting:
@@ -158,8 +162,10 @@ class Copier:
     def _is_copied(self, found: _Found) -> bool:
         """Tell whether the torn run that goes on has copied a prompt as it is listed."""
         entry = self._journal.entries.get(found.path)
-        done = entry is not None and self._journal.has_done(found.path, found.listed)
-        return done and entry is not None and self._tree.holds(entry.files)
+        if entry is None or (entry.store, entry.id) != (self._name, found.id):
+            return False
+        done = self._journal.has_done(found.path, found.listed)
+        return done and self._tree.holds(entry.files)
 
     async def _finish(self, found: _Found, collected: _Answer) -> Outcome:
         is_down = isinstance(collected, ResolverError) and may_pass(collected)
@@ -182,7 +188,7 @@ class Copier:
 
     async def _copy(self, prompt: Collected, listed: str) -> Outcome:
         files = lay_out(prompt)
-        moved_from = self._claim(prompt)
+        moved_from = self._claims.take(prompt.id, prompt.path)
         earlier = (*self._files_at(prompt.path), *self._files_at(moved_from))
         plan = await asyncio.to_thread(self._tree.plan, files, earlier)
         if plan.has_work:
@@ -218,20 +224,6 @@ class Copier:
         entry = self._journal.entries.get(path) if path is not None else None
         return entry.files.keys() if entry is not None else ()
 
-    def _claim(self, prompt: Collected) -> str | None:
-        """Take a path for a prompt, and return the one that it has had before, if it has moved."""
-        earlier = self._journal.path_of(self._name, prompt.id)
-        moved_from = None if earlier == prompt.path else earlier
-        if moved_from is not None and self._taken.get(fold(moved_from)) == moved_from:
-            del self._taken[fold(moved_from)]
-        taken = self._taken.setdefault(fold(prompt.path), prompt.path)
-        if taken != prompt.path:
-            raise NameRefusedError(f"expected a path that differs from {taken!r} in more than case")
-        entry = self._journal.entries.get(prompt.path)
-        if entry is not None and (entry.store, entry.id) != (self._name, prompt.id):
-            raise ConflictError(f"the copy of {entry.id!r} of store {entry.store!r} is there")
-        return moved_from
-
     async def _write_ids(self) -> None:
         """Write the file that has the ids of the prompts whose paths are others."""
         ids = {
@@ -250,12 +242,6 @@ class Copier:
                 await verify_ids(self._root, ids)
         except (ConflictError, DifferenceError) as error:
             self.counts[self._fail(str(error))] += 1
-
-    def _tell_kept(self, listed: Collection[str]) -> None:
-        """Tell which prompts are in the directory, and not in the store's list any more."""
-        for path, entry in sorted(self._journal.entries.items()):
-            if entry.store == self._name and entry.id not in listed:
-                self._progress.tell(f"kept {path}, which the store lists no more")
 
     def _tell_unknown(self) -> None:
         """Tell which of the environments no prompt is deployed to: they may be mistyped."""

@@ -167,6 +167,9 @@ class Journal:
             case _Writing():
                 self._know(line.files)
             case _Done():
+                if (replaced := self.entries.get(line.path)) is not None:
+                    # Where that one is now, its own line will tell.
+                    self._paths.pop((replaced.store, replaced.id), None)
                 if line.moved_from is not None:
                     self.entries.pop(line.moved_from, None)
                 self.entries[line.path] = line.entry

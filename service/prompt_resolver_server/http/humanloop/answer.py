@@ -1,7 +1,8 @@
 """Prompts in the form of Humanloop's v5 API, unrendered: the variables stay `{{name}}`.
 
 What the API requires and no store here knows is told as nothing at all: no logs, last used when the
-version came about, and that on 1 January 1970 where the store does not know it.
+version came about, and that on 1 January 1970 where the store does not know it. What the API has no
+form for is told in one of ours, see `extension`.
 """
 
 import re
@@ -11,13 +12,13 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from ...dispatch.notation import HUMANLOOP_PROVIDERS
-from ...domain.errors import Reason, TemplateError
 from ...domain.json_codec import encode_json
 from ...domain.parameters import Json, Parameters
 from ...domain.prompts import Message, Reasoning, Template, Tool
 from ...providers.dialects.openai.messages import write_message
 from ...providers.dialects.openai.parameters import write_all
 from ...rendering import find_variables
+from ...templates.humanloop.extension import write_extension, write_placeholder
 from ...templates.listing import Environment, ListQuery, TemplatePage
 from ..openai.answer import write_thought
 
@@ -31,17 +32,7 @@ _OTHERS = ("top_k", "parallel_tool_calls", "max_completion_tokens")
 
 
 def write_prompt(template: Template) -> bytes:
-    """Return a template as a PromptResponse.
-
-    Raises TEMPLATE_INVALID for one with placeholders, which the API has no form for. Lists leave
-    such templates out.
-    """
-    if template.placeholders:
-        raise TemplateError(
-            Reason.TEMPLATE_INVALID,
-            f"{template.location}: expected no placeholders, as Humanloop's API has none",
-            metadata={"id": template.id},
-        )
+    """Return a template as a PromptResponse."""
     return encode_json(_prompt(template))
 
 
@@ -74,13 +65,13 @@ def _environment(environment: Environment) -> Json:
         "name": environment.name,
         "tag": environment.tag,
     }
-    if environment.template is not None and not environment.template.placeholders:
+    if environment.template is not None:
         wire["file"] = _prompt(environment.template)
     return wire
 
 
 def _prompts(templates: Iterable[Template]) -> list[Json]:
-    return [_prompt(template) for template in templates if not template.placeholders]
+    return [_prompt(template) for template in templates]
 
 
 def _prompt(template: Template) -> Json:
@@ -99,20 +90,29 @@ def _prompt(template: Template) -> Json:
         "inputs": [{"name": name} for name in find_variables(template)],
         "model": template.model or "",
         "provider": _PROVIDERS.get(template.provider or "", template.provider),
-        "endpoint": "complete" if template.as_text else "chat",
+        "endpoint": "complete" if _is_text(template) else "chat",
         "template_language": template.language,
         "template": _template(template),
         "tools": [_tool(tool) for tool in template.tools],
         **_parameters(template.parameters),
+        **write_extension(template),
     }
 
 
 def _template(template: Template) -> Json:
-    if template.as_text:
+    if _is_text(template):
         return "".join(message.text for message in template.messages)
-    return [
+    items = [
         _message(message, f"template[{index}]") for index, message in enumerate(template.messages)
     ]
+    in_order = sorted(template.placeholders, key=lambda each: each.position)
+    for inserted, placeholder in enumerate(in_order):
+        items.insert(placeholder.position + inserted, write_placeholder(placeholder))
+    return items
+
+
+def _is_text(template: Template) -> bool:
+    return template.as_text and not template.placeholders
 
 
 def _message(message: Message, path: str) -> Json:

@@ -26,8 +26,11 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 _SPELLED = re.compile(r"\{([A-Za-z0-9_.\[\]]+)\}")
 
 
-def write_prompt(template: Template) -> bytes:
-    """Return a template for LiteLLM. Raises TEMPLATE_INVALID where LiteLLM could not fill it in."""
+def write_prompt(template: Template, prompt_id: str) -> bytes:
+    """Return a template for LiteLLM, under the id that it was asked for by.
+
+    Raises TEMPLATE_INVALID where LiteLLM could not fill it in.
+    """
     if template.language != LANGUAGE:
         raise _unfit(template, f"templates in the language {LANGUAGE!r}")
     if template.placeholders:
@@ -36,7 +39,7 @@ def write_prompt(template: Template) -> bytes:
     if template.defaults.keys() & set(names):
         raise _unfit(template, "variables without defaults")
     document: dict[str, Json] = {
-        "prompt_id": template.id,
+        "prompt_id": prompt_id,
         "prompt_template": [
             _message(template, message, f"messages[{index}]", names)
             for index, message in enumerate(template.messages)

@@ -51,13 +51,14 @@ class LiteLLMApi:
     async def get_prompt(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer with a prompt, its variables still in it."""
         call.enter("resolve")
+        ref = read_ref(call.request.query)
         served = await self._serving.resolver.catalogue.fetch(
-            read_ref(call.request.query),
+            ref,
             deadline=caller.deadline,
             credentials=caller.credentials,
         )
         # Its variables are found by reading all of it.
-        body = await asyncio.to_thread(write_prompt, served.template)
+        body = await asyncio.to_thread(write_prompt, served.template, ref.id)
         return web.Response(body=body, headers={**_JSON, **served_headers(served)})
 
 

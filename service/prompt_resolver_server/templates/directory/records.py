@@ -98,7 +98,8 @@ def _mapping(document: Document, value: Json, path: tuple[str, ...]) -> Mapping[
 def _version(document: Document, value: Json, path: tuple[str, ...]) -> str:
     # What is read as a number, such as 010 or 1.10, may have been written otherwise.
     if not isinstance(value, str) or not value:
-        raise _fault(document, path, f"expected a version as text, got {kind_of(value)}")
+        problem = f"expected a version as text, in quotes, got {kind_of(value)}"
+        raise _fault(document, path, problem)
     return value
 
 

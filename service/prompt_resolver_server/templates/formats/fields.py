@@ -7,6 +7,8 @@ for display and never reach a provider.
 import math
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from ...domain.json_codec import count_values, is_deeper
 from ...domain.parameters import (
     Json,
@@ -26,6 +28,9 @@ Path = tuple[str | int, ...]
 _MAX_LEVELS = 30
 # More would hold up other calls, each time that they are written into a response.
 _MAX_VALUES = 10_000
+PLACED_IN_OTHER = ("top_k", "parallel_tool_calls")
+"""The parameters with a field of their own here, and none in Humanloop's prompts."""
+
 _SHORT_INTEGERS = ("max_tokens", "max_completion_tokens", "top_k")
 
 
@@ -78,6 +83,43 @@ def read_parameters(
         extra=_extra(fields.get("other")),
     )
     return take_limit(parameters) if parameters.extra else parameters
+
+
+def read_prompt_parameters(fields: Mapping[str, Json]) -> Parameters:
+    """Return the parameters of a prompt, those included that `other` alone has a place for.
+
+    Raises `FieldError`.
+    """
+    other = fields.get("other")
+    if not isinstance(other, dict):
+        return read_parameters(fields)
+    placed = {name: other[name] for name in PLACED_IN_OTHER if name in other}
+    others = {name: value for name, value in other.items() if name not in placed}
+    parameters = read_parameters({**fields, "other": others})
+    try:
+        return replace(
+            parameters,
+            top_k=read_top_k(placed),
+            parallel_tool_calls=read_flag(placed, "parallel_tool_calls"),
+        )
+    except FieldError as error:
+        raise FieldError(("other", *error.path), error.problem) from None
+
+
+def read_top_k(fields: Mapping[str, Json]) -> int | None:
+    """Return how many tokens are chosen from, or None where it is not set. Raises `FieldError`."""
+    top_k = read_integer(fields, "top_k")
+    if top_k is not None and top_k < 1:
+        raise FieldError(("top_k",), "expected a whole number from 1")
+    return top_k
+
+
+def read_flag(fields: Mapping[str, Json], name: str) -> bool | None:
+    """Return a field that is true or false, or None where it is not set. Raises `FieldError`."""
+    value = fields.get(name)
+    if not isinstance(value, bool | None):
+        raise unexpected((name,), "true or false", value)
+    return value
 
 
 def read_tools(value: Json, path: Path) -> tuple[Tool, ...]:
@@ -201,10 +243,11 @@ def _extra(value: Json) -> Mapping[str, Json]:
     if not isinstance(value, dict):
         raise unexpected(("other",), "a mapping", value)
     check_nesting(value, ("other",))
-    for name in value:
+    extra = {name: item for name, item in value.items() if item is not None}
+    for name in extra:
         if problem := refusal(name):
             raise FieldError(("other", name), f"refused, as it {problem}", forbidden=True)
-    return {name: item for name, item in value.items() if item is not None}
+    return extra
 
 
 def check_nesting(value: Json, path: Path) -> None:

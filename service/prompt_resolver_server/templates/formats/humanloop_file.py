@@ -20,7 +20,7 @@ from collections.abc import Mapping
 
 from ...domain.parameters import Json
 from ...domain.prompts import Message, Text
-from .fields import FieldError, read_parameters, read_text, read_tools
+from .fields import FieldError, read_prompt_parameters, read_text, read_tools
 from .humanloop_blocks import BlockError, read_blocks, starts_with_block, trim
 from .prompt_file import PromptFile, PromptFileError, Source
 
@@ -54,7 +54,7 @@ def parse_humanloop(source: Source) -> PromptFile:
             model=read_text(fields, "model"),
             provider=read_text(fields, "provider"),
             language=_read_language(fields),
-            parameters=read_parameters(fields),
+            parameters=read_prompt_parameters(fields),
             tools=read_tools(fields.get("tools"), ("tools",)),
             messages=_read_body(endpoint, source),
             as_text=endpoint == "complete",

@@ -9,6 +9,7 @@ import msgspec
 
 from ...domain.parameters import NO_PARAMETERS, Json, Parameters
 from ...domain.prompts import Media, Message, Part, Template, Text, Tool, ToolCall
+from .fields import PLACED_IN_OTHER
 from .files import parse_prompt_file
 from .prompt_file import PromptFile, PromptFileError
 
@@ -83,6 +84,8 @@ def _parameters(parameters: Parameters) -> dict[str, Json]:
     stop, extra = fields.pop("stop"), fields.pop("extra")
     if (name := fields.pop("limit_name")) != "max_tokens":
         extra = {name: fields.pop("max_tokens"), **extra}
+    placed = {name: fields.pop(name) for name in PLACED_IN_OTHER}
+    extra = {name: value for name, value in placed.items() if value is not None} | extra
     form = fields["response_format"]
     if form is not None:
         fields["response_format"] = {name: each for name, each in form.items() if each is not None}

@@ -3,14 +3,14 @@
 What is wrong with them is their author's to mend: it is `FieldError`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from msgspec.structs import replace
 
-from ...domain.parameters import Json, Parameters, find_limit, kind_of
+from ...domain.parameters import Json, Parameters, find_limit
 from ...domain.prompts import Tool, ToolChoice
-from .fields import FieldError, Path, read_parameters, read_tools
+from .fields import FieldError, Path, read_flag, read_parameters, read_tools, read_top_k
 
 PARAMETERS = frozenset(
     {
@@ -20,6 +20,9 @@ PARAMETERS = frozenset(
     }
 )
 """The names of the parameters that are read."""
+
+_TOOL = frozenset({"name", "description", "parameters", "strict"})
+_ANTHROPICS_SCHEMA = "input_schema"
 
 
 @contextmanager
@@ -49,13 +52,16 @@ def read_openai_parameters(
         raise FieldError(path, error.problem, forbidden=error.forbidden) from None
     return replace(
         parameters,
-        top_k=_top_k(known.get("top_k")),
-        parallel_tool_calls=_flag(known, "parallel_tool_calls"),
+        top_k=read_top_k(known),
+        parallel_tool_calls=read_flag(known, "parallel_tool_calls"),
     )
 
 
 def read_openai_tools(value: Json, path: Path) -> tuple[Tool, ...]:
-    """Return the tools of a list, each of them OpenAI's envelope or what would be inside of it."""
+    """Return the tools of a list: in OpenAI's form, with its envelope or without, or Anthropic's.
+
+    What else is said of a tool is refused, as nothing would be made of it. Raises `FieldError`.
+    """
     if not isinstance(value, list):
         return read_tools(value, path)
     return read_tools([_unwrap(item, (*path, index)) for index, item in enumerate(value)], path)
@@ -75,25 +81,26 @@ def read_openai_tool_choice(value: Json, path: Path) -> ToolChoice | None:
 
 
 def _unwrap(value: Json, path: Path) -> Json:
+    """Return a tool as a flat definition, whether it is OpenAI's envelope, flat, or Anthropic's."""
     if not isinstance(value, dict):
         return value
-    if value.get("type") not in (None, "function"):
+    tool: dict[str, Json] = {name: item for name, item in value.items() if item is not None}
+    kind, function = tool.pop("type", None), tool.get("function")
+    if kind not in (None, "function") and (kind != "custom" or _ANTHROPICS_SCHEMA not in tool):
         raise FieldError((*path, "type"), "expected function, the only kind that is served")
-    return value.get("function", value)
+    if isinstance(function, dict):
+        _check_names(tool, {"function"}, path)
+        _check_names(function, _TOOL, (*path, "function"))
+        return function
+    if _ANTHROPICS_SCHEMA in tool and "parameters" not in tool:
+        tool["parameters"] = tool.pop(_ANTHROPICS_SCHEMA)
+    _check_names(tool, _TOOL, path)
+    return tool
 
 
-def _top_k(value: Json) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | None):
-        raise FieldError(("top_k",), f"expected a whole number, got {kind_of(value)}")
-    if value is not None and not 1 <= value < 2**31:
-        raise FieldError(("top_k",), "expected a whole number from 1, of at most 31 bits")
-    return value
-
-
-def _flag(fields: Mapping[str, Json], name: str) -> bool | None:
-    value = fields.get(name)
-    if not isinstance(value, bool | None):
-        raise FieldError((name,), f"expected true or false, got {kind_of(value)}")
-    return value
+def _check_names(fields: Mapping[str, Json], known: Collection[str], path: Path) -> None:
+    """Refuse what nothing would be made of."""
+    for name, value in fields.items():
+        if name not in known and value is not None:
+            expected = " and ".join(sorted(known))
+            raise FieldError((*path, name), f"expected {expected}, and nothing else of a tool")

@@ -5,10 +5,10 @@ else is `AnswerError`. Parameters and tools are its author's: there it is `Field
 are not read here are tolerated, whatever they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...domain.parameters import Json
-from ...domain.prompts import Message, PromptRef, Template, Text
+from ...domain.prompts import Message, Placeholder, PromptRef, Template, Text
 from ..formats.answers import (
     AnswerError,
     digest,
@@ -19,15 +19,19 @@ from ..formats.answers import (
     read_text,
     unexpected,
 )
-from ..formats.fields import read_parameters, read_tools
+from ..formats.fields import Path, read_prompt_parameters, read_tools
 from ..formats.fields import read_text as read_field
 from ..formats.openai_messages import read_message
+from .extension import EXTENSION, PLACEHOLDER, read_extension
+
+ID_PREFIX = "pr_"
+"""What the ids of prompts begin with, and paths may, too."""
 
 # What is served depends on these and on nothing else.
 _CONTENT_FIELDS = (
     *("template", "template_language", "model", "provider", "endpoint", "max_tokens"),
     *("temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "seed", "other"),
-    *("response_format", "reasoning_effort"),
+    *("response_format", "reasoning_effort", EXTENSION),
 )
 _TOOL_FIELDS = ("name", "description", "parameters", "strict")
 
@@ -35,19 +39,33 @@ _TOOL_FIELDS = ("name", "description", "parameters", "strict")
 def read_prompt(body: bytes, ref: PromptRef) -> Template:
     """Return the template of a PromptResponse that answers `ref`.
 
-    Raises `AnswerError` and `FieldError`.
+    Raises `AnswerError`, also for another prompt, version or environment, and `FieldError`.
     """
-    return read_template(read_document(body), ref, size=len(body))
+    document = read_document(body)
+    check_prompt(document, ref)
+    if ref.environment is not None:
+        _check_environment(document, ref.environment)
+    return read_template(document, ref, size=len(body))
+
+
+def check_prompt(document: Mapping[str, Json], ref: PromptRef) -> None:
+    """Refuse the answer that is another prompt's, by its id and by its path.
+
+    Without a path, nothing tells whose an answer to a path is. Raises `AnswerError`.
+    """
+    prompt_id, path = read_required(document, "id"), read_shown(document, "path")
+    if ref.id not in (prompt_id, path) and (path or ref.id.startswith(ID_PREFIX)):
+        raise AnswerError(("id",), "expected the prompt that was asked for")
 
 
 def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0) -> Template:
-    """Return the template of a PromptResponse that answers `ref`; see `read_prompt`."""
+    """Return the template of a PromptResponse, whichever prompt's it is; see `read_prompt`."""
     prompt_id = read_required(document, "id")
     version = read_required(document, "version_id")
     model = read_text(document, "model")
     if ref.version is not None and version != ref.version:
         raise AnswerError(("version_id",), "expected the version that was asked for")
-    messages = _messages(document.get("template"))
+    messages, placeholders = _read_content(document.get("template"))
     tools = read_tools(document.get("tools"), ("tools",))
     linked_tools = read_tools(document.get("linked_tools"), ("linked_tools",))
     return Template(
@@ -60,13 +78,25 @@ def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0
         size=size,
         language=read_field(document, "template_language") or "default",
         messages=messages,
+        placeholders=placeholders,
         model=model or None,
         provider=read_field(document, "provider"),
-        parameters=read_parameters(document),
+        parameters=read_prompt_parameters(document),
         tools=tools + linked_tools,
         as_text=isinstance(document.get("template"), str),
         created_at=read_moment(document, "created_at"),
+        **read_extension(document).fields(),
     )
+
+
+def _check_environment(document: Mapping[str, Json], environment: str) -> None:
+    """Refuse a version that is deployed to others alone, if the answer tells where it is."""
+    listed = document.get("environments")
+    if not isinstance(listed, list) or not listed:
+        return
+    names = [item.get("name") for item in listed if isinstance(item, dict)]
+    if len(names) == len(listed) and None not in names and environment not in names:
+        raise AnswerError(("environments",), "expected the one that was asked for among them")
 
 
 def _environment(document: Mapping[str, Json], ref: PromptRef) -> str:
@@ -98,19 +128,32 @@ def _bare_tool(tool: Mapping[str, Json]) -> Json:
     return {name: value for name in _TOOL_FIELDS if (value := tool.get(name)) is not None}
 
 
-def _messages(template: Json) -> tuple[Message, ...]:
+def _read_content(template: Json) -> tuple[tuple[Message, ...], tuple[Placeholder, ...]]:
     match template:
         case None:
-            return ()
+            return (), ()
         case str():
             # As a completion prompt of a file is read.
-            return (Message(role="user", content=(Text(template),)),) if template.strip() else ()
+            message = Message(role="user", content=(Text(template),))
+            return (message,) if template.strip() else (), ()
         case dict():
-            return (read_message(template, ("template",), thoughts="thinking"),)
+            return (read_message(template, ("template",), thoughts="thinking"),), ()
         case list():
-            return tuple(
-                read_message(item, ("template", index), thoughts="thinking")
-                for index, item in enumerate(template)
-            )
+            return _read_messages(template)
         case _:
             raise unexpected(("template",), "text or a list of messages", template)
+
+
+def _read_messages(
+    items: Sequence[Json],
+) -> tuple[tuple[Message, ...], tuple[Placeholder, ...]]:
+    messages: list[Message] = []
+    placeholders: list[Placeholder] = []
+    for index, item in enumerate(items):
+        path: Path = ("template", index)
+        if isinstance(item, dict) and item.get("role") == PLACEHOLDER:
+            name = read_required(item, "name", path)
+            placeholders.append(Placeholder(name, len(messages)))
+        else:
+            messages.append(read_message(item, path, thoughts="thinking"))
+    return tuple(messages), tuple(placeholders)

@@ -17,9 +17,9 @@ from ..store import (
 )
 from ..web import MAX_BYTES, WebAnswer
 from ..web_session import Session
+from .prompt import ID_PREFIX, check_prompt
 
 _ID = re.compile(r"[A-Za-z0-9_.-]+")
-_PROMPT_PREFIX = "pr_"
 
 # A page has up to a hundred prompts on it, and a prompt may have as many versions.
 _MAX_LIST_BYTES = 8 * MAX_BYTES
@@ -51,7 +51,7 @@ class PromptRequests:
             answer = await self._get(ref.id)
             if answer is not None:
                 return answer
-            if ref.id.startswith(_PROMPT_PREFIX):
+            if ref.id.startswith(ID_PREFIX):
                 raise await self._absence()
         prompt_id = await self._find_by_path()
         if prompt_id is None:
@@ -82,6 +82,7 @@ class PromptRequests:
         kind = document.get("type")
         if kind is not None and kind != "prompt":
             raise prompt_not_found(self._ref, store=session.store, hint=": it is not a prompt")
+        check_prompt(document, self._ref)
         try:
             prompt_id.encode()
             check_path_id(prompt_id, store=session.store)
