@@ -26,7 +26,8 @@ _GRACE_S = 5.0
 # How long a fork may have to wait, at most: the service's engine takes a second to be built.
 _REST_S = 10.0
 _IDLE_S = 0.1
-_CLOSE_S = 5.0
+# What is to be kept on disk may take half of it.
+_CLOSE_S = 10.0
 _OFF = ("0", "f", "false", "n", "no")
 
 
@@ -146,19 +147,23 @@ class Engine:
             raise
 
     def _run(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(self._serve(started))
+        # `asyncio.Runner` would wait for the loop's threads in one more, and where the interpreter
+        # ends, none can be started.
+        loop = _new_event_loop()
+        try:
+            loop.run_until_complete(self._serve(started))
+        finally:
+            loop.close()
 
     async def _serve(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         started.set_result(asyncio.get_running_loop())
         await self._closing.wait()
-        calls = asyncio.all_tasks() - {asyncio.current_task()}
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        await _cancel_others()
         for events in list(self._streams):
             await _close(events)
         await self._disconnect()
+        await _cancel_others()
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
     async def _stream(self, prompt_id: str, options: CompleteOptions) -> _Events:
         async with (
@@ -243,6 +248,13 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+async def _cancel_others() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _next(events: _Events) -> pb.CompleteStreamResponse | None:

@@ -64,6 +64,7 @@ class DiskCopies:
         # There from the start, so that the first one is seen as an increase.
         metrics.state_handled("failed", 0)
         self.restored = asyncio.Event()
+        self._ended = asyncio.Event()
         # What the store has told of lately, so that what was read before that is not restored.
         self._noted: OrderedDict[Key, float] = OrderedDict()
         self._change = threading.Condition()
@@ -84,8 +85,7 @@ class DiskCopies:
         self._loop = asyncio.get_running_loop()
         self._restore = restore
         # A daemon: a disk that hangs must not keep the process.
-        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="state", daemon=True).start()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.restored.wait(), within_s)
 
@@ -109,7 +109,9 @@ class DiskCopies:
         with self._change:
             self._closing = True
             self._change.notify()
-        await asyncio.to_thread(self._thread.join, _LAST_WRITES_S)
+        # Not by a thread: at the interpreter's end there are no more of them.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), _LAST_WRITES_S)
 
     def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         """Have a template written, or only the time of its confirmation."""
@@ -163,11 +165,14 @@ class DiskCopies:
     # What the thread does.
 
     def _run(self) -> None:
-        self._read_all()
-        while work := self._next():
-            lost, batch = work
-            self._write(batch, lost)
-            self._writing = {}
+        try:
+            self._read_all()
+            while work := self._next():
+                lost, batch = work
+                self._write(batch, lost)
+                self._writing = {}
+        finally:
+            self._call(self._ended.set)
 
     def _next(self) -> tuple[set[str], dict[Key, Copy | None]] | None:
         """Return whose copies are to be removed, and what is to be written; None at the end."""

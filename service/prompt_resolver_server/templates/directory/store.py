@@ -27,7 +27,6 @@ and environments can be listed.
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -36,6 +35,7 @@ from msgspec.structs import replace
 
 from ...domain.errors import ResolverError, TemplateError
 from ...domain.prompts import PromptRef, Template
+from ...runtime.threads import Threads
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
 from ..files import Root
@@ -93,7 +93,7 @@ class DirectoryStore:
         self._faults = Faults(name)
         self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
+        self._lister = Threads(1, f"list-{name}")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None

@@ -11,13 +11,13 @@ read again when somebody asks for what is not there, at most once a second.
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 from ...domain.errors import ResolverError
 from ...domain.prompts import PromptRef, Template
+from ...runtime.threads import Threads
 from ...settings.fields import Ttl
 from ...settings.model import StoreSettings
 from ..files import Look, Root
@@ -54,8 +54,8 @@ class HumanloopExportStore:
         self._lists = PromptLists(self._versions, store=name)
         self._looks: WeakKeyDictionary[Template, tuple[Look, ...]] = WeakKeyDictionary()
         # One each, so that neither an index nor a list keeps the threads that prompts are read in.
-        self._indexer = ThreadPoolExecutor(1, thread_name_prefix=f"index-{name}")
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix=f"list-{name}")
+        self._indexer = Threads(1, f"index-{name}")
+        self._lister = Threads(1, f"list-{name}")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
