@@ -15,7 +15,7 @@ from prompt_resolver_server.rendering import Renderer, WorkerPool
 from tests.support.configurations import load_text
 
 
-class Closed(Exception):
+class ClosedError(Exception):
     """A part was closed, and failed at it."""
 
 
@@ -24,7 +24,7 @@ class FailingRenderer(Renderer):
 
     @override
     async def aclose(self) -> None:
-        raise Closed("renderer")
+        raise ClosedError("renderer")
 
 
 class NotingTransport(DirectTransport):
@@ -46,7 +46,7 @@ async def test_one_that_cannot_be_closed(tmp_path: Path) -> None:
         transport = NotingTransport(tls=engine._parts.trust.tls)
         parts = replace(engine._parts, renderer=FailingRenderer(WorkerPool()), transport=transport)
 
-        with pytest.raises(Closed):
+        with pytest.raises(ClosedError):
             await parts.aclose()
 
     assert transport.is_closed

@@ -42,7 +42,7 @@ def test_what_fails() -> None:
 
 
 def test_the_end() -> None:
-    """A shutdown waits for what has begun, gives up the rest if asked to, and takes nothing more."""
+    """A shutdown waits for what runs, gives up the rest if asked to, and takes nothing more."""
     threads = Threads(1, "one")
     begun, going_on = threading.Event(), threading.Event()
 
