@@ -49,6 +49,9 @@ _THREADS = 32
 # How many events of a stream may wait for their reader, before the provider has to.
 _AHEAD = 16
 
+# What whoever writes it may expect of these calls, too.
+_OF_SERVICES = ("tracing", "metrics")
+
 _Event: TypeAlias = pb.CompleteStreamResponse | PromptResolverError | None
 """An event of a stream, or its end: an error, or None for a good one."""
 
@@ -73,6 +76,9 @@ async def open_in_process(
         raise ConfigurationError(str(error)) from None
     for name in loaded.without_effect:
         _log.warning("a setting has no effect in this version: %s", name)
+    for name in _OF_SERVICES:
+        if name in loaded.settings.model_fields_set:
+            _log.warning("a setting has no effect but in a service: %s", name)
     for name in loaded.absent_keys:
         _log.warning("a key's file is not there yet: %s", name)
     return client
