@@ -479,7 +479,7 @@ async def test_closed_by_another(here: Scene, waits: bool) -> None:
 
     if waits:
         kept = await asyncio.to_thread(begin)
-        reading = asyncio.ensure_future(asyncio.to_thread(list, kept))
+        reading: asyncio.Future[object] = asyncio.ensure_future(asyncio.to_thread(list, kept))
     else:
         chunks = await stream()
 
