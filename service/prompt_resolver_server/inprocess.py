@@ -14,9 +14,15 @@ from typing import TypeAlias, Unpack
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
-from prompt_resolver import CompleteOptions, ConfigurationError, PromptResolverError, __version__
-from prompt_resolver.errors import from_status
-from prompt_resolver.requests import ResolveOptions, complete_request, resolve_request
+# From its modules: what the package imports when it is asked for has to wait for a fork.
+from prompt_resolver import __version__
+from prompt_resolver.errors import ConfigurationError, PromptResolverError, from_status
+from prompt_resolver.requests import (
+    CompleteOptions,
+    ResolveOptions,
+    complete_request,
+    resolve_request,
+)
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 
 from .assembly.configuration import load_configuration
@@ -32,13 +38,19 @@ from .resolving.resolver import Resolver
 from .rpc.calls import ending_at
 from .rpc.servicer import PromptResolverServicer
 from .rpc.status import to_status
+from .runtime.threads import Threads
 from .settings import ConfigError, Loaded
 from .templates.web import import_client
 
 _log = logging.getLogger(__name__)
 
+# As many as Python's own loops have on a machine of many cores.
+_THREADS = 32
 # How many events of a stream may wait for their reader, before the provider has to.
 _AHEAD = 16
+
+# What whoever writes it may expect of these calls, too.
+_OF_SERVICES = ("tracing", "metrics")
 
 _Event: TypeAlias = pb.CompleteStreamResponse | PromptResolverError | None
 """An event of a stream, or its end: an error, or None for a good one."""
@@ -54,7 +66,9 @@ async def open_in_process(
     """
     # Otherwise a thread would import it later, and if the process forks meanwhile, never again.
     import_client()
-    asyncio.get_running_loop().set_exception_handler(tell_fault_of_loop)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(tell_fault_of_loop)
+    loop.set_default_executor(Threads(_THREADS, "prompt-resolver"))
     try:
         loaded = load_configuration(None, environ)
         client = await open_engine(loaded, is_verbose=is_verbose)
@@ -62,6 +76,9 @@ async def open_in_process(
         raise ConfigurationError(str(error)) from None
     for name in loaded.without_effect:
         _log.warning("a setting has no effect in this version: %s", name)
+    for name in _OF_SERVICES:
+        if name in loaded.settings.model_fields_set:
+            _log.warning("a setting has no effect but in a service: %s", name)
     for name in loaded.absent_keys:
         _log.warning("a key's file is not there yet: %s", name)
     return client

@@ -303,7 +303,7 @@ def test_versions() -> None:
 
 def test_what_only_litellm_knows() -> None:
     """What the HTTP door refuses as a setting of LiteLLM's is refused here, and reaches nobody."""
-    names = {*_LITELLMS, *_NOT_PARAMETERS, "input_cost_per_token"}
+    names = {*_LITELLMS, *_NOT_PARAMETERS, "input_cost_per_token", "fallbacks", "model_list"}
     for name in names:
         if not name.startswith("ignore_prompt_manager"):
             with pytest.raises(ValueError, match=f"{name}: a setting of LiteLLM's"):

@@ -321,6 +321,7 @@ async def test_configuration(surroundings: tuple[Scene, AsyncExitStack], tmp_pat
     odd = tmp_path / "odd.yaml"
     odd.write_text(
         f"prompts: [{{prompt_id: x}}]\nproviders: {{openai: {{api_key: 'file:{tmp_path}/key'}}}}\n"
+        "tracing: {sample_ratio: 1}\nmetrics: {interval_s: 1}\n"
     )
     ask = CALL + "print(completion('support', prompt_variables={'user_message': ''}).model)"
     fail = f"""{CALL}
@@ -335,6 +336,8 @@ print(call())
     assert await scene.output(ask, PROMPT_RESOLVER_CONFIG=str(good)) == "served-model"
     _, _, warned = await scene.run(CALL + "call()", PROMPT_RESOLVER_CONFIG=str(odd))
     assert "a setting has no effect in this version: prompts" in warned
+    for name in ("tracing", "metrics"):
+        assert f"a setting has no effect but in a service: {name}" in warned
     assert "a key's file is not there yet: providers.openai.api_key" in warned
     told, then = (await scene.output(fail, PROMPT_RESOLVER_CONFIG=str(bad))).split("\n")
     assert f"{bad}:2: stores.x.type: expected one of" in told

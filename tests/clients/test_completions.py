@@ -4,7 +4,7 @@ import asyncio
 import gc
 import json
 import threading
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Unpack
 
@@ -19,6 +19,7 @@ from prompt_resolver import (
     acompletion,
     completion,
 )
+from prompt_resolver.chunks import AsyncChunks, Chunks
 from tests.support.completion import MODEL, PROMPT_ID, PROVIDER_KEY, Scene, stock
 from tests.support.humanloop import KEY
 from tests.support.upstream import Exchange, openai_answer, openai_events
@@ -32,7 +33,7 @@ async def ask(said: str = "this is used") -> ChatCompletion:
     return await acompletion(MODEL, prompt_id=PROMPT_ID, prompt_variables={"user_message": said})
 
 
-async def stream(up_to_s: float | None = None) -> AsyncGenerator[ChatCompletionChunk, None]:
+async def stream(up_to_s: float | None = None) -> AsyncChunks:
     return await acompletion(
         MODEL,
         prompt_id=PROMPT_ID,
@@ -464,6 +465,78 @@ async def test_abandoned(here: Scene, how: str, waits: bool) -> None:
 
     async with asyncio.timeout(10):
         await hanging.left.wait()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_closed_by_another(here: Scene, waits: bool) -> None:
+    """A stream that waits can be closed by another thread or task, and its reader is told."""
+    hanging = here.provider.answer = Hanging(begins=True)
+
+    def begin() -> Chunks:
+        return completion(
+            MODEL, prompt_id=PROMPT_ID, prompt_variables={"user_message": "x"}, stream=True
+        )
+
+    if waits:
+        kept = await asyncio.to_thread(begin)
+        reading: asyncio.Future[object] = asyncio.ensure_future(asyncio.to_thread(list, kept))
+    else:
+        chunks = await stream()
+
+        async def read() -> None:
+            async for _ in chunks:
+                pass
+
+        reading = asyncio.ensure_future(read())
+    await hanging.asked.wait()
+    # What was sent has been read by then.
+    await asyncio.wait({reading}, timeout=0.3)
+    assert not reading.done()
+    if waits:
+        await asyncio.to_thread(kept.close)
+    else:
+        await chunks.aclose()
+
+    for read_again in (reading, asyncio.to_thread(next, kept) if waits else anext(chunks)):
+        with pytest.raises(PromptResolverError) as caught:
+            await read_again
+        assert (caught.value.code.name, caught.value.message) == (
+            "CANCELLED",
+            "the stream was closed",
+        )
+    async with asyncio.timeout(10):
+        await hanging.left.wait()
+
+
+async def test_a_stream_goes_on_in_another_loop(here: Scene) -> None:
+    """A stream is read to its end after the end of the loop in which it was begun."""
+
+    async def begin() -> tuple[AsyncChunks, ChatCompletionChunk]:
+        chunks = await stream()
+        return chunks, await anext(chunks)
+
+    async def read(chunks: AsyncChunks) -> list[str | None]:
+        return [chunk.choices[0].delta.content async for chunk in chunks]
+
+    chunks, first = await asyncio.to_thread(lambda: asyncio.run(begin()))
+    texts = await asyncio.to_thread(lambda: asyncio.run(read(chunks)))
+
+    assert first.choices[0].delta.role == "assistant"
+    assert "".join(filter(None, texts)) == "Hello"
+
+
+async def test_half_a_stream(here: Scene) -> None:
+    """What is left of a stream whose reader was cancelled never looks like its end."""
+    here.provider.answer = Hanging(begins=True)
+    chunks = await stream()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            async for _ in chunks:
+                pass
+
+    with pytest.raises(PromptResolverError) as caught:
+        await anext(chunks)
+    assert caught.value.reason == "STREAM_INCOMPLETE"
 
 
 async def test_deadline(here: Scene) -> None:

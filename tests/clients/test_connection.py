@@ -197,7 +197,7 @@ async def test_idle_connections_that_are_cut(service: RunningService, upstream: 
         running_relay(service.address) as relay,
         AsyncPromptResolverClient(relay.address) as client,
     ):
-        channel = client._channel
+        channel = client.channel
         for number in range(1, _CUTS + 1):
             answer = await client.complete("greet", variables=HELLO)
             assert answer.message.content[0].text == "Hello"

@@ -97,8 +97,14 @@ async def test_what_others_can_do_without(answers: Event) -> None:
 async def test_who_leaves(answers: Event) -> None:
     """What a caller has left is no disk that hangs, until it has taken too long."""
     readers = Readers(store="disk", threads=1, timeout_s=0.1)
-    asked = asyncio.create_task(readers.do(answers.wait))
-    await asyncio.sleep(0)
+    began = Event()
+
+    def read() -> None:
+        began.set()
+        answers.wait()
+
+    asked = asyncio.create_task(readers.do(read))
+    await until(began.is_set)
     asked.cancel()
     await asyncio.wait([asked])
     at_once = readers.is_silent

@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .lifetime import process as _process
 
 set_verbose = False
 """Whether calls that `completion` makes in this process show what they send to providers.
@@ -51,7 +52,9 @@ else:
         """Import what is asked for. A probe, which is run every few seconds, asks for nothing."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+        # What one thread imports while another one forks, the forked process could never import.
+        with _process.lock:
+            return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 __all__ = [

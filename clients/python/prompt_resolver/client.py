@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Self, Unpack
 
 import grpc
 
@@ -160,17 +160,24 @@ class PromptResolverClient(Connection):
         self.close()
 
 
+class _Opened(NamedTuple):
+    """A channel, and the event loop that it was opened in, which is the only one to use it."""
+
+    loop: asyncio.AbstractEventLoop
+    channel: grpc.aio.Channel
+    stub: "PromptResolverAsyncStub"
+
+
 class AsyncPromptResolverClient(Connection):
-    """A client for asyncio; see `PromptResolverClient`. Made and used inside of one event loop."""
+    """A client for asyncio; see `PromptResolverClient`.
+
+    It may be made anywhere, and belongs to the event loop of its first call: in any other one, its
+    methods raise `RuntimeError`.
+    """
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
         super().__init__(address, **options)
-        self._channel = (
-            grpc.aio.secure_channel(self._address, self._tls, options=self._options)
-            if self._tls is not None
-            else grpc.aio.insecure_channel(self._address, options=self._options)
-        )
-        self._stub: PromptResolverAsyncStub = pb_grpc.PromptResolverStub(self._channel)
+        self._opened: _Opened | None = None
 
     async def resolve(
         self, prompt_id: str = "", **options: Unpack[ResolveOptions]
@@ -179,7 +186,7 @@ class AsyncPromptResolverClient(Connection):
         request = resolve_request(prompt_id, options)
         call = self._call_options(options, find_timeout(options, RESOLVE_TIMEOUT_S))
         with self._telling(call["timeout"]):
-            return await self._stub.Resolve(request, **call)
+            return await self._open().stub.Resolve(request, **call)
 
     async def complete(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
@@ -188,7 +195,7 @@ class AsyncPromptResolverClient(Connection):
         request = complete_request(pb.CompleteRequest, prompt_id, options)
         call = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         with self._telling(call["timeout"]):
-            return await self._stub.Complete(request, **call)
+            return await self._open().stub.Complete(request, **call)
 
     async def complete_stream(
         self, prompt_id: str = "", **options: Unpack[CompleteOptions]
@@ -198,7 +205,7 @@ class AsyncPromptResolverClient(Connection):
         how = self._call_options(options, find_timeout(options, COMPLETE_TIMEOUT_S))
         finished = False
         with self._telling(how["timeout"]):
-            call = self._stub.CompleteStream(request, **how)
+            call = self._open().stub.CompleteStream(request, **how)
             try:
                 async for event in call:
                     finished = finished or event.HasField("finished")
@@ -218,7 +225,7 @@ class AsyncPromptResolverClient(Connection):
             how["wait_for_ready"] = self._wait_for_ready and resumption.reconnects
             try:
                 with self._telling(resumption.timeout_s):
-                    call = self._stub.WatchPrompts(resumption.request(), **how)
+                    call = self._open().stub.WatchPrompts(resumption.request(), **how)
                     try:
                         if resumption.wants_beginnings:
                             resumption.begin(await call.initial_metadata() or ())
@@ -235,13 +242,34 @@ class AsyncPromptResolverClient(Connection):
 
     @property
     def channel(self) -> grpc.aio.Channel:
-        """The channel, for other services of the server, such as its health."""
-        return self._channel
+        """The channel, for other services of the server, such as its health.
+
+        It is opened in the event loop that first needs it.
+        """
+        return self._open().channel
 
     async def close(self) -> None:
         """Close the connection. Calls that run, in whichever task, end cancelled."""
         self._closed = True
-        await self._channel.close()
+        if self._opened is not None:
+            await self._opened.channel.close()
+
+    def _open(self) -> _Opened:
+        """Return what the first call opens. Raises `RuntimeError` in another event loop."""
+        loop = asyncio.get_running_loop()
+        if self._opened is None:
+            channel = (
+                grpc.aio.secure_channel(self._address, self._tls, options=self._options)
+                if self._tls is not None
+                else grpc.aio.insecure_channel(self._address, options=self._options)
+            )
+            self._opened = _Opened(loop, channel, pb_grpc.PromptResolverStub(channel))
+        if self._opened.loop is not loop:
+            raise RuntimeError(
+                "expected to be used in one event loop, that of the client's first call;"
+                " make a client in each loop"
+            )
+        return self._opened
 
     @contextmanager
     def _telling(self, timeout_s: float | None) -> Iterator[None]:
@@ -250,7 +278,7 @@ class AsyncPromptResolverClient(Connection):
             yield
         except grpc.RpcError as error:
             told = from_rpc_error(error)
-            if is_late(told) and self._channel.get_state() is not _READY:
+            if is_late(told) and self.channel.get_state() is not _READY:
                 told = self._unconnected(timeout_s)
             raise told from None
         except grpc.aio.UsageError:

@@ -1,18 +1,13 @@
 """`completion` and `acompletion`: prompts in the shape that users of LiteLLM write."""
 
-from collections.abc import AsyncGenerator, Generator
 from typing import Literal, Unpack, overload
 
 from .chat.answer import ChunkWriter, write_answer
 from .chat.fields import read_flag
-from .chat.records import ChatCompletion, ChatCompletionChunk
+from .chat.records import ChatCompletion
 from .chat.request import ChatOptions, Messages, read_request
-from .engine import Stream
+from .chunks import AsyncChunks, Chunks
 from .process import find_engine
-from .v1 import prompt_resolver_pb2 as pb
-
-Chunks = Generator[ChatCompletionChunk, None, None]
-AsyncChunks = AsyncGenerator[ChatCompletionChunk, None]
 
 
 @overload
@@ -60,7 +55,7 @@ def completion(
     is made. It may be made from any thread, and in a forked process too.
 
     With `stream` the answer comes in chunks, as it arrives. They end once it is whole; leaving them
-    early ends the call, and with it the model's work.
+    early, or their `close()`, ends the call, and with it the model's work.
 
     Raises `PromptResolverError` for a call that fails, `ConfigurationError` among them for one that
     cannot be made here, and `TypeError` or `ValueError` for what is none.
@@ -73,7 +68,7 @@ def completion(
         return write_answer(engine.wait(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
     # What goes wrong before an answer begins is told here, as LiteLLM does.
-    return _chunks(events, events.next(), ChunkWriter(with_usage=request.with_usage))
+    return Chunks(events, events.next(), ChunkWriter(with_usage=request.with_usage))
 
 
 @overload
@@ -118,27 +113,4 @@ async def acompletion(
         work = engine.complete(request.prompt_id, request.options)
         return write_answer(await engine.join(work, request.timeout_s))
     events = engine.stream(request.prompt_id, request.options)
-    return _achunks(events, await events.anext(), ChunkWriter(with_usage=request.with_usage))
-
-
-def _chunks(events: Stream, event: pb.CompleteStreamResponse | None, writer: ChunkWriter) -> Chunks:
-    try:
-        while event is not None:
-            yield from writer.write(event)
-            event = events.next()
-        writer.end()
-    finally:
-        events.close()
-
-
-async def _achunks(
-    events: Stream, event: pb.CompleteStreamResponse | None, writer: ChunkWriter
-) -> AsyncChunks:
-    try:
-        while event is not None:
-            for chunk in writer.write(event):
-                yield chunk
-            event = await events.anext()
-        writer.end()
-    finally:
-        events.close()
+    return AsyncChunks(events, await events.anext(), ChunkWriter(with_usage=request.with_usage))

@@ -1,5 +1,6 @@
 """Whether a channel has a connection."""
 
+import asyncio
 from queue import Empty, SimpleQueue
 
 import grpc
@@ -16,6 +17,24 @@ def is_connected(channel: grpc.Channel) -> bool:
         return states.get(timeout=_ANSWER_S) is grpc.ChannelConnectivity.READY
     except Empty:
         # Nothing is known, so nothing is to be said.
+        return True
+    finally:
+        channel.unsubscribe(tell)
+
+
+async def await_connected(channel: grpc.Channel) -> bool:
+    """Tell the same in an event loop, which goes on meanwhile."""
+    loop = asyncio.get_running_loop()
+    states: asyncio.Queue[grpc.ChannelConnectivity] = asyncio.Queue()
+
+    def tell(state: grpc.ChannelConnectivity) -> None:
+        loop.call_soon_threadsafe(states.put_nowait, state)
+
+    channel.subscribe(tell)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await states.get() is grpc.ChannelConnectivity.READY
+    except TimeoutError:
         return True
     finally:
         channel.unsubscribe(tell)

@@ -10,23 +10,24 @@ import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
 from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any, Protocol, TypeAlias, TypeVar, Unpack
+from typing import Any, Protocol, TypeVar, Unpack
 
 import grpc
 
 from .errors import PromptResolverError
+from .events import Event, Events
 from .requests import COMPLETE_TIMEOUT_S, CompleteOptions, find_timeout
 from .v1 import prompt_resolver_pb2 as pb
 
 _Result = TypeVar("_Result")
-_Events: TypeAlias = AsyncGenerator[pb.CompleteStreamResponse, None]
 
 # What a call may take beyond its timeout, which is kept elsewhere: in the end it must not hang.
 _GRACE_S = 5.0
 # How long a fork may have to wait, at most: the service's engine takes a second to be built.
 _REST_S = 10.0
 _IDLE_S = 0.1
-_CLOSE_S = 5.0
+# What is to be kept on disk may take half of it.
+_CLOSE_S = 10.0
 _OFF = ("0", "f", "false", "n", "no")
 
 
@@ -42,7 +43,9 @@ class Client(Protocol):
         """Return a model's whole answer to a prompt."""
         ...
 
-    def complete_stream(self, prompt_id: str = "", **options: Unpack[CompleteOptions]) -> _Events:
+    def complete_stream(
+        self, prompt_id: str = "", **options: Unpack[CompleteOptions]
+    ) -> AsyncGenerator[Event, None]:
         """Yield a model's answer as it arrives."""
         ...
 
@@ -64,7 +67,7 @@ class Engine:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._streams: weakref.WeakSet[_Events] = weakref.WeakSet()
+        self._streams: weakref.WeakSet[Events] = weakref.WeakSet()
         self._awake = asyncio.Event()
         self._awake.set()
         self._closing = asyncio.Event()
@@ -82,7 +85,7 @@ class Engine:
 
     def stream(self, prompt_id: str, options: CompleteOptions) -> "Stream":
         """Return the stream of an answer, which begins with the first reading."""
-        events = self._stream(prompt_id, options)
+        events = Events(self._stream(prompt_id, options))
         self._streams.add(events)
         return Stream(self, events, find_timeout(options, COMPLETE_TIMEOUT_S))
 
@@ -109,10 +112,10 @@ class Engine:
         except TimeoutError:
             raise _overdue() from None
 
-    def end(self, events: _Events) -> None:
-        """Have a generator of the thread's closed, soon. From wherever: this waits for nothing."""
+    def end(self, events: Events) -> None:
+        """Have events closed, soon. From wherever: this waits for nothing."""
         with suppress(RuntimeError):
-            self._submit(_close(events))
+            self._submit(events.close())
 
     def rest(self) -> None:
         """Start no call while the process forks, and tell what stands in the way of forking."""
@@ -146,21 +149,27 @@ class Engine:
             raise
 
     def _run(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(self._serve(started))
+        # `asyncio.Runner` would wait for the loop's threads in one more, and where the interpreter
+        # ends, none can be started.
+        loop = _new_event_loop()
+        try:
+            loop.run_until_complete(self._serve(started))
+        finally:
+            loop.close()
 
     async def _serve(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         started.set_result(asyncio.get_running_loop())
         await self._closing.wait()
-        calls = asyncio.all_tasks() - {asyncio.current_task()}
-        for call in calls:
-            call.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+        await _cancel_others()
         for events in list(self._streams):
-            await _close(events)
+            await events.close()
         await self._disconnect()
+        await _cancel_others()
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
-    async def _stream(self, prompt_id: str, options: CompleteOptions) -> _Events:
+    async def _stream(
+        self, prompt_id: str, options: CompleteOptions
+    ) -> AsyncGenerator[Event, None]:
         async with (
             self._calling(options) as (client, left),
             aclosing(client.complete_stream(prompt_id, **left)) as events,
@@ -216,23 +225,23 @@ class Stream:
     Nobody's reading it any more ends the call.
     """
 
-    def __init__(self, engine: Engine, events: _Events, timeout_s: float) -> None:
+    def __init__(self, engine: Engine, events: Events, timeout_s: float) -> None:
         self._engine = engine
         self._events = events
         self._timeout_s = timeout_s
         self._end = weakref.finalize(self, engine.end, events)
         self._end.atexit = False
 
-    def next(self) -> pb.CompleteStreamResponse | None:
+    def next(self) -> Event | None:
         """Wait for the next event; None at the end."""
-        return self._engine.wait(_next(self._events), self._timeout_s)
+        return self._engine.wait(self._events.next(), self._timeout_s)
 
-    async def anext(self) -> pb.CompleteStreamResponse | None:
+    async def anext(self) -> Event | None:
         """Await the next event; None at the end."""
-        return await self._engine.join(_next(self._events), self._timeout_s)
+        return await self._engine.join(self._events.next(), self._timeout_s)
 
     def close(self) -> None:
-        """End the call, if it has not ended."""
+        """End the call, if it has not ended. Whoever waits for an event, in any thread, is told."""
         self._end()
 
 
@@ -245,14 +254,11 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _next(events: _Events) -> pb.CompleteStreamResponse | None:
-    return await anext(events, None)
-
-
-async def _close(events: _Events) -> None:
-    # One that runs has been cancelled, and closes itself.
-    with suppress(RuntimeError):
-        await events.aclose()
+async def _cancel_others() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _overdue() -> PromptResolverError:

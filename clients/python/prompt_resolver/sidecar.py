@@ -13,7 +13,7 @@ from typing import TypeAlias, Unpack
 import grpc
 
 from .connection import Connection, is_late
-from .connectivity import is_connected
+from .connectivity import await_connected
 from .credentials import find_tls_options, find_token_options
 from .errors import ConfigurationError, PromptResolverError, from_rpc_error
 from .requests import COMPLETE_TIMEOUT_S, CompleteOptions, complete_request, find_timeout
@@ -106,7 +106,7 @@ class SidecarClient(Connection):
     async def _tell(self, error: grpc.RpcError, timeout_s: float | None) -> PromptResolverError:
         """Return what went wrong with a call as our error."""
         told = from_rpc_error(error)
-        if is_late(told) and not await asyncio.to_thread(is_connected, self._channel):
+        if is_late(told) and not await await_connected(self._channel):
             return self._unconnected(timeout_s)
         return told
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from ..dispatch.dispatcher import Dispatcher
@@ -48,10 +49,12 @@ class Parts:
 
     async def aclose(self, *, but: "Parts | None" = None) -> None:
         """Close what other parts do not have. Stores are the cache's matter."""
-        if but is None or self.renderer is not but.renderer:
-            await self.renderer.aclose()
-        if but is None or self.transport is not but.transport:
-            await self.transport.aclose()
+        # Of a stack, what one of them fails at keeps none open.
+        async with AsyncExitStack() as stack:
+            if but is None or self.transport is not but.transport:
+                stack.push_async_callback(self.transport.aclose)
+            if but is None or self.renderer is not but.renderer:
+                stack.push_async_callback(self.renderer.aclose)
 
 
 class Workshop:

@@ -14,6 +14,8 @@ from ..sandbox.protocol import HEADER, MAX_FRAME
 _START_S = 30.0
 """How long a worker may take to be ready, on a machine that has no time for it."""
 
+_LOOK_S = 0.001
+
 # `-I` and `-S`: nothing of the environment and no file that a `.pth` names has a say in what it is.
 _PROGRAM = """
 import json, runpy, sys
@@ -88,7 +90,12 @@ class Worker:
         """Kill the process, whatever it does, and leave nothing of it behind."""
         self._process.kill()
         self._writer.close()
-        await asyncio.shield(asyncio.to_thread(self._process.wait))
+        await asyncio.shield(self._wait())
+
+    async def _wait(self) -> None:
+        # It is over in a moment, and at the interpreter's end there are no more threads.
+        while self.is_alive:  # noqa: ASYNC110  # of a process nobody tells
+            await asyncio.sleep(_LOOK_S)
 
     async def _receive(self) -> bytes:
         try:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from .threads import Threads
 
 _T = TypeVar("_T")
 
@@ -15,7 +16,7 @@ class Aside:
     """
 
     def __init__(self, name: str) -> None:
-        self._threads = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._threads = Threads(1, name)
 
     async def do(self, work: Callable[[], _T]) -> _T:
         """Return what some work returns, or raise what it raises."""

@@ -10,17 +10,15 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from math import inf
-from queue import SimpleQueue
-from threading import Semaphore, Thread
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from ..domain.errors import Reason, StoreError
+from ..runtime.threads import Threads
 
 # Far more than a look at a few files takes where a disk answers, and little enough to wait for.
 _BRIEFLY_S = 0.1
 
 _Result = TypeVar("_Result")
-_Job: TypeAlias = tuple[Future[Any], Callable[[], Any]]
 
 
 class Readers:
@@ -36,14 +34,12 @@ class Readers:
         self, *, store: str, threads: int, timeout_s: float = inf, task: str = "read"
     ) -> None:
         self._store = store
-        self._task = task
+        self._name = f"{task}-{store}"
         self._most = threads
         self._timeout_s = timeout_s
-        self._threads = 0
-        self._idle = Semaphore(0)
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._pool = pool = Threads(threads, self._name)
         self._left: list[tuple[Future[Any], float]] = []
-        self._end = weakref.finalize(self, self._jobs.put, None)
+        self._end = weakref.finalize(self, pool.shutdown, wait=False)
 
     @property
     def is_silent(self) -> bool:
@@ -85,20 +81,13 @@ class Readers:
         return sum(until <= now for _, until in self._left)
 
     def _begin(self, work: Callable[[], _Result]) -> Future[_Result]:
-        job: Future[_Result] = Future()
-        if not self._end.alive:
-            # Of a call that had found the store before it was replaced.
-            self._start(_do, job, work)
-            return job
-        self._jobs.put((job, work))
-        if not self._idle.acquire(blocking=False) and self._threads < self._most:
-            self._threads += 1
-            self._start(_read, self._jobs, self._idle)
+        if self._end.alive:
+            return self._pool.submit(work)
+        # Of a call that had found the store before it was replaced.
+        pool = Threads(1, self._name)
+        job = pool.submit(work)
+        pool.shutdown(wait=False)
         return job
-
-    def _start(self, target: Callable[..., None], *arguments: object) -> None:
-        name = f"{self._task}-{self._store}"
-        Thread(target=target, args=arguments, name=name, daemon=True).start()
 
     def _no_answer(self) -> StoreError:
         return StoreError(
@@ -106,26 +95,3 @@ class Readers:
             f"store {self._store!r}: its disk does not answer",
             metadata={"store": self._store, "problem": "timeout"},
         )
-
-
-def _read(jobs: SimpleQueue[_Job | None], idle: Semaphore) -> None:
-    """Do one job after the other, until there is None for this thread and all others."""
-    while (job := jobs.get()) is not None:
-        _do(*job)
-        # What came of it is not to be kept until the next one.
-        del job
-        idle.release()
-    jobs.put(None)
-
-
-def _do(job: Future[Any], work: Callable[[], Any]) -> None:
-    if not job.set_running_or_notify_cancel():
-        return
-    try:
-        result = work()
-    except BaseException as failure:  # noqa: BLE001 - it is raised where it is waited for
-        job.set_exception(failure)
-        # Else each would keep the other.
-        del job
-    else:
-        job.set_result(result)

@@ -485,6 +485,7 @@ async def test_parts_that_cannot_be_served(
     [
         *("num_retries", "mock_response", "guardrails", "tags", "cache", "no-log"),
         *("request_timeout", "stream_timeout", "disable_fallbacks", "litellm_parent_otel_span"),
+        *("fallbacks", "context_window_fallbacks", "max_retries", "retry_policy", "model_list"),
     ],
 )
 async def test_settings_of_litellms_in_a_request(

@@ -29,12 +29,17 @@ _NOT_CARRIED: Mapping[str, Sequence[object]] = {
 # What only LiteLLM knows, and would reach a provider that does not.
 _LITELLMS = frozenset(
     {
-        *("additional_drop_params", "allowed_openai_params", "budget_duration", "cache", "caching"),
-        *("cache_control_injection_points", "cooldown_time", "disable_fallbacks", "drop_params"),
-        *("enable_json_schema_validation", "guardrails", "max_budget", "max_parallel_requests"),
-        *("merge_reasoning_content_in_choices", "mock_response", "no-log", "num_retries"),
-        *("region_name", "request_timeout", "rpm", "secret_fields", "stream_timeout", "tags"),
-        *("tpm", "use_in_pass_through", "use_litellm_proxy"),
+        *("additional_drop_params", "allowed_model_region", "allowed_openai_params"),
+        *("budget_duration", "cache", "cache_control_injection_points", "caching"),
+        *("content_policy_fallbacks", "context_window_fallback_dict", "context_window_fallbacks"),
+        *("cooldown_time", "default_fallbacks", "disable_fallbacks", "drop_params"),
+        *("enable_json_schema_validation", "fallbacks", "force_timeout", "guardrails"),
+        *("max_budget", "max_fallbacks", "max_parallel_requests", "max_retries"),
+        *("merge_reasoning_content_in_choices", "mock_response", "mock_timeout"),
+        *("model_alias_map", "model_info", "model_list", "no-log", "num_retries", "region_name"),
+        *("request_timeout", "retry_policy", "retry_strategy", "routing_strategy", "rpm"),
+        *("secret_fields", "stream_timeout", "tags", "tpm", "use_in_pass_through"),
+        *("use_litellm_proxy",),
     }
 )
 # LiteLLM's names for what its callers have logged, beside `metadata`.

@@ -48,8 +48,12 @@ _MAX_VALUES = 100_000
 # What only LiteLLM knows, beside what does nothing in its configuration either.
 _LITELLMS = frozenset(
     {
-        *("cache", "caching", "disable_fallbacks", "drop_params", "enable_json_schema_validation"),
-        *("no-log", "num_retries", "request_timeout", "secret_fields", "stream_timeout"),
+        *("allowed_model_region", "cache", "caching", "content_policy_fallbacks"),
+        *("context_window_fallback_dict", "context_window_fallbacks", "default_fallbacks"),
+        *("disable_fallbacks", "drop_params", "enable_json_schema_validation", "fallbacks"),
+        *("force_timeout", "max_fallbacks", "max_retries", "mock_timeout", "model_alias_map"),
+        *("model_info", "model_list", "no-log", "num_retries", "request_timeout", "retry_policy"),
+        *("retry_strategy", "routing_strategy", "secret_fields", "stream_timeout"),
     }
 )
 _KEYS_IN_HEADERS = {
@@ -204,10 +208,10 @@ def _parameters(document: Mapping[str, Json]) -> Parameters:
     for name in extra:
         if name in _KEYS_IN_HEADERS:
             raise unsupported(name, f"expected as the header {_KEYS_IN_HEADERS[name]}")
-        if problem := refusal(name):
-            raise unsupported(name, f"refused, as it {problem}")
         if name in _LITELLMS or name.startswith("litellm_") or not is_parameter(name):
             raise unsupported(name, "a setting of LiteLLM's that does nothing in a request here")
+        if problem := refusal(name):
+            raise unsupported(name, f"refused, as it {problem}")
     if extra:
         given["other"] = extra
     try:

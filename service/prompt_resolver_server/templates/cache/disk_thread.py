@@ -50,6 +50,7 @@ class DiskThread:
         self._wanted: dict[str, asyncio.Future[Copy | None]] = {}
         self._lost: set[str] = set()
         self._closing = False
+        self._ended = asyncio.Event()
         self._fails = False
 
     # What it is given, on the event loop.
@@ -58,8 +59,7 @@ class DiskThread:
         """Begin."""
         self._loop = asyncio.get_running_loop()
         # A daemon: a disk that hangs must not keep the process.
-        self._thread = threading.Thread(target=self._run, name="state", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="state", daemon=True).start()
 
     def put(self, name: str, copy: Copy | None, *, most: int | None = None) -> None:
         """Have a copy written, or removed if it is None, unless `most` wait already."""
@@ -109,16 +109,21 @@ class DiskThread:
         with self._change:
             self._closing = True
             self._change.notify()
-        await asyncio.to_thread(self._thread.join, within_s)
+        # Not by a thread: at the interpreter's end there are no more of them.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), within_s)
 
     # What it does.
 
     def _run(self) -> None:
-        self._read_all()
-        while work := self._next():
-            lost, batch = work
-            self._write(batch, lost)
-            self._writing = {}
+        try:
+            self._read_all()
+            while work := self._next():
+                lost, batch = work
+                self._write(batch, lost)
+                self._writing = {}
+        finally:
+            self._call(self._ended.set)
 
     def _read_all(self) -> None:
         outcomes: dict[str, int] = {}
