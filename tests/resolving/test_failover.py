@@ -602,6 +602,7 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 class FailingProvider:
     """A `Provider` that fails until it is told to answer, and counts its calls."""
 
+    identity = "fake"
     base_url = ""
     vendor_url = ""
 
