@@ -244,9 +244,13 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
 async def ending_at(deadline: float) -> AsyncIterator[None]:
     """End a stream whose caller does not read it, with DEADLINE, if nobody else has ended it."""
     try:
-        async with asyncio.timeout_at(deadline + OVERTIME_S if deadline < math.inf else None):
+        async with asyncio.timeout_at(
+            deadline + OVERTIME_S if deadline < math.inf else None
+        ) as limit:
             yield
     except TimeoutError:
+        if not limit.expired():
+            raise
         raise ServerError(
             Reason.DEADLINE,
             "the deadline passed while the caller did not read",
