@@ -17,6 +17,7 @@ from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
+from prompt_resolver_server.dispatch.retries import Remedy, find_remedy
 from prompt_resolver_server.domain.aliases import Terms
 from prompt_resolver_server.domain.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from prompt_resolver_server.domain.errors import (
@@ -485,6 +486,33 @@ async def test_end_that_is_swallowed(begins: bool) -> None:
 
     assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
     assert task.cancelling() == 0
+
+
+async def test_provider_that_never_begins_in_its_share() -> None:
+    """Shares of calls' time that pass count as failures, and are not for the same row again."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+    order = replace(scene.order(), others=1)
+
+    for _ in range(20):
+        with pytest.raises(UpstreamError) as caught:
+            async with RunningAttempt(order, None, scene.account, bell, scene.metrics.upstream):
+                bell.ring()
+                await asyncio.Event().wait()
+
+    assert find_remedy(caught.value) is Remedy.OTHER_DEPLOYMENT
+    assert caught.value.metadata == {"provider": "fake", "phase": "attempt"}
+    assert (await scene.refusal()).error.metadata["cause"] == "upstream_timeout"
+
+
+async def test_time_that_the_operator_set_is_for_each_attempt() -> None:
+    """A row whose own time has passed may be asked again."""
+    scene = Scene()
+    scene.provider.act = hang
+
+    with pytest.raises(UpstreamError) as caught:
+        await scene.complete(terms=Terms(timeout_s=0.01))
+
+    assert find_remedy(caught.value) is Remedy.SAME_DEPLOYMENT
 
 
 async def test_deadline_that_has_passed() -> None:

@@ -104,8 +104,6 @@ class Failover:
         try:
             while True:
                 order, prompt = candidate.order, candidate.resolution.prompt
-                if order.target not in call.account.targets:
-                    order.target.budget.deposit()
                 try:
                     answer = await ask(order, prompt, call.account)
                 except (ResolverError, RefusedError) as caught:
