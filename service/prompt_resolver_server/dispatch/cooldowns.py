@@ -65,6 +65,12 @@ class Cooldowns:
         limit = self.limits.get(self._key(row))
         return limit is not None and self._clock() < limit.until
 
+    def wait_s(self, row: int) -> float:
+        """Return when a row that was limited may be asked again: a second at least."""
+        limit = self.limits.get(self._key(row))
+        left_s = limit.until - self._clock() if limit is not None else 0.0
+        return max(_FIRST_PAUSE_S, left_s)
+
     def free(self, deployments: Sequence[Deployment]) -> Sequence[Deployment]:
         """Return those that are not put aside; where all are, the one that is free first."""
         if not self.limits or len(deployments) < 2:
