@@ -1,6 +1,7 @@
 """Prompts are read as their stores have them."""
 
 import asyncio
+import errno
 from collections.abc import Awaitable
 
 import pytest
@@ -113,3 +114,17 @@ async def test_deadline() -> None:
         error = await failure(call)
         assert (error.reason, error.metadata["phase"]) == ("DEADLINE", "fetch")
     assert store.running == 0
+
+
+async def test_timeout_that_is_no_deadline() -> None:
+    """What times out within a store is what it says, and no deadline that has passed."""
+
+    class LateStore(ListedStore):
+        async def fetch(
+            self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
+        ) -> Template:
+            raise TimeoutError(errno.ETIMEDOUT, "timed out")
+
+    for call in lists(make_catalogue(LateStore(TEMPLATE))):
+        with pytest.raises(TimeoutError):
+            await call

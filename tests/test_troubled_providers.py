@@ -234,7 +234,8 @@ async def test_calls_wait_for_their_turn(tmp_path: Path, prompts: Path) -> None:
     assert most <= 3
 
 
-async def test_share_of_the_time(tmp_path: Path, prompts: Path) -> None:
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_share_of_the_time(tmp_path: Path, prompts: Path, retries: int) -> None:
     """A candidate that has not begun by its share of the time is left; one that has, may go on."""
     fallen_back = asyncio.Event()
 
@@ -253,7 +254,7 @@ async def test_share_of_the_time(tmp_path: Path, prompts: Path) -> None:
         await (begin_and_wait if exchange.json["model"] == "slow" else stall)(exchange)
 
     config = rows("model: one/m", "model: two/n", "model: one/slow") + (
-        "\nrouter_settings: {default_fallbacks: [b]}"
+        f"\nrouter_settings: {{default_fallbacks: [b], num_retries: {retries}}}"
     )
     async with running_scene(tmp_path, prompts, config) as scene:
         scene.one.answer = answer

@@ -240,14 +240,14 @@ _UPSTREAM = Row(
         ),
         Panel(
             "Requests that failed",
-            "By why, with those that were not made as they would have.",
+            "By why, but for those that callers left, and with those that would have failed.",
             "reqps",
             (
                 Query(
                     rate(
                         "prompt_resolver_upstream_attempts_total",
                         "provider, reason",
-                        'outcome=~"failed|passed_over"',
+                        'outcome!="ok", reason!="caller"',
                     ),
                     "{{provider}} {{reason}}",
                 ),

@@ -108,9 +108,11 @@ def _as_listing(member: Member) -> ListingStore:
 
 async def _bounded(listed: Awaitable[_Result], deadline: float) -> _Result:
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(deadline) as limit:
             return await listed
     except TimeoutError:
+        if not limit.expired():
+            raise
         raise ServerError(
             Reason.DEADLINE,
             "the deadline passed while the store was asked for a list",

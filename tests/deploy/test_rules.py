@@ -33,6 +33,7 @@ SLIPS = {
     "PromptResolverStoreFailing": ("< 180", "< 100000"),
     "PromptResolverUpstreamErrors": ("[1h]", "[5m]"),
     "PromptResolverUpstreamErrorsPersist": ("increase6h >= 10", "increase6h >= 1"),
+    "PromptResolverUpstreamDeadlines": ("> 0.25\n", "> 0.1\n"),
     "PromptResolverSharedCacheFailing": ("> 0.5\n        for: 15m", "> 0.1\n        for: 15m"),
     "PromptResolverCopiesNotWritten": (
         "[10m]) > 0\n        for: 10m",

@@ -17,6 +17,7 @@ from prompt_resolver_server.dispatch.attempt import RunningAttempt, share_s
 from prompt_resolver_server.dispatch.dispatcher import Dispatcher
 from prompt_resolver_server.dispatch.notation import ModelChoice
 from prompt_resolver_server.dispatch.orders import Limits, Order
+from prompt_resolver_server.dispatch.retries import Remedy, find_remedy
 from prompt_resolver_server.domain.aliases import Terms
 from prompt_resolver_server.domain.answers import Answer, Delta, Emit, Finish, ModelRequest, Opened
 from prompt_resolver_server.domain.errors import (
@@ -54,7 +55,8 @@ class ScriptedProvider:
     base_url = ""
     vendor_url = ""
 
-    def __init__(self, act: Act) -> None:
+    def __init__(self, act: Act, key: str = "key") -> None:
+        self.identity = ("fake", key)
         self.act = act
         self.calls = 0
 
@@ -77,14 +79,26 @@ class ScriptedProvider:
 
 
 class Scene:
-    """A dispatcher for one provider, which fails until a test says otherwise."""
+    """A dispatcher for one provider, which fails until a test says otherwise.
 
-    def __init__(self, limits: Limits | None = None, *, row: int | None = None) -> None:
+    It takes the place of that of `before`, if there is one, whose configuration was another.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        row: int | None = None,
+        key: str = "key",
+        before: "Scene | None" = None,
+    ) -> None:
         self.row = row or 0
-        self.clock = FakeClock()
-        self.provider = ScriptedProvider(fail)
+        self.clock: FakeClock = before.clock if before else FakeClock()
+        self.provider = ScriptedProvider(fail, key)
         self.account = Account()
-        self.metrics = Metrics(CollectorRegistry(), version="test")
+        self.metrics: Metrics = (
+            before.metrics if before else Metrics(CollectorRegistry(), version="test")
+        )
         self.dispatcher = Dispatcher(
             providers={"fake": self.provider},
             alias_providers={} if row is None else {(row, "fake"): self.provider},
@@ -93,6 +107,8 @@ class Scene:
             clock=self.clock,
             draw=lambda: 0.0,
         )
+        if before is not None:
+            self.dispatcher.take_over(before.dispatcher)
 
     @property
     def breaker_state(self) -> float | None:
@@ -472,6 +488,33 @@ async def test_end_that_is_swallowed(begins: bool) -> None:
     assert task.cancelling() == 0
 
 
+async def test_provider_that_never_begins_in_its_share() -> None:
+    """Shares of calls' time that pass count as failures, and are not for the same row again."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+    order = replace(scene.order(), others=1)
+
+    for _ in range(20):
+        with pytest.raises(UpstreamError) as caught:
+            async with RunningAttempt(order, None, scene.account, bell, scene.metrics.upstream):
+                bell.ring()
+                await asyncio.Event().wait()
+
+    assert find_remedy(caught.value) is Remedy.OTHER_DEPLOYMENT
+    assert caught.value.metadata == {"provider": "fake", "phase": "attempt"}
+    assert (await scene.refusal()).error.metadata["cause"] == "upstream_timeout"
+
+
+async def test_time_that_the_operator_set_is_for_each_attempt() -> None:
+    """A row whose own time has passed may be asked again."""
+    scene = Scene()
+    scene.provider.act = hang
+
+    with pytest.raises(UpstreamError) as caught:
+        await scene.complete(terms=Terms(timeout_s=0.01))
+
+    assert find_remedy(caught.value) is Remedy.SAME_DEPLOYMENT
+
+
 async def test_deadline_that_has_passed() -> None:
     """Nobody is asked for an answer that would come too late."""
     scene = Scene()
@@ -528,7 +571,7 @@ async def test_log_of_a_row_s_breaker(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, breaker.__name__)
     scene = Scene(row=3)
     await scene.fail(20)
-    scene.dispatcher.retire()
+    Scene(row=3, key="another", before=scene)
 
     assert told_of(caplog) == [{**LEFT_ALONE, "row": 3}, {**ASKED_AGAIN, "row": 3}]
 
@@ -547,12 +590,15 @@ def told_of(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
     return [{k: v for k, v in line.items() if k not in ("time", "logger")} for line in lines]
 
 
-async def test_dispatcher_that_is_retired() -> None:
-    """One that another takes the place of has its breakers told as closed, and tells no more."""
+@pytest.mark.parametrize("limits", [Limits(), Limits(breaker=False)], ids=["key", "breaker"])
+async def test_breaker_that_nobody_takes_over(limits: Limits) -> None:
+    """A breaker of another key, or that is turned off, is told as closed, and no more of it."""
     scene = Scene()
     await scene.fail(20)
     assert scene.breaker_state == 2
-    scene.dispatcher.retire()
+    after = Scene(limits, key="another", before=scene)
+    after.provider.act = answer
+    await after.complete()
     assert scene.breaker_state == 0
 
     scene.clock.advance(1)
@@ -560,3 +606,72 @@ async def test_dispatcher_that_is_retired() -> None:
     async with running(scene.complete(), pausing):
         assert scene.breaker_state == 0
     assert scene.breaker_state == 0
+
+
+@pytest.mark.parametrize("row", [None, 3])
+async def test_breaker_that_is_taken_over(
+    row: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another configuration leaves a provider alone that was, and tells of it as the first did."""
+    caplog.set_level(logging.INFO, breaker.__name__)
+    scene = Scene(row=row)
+    await scene.fail(20)
+    told = told_of(caplog)
+
+    after = Scene(row=row, before=Scene(row=row, before=scene))
+
+    assert (await after.refusal()).outcome == "breaker_open"
+    assert (after.provider.calls, after.breaker_state) == (0, 2)
+    assert told_of(caplog) == told
+    after.clock.advance(1)
+    after.provider.act = answer
+    await after.complete()
+    assert after.breaker_state == 0
+    assert [each["message"] for each in told_of(caplog)[1:]] == [ASKED_AGAIN["message"]]
+
+
+async def test_failures_of_two_configurations() -> None:
+    """What fails before and after a configuration is replaced fails in a row."""
+    scene = Scene()
+    await scene.fail(10)
+    after = Scene(before=scene)
+
+    await after.fail(5)
+    await scene.fail(5)
+
+    assert (await after.refusal()).outcome == "breaker_open"
+
+
+async def test_slots_that_are_taken_over() -> None:
+    """Calls that ran before go on to count, and another limit holds from then on."""
+    scene = Scene(Limits(max_concurrency=1, max_queue_s=60))
+    pausing = scene.provider.act = Pausing(begins=True)
+
+    async with running(scene.complete(), pausing):
+        waiting = asyncio.create_task(scene.complete())
+        await asyncio.sleep(0)
+        same = Scene(Limits(max_concurrency=1, max_queue_s=0), before=scene)
+        refusal = await same.refusal()
+        more = Scene(Limits(max_concurrency=3, max_queue_s=0), before=same)
+        more.provider.act = answer
+        await pausing.waiting.get()
+        await more.complete()
+        fewer = Scene(Limits(max_concurrency=1, max_queue_s=0), before=more)
+        await fewer.refusal()
+    await waiting
+    fewer.provider.act = answer
+    await fewer.complete()
+
+    assert (refusal.outcome, refusal.error.metadata["limit"]) == ("queue_full", "1")
+
+
+async def test_retry_budget_that_is_taken_over() -> None:
+    """Retries that a provider has had are not given once more by another configuration."""
+    scene = Scene()
+    while scene.order().target.budget.withdraw():
+        pass
+
+    same, other = Scene(before=scene), Scene(key="another", before=scene)
+
+    assert not same.order().target.budget.withdraw()
+    assert other.order().target.budget.withdraw()

@@ -107,6 +107,28 @@ def test_pushback(reason: Reason, repeatable: bool, pushback: str | None) -> Non
 
 
 @pytest.mark.parametrize(
+    ("metadata", "after_s", "pushback"),
+    [
+        ({}, 1.5, "1500"),
+        ({"attempts": "2"}, 1.5, "-1"),
+        ({"chunks": "3"}, 1.5, "-1"),
+        ({}, None, "-1"),
+    ],
+)
+def test_pushback_of_a_limited_completion(
+    metadata: dict[str, str], after_s: float | None, pushback: str
+) -> None:
+    """A completion that was turned away may be called again in time, unless that costs more."""
+    error = ResolverError(
+        Reason.UPSTREAM_RATE_LIMITED, "m", metadata=metadata, retry_after_s=after_s
+    )
+
+    status = to_status(error, repeatable=False)
+
+    assert dict(status.trailers)[PUSHBACK_KEY] == pushback
+
+
+@pytest.mark.parametrize(
     ("reason", "blame", "code"),
     [
         (Reason.STORE_AUTH, Blame.OPERATOR, grpc.StatusCode.FAILED_PRECONDITION),

@@ -1,8 +1,10 @@
 """What the HTTP door does with every call: who may call, ids, limits, and its end."""
 
 import asyncio
+import errno
 import json
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -15,11 +17,13 @@ from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
 from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.http.browsers import keep_pages_out
-from prompt_resolver_server.http.calls import HttpCall, HttpCalls
+from prompt_resolver_server.http.calls import Handle, HttpCall, HttpCalls
 from prompt_resolver_server.http.openai.errors import OpenAIErrors
 from prompt_resolver_server.http.status import STATUSES, may_try_again, status_of
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.settings import ConfigError
+from prompt_resolver_server.tracing import NO_TRACER, CallSpan, Tracer
+from prompt_resolver_server.tracing.spans import Metadata
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
 from tests.support.prompts import write_prompt
@@ -196,24 +200,72 @@ async def refuse(call: HttpCall, caller: Caller) -> web.StreamResponse:
     raise ResolverError(Reason.PROMPT_NOT_FOUND, "")
 
 
-async def test_faults_are_counted() -> None:
-    """A fault of ours is counted for whoever mends it, and what a caller asks amiss is not."""
-    metrics = Metrics(CollectorRegistry(), version="test")
+async def time_out(call: HttpCall, caller: Caller) -> web.StreamResponse:
+    raise TimeoutError(errno.ETIMEDOUT, "timed out")
+
+
+class FaultyTracer:
+    """A `Tracer` that begins no span."""
+
+    def begin_rpc(self, method: str, metadata: Metadata) -> CallSpan:
+        raise ValueError
+
+    def begin_http(self, method: str, route: str, metadata: Metadata) -> CallSpan:
+        raise ValueError
+
+    async def aclose(self) -> None: ...
+
+
+async def statuses(
+    metrics: Metrics,
+    handlers: Mapping[str, Handle],
+    *,
+    running: Running | None = None,
+    tracer: Tracer = NO_TRACER,
+) -> list[int]:
+    """Return the status of one call of each handler."""
     async with AsyncExitStack() as stack:
         serving = make_serving(stack)
         calls = HttpCalls(
             serving=serving,
             check=keep_pages_out(serving),
             gates={},
-            running=Running(),
+            running=running or Running(),
             metrics=metrics,
+            tracer=tracer,
         )
         app = web.Application()
-        app.router.add_get("/fault", calls.wrap("fault", fail, OpenAIErrors()))
-        app.router.add_get("/absent", calls.wrap("absent", refuse, OpenAIErrors()))
+        for name, handle in handlers.items():
+            app.router.add_get(f"/{name}", calls.wrap(name, handle, OpenAIErrors()))
         server = await stack.enter_async_context(TestServer(app))
         door = HttpDoor(str(server.make_url("")).rstrip("/"))
-        answers = [await door.get(path) for path in ("/absent", "/fault")]
+        return [(await door.get(f"/{name}")).status for name in handlers]
 
-    assert [answer.status for answer in answers] == [404, 500]
+
+async def test_faults_are_counted() -> None:
+    """A fault of ours is counted for whoever mends it, and what a caller asks amiss is not."""
+    metrics = Metrics(CollectorRegistry(), version="test")
+
+    answers = await statuses(metrics, {"absent": refuse, "fault": fail})
+
+    assert answers == [404, 500]
     assert metrics.registry.get_sample_value("prompt_resolver_internal_errors_total") == 1
+
+
+async def test_timeout_that_is_no_deadline() -> None:
+    """What times out within a call is a fault, and nothing that its caller did not read."""
+    metrics = Metrics(CollectorRegistry(), version="test")
+
+    assert await statuses(metrics, {"late": time_out}) == [500]
+    assert metrics.registry.get_sample_value("prompt_resolver_internal_errors_total") == 1
+
+
+async def test_fault_before_a_call_has_begun() -> None:
+    """A call that fails at its very beginning is told, counted, and runs no more."""
+    metrics, running = Metrics(CollectorRegistry(), version="test"), Running()
+
+    answers = await statuses(metrics, {"absent": refuse}, running=running, tracer=FaultyTracer())
+
+    assert answers == [500]
+    assert metrics.registry.get_sample_value("prompt_resolver_internal_errors_total") == 1
+    await asyncio.wait_for(running.idle(), 5)

@@ -602,6 +602,7 @@ async def test_http_door(tmp_path: Path, prompts: Path, streamed: bool) -> None:
 class FailingProvider:
     """A `Provider` that fails until it is told to answer, and counts its calls."""
 
+    identity = "fake"
     base_url = ""
     vendor_url = ""
 
@@ -652,6 +653,7 @@ def failover(
     fallbacks: tuple[str, ...] = ("b",),
     metrics: Metrics | None = None,
     breaker: bool = False,
+    max_concurrency: int | None = None,
     clock: Callable[[], float] | None = None,
 ) -> tuple[Failover, Resolution]:
     """Return a failover, and what it is to answer. Its fallback's prompt never comes.
@@ -687,6 +689,7 @@ def failover(
     )
 
     metrics = metrics or Metrics(CollectorRegistry(), version="test")
+    limits = Limits(breaker=breaker, max_concurrency=max_concurrency, max_queue_s=0)
     aliases: Mapping[str, Alias] = {
         "a": alias,
         "b": Alias(name="b", deployments=(Deployment(row=1),)),
@@ -698,7 +701,7 @@ def failover(
             providers={"fake": provider},
             alias_providers={},
             metrics=metrics.upstream,
-            limits={"fake": Limits(breaker=breaker)},
+            limits={"fake": limits},
             clock=clock,
         ),
         metrics=metrics.upstream,
@@ -894,3 +897,46 @@ async def test_pause_that_outlasts_the_breaker() -> None:
             await made.complete(each)
 
     assert provider.calls == 21
+
+
+async def test_calls_that_are_refused_bring_in_no_retries() -> None:
+    """A call that a provider was not asked pays for no retry of those that it was."""
+
+    class SlowProvider(FailingProvider):
+        async def complete(
+            self,
+            request: ModelRequest,
+            *,
+            caller_key: str | None,
+            begun: Callable[[], None] = do_nothing,
+        ) -> answers.Answer:
+            await gate.wait()
+            return await super().complete(request, caller_key=caller_key, begun=begun)
+
+    async def sleep(seconds: float) -> None:
+        del seconds
+
+    provider, calls = SlowProvider(), 300
+    gate = asyncio.Event()
+    made, resolution = failover(
+        provider,
+        time_left_s=3600,
+        retries=2,
+        draw=lambda: 0.0,
+        sleep=sleep,
+        fallbacks=(),
+        max_concurrency=1,
+    )
+    for _ in range(calls):
+        gate.clear()
+        running = asyncio.create_task(made.complete(resolution))
+        await asyncio.sleep(0)
+        for _ in range(9):
+            with pytest.raises(ServerError) as caught:
+                await made.complete(resolution)
+            assert caught.value.reason is Reason.OVERLOADED
+        gate.set()
+        with pytest.raises(UpstreamError):
+            await running
+
+    assert calls + calls // 5 <= provider.calls <= calls + calls // 5 + 10

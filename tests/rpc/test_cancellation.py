@@ -239,8 +239,42 @@ async def test_cancelled_calls_are_counted(service: RunningService, upstream: Up
         'grpc_service="prompt_resolver.v1.PromptResolver",grpc_type="UNARY"}'
     )
     assert await service.metric(upstream_cancelled) == 1
+    assert await service.metric(attempts("cancelled", "caller")) == 1
     assert await service.metric(handled) == 1
     assert await service.metric('prompt_resolver_upstream_inflight{provider="fake"}') == 0
+
+
+def attempts(outcome: str, reason: str) -> str:
+    labels = f'model="some-model",outcome="{outcome}",provider="fake",reason="{reason}"'
+    return f"prompt_resolver_upstream_attempts_total{{{labels}}}"
+
+
+@pytest.mark.parametrize("left_s", [0.3, 1.2])
+async def test_calls_whose_deadline_passes_are_counted(
+    service: RunningService, upstream: Upstream, left_s: float
+) -> None:
+    """A call that its client ends as its deadline passes counts as that, as does its attempt."""
+    provider = WaitingProvider(streamed=False)
+    upstream.answer = provider.answer
+    calls = 5
+    ends = await asyncio.gather(
+        *(
+            failure(service.client.complete("greet", variables=VARIABLES, timeout_s=left_s))
+            for _ in range(calls)
+        )
+    )
+    for _ in range(calls):
+        await asyncio.wait_for(provider.closed.get(), 5)
+
+    handled = (
+        'grpc_server_handled_total{grpc_code="DEADLINE_EXCEEDED",grpc_method="Complete",'
+        'grpc_service="prompt_resolver.v1.PromptResolver",grpc_type="UNARY"}'
+    )
+    # Either the one's clock or the other's is first.
+    ended = [await service.metric(attempts(each, "deadline")) for each in ("cancelled", "failed")]
+    assert {each.code for each in ends} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert await service.metric(handled) == calls
+    assert sum(ended) == calls
 
 
 @pytest.mark.parametrize("method", ["Complete", "CompleteStream"])

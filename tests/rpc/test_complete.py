@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import grpc
+import pytest
 from grpc import StatusCode
 
+from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure, status_of
+from tests.support.candidates import ALWAYS, failing
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, openai_answer
@@ -198,3 +203,31 @@ async def test_no_messages(service: RunningService, prompts: Path) -> None:
 
     assert status_of(error) == (StatusCode.INVALID_ARGUMENT, "MESSAGES_MISSING")
     assert response.message.content[0].text == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("headers", "after_s"), [("", 1.0), ("Retry-After: 7\r\n", 7.0)], ids=["no time", "a time"]
+)
+@pytest.mark.parametrize("method", ["Complete", "CompleteStream"])
+async def test_rate_limit(
+    service: RunningService, upstream: Upstream, method: str, headers: str, after_s: float
+) -> None:
+    """A call that is limited says when to try again, whether its provider did or not."""
+    upstream.answer = failing(ALWAYS, "429 Too Many Requests", headers)
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
+        prompt = pb.PromptRef(id="greet")
+        whole, streamed = pb.CompleteRequest(prompt=prompt), pb.CompleteStreamRequest(prompt=prompt)
+        for request in (whole, streamed):
+            request.variables.update(VARIABLES)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            if method == "Complete":
+                await stub.Complete(whole)
+            else:
+                await stub.CompleteStream(streamed).read()
+
+    error = from_rpc_error(caught.value)
+    trailers = dict(caught.value.trailing_metadata() or ())
+    assert (error.reason, error.retry_after_s) == ("UPSTREAM_RATE_LIMITED", after_s)
+    assert trailers["grpc-retry-pushback-ms"] == str(int(after_s * 1000))
+    assert len(upstream.exchanges) == 1

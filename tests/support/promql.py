@@ -32,7 +32,7 @@ VALUES = frozenset(
         *get_args(CallClass),
         *(reason.lower() for reason in Reason),
         *(code.name for code in grpc.StatusCode),
-        *("ok", "failed", "cancelled", "passed_over", "store_auth_caller_key"),
+        *("ok", "failed", "cancelled", "caller", "passed_over", "store_auth_caller_key"),
         *("skipped", "timeout", "unreachable", "refused", "garbage"),
         *("Resolve", "Complete", "CompleteStream", "WatchPrompts"),
         *("[45]..", "$namespace", "$pod"),

@@ -105,7 +105,7 @@ const (
 	// NOT_FOUND: the provider does not know the model. Metadata: `provider`. With `ResourceInfo`.
 	ErrorReason_ERROR_REASON_MODEL_NOT_FOUND ErrorReason = 25
 	// RESOURCE_EXHAUSTED: the provider's rate limit. Metadata: `provider`. With `QuotaFailure`, and with
-	// `RetryInfo` where the provider named a time.
+	// `RetryInfo`: the time that the provider named, else for how long it is not asked here, 1 s at least.
 	ErrorReason_ERROR_REASON_UPSTREAM_RATE_LIMITED ErrorReason = 26
 	// RESOURCE_EXHAUSTED: the provider's quota or budget is used up; waiting does not help. Metadata:
 	// `provider`. With `QuotaFailure`.

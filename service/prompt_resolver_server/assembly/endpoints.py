@@ -118,6 +118,7 @@ class Endpoints:
             stream_completions=settings.stream_completions,
             drop_unsupported=settings.drop_unsupported,
             signer=self._signer(row, settings, at_known_address=at_known_address),
+            account=(key, *(getattr(settings, each) for each in CREDENTIALS)),
             quirks=_quirks(row, settings, base_url),
         )
 

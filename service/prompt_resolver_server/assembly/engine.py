@@ -102,7 +102,7 @@ class Engine:
         if self._shared_cache is not None:
             accounts, tls = find_accounts(sources), draft.trust.tls
             self._shared_cache.adopt(accounts, lost=replacement.lost, tls=tls)
-        before.dispatcher.retire()
+        draft.dispatcher.take_over(before.dispatcher)
         return Retired(before, draft, replacement)
 
     async def release(self, retired: Retired) -> None:

@@ -1,6 +1,6 @@
 """Turns LiteLLM's `model_list`, and what else says how its models are called, into aliases."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -79,6 +79,27 @@ def build_alias_providers(
             if own is not None:
                 providers[deployment.row, owner] = own
     return providers
+
+
+def identify_rows(
+    notation: Notation,
+    aliases: Mapping[str, Alias],
+    providers: Mapping[str, Provider],
+    alias_providers: Mapping[tuple[int, str], Provider],
+) -> Mapping[int, Hashable]:
+    """Return what each row is to those who limit it: a model with a key at an address.
+
+    A model that its prompt names is that prompt's. It is equal for equal rows, of whichever
+    configuration.
+    """
+    rows: dict[int, Hashable] = {}
+    for alias in aliases.values():
+        for deployment in alias.deployments:
+            owner = find_owner(notation, deployment)
+            provider = alias_providers.get((deployment.row, owner)) or providers.get(owner)
+            model = notation.of_alias(deployment).model or (deployment.store, deployment.prompt)
+            rows[deployment.row] = (provider.identity if provider is not None else owner, model)
+    return rows
 
 
 def list_unserved(aliases: Mapping[str, Alias], notation: Notation) -> Iterator[tuple[int, str]]:

@@ -26,6 +26,7 @@ from .model_list import (
     build_aliases,
     build_default_fallbacks,
     build_terms,
+    identify_rows,
     list_unserved,
 )
 from .providers import ProviderFactory, build_limits
@@ -89,6 +90,7 @@ class Workshop:
             providers=models.providers,
             alias_providers=models.alias_providers,
             limits=build_limits(loaded.settings),
+            rows=models.rows,
             metrics=self._metrics.upstream,
             prices=self._prices,
         )
@@ -160,4 +162,5 @@ class _Models:
                 extra={"setting": f"model_list.{row}.litellm_params", "provider": provider},
             )
         self.alias_providers = build_alias_providers(loaded, self.notation, self.aliases, factory)
+        self.rows = identify_rows(self.notation, self.aliases, self.providers, self.alias_providers)
         self.fallbacks = build_default_fallbacks(loaded, self.aliases)

@@ -11,10 +11,12 @@ from ..domain.errors import CallError, Reason, ResolverError, ServerError
 from ..metrics import UpstreamMetrics
 from ..providers.failures import Failures
 from ..runtime.alarms import Alarms
+from ..runtime.deadlines import has_passed
 from .account import Account
 from .admission import leave, let_in
 from .breaker import Verdict, judge
 from .orders import Order
+from .retries import LateError
 
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
@@ -46,6 +48,7 @@ class RunningAttempt:
         "_cancels",
         "_choice",
         "_deadline",
+        "_ended_by",
         "_ending",
         "_era",
         "_expired",
@@ -88,6 +91,7 @@ class RunningAttempt:
         self._ending: asyncio.Handle | None = None
         self._expired = 0
         self._outcome = _UNFORESEEN
+        self._ended_by = ""
         self._verdict = Verdict.UNKNOWN
         self._is_probe = False
         self._era = 0
@@ -156,13 +160,15 @@ class RunningAttempt:
             case asyncio.CancelledError() if late:
                 error = self._late()
                 self._outcome = error.reason.lower()
-                # Whose caller is in a hurry has not failed; who is slow by its own terms has.
-                if self._limited and self._limit_s is not None:
+                # Whose caller is in a hurry has not failed; who had a time of its own has.
+                if self._limited:
                     self._verdict = Verdict.FAILED
                 self._end()
                 raise error from None
             case asyncio.CancelledError():
                 self._outcome = "cancelled"
+                left_s = self._deadline - asyncio.get_running_loop().time()
+                self._ended_by = "deadline" if has_passed(left_s) else "caller"
             case CallError():
                 self._outcome = exception.reason.lower()
                 self._sent = False
@@ -188,7 +194,10 @@ class RunningAttempt:
         provider, model = self._choice.provider, self._choice.model
         if self._limited:
             failures = Failures(provider=provider, model=model, with_caller_key=False)
-            return failures.of(Reason.UPSTREAM_TIMEOUT, phase="attempt")
+            error = failures.of(Reason.UPSTREAM_TIMEOUT, phase="attempt")
+            if self._limit_s is not None:
+                return error
+            return LateError(error.reason, error.message, metadata=error.metadata)
         return ServerError(
             Reason.DEADLINE,
             f"the deadline passed while provider {provider!r} answered",
@@ -238,11 +247,13 @@ class RunningAttempt:
             self._metrics.unsent(self._outcome)
             account.pass_over(choice, self._outcome)
             return
-        self._metrics.ended(self._outcome, seconds)
+        self._metrics.ended(self._outcome, seconds, by=self._ended_by)
         account.asked += 1
         account.upstream_s = seconds
         account.waited_s += seconds
-        account.targets.append(self._target)
+        if self._target not in account.targets:
+            self._target.budget.deposit()
+            account.targets.append(self._target)
         account.attempts.append(
             Attempt(
                 provider=choice.provider,

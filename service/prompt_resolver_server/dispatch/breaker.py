@@ -1,7 +1,7 @@
 """Whether a target is worth asking: what fails again and again is left alone for a moment."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from enum import Enum, IntEnum
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -68,8 +68,8 @@ class Breaker:
     targets do not ask together. A probe that tells nothing for four seconds makes room for another.
     The first that is answered closes it.
 
-    `clock` is monotonic, `draw` returns numbers from 0 to 1, and `on_change` is called whenever
-    `state` may have changed.
+    `clock` is monotonic, and `draw` returns numbers from 0 to 1. `on_change` is called whenever
+    `state` may have changed, and may be replaced.
     """
 
     __slots__ = (
@@ -77,13 +77,13 @@ class Breaker:
         "_clock",
         "_draw",
         "_next_probe",
-        "_on_change",
         "_pauses",
         "_probes",
         "_recent",
         "cause",
         "era",
         "is_open",
+        "on_change",
     )
 
     def __init__(
@@ -95,7 +95,7 @@ class Breaker:
     ) -> None:
         self._clock = clock
         self._draw = draw
-        self._on_change = on_change
+        self.on_change = on_change
         self.is_open = False
         self.cause = ""
         """The outcome of the last call that counted as a failure."""
@@ -123,7 +123,7 @@ class Breaker:
             return False
         self._probes += 1
         self._next_probe = self._clock() + _LONGEST_PAUSE_S
-        self._on_change()
+        self.on_change()
         return True
 
     def note(self, verdict: Verdict, outcome: str, era: int) -> None:
@@ -140,7 +140,7 @@ class Breaker:
             if self._recent.is_bad:
                 self.is_open = True
                 self._pause()
-                self._on_change()
+                self.on_change()
 
     def note_probe(self, verdict: Verdict, outcome: str) -> None:
         """Count what a probe tells: at the first sign of an answer, or at its end without one."""
@@ -158,7 +158,7 @@ class Breaker:
                 self._pause()
             case Verdict.UNKNOWN:
                 self._next_probe = self._clock()
-        self._on_change()
+        self.on_change()
 
     def _pause(self) -> None:
         longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**self._pauses)
@@ -186,6 +186,14 @@ class BreakerGauge:
         """
         self._breakers[breaker] = row
 
+    def replace(self, breaker: Breaker, by: Breaker) -> None:
+        """Tell of one that a gauge told of that is retired, in place of one of its own."""
+        self._breakers[by] = self._breakers.pop(breaker)
+        by.on_change = self.tell
+        if by.is_open:
+            self._open.add(by)
+            self.tell()
+
     def tell(self) -> None:
         """Tell the worst state, and what has opened or closed."""
         if self._tell is None:
@@ -201,11 +209,12 @@ class BreakerGauge:
             elif not breaker.is_open and breaker in self._open:
                 self._tell_closed(breaker)
 
-    def retire(self) -> None:
-        """Tell nothing more: others take the breakers' places, and begin closed."""
-        if self._tell is not None and self._open:
+    def retire(self, kept: Container[Breaker]) -> None:
+        """Tell nothing more: others tell of those that are kept, and the rest count as closed."""
+        closed = [each for each in self._open if each not in kept]
+        if self._tell is not None and closed:
             self._tell(State.CLOSED)
-            for breaker in [*self._open]:
+            for breaker in closed:
                 self._tell_closed(breaker)
         self._tell = None
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 
 from ..domain.answers import Answer, Cost, Delta, Emit, Finish
@@ -27,8 +28,8 @@ class Dispatcher:
 
     `alias_providers` are the providers that a deployment has a key or an address of its own for, by
     its row and the provider's name. `limits` are those of the providers that have other than the
-    usual ones, by name. `clock` is monotonic, and unset the event loop's; `draw` returns numbers
-    from 0 to 1.
+    usual ones, by name, and `rows` are for `Cooldowns`. `clock` is monotonic, and unset the event
+    loop's; `draw` returns numbers from 0 to 1.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Dispatcher:
         metrics: UpstreamMetrics,
         prices: Prices = NO_PRICES,
         limits: Mapping[str, Limits] | None = None,
+        rows: Mapping[int, Hashable] | None = None,
         clock: Callable[[], float] | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
@@ -48,38 +50,66 @@ class Dispatcher:
         self._limits = limits or {}
         self._clock = clock or loop.time
         self._draw = draw
-        self._slots: dict[str, Slots] = {}
-        self._gauges: dict[str, BreakerGauge] = {}
+        self.slots: dict[str, Slots] = {}
+        """Those of each provider whose calls are limited, by its name."""
+        self.gauges: dict[str, BreakerGauge] = {}
+        """What tells of a provider's breakers, by its name."""
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
         self._alias_targets = {
             (row, name): self._target(name, each, row)
             for (row, name), each in alias_providers.items()
         }
         self._alarms = Alarms(loop)
-        self.cooldowns = Cooldowns(self._clock)
+        self.cooldowns = Cooldowns(self._clock, rows)
         """The rows that are put aside."""
 
     def _target(self, name: str, provider: Provider, row: int | None = None) -> Target:
         limits = self._limits.get(name, _NO_LIMITS)
         breaker = None
         if limits.breaker:
-            gauge = self._gauges.get(name)
+            gauge = self.gauges.get(name)
             if gauge is None:
                 gauge = BreakerGauge(name, partial(self._metrics.breaker_changed, name))
-                self._gauges[name] = gauge
+                self.gauges[name] = gauge
             breaker = Breaker(clock=self._clock, draw=self._draw, on_change=gauge.tell)
             gauge.add(breaker, row)
-        if limits.max_concurrency is not None and name not in self._slots:
-            self._slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
-        return Target(provider, breaker=breaker, slots=self._slots.get(name))
+        if limits.max_concurrency is not None and name not in self.slots:
+            self.slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
+        return Target(provider, breaker=breaker, slots=self.slots.get(name))
 
-    def retire(self) -> None:
-        """Tell of the breakers no more: others take their places, and begin closed.
+    def take_over(self, before: "Dispatcher") -> None:
+        """Go on from where the dispatcher of another configuration is, which tells nothing more.
 
-        What is on its way is answered.
+        What it knows of a provider holds for the same one, by name, address and key. A provider's
+        slots are those of its name: what is on its way goes on to count.
         """
-        for gauge in self._gauges.values():
-            gauge.retire()
+        known: dict[Hashable, deque[Target]] = defaultdict(deque)
+        for _, target in before.list_targets():
+            known[target.provider.identity].append(target)
+        for name, slots in self.slots.items():
+            if (taken := before.slots.get(name)) is not None:
+                taken.resize(count=slots.count, max_wait_s=slots.max_wait_s)
+                self.slots[name] = taken
+        kept: dict[Breaker, tuple[Target, Breaker, BreakerGauge]] = {}
+        for name, target in self.list_targets():
+            target.slots = self.slots.get(name)
+            if same := known[target.provider.identity]:
+                former = same.popleft()
+                target.budget = former.budget
+                if target.breaker is not None and former.breaker is not None:
+                    kept[former.breaker] = target, target.breaker, self.gauges[name]
+        for gauge in before.gauges.values():
+            gauge.retire(kept)
+        for breaker, (target, new, gauge) in kept.items():
+            gauge.replace(new, breaker)
+            target.breaker = breaker
+        self.cooldowns.take_over(before.cooldowns)
+
+    def list_targets(self) -> Iterator[tuple[str, Target]]:
+        """Return every target, each with its provider's name."""
+        yield from self._targets.items()
+        for (_, name), target in self._alias_targets.items():
+            yield name, target
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import IntEnum
 
-from ..domain.errors import Reason, ResolverError
+from ..domain.errors import Reason, ResolverError, UpstreamError
 
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 8.0
@@ -46,11 +46,18 @@ _LASTING = frozenset(
 _OF_THE_MODEL = frozenset({Reason.CONTEXT_LENGTH, Reason.CONTENT_BLOCKED})
 
 
+class LateError(UpstreamError):
+    """A provider has not begun to answer in its share of a call's time, of which it had one."""
+
+
 def find_remedy(error: ResolverError) -> Remedy:
     """Tell where another attempt may succeed, as long as the caller has seen nothing of this one.
 
-    An answer that was cut short is not asked for again where it was, as its tokens are spent.
+    An answer that was cut short is not asked for again where it was, as its tokens are spent; nor
+    is one that has not begun in its share of the time, as what is left is that of others.
     """
+    if isinstance(error, LateError):
+        return Remedy.OTHER_DEPLOYMENT
     reason = error.reason
     untouched = reason is Reason.UPSTREAM_TRUNCATED and error.metadata.get("chunks") == "0"
     if reason in _PASSING or untouched:

@@ -11,7 +11,7 @@ class Slots:
     def __init__(self, *, count: int, max_wait_s: float) -> None:
         self.count = count
         self.max_wait_s = max_wait_s
-        self._free = count
+        self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def take(self, deadline: float) -> None:
@@ -19,8 +19,8 @@ class Slots:
 
         `deadline` is on the event loop's clock. Who is cancelled has taken none.
         """
-        if self._free and not self._waiting:
-            self._free -= 1
+        if self._taken < self.count and not self._waiting:
+            self._taken += 1
             return
         loop = asyncio.get_running_loop()
         turn = loop.create_future()
@@ -39,9 +39,21 @@ class Slots:
 
     def give_back(self) -> None:
         """Give a slot back, to the one who has waited longest."""
-        while self._waiting:
+        self._taken -= 1
+        self._hand_over()
+
+    def resize(self, *, count: int, max_wait_s: float) -> None:
+        """Have another count, and another wait for those who come from now on.
+
+        Whoever has a slot keeps it: of fewer there may be too many taken until some are given back.
+        """
+        self.count = count
+        self.max_wait_s = max_wait_s
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._waiting and self._taken < self.count:
             turn = self._waiting.popleft()
             if not turn.done():
+                self._taken += 1
                 turn.set_result(None)
-                return
-        self._free += 1

@@ -113,6 +113,16 @@ class ResolverError(Exception):
         self.retry_after_s = retry_after_s
         self.blame = blame
 
+    @property
+    def was_for_nothing(self) -> bool:
+        """Whether a model may have worked on the call in vain, or it was tried again already.
+
+        Each further try would be as many.
+        """
+        told = self.metadata
+        may_have_worked = told.get("chunks", "0") != "0" or told.get("problem") == "closed"
+        return may_have_worked or told.get("attempts", "1") not in ("0", "1")
+
     def again(self, *, retry_after_s: float | None = None) -> Self:
         """Return an equal error, to be raised once more: a raised one remembers where it was.
 

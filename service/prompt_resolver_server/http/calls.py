@@ -169,12 +169,12 @@ class HttpCalls:
             task = asyncio.current_task(self._loop)
             assert task is not None
             call = HttpCall(request, self._gates)
-            self._running.add(task)
-            call.record.span = self._tracer.begin_http(
-                request.method, _path_of(request), read_metadata(request.headers)
-            )
             status, reason, error = 499, "cancelled", None
             try:
+                self._running.add(task)
+                call.record.span = self._tracer.begin_http(
+                    request.method, _path_of(request), read_metadata(request.headers)
+                )
                 response = await self._serve(call, handle, keys)
                 status, reason = response.status, ""
                 if not response.prepared:
@@ -216,10 +216,13 @@ class HttpCalls:
         call.latest = self._serving.deadlines.latest(now, asked_s)
         try:
             # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline + OVERTIME_S) as call.limit:
+            async with asyncio.timeout_at(deadline + OVERTIME_S) as limit:
+                call.limit = limit
                 caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
                 return await handle(call, caller)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise ServerError(
                 Reason.DEADLINE,
                 "the deadline passed while the caller did not send or read",

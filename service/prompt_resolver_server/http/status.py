@@ -73,11 +73,5 @@ def status_of(error: ResolverError) -> int:
 
 
 def may_try_again(error: ResolverError) -> bool:
-    """Tell whether the same request may succeed later, and no model has worked on it in vain.
-
-    Nor where it has been tried again already: each of a client's would be as many.
-    """
-    told = error.metadata
-    may_have_worked = told.get("chunks", "0") != "0" or told.get("problem") == "closed"
-    was_tried_again = told.get("attempts", "1") not in ("0", "1")
-    return error.reason in _REPEATABLE and not (may_have_worked or was_tried_again)
+    """Tell whether the same request may succeed later, and trying again costs nothing."""
+    return error.reason in _REPEATABLE and not error.was_for_nothing

@@ -139,7 +139,7 @@ class ModelMetrics:
         self._provider = provider
         self._model = model
         self._inflight: Tally | None = None
-        self._ended: dict[str, _Ended] = {}
+        self._ended: dict[tuple[str, str], _Ended] = {}
 
     def started(self) -> None:
         """Count a request that is being answered from now on."""
@@ -160,24 +160,24 @@ class ModelMetrics:
         """Count the first event of a stream."""
         self._families.first_chunks[self._provider, self._model].observe(seconds)
 
-    def ended(self, outcome: str, seconds: float) -> None:
-        """Count a request that is no longer answered: `ok`, `cancelled`, or failed."""
+    def ended(self, outcome: str, seconds: float, *, by: str = "") -> None:
+        """Count a request that is no longer answered: `ok`, `cancelled` by whom, or failed."""
         self._left()
-        ended = self._ended.get(outcome) or self._find(outcome)
+        ended = self._ended.get((outcome, by)) or self._find(outcome, by)
         ended.seconds.observe(seconds)
         ended.attempts.value += 1
         if outcome == _TRUNCATED:
             self._families.truncated[self._provider,].value += 1
 
-    def _find(self, outcome: str) -> _Ended:
+    def _find(self, outcome: str, by: str) -> _Ended:
         families, provider, model = self._families, self._provider, self._model
         kind = outcome if outcome in ("ok", "cancelled") else "failed"
-        reason = outcome if kind == "failed" else ""
+        reason = outcome if kind == "failed" else by
         timed, counted = (provider, model, outcome), (provider, model, kind, reason)
         ended = _Ended(families.seconds[timed], families.attempts[counted])
         if timed in families.seconds and counted in families.attempts:
             # Others share a series with whatever does not fit, which counts how often.
-            self._ended[outcome] = ended
+            self._ended[outcome, by] = ended
         return ended
 
     def passed_over(self, reason: str) -> None:

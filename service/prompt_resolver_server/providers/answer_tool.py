@@ -5,7 +5,7 @@ says which fields an answer has, or it is no object, it is the tool's one argume
 an object empty whose fields have no names.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -54,6 +54,11 @@ class AnswerToolProvider:
         self._provider = provider
         self._name = name
         self._lacking = lacking
+
+    @property
+    def identity(self) -> Hashable:
+        """What it is; see `Provider.identity`."""
+        return self._provider.identity
 
     @property
     def base_url(self) -> str:

@@ -16,6 +16,7 @@ class EchoProvider:
     It counts words as tokens. Every parameter is accepted and none has an effect.
     """
 
+    identity = "echo"
     base_url = ""
     vendor_url = ""
 

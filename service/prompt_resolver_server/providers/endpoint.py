@@ -1,6 +1,6 @@
 """Where a provider is, and how to get in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from .dialect import NO_QUIRKS, Quirks
@@ -17,7 +17,8 @@ class Endpoint:
     `find_key` returns the key as it is now, or None where there is none; it is asked for each
     call, so that a key can be replaced while the service runs. `key_hint` tells where it is
     configured, or would be; it is empty where none is asked for. `signer` lets requests in that
-    carry no key. `drop_unsupported` has what the provider lacks left out, and told, whoever set it.
+    carry no key. `account` is equal where the key and the credentials are. `drop_unsupported` has
+    what the provider lacks left out, and told, whoever set it.
     """
 
     base_url: str
@@ -29,4 +30,5 @@ class Endpoint:
     stream_completions: bool = True
     drop_unsupported: bool = False
     signer: Signer | None = None
+    account: Hashable = field(default=(), repr=False)
     quirks: Quirks = NO_QUIRKS

@@ -14,6 +14,7 @@ class IncompleteProvider:
     vendor_url = ""
 
     def __init__(self, *, name: str, needs: str) -> None:
+        self.identity = name
         self._name = name
         self._needs = needs
 

@@ -1,6 +1,6 @@
 """What every provider does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from ..domain.answers import Answer, Emit, Finish, ModelRequest
@@ -17,6 +17,11 @@ class Provider(Protocol):
     request that it could not be sent. Neither keeps anything of the caller's beyond the call, and
     cancelling either ends the call to the provider at once.
     """
+
+    @property
+    def identity(self) -> Hashable:
+        """Equal to that of another configuration's that is the same: by name, address and key."""
+        ...
 
     @property
     def base_url(self) -> str:

@@ -1,7 +1,7 @@
 """A provider across the network: a dialect, an endpoint and a transport."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
@@ -51,6 +51,11 @@ class RemoteProvider:
         self._dialect = dialect
         self._endpoint = endpoint
         self._transport = transport
+
+    @property
+    def identity(self) -> Hashable:
+        """What it is; see `Provider.identity`."""
+        return self._name, self._endpoint.base_url, self._endpoint.account
 
     @property
     def base_url(self) -> str:

@@ -104,8 +104,6 @@ class Failover:
         try:
             while True:
                 order, prompt = candidate.order, candidate.resolution.prompt
-                if order.target not in call.account.targets:
-                    order.target.budget.deposit()
                 try:
                     answer = await ask(order, prompt, call.account)
                 except (ResolverError, RefusedError) as caught:
@@ -140,6 +138,11 @@ class Failover:
             step = route.next(error) if call.failure is caught else route.skip(reason)
             if (ready := await self._find_ready(call, step, failed, reason)) is not None:
                 return ready
+        if (
+            call.failure.reason is Reason.UPSTREAM_RATE_LIMITED
+            and call.failure.retry_after_s is None
+        ):
+            call.failure.retry_after_s = self._cooldowns.wait_s(failed.resolution.deployment.row)
         raise call.failure from call.failure.__cause__
 
     async def _detour(self, call: _Call, put_aside: Candidate) -> Candidate:

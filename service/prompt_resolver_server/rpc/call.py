@@ -19,6 +19,7 @@ from ..entry.faults import as_error
 from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
 from ..metrics import CallMetrics
+from ..runtime.deadlines import has_passed
 from ..tracing import Tracer
 from .credentials import peer_names
 from .status import to_status
@@ -94,7 +95,7 @@ class Call:
         remaining_s = self._context.time_remaining()
         if error is None:
             # The caller is gone, or its deadline has passed: gRPC knows, and nobody listens.
-            expired = remaining_s is not None and remaining_s <= 0
+            expired = remaining_s is not None and has_passed(remaining_s)
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             self._reason = "deadline" if expired else "cancelled"
             self._log()

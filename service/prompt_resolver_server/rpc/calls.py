@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..domain.errors import CallError, Reason, ServerError
+from ..domain.errors import CallError, Reason, ServerError, UpstreamError
 from ..entry.admission import CallClass, Gate
 from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
 from ..entry.running import Running
@@ -145,7 +145,7 @@ class Calls:
                 admit = access.admit_operator if for_operators else access.admit
                 now = self._loop.time()
                 caller = call.admit(admit, serving.deadlines, now)
-                headers, size = None, 0
+                headers, size, names_time = None, 0, False
                 if not repeatable:
                     if running.refusing:
                         # What has come is cancelled soon, as something that was not begun.
@@ -157,9 +157,12 @@ class Calls:
                     data = response.SerializeToString()
                     size = len(data)
                     check_size(size, max_bytes)
+                except UpstreamError as error:
+                    names_time = error.reason is Reason.UPSTREAM_RATE_LIMITED
+                    raise
                 finally:
                     if headers is not None:
-                        await headers.settle(size)
+                        await headers.settle(size, names_time=names_time)
                 metrics.sent()
                 return data
             except BaseException as exception:
@@ -244,9 +247,13 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
 async def ending_at(deadline: float) -> AsyncIterator[None]:
     """End a stream whose caller does not read it, with DEADLINE, if nobody else has ended it."""
     try:
-        async with asyncio.timeout_at(deadline + OVERTIME_S if deadline < math.inf else None):
+        async with asyncio.timeout_at(
+            deadline + OVERTIME_S if deadline < math.inf else None
+        ) as limit:
             yield
     except TimeoutError:
+        if not limit.expired():
+            raise
         raise ServerError(
             Reason.DEADLINE,
             "the deadline passed while the caller did not read",

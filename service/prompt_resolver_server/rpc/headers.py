@@ -36,7 +36,7 @@ class LateHeaders:
 
     Most of what a call costs that is answered within a moment is each message of it, and nobody
     gives a call up as early as that. A failure as early as that tells itself that it is not to be
-    tried again.
+    tried again, but for one that names a time.
     """
 
     __slots__ = ("_alarms", "_context", "_sending")
@@ -50,14 +50,15 @@ class LateHeaders:
     def _send(self) -> None:
         self._sending = _begin(self._context)
 
-    async def settle(self, size: int = 0) -> None:
+    async def settle(self, size: int = 0, *, names_time: bool = False) -> None:
         """Have them sent, or not at all: from here on, they go with what ends the call.
 
         That is a response of this size. One that is too large to be sent would end in a failure of
-        gRPC's own, which would not tell.
+        gRPC's own, which would not tell. Or it is a failure that may name a time, at which gRPC in
+        Java would call again for any status, be it long after the caller would rather know.
         """
         self._alarms.pop(self._send, None)
-        if self._sending is None and size > _LARGE_BYTES:
+        if self._sending is None and (names_time or size > _LARGE_BYTES):
             self._send()
         if self._sending is not None:
             await _outlast(self._sending)

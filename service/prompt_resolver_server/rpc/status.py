@@ -99,17 +99,22 @@ class Status:
 
 
 def to_status(error: ResolverError, *, repeatable: bool) -> Status:
-    """Return an error as a status. `repeatable` tells whether gRPC may make the call again."""
+    """Return an error as a status. `repeatable` tells whether gRPC may make the call again.
+
+    So it may any whose provider has turned it away for its rate, at the time that the error names.
+    """
     row = STATUSES[error.reason]
     code = (row.by_blame or {}).get(error.blame, row.code)
     message = _shorten(error.message, _MAX_MESSAGE_BYTES)
     details = _details(error, _MAX_DETAIL_BYTES - len(message.encode()))
     status = status_pb2.Status(code=code.value[0], message=message, details=details)
     trailers: list[tuple[str, str | bytes]] = [(DETAILS_KEY, status.SerializeToString())]
-    if not (repeatable and row.repeatable):
+    after_s = error.retry_after_s if code in _REPEATED else None
+    turned_away = error.reason is Reason.UPSTREAM_RATE_LIMITED and not error.was_for_nothing
+    if not (row.repeatable and (repeatable or (turned_away and after_s is not None))):
         trailers.append((PUSHBACK_KEY, "-1"))
-    elif code in _REPEATED and error.retry_after_s is not None:
-        trailers.append((PUSHBACK_KEY, str(math.ceil(error.retry_after_s * 1000))))
+    elif after_s is not None:
+        trailers.append((PUSHBACK_KEY, str(math.ceil(after_s * 1000))))
     return Status(code, message, tuple(trailers))
 
 

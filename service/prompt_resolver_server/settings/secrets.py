@@ -95,5 +95,16 @@ class EnvironmentSecret(Secret):
         return next((value for name in self._names if (value := self._environ.get(name))), None)
 
     @override
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EnvironmentSecret) and other._key() == self._key()
+
+    @override
+    def __hash__(self) -> int:
+        return hash(self._names)
+
+    def _key(self) -> tuple[object, ...]:
+        return self._names, self.reveal()
+
+    @override
     def __repr__(self) -> str:
         return f"EnvironmentSecret({', '.join(self._names)})"

@@ -183,6 +183,8 @@ async def test_rate_limit(driver: Driver, scene: Scene, op: str) -> None:
     assert failure.metadata["provider"] == "fake"
     assert failure.retry_after_ms == 7000
     assert failure.violations == []
+    # No client tries again by itself.
+    assert len(scene.upstream.exchanges) == 1
 
 
 async def test_unknown_method(driver: Driver) -> None:

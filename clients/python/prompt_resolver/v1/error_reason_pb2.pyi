@@ -107,7 +107,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND: the provider does not know the model. Metadata: `provider`. With `ResourceInfo`."""
     ERROR_REASON_UPSTREAM_RATE_LIMITED: _ErrorReason.ValueType  # 26
     """RESOURCE_EXHAUSTED: the provider's rate limit. Metadata: `provider`. With `QuotaFailure`, and with
-    `RetryInfo` where the provider named a time.
+    `RetryInfo`: the time that the provider named, else for how long it is not asked here, 1 s at least.
     """
     ERROR_REASON_UPSTREAM_QUOTA: _ErrorReason.ValueType  # 27
     """RESOURCE_EXHAUSTED: the provider's quota or budget is used up; waiting does not help. Metadata:
@@ -257,7 +257,7 @@ ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 25
 """NOT_FOUND: the provider does not know the model. Metadata: `provider`. With `ResourceInfo`."""
 ERROR_REASON_UPSTREAM_RATE_LIMITED: ErrorReason.ValueType  # 26
 """RESOURCE_EXHAUSTED: the provider's rate limit. Metadata: `provider`. With `QuotaFailure`, and with
-`RetryInfo` where the provider named a time.
+`RetryInfo`: the time that the provider named, else for how long it is not asked here, 1 s at least.
 """
 ERROR_REASON_UPSTREAM_QUOTA: ErrorReason.ValueType  # 27
 """RESOURCE_EXHAUSTED: the provider's quota or budget is used up; waiting does not help. Metadata:
