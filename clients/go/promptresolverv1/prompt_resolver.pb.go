@@ -894,11 +894,16 @@ type CompleteResponse struct {
 	UpstreamDuration *durationpb.Duration `protobuf:"bytes,10,opt,name=upstream_duration,json=upstreamDuration,proto3" json:"upstream_duration,omitempty"`
 	// What the answer cost. Unset where that is not known: never zero in place of it. See `Cost`.
 	Cost *Cost `protobuf:"bytes,11,opt,name=cost,proto3" json:"cost,omitempty"`
-	// What the provider lacks and was therefore not sent, for one of these reasons: it changes nothing,
-	// such as a penalty of 0; the template or the alias set it for another provider, from which the
-	// request or a fallback moved the call; an answer can do without it, such as the `name` of who speaks;
-	// or the configuration says so. Anything else is refused, with PARAMETER_UNSUPPORTED. Parameters are
-	// told by name, parts of messages by place.
+	// What the provider lacks and was therefore not sent: parameters by name, parts of messages by place.
+	// Something is left out if
+	//
+	//   - it changes nothing, such as a penalty of 0;
+	//   - the template or the alias set it for another provider, and the request or a fallback moved the
+	//     call to this one;
+	//   - an answer can do without it, such as the `name` of who speaks;
+	//   - the configuration says so (`drop_unsupported`).
+	//
+	// Anything else is refused, with PARAMETER_UNSUPPORTED.
 	DroppedParameters []string `protobuf:"bytes,12,rep,name=dropped_parameters,json=droppedParameters,proto3" json:"dropped_parameters,omitempty"`
 	// Why the model stopped, in the provider's own word, of which 64 characters are kept. May change when
 	// the provider's does.
@@ -1401,7 +1406,7 @@ func (x *WatchPromptsRequest) GetAfterRevision() uint64 {
 type WatchPromptsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The prompt and the version that is served, as `Resolve` would tell it. With CHANGE_REMOVED, the
-	// version that was served at last. Its version is empty where there has been none yet.
+	// version that was served last. Its version is empty where there has been none yet.
 	Prompt *PromptInfo `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
 	// What happened to it.
 	Change Change `protobuf:"varint,2,opt,name=change,proto3,enum=prompt_resolver.v1.Change" json:"change,omitempty"`
@@ -2780,8 +2785,7 @@ type Finished struct {
 	// Every provider that was asked for this answer, or passed over, in order; one that was tried again
 	// is there again. Never empty; the last one answered.
 	Attempts []*Attempt `protobuf:"bytes,3,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	// The time from sending the serving attempt's request to the end of its answer: that attempt's
-	// `duration`.
+	// The duration of the serving attempt; see `CompleteResponse.upstream_duration`.
 	UpstreamDuration *durationpb.Duration `protobuf:"bytes,4,opt,name=upstream_duration,json=upstreamDuration,proto3" json:"upstream_duration,omitempty"`
 	// What the answer cost. Unset where that is not known: never zero in place of it. See `Cost`.
 	Cost *Cost `protobuf:"bytes,5,opt,name=cost,proto3" json:"cost,omitempty"`
@@ -2976,8 +2980,8 @@ type Attempt struct {
 	// and not asked: `breaker_open`, as it has failed again and again; `cooldown`, as it limits the rate of
 	// requests; `queue_full`, as it has as many calls as it may have. May grow.
 	Outcome string `protobuf:"bytes,3,opt,name=outcome,proto3" json:"outcome,omitempty"`
-	// From sending the request to the end of the answer, or to its failure; what the call waited for its
-	// turn is no part of it. Unset for a provider that was passed over.
+	// From sending the request to the end of the answer, or to its failure. Time spent queueing for the
+	// provider is not included. Unset for a provider that was passed over.
 	Duration      *durationpb.Duration `protobuf:"bytes,4,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -100,8 +100,8 @@ type PromptResolverClient interface {
 	// metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
 	// the named prompts have been looked at, for which their stores have 10 s.
 	//
-	// There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
-	// watches the same prompts again with the last revision as `after_revision`. Fails with
+	// There is no default deadline, and no longest one. A client that is disconnected, usually by
+	// UNAVAILABLE, watches the same prompts again with the last revision as `after_revision`. Fails with
 	//
 	//   - INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
 	//   - UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
@@ -237,8 +237,8 @@ type PromptResolverServer interface {
 	// metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
 	// the named prompts have been looked at, for which their stores have 10 s.
 	//
-	// There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
-	// watches the same prompts again with the last revision as `after_revision`. Fails with
+	// There is no default deadline, and no longest one. A client that is disconnected, usually by
+	// UNAVAILABLE, watches the same prompts again with the last revision as `after_revision`. Fails with
 	//
 	//   - INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
 	//   - UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;

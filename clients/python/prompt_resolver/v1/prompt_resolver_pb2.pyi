@@ -600,11 +600,16 @@ class CompleteResponse(_message.Message):
 
     @_builtins.property
     def dropped_parameters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the provider lacks and was therefore not sent, for one of these reasons: it changes nothing,
-        such as a penalty of 0; the template or the alias set it for another provider, from which the
-        request or a fallback moved the call; an answer can do without it, such as the `name` of who speaks;
-        or the configuration says so. Anything else is refused, with PARAMETER_UNSUPPORTED. Parameters are
-        told by name, parts of messages by place.
+        """What the provider lacks and was therefore not sent: parameters by name, parts of messages by place.
+        Something is left out if
+
+        * it changes nothing, such as a penalty of 0;
+        * the template or the alias set it for another provider, and the request or a fallback moved the
+          call to this one;
+        * an answer can do without it, such as the `name` of who speaks;
+        * the configuration says so (`drop_unsupported`).
+
+        Anything else is refused, with PARAMETER_UNSUPPORTED.
         """
 
     def __init__(
@@ -873,7 +878,7 @@ class WatchPromptsResponse(_message.Message):
     @_builtins.property
     def prompt(self) -> Global___PromptInfo:
         """The prompt and the version that is served, as `Resolve` would tell it. With CHANGE_REMOVED, the
-        version that was served at last. Its version is empty where there has been none yet.
+        version that was served last. Its version is empty where there has been none yet.
         """
 
     @_builtins.property
@@ -1660,9 +1665,7 @@ class Finished(_message.Message):
 
     @_builtins.property
     def upstream_duration(self) -> _duration_pb2.Duration:
-        """The time from sending the serving attempt's request to the end of its answer: that attempt's
-        `duration`.
-        """
+        """The duration of the serving attempt; see `CompleteResponse.upstream_duration`."""
 
     @_builtins.property
     def cost(self) -> Global___Cost:
@@ -1772,8 +1775,8 @@ class Attempt(_message.Message):
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """From sending the request to the end of the answer, or to its failure; what the call waited for its
-        turn is no part of it. Unset for a provider that was passed over.
+        """From sending the request to the end of the answer, or to its failure. Time spent queueing for the
+        provider is not included. Unset for a provider that was passed over.
         """
 
     def __init__(

@@ -105,8 +105,8 @@ class PromptResolverStub:
     metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
     the named prompts have been looked at, for which their stores have 10 s.
 
-    There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
-    watches the same prompts again with the last revision as `after_revision`. Fails with
+    There is no default deadline, and no longest one. A client that is disconnected, usually by
+    UNAVAILABLE, watches the same prompts again with the last revision as `after_revision`. Fails with
 
     * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
     * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
@@ -178,8 +178,8 @@ class PromptResolverAsyncStub(PromptResolverStub):
     metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
     the named prompts have been looked at, for which their stores have 10 s.
 
-    There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
-    watches the same prompts again with the last revision as `after_revision`. Fails with
+    There is no default deadline, and no longest one. A client that is disconnected, usually by
+    UNAVAILABLE, watches the same prompts again with the last revision as `after_revision`. Fails with
 
     * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
     * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
@@ -272,8 +272,8 @@ class PromptResolverServicer(metaclass=_abc_1.ABCMeta):
         metadata, the events follow on `after_revision`. The metadata is sent before the first event, once
         the named prompts have been looked at, for which their stores have 10 s.
 
-        There is no default deadline, and no longest one. Whoever is cut off, by UNAVAILABLE above all,
-        watches the same prompts again with the last revision as `after_revision`. Fails with
+        There is no default deadline, and no longest one. A client that is disconnected, usually by
+        UNAVAILABLE, watches the same prompts again with the last revision as `after_revision`. Fails with
 
         * INVALID_ARGUMENT: a malformed id or selector, an unknown store, more than 1,000 prompts;
         * UNAUTHENTICATED, PERMISSION_DENIED: the caller's token, or its own key of a store;
