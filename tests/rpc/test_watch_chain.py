@@ -105,3 +105,25 @@ async def test_operating_on_a_chain(tmp_path: Path) -> None:
     assert fetched.results[0].prompt.store == "hl"
     assert [each.ref.store for each in listed.prompts] == ["baked", "hl"]
     assert dropped.dropped_count == 2
+
+
+async def test_chain_of_one(tmp_path: Path) -> None:
+    """A chain of one store is a chain: whoever may use it is told of it by its own name."""
+    write_prompt(tmp_path / "baked", "greet", "<user>\nBaked\n</user>")
+    config = """
+server: {state_dir: null}
+general_settings: {master_key: the-master}
+callers: {team: {token: the-token, stores: ['all']}}
+stores:
+  baked: {type: directory, path: baked}
+  all: {type: chain, stores: [baked]}
+"""
+    keys = [("authorization", "Bearer the-token")]
+    async with (
+        running_service(tmp_path, config) as service,
+        watching(service.address, refs("greet", store="all"), keys=keys) as watcher,
+    ):
+        began = await watcher.next()
+
+    assert (began.ref.store, began.prompt.store) == ("all", "baked")
+    assert began.change == pb.CHANGE_SNAPSHOT

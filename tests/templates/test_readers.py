@@ -1,9 +1,11 @@
 """A store's disk may hang: what waits for it is bounded, and holds up nobody else."""
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from threading import Event
 
@@ -12,6 +14,10 @@ import pytest
 from prompt_resolver_server.domain.errors import StoreError
 from prompt_resolver_server.templates.readers import Readers
 from tests.support.unreachable import until
+
+
+class ReadError(Exception):
+    """What a read fails with."""
 
 
 def reading() -> list[threading.Thread]:
@@ -28,10 +34,10 @@ async def answers() -> AsyncIterator[Event]:
     await until(lambda: not reading())
 
 
-async def silence(readers: Readers, answers: Event, *, briefly: bool = False) -> StoreError:
+async def silence(readers: Readers, answers: Event) -> StoreError:
     """Return what is said of a read that does not come back."""
     with pytest.raises(StoreError) as caught:
-        await readers.do(answers.wait, briefly=briefly)
+        await readers.do(answers.wait)
     return caught.value
 
 
@@ -83,13 +89,51 @@ async def test_disk_that_hangs(answers: Event) -> None:
     readers.close()
 
 
-async def test_what_others_can_do_without(answers: Event) -> None:
-    """What others can do without takes a moment, however long more may take."""
-    readers = Readers(store="disk", threads=2, timeout_s=600)
+async def test_disk_that_is_slow(answers: Event) -> None:
+    """What takes long and ends is no disk that hangs, and neither is what waits for a thread."""
+    readers = Readers(store="disk", threads=1, timeout_s=60)
 
-    await silence(readers, answers, briefly=True)
-    # As nothing else may while that one hangs.
+    def read() -> str:
+        # As a volume does that is far away.
+        threading.Event().wait(0.15)
+        return "read"
+
+    assert await asyncio.gather(*(readers.do(read) for _ in range(3))) == ["read"] * 3
+    assert not readers.is_silent
+    readers.close()
+
+
+@pytest.mark.timed
+async def test_others_while_one_hangs(answers: Event) -> None:
+    """Once a read hangs, no other takes more than a moment, however long each may take."""
+    loop = asyncio.get_running_loop()
+    readers = Readers(store="disk", threads=2, timeout_s=1)
     await silence(readers, answers)
+
+    began = loop.time()
+    await silence(readers, answers)
+
+    assert loop.time() - began < 0.5
+    readers.close()
+
+
+async def test_failures_are_not_kept(answers: Event) -> None:
+    """What a read raises goes with whoever has caught it, and needs no search for cycles."""
+    readers = Readers(store="disk", threads=1)
+    gc.collect()
+    gc.disable()
+
+    def fail() -> None:
+        raise ReadError
+
+    try:
+        with pytest.raises(ReadError) as caught:
+            await readers.do(fail)
+        failure = weakref.ref(caught.value)
+        del caught
+        await until(lambda: failure() is None)
+    finally:
+        gc.enable()
     readers.close()
 
 

@@ -7,11 +7,13 @@ its place in one step. What is held of the stores stays, wherever they do.
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..metrics import Metrics
 from ..pricing import build_prices
 from ..resolving.resolver import Resolver
+from ..runtime.threads import Threads
 from ..settings import Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
@@ -21,12 +23,16 @@ from ..templates.cache.sources import Replacement
 from .parts import Parts, Workshop, build_base
 from .shared_cache import build_shared_cache, find_accounts
 from .state import build_copies, find_places, open_state, restore_copies
+from .stores import Stores
+from .trust import Trust
 
 if TYPE_CHECKING:
     from ..templates.cache.shared.shared_cache import SharedCache
 
-# How long a reload waits for the copies on disk. Then it is refused, and tried again.
+# How long a reload waits for the copies on disk, and for the folders of stores. Then it is refused,
+# and tried again.
 _RESTORED_S = 10.0
+_FOLDERS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Engine:
             except TimeoutError:
                 problem = "expected a disk that answers: what is there has not been read yet"
                 raise loaded.fault(("server", "state_dir"), problem) from None
-        trust, stores = await asyncio.to_thread(build_base, loaded, before=before)
+        trust, stores = await _build_base(loaded, before)
         try:
             return await self._workshop.make(loaded, trust, stores, before=before)
         except BaseException:
@@ -165,3 +171,16 @@ def _limits(settings: CacheSettings) -> CacheLimits:
         max_bytes=settings.max_bytes,
         negative_ttl_s=settings.negative_ttl_s,
     )
+
+
+async def _build_base(loaded: Loaded, before: Parts) -> tuple[Trust, Stores]:
+    """Return what is built first, by a thread of its own: a folder's volume may hang."""
+    threads = Threads(1, "build")
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(_FOLDERS_S):
+            return await loop.run_in_executor(threads, partial(build_base, loaded, before=before))
+    except TimeoutError:
+        raise loaded.fault(("stores",), "expected folders on volumes that answer") from None
+    finally:
+        threads.shutdown(wait=False)

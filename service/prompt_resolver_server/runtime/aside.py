@@ -1,6 +1,7 @@
 """Work that would hold up the event loop, done beside it."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,6 +18,8 @@ class Aside:
 
     def __init__(self, name: str) -> None:
         self._threads = Threads(1, name)
+        # Which would wait for more work for ever.
+        weakref.finalize(self, self._threads.shutdown, wait=False)
 
     async def do(self, work: Callable[[], _T]) -> _T:
         """Return what some work returns, or raise what it raises."""

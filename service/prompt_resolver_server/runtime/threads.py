@@ -4,7 +4,6 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
@@ -21,7 +20,7 @@ class Threads(ThreadPoolExecutor):
 
     Python's own takes none then, though other threads go on, and calls in them. There are at most
     `size` threads, which are started as they are needed and hold up no end of the process. Where
-    none can be started, the work is done at once.
+    the interpreter ends and none can be started any more, the work is done at once.
 
     It is a `ThreadPoolExecutor` by name alone: asyncio takes nothing else as a loop's default.
     """
@@ -69,9 +68,13 @@ class Threads(ThreadPoolExecutor):
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-        # The system may have no more of them, and Python has none where the interpreter ends.
-        with suppress(RuntimeError):
+        try:
             thread.start()
+        except RuntimeError:
+            # The system has no more of them: whoever has some makes do with these.
+            if threading.main_thread().is_alive() and not self._started:
+                raise
+        else:
             self._started.append(thread)
 
     def _work(self) -> None:

@@ -49,6 +49,15 @@ class PromptStores:
         """The names of all stores, chains of them included."""
         return (*self._sources, *self._chains)
 
+    @property
+    def layout(self) -> tuple[object, ...]:
+        """Which stores serve by which name: equal where all names mean the same."""
+        chains = {
+            name: [(member.name, member.takes_key) for member in members]
+            for name, members in self._chains.items()
+        }
+        return self.default_store, chains, self._sources.keys()
+
     def get(
         self,
         ref: PromptRef,

@@ -15,8 +15,11 @@ from typing import Any, TypeVar
 from ..domain.errors import Reason, StoreError
 from ..runtime.threads import Threads
 
-# Far more than a look at a few files takes where a disk answers, and little enough to wait for.
-_BRIEFLY_S = 0.1
+# What others may take while a disk seems to hang: more than one needs that does not.
+_MOMENT_S = 0.1
+
+LIST_S = 60.0
+"""How long a list of all prompts may take to be made."""
 
 _Result = TypeVar("_Result")
 
@@ -46,19 +49,20 @@ class Readers:
         """Whether all threads wait for a disk that does not answer."""
         return self._hung() >= self._most
 
-    async def do(self, work: Callable[[], _Result], *, briefly: bool = False) -> _Result:
+    async def do(self, work: Callable[[], _Result]) -> _Result:
         """Return what some work returns, or raise what it raises.
 
-        `briefly` is for what others can do without, so that it may take a moment only. Raises
-        STORE_UNAVAILABLE where the disk does not answer in time.
+        Raises STORE_UNAVAILABLE where the disk does not answer in time.
         """
-        if (hung := self._hung()) >= self._most:
+        if self.is_silent:
             raise self._no_answer()
-        limit_s = self._timeout_s
-        if briefly or hung:
-            limit_s = min(limit_s, _BRIEFLY_S)
+        limit_s = min(self._timeout_s, _MOMENT_S) if self._hung() else self._timeout_s
         until = time.monotonic() + limit_s
-        job = self._begin(work)
+        try:
+            job = self._begin(work)
+        except RuntimeError:
+            # The system has no more threads.
+            raise self._no_answer() from None
         try:
             async with asyncio.timeout(limit_s):
                 return await asyncio.wrap_future(job)
@@ -69,6 +73,8 @@ class Readers:
             # Whoever waited for it may have left before.
             if job.running():
                 self._left.append((job, until))
+            # Its failure has this frame, so the frame must not have the failure.
+            del job
 
     def close(self) -> None:
         """End the threads once they have done what was begun."""

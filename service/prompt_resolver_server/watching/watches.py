@@ -148,10 +148,12 @@ class Watches:
         chain have changed, its watches go on with that one, and are told. Of lost stores they are
         told what has become of each prompt.
         """
+        served_alike = stores.layout == self._stores.layout
         self._stores = stores
         self._journal.capacity = self._keeper.most = capacity
-        for opened in self._opened:
-            self._move(opened)
+        if not served_alike:
+            for opened in self._opened:
+                self._move(opened)
         self._keeper.look_again(lost)
 
     @asynccontextmanager
@@ -210,9 +212,9 @@ class Watches:
         for member in members:
             key = opened.caller_key if member.takes_key else None
             keys[self._cache.key(at_member(ref, member.name), key)] = key
-        if len(members) == 1:
+        store = ref.store if ref.store is not None else self._stores.default_store
+        if [member.name for member in members] == [store]:
             return next(iter(keys)), keys
-        store = ref.store or self._stores.default_store
         return Key(store, ref.id, ref.version, ref.environment, opened.credential), keys
 
     def _follow(self, opened: _Opened, subject: Key, keys: Keys) -> bool:

@@ -94,6 +94,8 @@ def test_interrupted(export: Path) -> None:
         error = failure(export, prompt_id)
         assert error.reason == "STORE_UNAVAILABLE"
         assert "the export of it was interrupted, its .done is missing" in error.message
+        # It is no failure of the store, which has others.
+        assert error.metadata["problem"] == "unreadable"
     assert load(export, "pr_2").messages[0].text == "three"
 
 

@@ -205,9 +205,9 @@ class TemplateCache:
         0 where its store is down and failed for it, too. One that is down may fail for some prompts
         alone, so it has a moment for the others. Raises STORE_UNKNOWN.
         """
-        key = self.key(ref, caller_key)
-        if not self.is_down(key.store):
+        if not self.is_down(ref.store if ref.store is not None else self.default_store):
             return inf
+        key = self.key(ref, caller_key)
         return 0.0 if self._ledger.has_failed(key) else _MOMENT_S
 
     def restore(self, key: Key, template: Template, *, age_s: float) -> bool:

@@ -154,7 +154,8 @@ class Outcome(NamedTuple, Generic[_Result]):
     def get(self) -> _Result:
         """Return the result. Raises the failure."""
         if isinstance(self.result, ResolverError):
-            raise self.result
+            # The one at hand is kept, and would keep whoever has it raised.
+            raise self.result.again()
         return self.result
 
 

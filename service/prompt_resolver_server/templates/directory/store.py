@@ -42,7 +42,7 @@ from ..files import Root
 from ..formats.format_rule import BY_SIGNS, FormatRule, PromptFormat
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
-from ..readers import Readers
+from ..readers import LIST_S, Readers
 from .changes import Changes, Witness
 from .contents import Content, Contents
 from .faults import Faults
@@ -115,7 +115,7 @@ class DirectoryStore:
         self._index = DirectoryIndex(name=name, root=self._root, load=self._load_for_list)
         self._readers = Readers(store=name, threads=_THREADS, timeout_s=timeout_s)
         # One for all lists, so that they never keep the threads that prompts are fetched in.
-        self._lister = Readers(store=name, threads=1, task="list")
+        self._lister = Readers(store=name, threads=1, timeout_s=LIST_S, task="list")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
@@ -179,7 +179,7 @@ class DirectoryStore:
         """Return whether everything looks so still, of what only a thread may look at."""
         if origin is None or origin.witness is not None:
             return False
-        return await self._readers.do(origin.looks.prove, briefly=True)
+        return await self._readers.do(origin.looks.prove)
 
     def _load_here(self, ref: PromptRef) -> tuple[Outcome[Content], bool]:
         """Return what a prompt is, and whether all that tells so is at hand."""

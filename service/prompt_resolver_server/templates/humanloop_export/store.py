@@ -22,7 +22,7 @@ from ..file_systems import is_at_hand
 from ..files import Look, Root
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
-from ..readers import Readers
+from ..readers import LIST_S, Readers
 from ..store import check_ref, is_same
 from .exports import Export, Exports
 from .index import ExportIndex
@@ -86,7 +86,7 @@ class HumanloopExportStore:
         self._readers = Readers(store=name, threads=_THREADS, timeout_s=timeout_s)
         # One each, so that neither an index nor a list keeps the threads that prompts are read in.
         self._indexer = Readers(store=name, threads=1, timeout_s=timeout_s, task="index")
-        self._lister = Readers(store=name, threads=1, task="list")
+        self._lister = Readers(store=name, threads=1, timeout_s=LIST_S, task="list")
 
     async def fetch(
         self, ref: PromptRef, held: Template | None, *, caller_key: str | None = None
@@ -95,7 +95,9 @@ class HumanloopExportStore:
         origin = self._origins.get(held) if held is not None else None
         if held is not None and await self._holds_elsewhere(origin):
             return held
-        export, (loaded, at_hand) = await self._read(ref, lambda index: self._load(index, ref))
+        export, (loaded, at_hand) = await self._read(
+            ref, lambda index: self._load(index, ref), self._readers
+        )
         template = loaded.template
         if held is not None and is_same(template, held):
             template = held
@@ -126,7 +128,9 @@ class HumanloopExportStore:
     ) -> tuple[Template, ...]:
         """Return the versions, the oldest first."""
         ref = PromptRef(id=prompt_id)
-        _, versions = await self._read(ref, lambda index: self._lists.versions(index, ref))
+        _, versions = await self._read(
+            ref, lambda index: self._lists.versions(index, ref), self._lister
+        )
         return versions
 
     async def list_environments(
@@ -134,7 +138,9 @@ class HumanloopExportStore:
     ) -> tuple[Environment, ...]:
         """Return the environments that a version of the prompt is deployed to, by their names."""
         ref = PromptRef(id=prompt_id)
-        _, found = await self._read(ref, lambda index: self._lists.environments(index, ref))
+        _, found = await self._read(
+            ref, lambda index: self._lists.environments(index, ref), self._lister
+        )
         return found
 
     async def aclose(self) -> None:
@@ -143,25 +149,27 @@ class HumanloopExportStore:
             readers.close()
 
     async def _read(
-        self, ref: PromptRef, read: Callable[[ExportIndex], _Result]
+        self, ref: PromptRef, read: Callable[[ExportIndex], _Result], readers: Readers
     ) -> tuple[Export, _Result]:
         """Read something about a prompt, and return with it the export that it was read from."""
         check_ref(ref, store=self._name)
         export = await self._indexer.do(lambda: self._exports.find_current(ref.id))
         try:
-            return export, await self._readers.do(lambda: read(export.index))
-        except ResolverError:
+            return export, await readers.do(lambda: read(export.index))
+        except ResolverError as error:
+            if error.metadata.get("problem") == "timeout":
+                raise
             # The tree may have been replaced while it was read.
             again = await self._find_export()
             if again is export:
                 raise
-        return again, await self._readers.do(lambda: read(again.index))
+        return again, await readers.do(lambda: read(again.index))
 
     async def _holds_elsewhere(self, origin: _Origin | None) -> bool:
         """Return whether everything looks so still, of what only a thread may look at."""
         if origin is None or origin.at_hand:
             return False
-        return await self._readers.do(origin.holds, briefly=True)
+        return await self._readers.do(origin.holds)
 
     def _load(self, index: ExportIndex, ref: PromptRef) -> tuple[Loaded, bool]:
         """Return a version, and whether all that it was read from is at hand."""

@@ -168,11 +168,10 @@ class Versions:
         if file.is_done:
             return
         whose = "it" if file.is_prompt or file.record is None else f"tool {file.id}"
-        raise StoreError(
-            Reason.STORE_UNAVAILABLE,
-            f"prompt {ref.id!r} of store {self._store!r}: the export of {whose} was interrupted,"
+        raise unreadable(
+            f"has not all of {ref.id!r}: the export of {whose} was interrupted,"
             " its .done is missing",
-            metadata={"store": self._store},
+            store=self._store,
         )
 
     @contextmanager
