@@ -8,7 +8,9 @@ from prometheus_client import CollectorRegistry
 from prompt_resolver_server.domain.prompts import PromptRef, ServedTemplate
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.copies import Copies
 from prompt_resolver_server.templates.cache.entries import Held, Key
+from prompt_resolver_server.templates.cache.peers import Copy
 from prompt_resolver_server.templates.cache.source import Source
 from tests.support.stores import Clock, ToldStore, make_template, no_jitter
 
@@ -26,6 +28,9 @@ class ToldListener:
     def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         self.events.append(f"confirmed {key.id} {held.template.version} {changed}")
 
+    def recalled(self, key: Key, held: Held) -> None:
+        self.events.append(f"recalled {key.id} {held.template.version}")
+
     def failing(self, key: Key, held: Held) -> None:
         self.events.append(f"failing {key.id} {held.template.version}")
 
@@ -33,10 +38,22 @@ class ToldListener:
         self.events.append(f"dropped {key.id}")
 
 
+@dataclass
+class KeptCopies(ToldListener):
+    """Copies of all prompts, or none, which count how often one was looked for."""
+
+    copy: Copy | None = None
+    finds: int = 0
+
+    async def find(self, key: Key) -> Copy | None:
+        self.finds += 1
+        return self.copy
+
+
 class FollowedCache:
     """A cache over one store by two names, `told` and `other`, which a listener follows."""
 
-    def __init__(self, ttl_s: float = TTL_S) -> None:
+    def __init__(self, ttl_s: float = TTL_S, copies: Copies | None = None) -> None:
         self.store, self.clock, self.told = ToldStore(ONE), Clock(), ToldListener()
         self.metrics = Metrics(CollectorRegistry(), version="test")
         self.cache = TemplateCache(
@@ -45,6 +62,7 @@ class FollowedCache:
             metrics=self.metrics,
             clock=self.clock,
             draw=no_jitter,
+            copies=copies,
         )
         self.cache.listen(self.told)
         self.deadline = asyncio.get_running_loop().time() + 10

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -14,12 +15,14 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.templates.cache.cache import TemplateCache
 from prompt_resolver_server.templates.cache.entries import Held, Key
 from prompt_resolver_server.templates.cache.ledger import CacheLimits
+from prompt_resolver_server.templates.cache.peers import Copy
 from prompt_resolver_server.templates.cache.source import Source
 from prompt_resolver_server.templates.prompt_stores import PromptStores
 from prompt_resolver_server.watching.events import Event
 from prompt_resolver_server.watching.journal import Journal
 from prompt_resolver_server.watching.watches import Watch, Watches
-from tests.support.stores import ToldStore, absent, make_template, unavailable
+from tests.support.caches import KeptCopies
+from tests.support.stores import Clock, ToldStore, absent, make_template, unavailable
 
 CHANGES = 10_000
 
@@ -28,13 +31,18 @@ class Subject:
     """Watches of a cache over one store, whose changes a test makes up."""
 
     def __init__(
-        self, capacity: int = 100, ttl_s: float = 60, store: ToldStore | None = None
+        self,
+        capacity: int = 100,
+        ttl_s: float = 60,
+        store: ToldStore | None = None,
+        **more: Any,
     ) -> None:
         self.store = store or ToldStore(make_template("p", "1"))
         self.cache = TemplateCache(
             sources={"told": Source(self.store, ttl_s)},
             default_store="told",
             metrics=Metrics(CollectorRegistry(), version="test"),
+            **more,
         )
         self.watches = Watches(PromptStores(self.cache, {}), capacity=capacity)
 
@@ -370,3 +378,37 @@ async def test_watch_that_follows_another() -> None:
 
     await subject.watches.aclose()
     await subject.cache.aclose()
+
+
+@pytest.mark.parametrize("age_s", [5.0, 500.0])
+async def test_copy_that_is_recalled(age_s: float) -> None:
+    """What comes back from the disk while its store is down is told to all who watch it."""
+    copies, clock = KeptCopies(), Clock()
+    subject = Subject(store=ToldStore(unavailable()), copies=copies, clock=clock)
+    loop = asyncio.get_running_loop()
+    async with subject.watch("p") as named, subject.watch() as of_all, asyncio.timeout(10):
+        (unserved,) = await read(named, 1)
+        copies.copy = Copy(make_template("p", "1"), age_s)
+        clock.now += 10
+        served = await subject.cache.get(
+            PromptRef(id="p"), refresh=False, deadline=loop.time() + 10
+        )
+        told = [(await watch.next()) for watch in (named, of_all)]
+    await subject.watches.aclose()
+    await subject.cache.aclose()
+
+    assert not unserved.served.template.version
+    assert served.cache == "fallback"
+    assert [event.served.template.version for event in told] == ["1", "1"]
+
+
+async def test_copy_that_is_restored() -> None:
+    """What is read from a slow disk once the doors are open is told to all who watch it."""
+    subject = Subject(store=ToldStore(unavailable()))
+    async with subject.watch() as of_all, asyncio.timeout(10):
+        subject.cache.restore(subject.key("p"), make_template("p", "1"), age_s=5)
+        event = await of_all.next()
+    await subject.watches.aclose()
+    await subject.cache.aclose()
+
+    assert (event.ref.id, event.served.template.version) == ("p", "1")

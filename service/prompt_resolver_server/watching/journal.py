@@ -185,14 +185,19 @@ class Journal:
 
     def confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         """Write down another version, or that the store answers again; see `CacheListener`."""
+        record = self._records.get(key)
+        self.recalled(key, held)
+        if record is not None and record.stale and self._records.get(key) is record:
+            record.stale = False
+            self._write(key, record, changed=False)
+
+    def recalled(self, key: Key, held: Held) -> None:
+        """Write down another version, of which no store has told; see `CacheListener`."""
         template, record = held.template, self._records.get(key)
         if self._upkeep is not None:
             self._upkeep.found(key)
         if record is None or record.removed or _identity(record.template) != _identity(template):
             self._write(key, Record(_without_content(template)), changed=True)
-        elif record.stale:
-            record.stale = False
-            self._write(key, record, changed=False)
         else:
             # It may not have been held for a while.
             self._review_views(key)

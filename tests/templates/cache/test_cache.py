@@ -586,6 +586,35 @@ async def test_bounded_in_bytes() -> None:
     assert (await subject.get(PromptRef(id="a"))).cache == "miss"
 
 
+async def test_callers_have_a_part_of_a_full_memory() -> None:
+    """However much the service's own prompts take, callers' keys have a quarter, and no more."""
+    subject = make(CacheLimits(max_entries=8))
+    for number in range(8):
+        await subject.get(PromptRef(id=f"own-{number}"))
+
+    for number in range(20):
+        key = f"key-{number}"
+        assert (await subject.get(caller_key=key)).cache == "miss"
+        assert (await subject.get(caller_key=key)).cache == "hit"
+    assert (await subject.get(caller_key="key-18")).cache == "hit"
+    assert len(subject.cache.inventory.keys()) == 6
+    assert subject.cache.inventory.entries == 8
+
+
+async def test_callers_have_a_part_of_the_bytes() -> None:
+    """A quarter is counted in bytes, too, so that few large ones push out no more than that."""
+    subject = make(CacheLimits(max_bytes=16 * 12_048))
+    subject.told.says = make_template("p", "1", size=1_000)
+    for number in range(16):
+        await subject.get(PromptRef(id=f"own-{number}"))
+
+    subject.told.says = make_template("p", "1", size=2_000)
+    for number in range(20):
+        await subject.get(caller_key=f"key-{number}")
+    assert (await subject.get(caller_key="key-19")).cache == "hit"
+    assert len(subject.cache.inventory.keys()) >= 12
+
+
 async def test_nonsense_pushes_out_nothing() -> None:
     """Ids that do not exist are remembered apart from what is held, in bounded number."""
     subject = make(CacheLimits(max_entries=3))

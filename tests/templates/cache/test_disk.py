@@ -671,3 +671,49 @@ async def test_copies_of_lost_stores(world: World) -> None:
         process.copies.adopt({}, lost={"told"}, **limits)
         await process.get(refresh=True)
     assert world.files == []
+
+
+class FaultyDisk(StateDir):
+    """A disk of which the first of each work ends in what nobody has foreseen."""
+
+    def __init__(self, folder: Path, *faulty: str) -> None:
+        super().__init__(folder)
+        self._faulty = {*faulty}
+
+    def scan(self) -> Iterator[StateFile]:
+        self._fail_once("scan")
+        return super().scan()
+
+    def read(self, name: str) -> bytes:
+        self._fail_once("read")
+        return super().read(name)
+
+    def write(self, name: str, data: bytes) -> float:
+        self._fail_once("write")
+        return super().write(name, data)
+
+    def _fail_once(self, work: str) -> None:
+        if work in self._faulty:
+            self._faulty.discard(work)
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("faulty", "restored", "failed"), [("scan", 0, 0), ("read", 1, 1), ("write", 2, 1)]
+)
+async def test_fault_of_ours(
+    world: World, faulty: str, restored: int, failed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault in one file is counted and told by its place, and all others are kept as ever."""
+    async with world.process() as process:
+        await process.get("a")
+        await process.get("b")
+    async with world.process(state=FaultyDisk(world.folder, faulty)) as process:
+        assert process.copies.restored.is_set()
+        assert process.counted("restored") == restored
+        await process.get("c")
+        await process.get("d")
+    assert process.counted("failed") == failed
+    assert process.counted("written") >= 1
+    [line] = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert "_fail_once" in vars(line)["where"][-1]

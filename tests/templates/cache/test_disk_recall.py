@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from prompt_resolver_server.domain.errors import ResolverError
 from prompt_resolver_server.domain.prompts import PromptRef
-from prompt_resolver_server.templates.cache import disk
+from prompt_resolver_server.templates.cache import disk, disk_thread
 from prompt_resolver_server.templates.cache.state import StateDir
-from tests.support.copies import World
+from tests.support.caches import FollowedCache, KeptCopies
+from tests.support.copies import Process, World
 from tests.support.stores import absent, make_template, unavailable
 
 
@@ -109,3 +111,78 @@ async def test_recalled_from_a_disk_that_hangs(
         hanging.may.set()
         process.pass_time(10)
         assert (await process.tell("a"))[1] == "fallback"
+
+
+async def test_disk_that_hangs_is_waited_for_once() -> None:
+    """A call looks once for a copy, though its store is down and fails again when it is asked."""
+    copies = KeptCopies()
+    followed = FollowedCache(copies=copies)
+    followed.store.says = unavailable()
+    for finds, each in enumerate(("a", "b"), start=1):
+        with pytest.raises(ResolverError):
+            await followed.get(PromptRef(id=each))
+        assert copies.finds == finds
+    assert followed.fetches == 2
+
+
+class StepwiseDisk(StateDir):
+    """A disk that gives one file for each step it may take, and at once what is `quick`."""
+
+    quick: str | None = None
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.steps = threading.Semaphore(0)
+
+    def read(self, name: str) -> bytes:
+        if name != self.quick:
+            self.steps.acquire()
+        return super().read(name)
+
+
+async def leave_files(world: World, count: int) -> None:
+    """Leave so many copies on the disk, `p0` the oldest, and have the store fail."""
+    async with world.process() as process:
+        for number in range(count):
+            await process.get(f"p{number}")
+            await process.until_written(number + 1)
+    world.store.says = unavailable()
+
+
+def name_of(process: Process, prompt_id: str) -> str | None:
+    return process.copies._files.name(process.cache.key(PromptRef(id=prompt_id)))
+
+
+async def test_recalled_before_all_is_read(world: World) -> None:
+    """What a call needs is read from a slow disk at once, however much is there to be restored."""
+    await leave_files(world, 5)
+    slow = StepwiseDisk(world.folder)
+    async with world.process(state=slow, within_s=0) as process:
+        slow.quick = name_of(process, "p0")
+        call = asyncio.ensure_future(process.tell("p0"))
+        async with asyncio.timeout(10):
+            while not (process.copies._thread._wanted or call.done()):
+                await asyncio.to_thread(int)
+        slow.steps.release()
+        served = await call
+        was_restored = process.copies.restored.is_set()
+        slow.steps.release(5)
+
+    assert served[1] == "fallback"
+    assert not was_restored
+
+
+async def test_restored_as_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a slow disk has given is held a moment later, and not only once all of it is read."""
+    monkeypatch.setattr(disk_thread, "_CHUNK_S", 0, raising=False)
+    await leave_files(world, 5)
+    slow = StepwiseDisk(world.folder)
+    slow.steps.release(2)
+    async with world.process(state=slow, within_s=0) as process:
+        try:
+            async with asyncio.timeout(5):
+                while process.cache.inventory.entries < 2:
+                    await asyncio.to_thread(int)
+            assert not process.copies.restored.is_set()
+        finally:
+            slow.steps.release(5)

@@ -98,6 +98,24 @@ async def test_folder_that_too_many_have_filled(
     assert len(world.files) == 7
 
 
+async def test_folder_that_others_fill_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What two processes write in turns is bounded while they run, though it is neither's own."""
+    monkeypatch.setattr(copy_files, "_MOST_FILES", 8)
+    world.max_entries = 5
+    async with world.process() as one, world.process() as other:
+        for count in range(1, 41):
+            for process in (one, other) if count % 2 else (other, one):
+                await process.get(f"p{count}")
+                await process.until_written(count)
+            assert len(world.files) <= 10
+    world.store.says = unavailable()
+
+    async with world.process() as process:
+        assert (await process.tell("p40"))[1] == "fallback"
+
+
 async def test_callers_copies_go_first(world: World) -> None:
     """However many callers bring keys of their own, the service's own copies stay on the disk."""
     world.max_entries = 10

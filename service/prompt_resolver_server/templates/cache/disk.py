@@ -114,6 +114,9 @@ class DiskCopies:
             name, Copy(key, place, held.template, confirmed_at), most=self._max_entries
         )
 
+    def recalled(self, key: Key, held: Held) -> None:
+        """Keep the copy, which it is, as it is."""
+
     def failing(self, key: Key, held: Held) -> None:
         """Keep the copy as it is."""
 

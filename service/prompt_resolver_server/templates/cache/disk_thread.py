@@ -4,15 +4,19 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, TypeVarTuple
 
+from ...logs import place_of
 from .copy_files import CopyFiles
 from .envelope import Copy
 
 _log = logging.getLogger(__name__)
 
+# So many copies, or all of so many seconds, are delivered together.
 _CHUNK = 256
+_CHUNK_S = 0.1
 # Should the disk hang.
 _MOST_WANTED = 256
 
@@ -38,7 +42,8 @@ class Told(Protocol):
 class DiskThread:
     """Reads all files, and then does what it is given: the newest for each file, by its name.
 
-    A disk that takes nothing is logged, and tried again with what is given next.
+    What calls wait for comes before all of that. A disk that takes nothing is logged, and tried
+    again with what is given next.
     """
 
     def __init__(self, files: CopyFiles, told: Told) -> None:
@@ -49,6 +54,7 @@ class DiskThread:
         self._writing: dict[str, Copy | None] = {}
         self._wanted: dict[str, asyncio.Future[Copy | None]] = {}
         self._lost: set[str] = set()
+        self._has_read_all = False
         self._closing = False
         self._ended = asyncio.Event()
         self._fails = False
@@ -91,7 +97,8 @@ class DiskThread:
                 if name in given:
                     return given[name]
             # Callers may ask for no end of what was never there.
-            if name not in self._files or len(self._wanted) >= _MOST_WANTED:
+            is_absent = self._has_read_all and name not in self._files
+            if is_absent or len(self._wanted) >= _MOST_WANTED:
                 return None
             found = self._wanted[name] = self._loop.create_future()
             self._change.notify()
@@ -128,19 +135,27 @@ class DiskThread:
     def _read_all(self) -> None:
         outcomes: dict[str, int] = {}
         copies: list[Copy] = []
+        delivered_at = time.monotonic()
         try:
             for outcome, copy in self._files.read_all():
                 outcomes[outcome] = outcomes.get(outcome, 0) + 1
                 if copy is not None:
                     copies.append(copy)
-                if len(copies) >= _CHUNK:
+                now = time.monotonic()
+                if len(copies) >= _CHUNK or now - delivered_at >= _CHUNK_S:
                     self._call(self._told.deliver, copies)
-                    copies = []
+                    copies, delivered_at = [], now
+                # Whoever waits for one copy does not wait for all of them.
+                self._read_wanted()
         except OSError as error:
             self._tell_fault(error)
-        self._call(self._told.deliver, copies)
-        self._call(self._told.count, outcomes)
-        self._call(self._told.tell_restored)
+        except Exception as fault:  # noqa: BLE001 - ours, which must not end the thread
+            _log.error("copies of templates cannot be read", extra=place_of(fault))
+        finally:
+            self._has_read_all = True
+            self._call(self._told.deliver, copies)
+            self._call(self._told.count, outcomes)
+            self._call(self._told.tell_restored)
 
     def _next(self) -> tuple[set[str], dict[str, Copy | None]] | None:
         """Return whose copies are to be removed, and what is to be written; None at the end."""
@@ -183,6 +198,9 @@ class DiskThread:
             except ValueError:
                 # Of a text that is none, such as half of a character.
                 outcomes["failed"] += 1
+            except Exception as unforeseen:  # noqa: BLE001 - ours, and one file of many
+                outcomes["failed"] += 1
+                _log.error("a copy of a template cannot be written", extra=place_of(unforeseen))
         try:
             self._files.settle()
         except OSError as error:

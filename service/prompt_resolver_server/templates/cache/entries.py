@@ -16,6 +16,8 @@ _OVERHEAD_BYTES = 2048
 # Long texts take what they took in their store, thousands of tiny messages ten times as much, and
 # schemas twenty times. Counting it exactly would hold up the event loop.
 _BYTES_PER_BYTE = 10
+# What callers bring may take of the room, however much of the rest is used.
+_CALLERS_PART = 0.25
 
 
 class Key(Value, frozen=True):
@@ -95,8 +97,8 @@ _Entry = TypeVar("_Entry", Held, Absence)
 class Entries(Generic[_Entry]):
     """Entries by key; where they are too many, those go that were not used for the longest time.
 
-    What callers' own keys have opened goes before all else: however many keys there are, they push
-    out nothing of the service's own.
+    What callers' own keys have opened goes before all else where it takes more than a quarter of
+    the room: however many keys there are, they push out no more of the service's own than that.
     """
 
     max_entries: int
@@ -105,6 +107,7 @@ class Entries(Generic[_Entry]):
     # The one first that was used longest ago, in both.
     _by_key: OrderedDict[Key, _Entry] = field(default_factory=OrderedDict, repr=False)
     _callers: OrderedDict[Key, None] = field(default_factory=OrderedDict, repr=False)
+    _callers_size: int = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -167,16 +170,25 @@ class Entries(Generic[_Entry]):
         self._callers.pop(key, None)
         if entry is not None:
             self.size -= entry.cost
+            self._callers_size -= entry.cost if key.credential else 0
 
     def _add(self, key: Key, entry: _Entry) -> None:
         self._by_key[key] = entry
         if key.credential:
             self._callers[key] = None
+            self._callers_size += entry.cost
         self.size += entry.cost
 
     def _make_room(self) -> int:
         evicted = 0
         while len(self._by_key) > self.max_entries or self.size > self.max_bytes:
-            self.drop(next(iter(self._callers or self._by_key)))
+            self.drop(next(iter(self._callers if self._have_callers_much() else self._by_key)))
             evicted += 1
         return evicted
+
+    def _have_callers_much(self) -> bool:
+        """Tell whether what callers' own keys have opened takes more than its part of the room."""
+        return (
+            len(self._callers) > _CALLERS_PART * self.max_entries
+            or self._callers_size > _CALLERS_PART * self.max_bytes
+        )

@@ -96,28 +96,28 @@ class Fetcher:
     async def _fetch(self, lookup: Lookup, held: Template | None, *, past_peers: bool) -> Outcome:
         """Take what another replica has been told lately, or ask the store."""
         key, ttl_s = lookup.key, lookup.source.ttl_s
+        has_looked = False
         if not past_peers:
             spared = await self.peering.spare(key, ttl_s=ttl_s, held=held)
             if spared is not None:
                 return spared
-            if held is None and ttl_s > 0 and (recalled := await self._recall_untried(key)):
+            has_looked = held is None and ttl_s > 0 and self._is_only_elsewhere(key)
+            if has_looked and (recalled := await self._recall(key)):
                 return recalled
         outcome = await self._ask(lookup, held)
         if not isinstance(outcome, Exception) or _ends(outcome):
             return outcome
         if await self.peering.stand_in(key):
             self._fail(lookup, outcome)
-        elif recalled := await self._recall(key):
+        elif not has_looked and (recalled := await self._recall(key)):
             if self._ledger.held.peek(key) is recalled:
                 self._fail(lookup, outcome)
             return recalled
         return outcome
 
-    async def _recall_untried(self, key: Key) -> Held | None:
-        """Hold a copy that is kept elsewhere while the store is down and not to be tried."""
-        if self._copies is None or self._ledger.admits_fetch(key, self._clock()):
-            return None
-        return await self._recall(key)
+    def _is_only_elsewhere(self, key: Key) -> bool:
+        """Tell whether there may be copies, while the store is down and not to be tried."""
+        return self._copies is not None and not self._ledger.admits_fetch(key, self._clock())
 
     async def _recall(self, key: Key) -> Held | None:
         """Hold a copy that is kept elsewhere, where nothing is held; return it if there is one."""

@@ -138,6 +138,8 @@ class Ledger:
         held = Held(template, self._clock() - age_s, restored=True)
         kept = self.held.fill(key, held)
         self.tell_size()
+        if kept:
+            self._tell_recalled(key, held)
         return kept
 
     def recall(self, key: Key, template: Template, *, age_s: float) -> Held:
@@ -146,6 +148,7 @@ class Ledger:
         held = Held(template, self._clock() - age_s, restored=True)
         self._metrics.templates_evicted(self.held.put(key, held))
         self.tell_size()
+        self._tell_recalled(key, held)
         return held
 
     def drop(self, key: Key) -> None:
@@ -244,6 +247,10 @@ class Ledger:
     def _tell_confirmed(self, key: Key, held: Held, *, changed: bool) -> None:
         for listener in self._listeners:
             listener.confirmed(key, held, changed=changed)
+
+    def _tell_recalled(self, key: Key, held: Held) -> None:
+        for listener in self._listeners:
+            listener.recalled(key, held)
 
     def _due_at(self, source: Source, confirmed_at: float) -> float:
         return confirmed_at + source.ttl_s * (1 - _JITTER * self._draw())

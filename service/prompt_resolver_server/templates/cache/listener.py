@@ -15,6 +15,10 @@ class CacheListener(Protocol):
         """Take note that a store has confirmed what is held; `changed` if it is another version."""
         ...
 
+    def recalled(self, key: Key, held: Held) -> None:
+        """Take note that a copy which was kept elsewhere is held, and no store has confirmed it."""
+        ...
+
     def failing(self, key: Key, held: Held) -> None:
         """Take note that a store did not answer, and what is held is served in its place."""
         ...

@@ -88,6 +88,9 @@ class Peering:
         if self._of(key) is not None:
             self._confirmed_at.note(key, held.confirmed_at)
 
+    def recalled(self, key: Key, held: Held) -> None:
+        """Tell nobody: no store has confirmed it."""
+
     def failing(self, key: Key, held: Held) -> None:
         """Tell the peers that the store did not answer."""
         if (peers := self._of(key)) is not None:

@@ -78,3 +78,28 @@ async def test_removal_that_is_late(server: RedisServer, confirmed_s: float, lef
 
     assert await server.remove("name", most_ms=int(1000 * LEFT_S), channel="news", news=b"!")
     assert (await server.read("name") is not None) is left
+
+
+async def test_news_that_may_not_be_published(redis: RedisProcess) -> None:
+    """What the server will never let us do is done with, and what it refuses for now is not."""
+    told = ("ACL", "SETUSER", "mute", "on", ">right", "~*", "+@all", "-publish")
+    await redis.client.execute_command(*told)  # type: ignore[no-untyped-call]
+    url, metrics = redis.url.replace("//", "//mute@"), Metrics(CollectorRegistry(), version="test")
+    address = RedisAddress(url=url, find_password=lambda: "right", tls=ssl.create_default_context())
+    server = RedisServer(address, timeout_s=5, metrics=metrics)
+    try:
+        assert await server.publish("news", b"!")
+        assert await server.write(
+            "name", ONE, left_s=lambda: LEFT_S, claim="claim", channel="news", news=b"!"
+        )
+        assert await server.remove("name", most_ms=100_000, channel="news", news=b"!")
+        await redis.client.set("name", ONE)
+        await redis.client.execute_command("replicaof", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
+        assert not await server.remove("name", most_ms=100_000, channel="news", news=b"!")
+    finally:
+        await server.aclose()
+    for operation, count in (("publish", 1), ("write", 1), ("remove", 2)):
+        assert count == metrics.registry.get_sample_value(
+            "prompt_resolver_shared_cache_requests_total",
+            {"operation": operation, "outcome": "refused"},
+        )

@@ -24,7 +24,7 @@ Operation = Literal["write", "release", "remove", "forget"]
 _LASTING: Final = frozenset({"remove", "forget"})
 
 Work: TypeAlias = Callable[[], Awaitable[bool]]
-"""Tells the others; returns whether that got through."""
+"""Tells the others; returns whether that got through, or never will."""
 
 
 class _Item(NamedTuple):

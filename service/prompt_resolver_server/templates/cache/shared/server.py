@@ -5,6 +5,7 @@ This is the only module that knows the package `redis`, which is there where the
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,14 +17,21 @@ from redis.asyncio.connection import SSLConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from typing_extensions import override
 
 from ....metrics import Metrics
-from ..peers import SAME_MOMENT_S
+from . import scripts
 from .breaker import Breaker
-from .seal import SEAL_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -34,31 +42,12 @@ _MAX_CONNECTIONS = 32
 _SUBSCRIBE_S = 2.0
 _LISTEN_S = 5.0
 
-# What was confirmed later lives longer, as all of it is kept for the same time. An older answer of
-# the store, of a replica that had to wait for it, must not take a newer one's place. Of two of one
-# moment nobody knows which is the newer one: whichever comes last has the store asked.
-_WRITE = f"""
-local time = redis.call('TIME')
-local left = ARGV[2] - time[1] * 1000 - math.floor(time[2] / 1000)
-local seal = redis.pcall('GETRANGE', KEYS[1], 0, {SEAL_BYTES - 1})
-local changed = seal ~= string.sub(ARGV[1], 1, {SEAL_BYTES})
-local moment = changed and {round(1000 * SAME_MOMENT_S)} or 0
-if left <= 0 or redis.call('PTTL', KEYS[1]) > left + moment then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', left)
-redis.call('DEL', KEYS[2])
-if changed then redis.call('PUBLISH', ARGV[3], ARGV[4]) end
-return 1
-"""
-_CLAIM = """
-if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
-return redis.call('SET', KEYS[2], '', 'NX', 'PX', ARGV[2])
-"""
-_REMOVE = """
-if redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return 0 end
-if redis.call('DEL', KEYS[1]) == 0 then return 0 end
-redis.call('PUBLISH', ARGV[2], ARGV[3])
-return 1
-"""
+# What a server says that may take the same later on. The package knows some of it by its class,
+# and of what a script was told, another word may come first.
+_FOR_NOW: Final = (ReadOnlyError, OutOfMemoryError, ClusterDownError, TryAgainError)
+_WORDS_FOR_NOW: Final = frozenset(
+    {"READONLY", "OOM", "MASTERDOWN", "MISCONF", "NOREPLICAS", "BUSY", "LOADING"}
+)
 
 _Result = TypeVar("_Result")
 
@@ -112,7 +101,7 @@ class RedisServer:
         was written meanwhile.
         """
         arguments = (name, claim, most_ms, int(for_s * 1000))
-        claimed = await self._ask("claim", self._command("EVAL", _CLAIM, 2, *arguments))
+        claimed = await self._ask("claim", self._command("EVAL", scripts.CLAIM, 2, *arguments))
         return claimed is not False
 
     async def write(
@@ -128,7 +117,7 @@ class RedisServer:
         """Keep a value and give a claim up; publish the news if another value was there.
 
         It is kept for as many seconds as `left_s` tells, however late the server gets to it. What
-        lives longer is left as it is. Return whether that got through.
+        lives longer is left as it is. Return whether that got through, or never will.
         """
 
         async def write() -> bool:
@@ -136,26 +125,27 @@ class RedisServer:
             # In this order, the value seems older than it is, and never younger.
             until_ms = seconds * 1000 + microseconds // 1000 + int(1000 * left_s())
             arguments = (name, claim, value, until_ms, channel, news)
-            return await self._command("EVAL", _WRITE, 2, *arguments)()
+            return await self._command("EVAL", scripts.WRITE, 2, *arguments)()
 
-        return await self._ask("write", write) is not None
+        return await self._ask("write", write, if_refused=False) is not None
 
     async def remove(self, name: str, *, most_ms: int, channel: str, news: bytes) -> bool:
         """Remove a value that is kept for so many milliseconds at most, and publish the news.
 
-        There are none where it was not there. Return whether that got through.
+        There are none where it was not there. Return whether that got through, or never will.
         """
-        remove = self._command("EVAL", _REMOVE, 1, name, most_ms, channel, news)
-        return await self._ask("remove", remove) is not None
+        remove = self._command("EVAL", scripts.REMOVE, 1, name, most_ms, channel, news)
+        return await self._ask("remove", remove, if_refused=False) is not None
 
     async def release(self, claim: str) -> bool:
-        """Give a claim up; return whether that got through."""
-        return await self._ask("release", self._command("DEL", claim)) is not None
+        """Give a claim up; return whether that got through, or never will."""
+        release = self._command("DEL", claim)
+        return await self._ask("release", release, if_refused=False) is not None
 
     async def publish(self, channel: str, news: bytes) -> bool:
-        """Publish news, whatever is shared; return whether that got through."""
+        """Publish news, whatever is shared; return whether that got through, or never will."""
         publish = self._command("PUBLISH", channel, news)
-        return await self._ask("publish", publish) is not None
+        return await self._ask("publish", publish, if_refused=False) is not None
 
     async def subscribe(self, channel: str) -> AsyncGenerator[bytes | None, None]:
         """Yield what is published: first None, once nothing is missed any more.
@@ -181,8 +171,17 @@ class RedisServer:
         await self._redis.aclose()
         await self._pool.aclose()
 
-    async def _ask(self, operation: str, ask: Callable[[], Awaitable[_Result]]) -> _Result | None:
-        """Return the answer, or None where none came in time."""
+    async def _ask(
+        self,
+        operation: str,
+        ask: Callable[[], Awaitable[_Result]],
+        *,
+        if_refused: _Result | None = None,
+    ) -> _Result | None:
+        """Return the answer, or None where none came in time.
+
+        `if_refused` stands for one that will never come, as of a server that does not let us.
+        """
         if not self._breaker.admits():
             self._metrics.shared_cache_asked(operation, "skipped")
             return None
@@ -196,7 +195,8 @@ class RedisServer:
                 # A server that refuses answers at once, and need not be left alone for that.
                 self._breaker.succeeded()
                 self._tell_failing(operation, problem)
-            elif self._breaker.failed():
+                return None if _is_for_now(error) else if_refused
+            if self._breaker.failed():
                 self._tell_failing("connect", problem)
             return None
         self._breaker.succeeded()
@@ -292,6 +292,12 @@ def _pass_cancellation() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def _is_for_now(refusal: ResponseError) -> bool:
+    """Tell whether a server may do later on what it has refused."""
+    words = re.findall(r"[A-Z]+", str(refusal))
+    return isinstance(refusal, _FOR_NOW) or not _WORDS_FOR_NOW.isdisjoint(words)
 
 
 def _name_problem(error: Exception) -> str:
