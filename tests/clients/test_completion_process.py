@@ -308,6 +308,34 @@ for thread in threads:
     assert await surroundings[0].output(CALL + program) == "Hello"
 
 
+async def test_no_event_loop(surroundings: tuple[Scene, AsyncExitStack]) -> None:
+    """A call that can have no event loop says so, and keeps no later call and no fork waiting."""
+    program = """
+import resource
+# What is imported needs files, too.
+import prompt_resolver.process, uvloop
+
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+files = []
+try:
+    while True:
+        files.append(open(os.devnull))
+except OSError:
+    pass
+try:
+    call()
+except PromptResolverError as error:
+    said = error.code.name
+for file in files:
+    file.close()
+print(said, call(), in_fork(call))
+"""
+    _, out, _ = await surroundings[0].run(CALL + program)
+
+    assert out == "RESOURCE_EXHAUSTED Hello Hello\n"
+
+
 async def test_configuration(surroundings: tuple[Scene, AsyncExitStack], tmp_path: Path) -> None:
     """The configuration is the service's, its aliases among it; a fault in it is told by place."""
     scene, _ = surroundings
