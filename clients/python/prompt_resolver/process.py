@@ -68,7 +68,7 @@ async def _open_client() -> Client:
         )
     from prompt_resolver_server.inprocess import open_in_process  # noqa: PLC0415  # needs the extra
 
-    return await open_in_process(os.environ, is_verbose=_is_verbose)
+    return await open_in_process(os.environ, is_verbose=_is_verbose, importing=_process.importing)
 
 
 def _is_verbose() -> bool:
