@@ -8,7 +8,7 @@ large they are.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import TypeAlias, Unpack
 
 from google.protobuf.message import Message
@@ -57,12 +57,15 @@ _Event: TypeAlias = pb.CompleteStreamResponse | PromptResolverError | None
 
 
 async def open_in_process(
-    environ: Mapping[str, str], *, is_verbose: Callable[[], bool]
+    environ: Mapping[str, str],
+    *,
+    is_verbose: Callable[[], bool],
+    importing: Callable[[], AbstractContextManager[object]],
 ) -> "InProcessClient":
     """Return the engine of `PROMPT_RESOLVER_CONFIG` or the defaults, in the running event loop.
 
     `is_verbose` tells for each call whether requests to providers are shown on standard error.
-    Raises `ConfigurationError`.
+    Threads import within `importing`, while the process is not forked. Raises `ConfigurationError`.
     """
     # Otherwise a thread would import it later, and if the process forks meanwhile, never again.
     import_client()
@@ -71,7 +74,7 @@ async def open_in_process(
     loop.set_default_executor(Threads(_THREADS, "prompt-resolver"))
     try:
         loaded = load_configuration(None, environ)
-        client = await open_engine(loaded, is_verbose=is_verbose)
+        client = await open_engine(loaded, is_verbose=is_verbose, importing=importing)
     except ConfigError as error:
         raise ConfigurationError(str(error)) from None
     for name in loaded.without_effect:
@@ -85,12 +88,17 @@ async def open_in_process(
 
 
 async def open_engine(
-    loaded: Loaded, *, is_verbose: Callable[[], bool] = lambda: False
+    loaded: Loaded,
+    *,
+    is_verbose: Callable[[], bool] = lambda: False,
+    importing: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> "InProcessClient":
     """Return the engine of a configuration, in the running event loop. Raises `ConfigError`."""
     async with AsyncExitStack() as stack:
         metrics = Metrics(CollectorRegistry(), version=__version__)
-        resolver = await build_resolver(loaded, metrics, stack, trace_requests=True)
+        resolver = await build_resolver(
+            loaded, metrics, stack, trace_requests=True, importing=importing
+        )
         prefetch = Prefetch(resolver.catalogue, loaded.settings.prefetch, metrics)
         stack.push_async_callback(prefetch.aclose)
         prefetch.start()

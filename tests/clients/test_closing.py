@@ -139,6 +139,19 @@ async def test_calls_that_come_too_late(method: str) -> None:
     assert await outcome(asyncio.to_thread(wait, waiting, method)) == CLOSED
 
 
+@pytest.mark.parametrize("is_used", [False, True])
+async def test_the_channel_of_a_closed_client(is_used: bool) -> None:
+    """A closed client gives nobody a channel, which nobody would close."""
+    client = AsyncPromptResolverClient("127.0.0.1:1")
+    if is_used:
+        assert client.channel is client.channel
+    await client.close()
+
+    with pytest.raises(PromptResolverError) as caught:
+        _ = client.channel
+    assert (caught.value.code.name, caught.value.message) == CLOSED
+
+
 async def test_in_another_thread(server: Server) -> None:
     """Threads whose calls run, or begin, while another one closes the client are told so, too."""
     for _ in range(TURNS):

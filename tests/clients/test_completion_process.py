@@ -308,6 +308,90 @@ for thread in threads:
     assert await surroundings[0].output(CALL + program) == "Hello"
 
 
+async def test_forks_while_prices_are_loaded(
+    surroundings: tuple[Scene, AsyncExitStack],
+) -> None:
+    """So it does for what a thread of the engine imports, such as the table of prices."""
+    program = """
+begun, forking = threading.Event(), threading.Event()
+
+class Wait:
+    def find_spec(self, name, path=None, target=None):
+        if name == "prompt_resolver_server.pricing.table":
+            begun.set()
+            forking.wait()
+
+def cost():
+    return completion(**WHAT, prompt_variables={"user_message": "x"}).cost is not None
+
+sys.meta_path.insert(0, Wait())
+os.register_at_fork(before=forking.set)
+thread = threading.Thread(target=cost)
+thread.start()
+begun.wait()
+print(in_fork(cost), cost())
+thread.join()
+"""
+    assert await surroundings[0].output(CALL + program) == "True True"
+
+
+async def test_calls_while_prices_are_loaded(surroundings: tuple[Scene, AsyncExitStack]) -> None:
+    """Nobody begins a call later for that."""
+    program = """
+begun, called = threading.Event(), threading.Event()
+
+class Wait:
+    def find_spec(self, name, path=None, target=None):
+        if name == "prompt_resolver_server.pricing.table":
+            begun.set()
+            called.wait()
+
+async def ask():
+    task = asyncio.create_task(
+        acompletion(**WHAT, prompt_variables={"user_message": "x"}, timeout=20)
+    )
+    await asyncio.sleep(0)
+    called.set()
+    return (await task).choices[0].message.content
+
+sys.meta_path.insert(0, Wait())
+thread = threading.Thread(target=call)
+thread.start()
+begun.wait()
+print(asyncio.run(ask()))
+thread.join()
+"""
+    assert await surroundings[0].output(CALL + program) == "Hello"
+
+
+async def test_no_event_loop(surroundings: tuple[Scene, AsyncExitStack]) -> None:
+    """A call that can have no event loop says so, and keeps no later call and no fork waiting."""
+    program = """
+import resource
+# What is imported needs files, too.
+import prompt_resolver.process, uvloop
+
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+files = []
+try:
+    while True:
+        files.append(open(os.devnull))
+except OSError:
+    pass
+try:
+    call()
+except PromptResolverError as error:
+    said = error.code.name
+for file in files:
+    file.close()
+print(said, call(), in_fork(call))
+"""
+    _, out, _ = await surroundings[0].run(CALL + program)
+
+    assert out == "RESOURCE_EXHAUSTED Hello Hello\n"
+
+
 async def test_configuration(surroundings: tuple[Scene, AsyncExitStack], tmp_path: Path) -> None:
     """The configuration is the service's, its aliases among it; a fault in it is told by place."""
     scene, _ = surroundings

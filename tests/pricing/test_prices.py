@@ -213,6 +213,31 @@ async def test_table_that_comes_too_late() -> None:
     assert await finding is None
 
 
+async def test_table_that_may_never_come() -> None:
+    """Answers wait in vain once, not each of them, and have their cost when the table is there."""
+    may_go_on = threading.Event()
+
+    def load() -> PriceTable:
+        may_go_on.wait(10)
+        return List()
+
+    prices = TablePrices(load, patience_s=0.1)
+    prices.prepare(URL)
+    first = await prices.find(URL, request(), finish(), deadline=math.inf)
+    then = asyncio.ensure_future(prices.find(URL, request(), finish(), deadline=math.inf))
+    # In less turns of the event loop than a tenth of a second takes.
+    for _ in range(10):
+        await asyncio.sleep(0)
+    is_done = then.done()
+    may_go_on.set()
+    assert (first, is_done) == (None, True)
+    assert await then is None
+
+    assert prices._loading is not None
+    await prices._loading
+    assert await prices.find(URL, request(), finish(), deadline=math.inf) == COST
+
+
 async def test_table_that_nobody_needs() -> None:
     """Who asks no vendor does not pay for the table."""
     loaded: list[str] = []

@@ -52,8 +52,7 @@ else:
         """Import what is asked for. A probe, which is run every few seconds, asks for nothing."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        # What one thread imports while another one forks, the forked process could never import.
-        with _process.lock:
+        with _process.importing():
             return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 

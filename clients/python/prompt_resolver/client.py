@@ -18,6 +18,7 @@ from .connectivity import is_connected
 from .errors import PromptResolverError, StreamIncompleteError, from_rpc_error
 from .requests import (
     COMPLETE_TIMEOUT_S,
+    RESOLVE_TIMEOUT_S,
     CompleteOptions,
     ResolveOptions,
     complete_request,
@@ -30,8 +31,6 @@ from .watching import Resumption, WatchOptions
 
 if TYPE_CHECKING:
     from .v1.prompt_resolver_pb2_grpc import PromptResolverAsyncStub
-
-RESOLVE_TIMEOUT_S = 10.0
 
 _READY = grpc.ChannelConnectivity.READY
 
@@ -47,11 +46,7 @@ class PromptResolverClient(Connection):
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
         super().__init__(address, **options)
-        self._channel = (
-            grpc.secure_channel(self._address, self._tls, options=self._options)
-            if self._tls is not None
-            else grpc.insecure_channel(self._address, options=self._options)
-        )
+        self._channel = self._connect()
         self._stub = pb_grpc.PromptResolverStub(self._channel)
 
     def resolve(self, prompt_id: str = "", **options: Unpack[ResolveOptions]) -> pb.ResolveResponse:
@@ -244,7 +239,8 @@ class AsyncPromptResolverClient(Connection):
     def channel(self) -> grpc.aio.Channel:
         """The channel, for other services of the server, such as its health.
 
-        It is opened in the event loop that first needs it.
+        It is opened in the event loop that first needs it. Raises `PromptResolverError` once the
+        client is closed.
         """
         return self._open().channel
 
@@ -256,13 +252,11 @@ class AsyncPromptResolverClient(Connection):
 
     def _open(self) -> _Opened:
         """Return what the first call opens. Raises `RuntimeError` in another event loop."""
+        if self._closed:
+            raise was_closed()
         loop = asyncio.get_running_loop()
         if self._opened is None:
-            channel = (
-                grpc.aio.secure_channel(self._address, self._tls, options=self._options)
-                if self._tls is not None
-                else grpc.aio.insecure_channel(self._address, options=self._options)
-            )
+            channel = self._connect_aio()
             self._opened = _Opened(loop, channel, pb_grpc.PromptResolverStub(channel))
         if self._opened.loop is not loop:
             raise RuntimeError(
@@ -278,7 +272,7 @@ class AsyncPromptResolverClient(Connection):
             yield
         except grpc.RpcError as error:
             told = from_rpc_error(error)
-            if is_late(told) and self.channel.get_state() is not _READY:
+            if is_late(told) and not self._closed and self.channel.get_state() is not _READY:
                 told = self._unconnected(timeout_s)
             raise told from None
         except grpc.aio.UsageError:

@@ -107,6 +107,19 @@ class Connection:
         self._tls = tls or read
         self._options = _channel_options(self._address, options.get("server_name"))
 
+    def _connect(self, *more: tuple[str, int]) -> grpc.Channel:
+        """Return a channel to the server, which goes there when it is first used."""
+        options = (*self._options, *more)
+        if self._tls is not None:
+            return grpc.secure_channel(self._address, self._tls, options=options)
+        return grpc.insecure_channel(self._address, options=options)
+
+    def _connect_aio(self) -> grpc.aio.Channel:
+        """Return one for asyncio, of the running event loop."""
+        if self._tls is not None:
+            return grpc.aio.secure_channel(self._address, self._tls, options=self._options)
+        return grpc.aio.insecure_channel(self._address, options=self._options)
+
     def _call_options(
         self, options: ResolveOptions | WatchOptions, timeout_s: float | None
     ) -> CallOptions:

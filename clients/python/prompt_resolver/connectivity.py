@@ -1,6 +1,7 @@
 """Whether a channel has a connection."""
 
 import asyncio
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import grpc
@@ -28,7 +29,9 @@ async def await_connected(channel: grpc.Channel) -> bool:
     states: asyncio.Queue[grpc.ChannelConnectivity] = asyncio.Queue()
 
     def tell(state: grpc.ChannelConnectivity) -> None:
-        loop.call_soon_threadsafe(states.put_nowait, state)
+        # Whoever asked may have gone, and the loop with it.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(states.put_nowait, state)
 
     channel.subscribe(tell)
     try:

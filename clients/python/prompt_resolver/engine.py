@@ -55,7 +55,10 @@ class Client(Protocol):
 
 
 class Engine:
-    """The thread, and the client in it, which is opened by the first call."""
+    """The thread, and the client in it, which is opened by the first call.
+
+    Raises `PromptResolverError` where no thread can be started, or no event loop made.
+    """
 
     def __init__(self, open_client: Callable[[], Awaitable[Client]]) -> None:
         self.is_forkable = True
@@ -75,8 +78,14 @@ class Engine:
         self._thread = threading.Thread(
             target=self._run, args=(started,), name="prompt-resolver", daemon=True
         )
-        self._thread.start()
-        self._loop = started.result()
+        try:
+            self._thread.start()
+            self._loop = started.result()
+        except (OSError, RuntimeError) as error:
+            raise PromptResolverError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"calls need a thread with an event loop, which cannot be had: {error}",
+            ) from None
 
     async def complete(self, prompt_id: str, options: CompleteOptions) -> pb.CompleteResponse:
         """Return a whole answer. To be run by `wait` or `join`, as it belongs to the thread."""
@@ -151,7 +160,11 @@ class Engine:
     def _run(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
         # `asyncio.Runner` would wait for the loop's threads in one more, and where the interpreter
         # ends, none can be started.
-        loop = _new_event_loop()
+        try:
+            loop = _new_event_loop()
+        except Exception as exception:  # noqa: BLE001  # it is for whoever waits for the loop
+            started.set_exception(exception)
+            return
         try:
             loop.run_until_complete(self._serve(started))
         finally:

@@ -6,8 +6,8 @@ It is imported with the package, so that it knows of each fork and imports nothi
 import atexit
 import os
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 with suppress(RuntimeError):
@@ -33,10 +33,19 @@ class Process:
 
     def find(self, begin: "Callable[[], Engine]") -> "Engine":
         """Return the engine, which is begun if there is none."""
+        # It is there for all calls but the first, which then wait for no import.
+        if (engine := self._engine) is not None:
+            return engine
         with self.lock:
             if self._engine is None:
                 self._engine = begin()
             return self._engine
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Have no fork meanwhile: what a thread is importing then, a fork could never import."""
+        with self.lock:
+            yield
 
     def before_fork(self) -> None:
         """Have one fork at a time, and no first call meanwhile."""

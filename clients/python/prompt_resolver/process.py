@@ -3,8 +3,8 @@
 Through the service at `PROMPT_RESOLVER_ADDRESS`, or, where that is not set, by the service's own
 engine in this process. The environment is read when the first call is made.
 
-Any thread may call, also one that goes on when the main thread has ended; but nothing may once the
-interpreter ends, when handlers of `atexit` run: Python starts no more threads then.
+Any thread may call, also one that goes on when the main thread has ended. Handlers of `atexit` may
+in Python 3.11 alone: later ones start no more threads by then.
 
 A forked process begins anew, with a connection or an engine of its own. gRPC survives a fork while
 it makes no call. What is forked while one runs is not let make calls. It may crash of what gRPC
@@ -13,6 +13,7 @@ none crashes, and none can make calls once its parent has.
 """
 
 import os
+import sys
 import threading
 
 import grpc
@@ -53,9 +54,10 @@ def _begin() -> Engine:
 
 
 def _is_ending() -> bool:
-    """Tell whether this is called at the interpreter's end, once all threads have ended."""
+    """Tell whether this is called at the interpreter's end, when no more threads are started."""
     main = threading.main_thread()
-    return threading.current_thread() is main and not main.is_alive()
+    at_exit = threading.current_thread() is main and not main.is_alive()
+    return at_exit and sys.version_info >= (3, 12)
 
 
 async def _open_client() -> Client:
@@ -68,7 +70,7 @@ async def _open_client() -> Client:
         )
     from prompt_resolver_server.inprocess import open_in_process  # noqa: PLC0415  # needs the extra
 
-    return await open_in_process(os.environ, is_verbose=_is_verbose)
+    return await open_in_process(os.environ, is_verbose=_is_verbose, importing=_process.importing)
 
 
 def _is_verbose() -> bool:

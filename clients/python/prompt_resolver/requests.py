@@ -10,6 +10,8 @@ from .v1 import prompt_resolver_pb2 as pb
 
 Variable: TypeAlias = "bool | float | str | Sequence[Variable] | Mapping[str, Variable] | None"
 
+RESOLVE_TIMEOUT_S = 10.0
+"""How long rendering a prompt may take that does not say."""
 COMPLETE_TIMEOUT_S = 120.0
 """How long a completion may take that does not say."""
 LONGEST_S = 365 * 86_400.0

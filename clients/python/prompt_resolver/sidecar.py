@@ -42,12 +42,7 @@ class SidecarClient(Connection):
             raise ConfigurationError(str(error)) from None
         super().__init__(address, **token, **find_tls_options())
         # A connection that it had in common with others would be in use in forks, too.
-        options = (*self._options, ("grpc.use_local_subchannel_pool", 1))
-        self._channel = (
-            grpc.secure_channel(self._address, self._tls, options=options)
-            if self._tls is not None
-            else grpc.insecure_channel(self._address, options=options)
-        )
+        self._channel = self._connect(("grpc.use_local_subchannel_pool", 1))
         self._stub = pb_grpc.PromptResolverStub(self._channel)
 
     async def complete(

@@ -5,7 +5,8 @@ its place in one step. What is held of the stores stays, wherever they do.
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -122,12 +123,17 @@ class Engine:
 
 
 async def build_engine(
-    loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
+    loaded: Loaded,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    *,
+    trace_requests: bool = False,
+    importing: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Engine:
     """Return the engine of a configuration, with what was served before this process began.
 
-    What it holds open is closed with the stack. `trace_requests` is for `Workshop`. Raises
-    `ConfigError` for what cannot be built.
+    What it holds open is closed with the stack. `trace_requests` is for `Workshop`, and `importing`
+    for `build_prices`. Raises `ConfigError` for what cannot be built.
     """
     trust, stores = build_base(loaded)
     cache = loaded.settings.cache
@@ -150,7 +156,7 @@ async def build_engine(
         await restore_copies(copies, held, stack)
     if shared_cache is not None:
         shared_cache.join(held.invalidation)
-    workshop = Workshop(held, metrics, build_prices(), trace_requests=trace_requests)
+    workshop = Workshop(held, metrics, build_prices(importing), trace_requests=trace_requests)
     parts = await workshop.make(loaded, trust, stores)
     engine = Engine(parts, workshop, held, copies=copies, shared_cache=shared_cache)
     stack.push_async_callback(engine.aclose)
@@ -158,10 +164,17 @@ async def build_engine(
 
 
 async def build_resolver(
-    loaded: Loaded, metrics: Metrics, stack: AsyncExitStack, *, trace_requests: bool = False
+    loaded: Loaded,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    *,
+    trace_requests: bool = False,
+    importing: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Resolver:
     """Return the resolver of a configuration that is never replaced; see `build_engine`."""
-    engine = await build_engine(loaded, metrics, stack, trace_requests=trace_requests)
+    engine = await build_engine(
+        loaded, metrics, stack, trace_requests=trace_requests, importing=importing
+    )
     return engine.resolver
 
 

@@ -4,6 +4,8 @@ import asyncio
 import importlib.util
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Protocol
 
 from ..domain.answers import Cost, Finish, ModelRequest, Usage
@@ -13,7 +15,7 @@ from ..logs import where
 
 _log = logging.getLogger(__name__)
 
-# The table is loaded in less than half a second, once.
+# The table is loaded in less than half a second, once. What takes longer may never end.
 _PATIENCE_S = 2.0
 # An answer that was asked for in another way has another price, which the table may not have.
 _USUAL_TIERS = frozenset({"auto", "default", "standard", "standard_only", "unspecified"})
@@ -76,11 +78,14 @@ NO_PRICES: Prices = _NoPrices()
 class TablePrices:
     """The prices of a table, which is loaded in a thread once it is first needed.
 
-    It is needed for addresses of vendors alone, which all have TLS.
+    It is needed for addresses of vendors alone, which all have TLS. Answers wait for it no longer
+    than until `patience_s` after that; those that come later have no cost until it is there.
     """
 
-    def __init__(self, load: Callable[[], PriceTable]) -> None:
+    def __init__(self, load: Callable[[], PriceTable], *, patience_s: float = _PATIENCE_S) -> None:
         self._load = load
+        self._patience_s = patience_s
+        self._awaited_until = 0.0
         self._loading: asyncio.Future[PriceTable | None] | None = None
 
     def prepare(self, url: str) -> bool:
@@ -88,6 +93,7 @@ class TablePrices:
         if not url.startswith("https://"):
             return False
         if self._loading is None:
+            self._awaited_until = asyncio.get_running_loop().time() + self._patience_s
             self._loading = asyncio.ensure_future(asyncio.to_thread(self._try_to_load))
         return True
 
@@ -103,8 +109,8 @@ class TablePrices:
         if loading is None or usage is None or not _is_standard(request, usage):
             return None
         if not loading.done():
-            left_s = deadline - asyncio.get_running_loop().time()
-            await asyncio.wait({loading}, timeout=max(0.0, min(_PATIENCE_S, left_s)))
+            left_s = min(deadline, self._awaited_until) - asyncio.get_running_loop().time()
+            await asyncio.wait({loading}, timeout=max(0.0, left_s))
         table = loading.result() if loading.done() else None
         if table is None:
             return None
@@ -121,18 +127,22 @@ class TablePrices:
             return None
 
 
-def build_prices() -> Prices:
-    """Return the prices of the extra `prices`, or none where it is not installed."""
+def build_prices(importing: Callable[[], AbstractContextManager[object]]) -> Prices:
+    """Return the prices of the extra `prices`, or none where it is not installed.
+
+    The extra is imported in a thread, within `importing`.
+    """
     if importlib.util.find_spec("genai_prices") is None:
         return NO_PRICES
-    return TablePrices(_load_table)
+    return TablePrices(partial(_load_table, importing))
 
 
-def _load_table() -> PriceTable:
-    # It takes 0.2 s and 31 MB.
-    from .table import GenaiPrices  # noqa: PLC0415
+def _load_table(importing: Callable[[], AbstractContextManager[object]]) -> PriceTable:
+    with importing():
+        # It takes 0.2 s and 31 MB.
+        from .table import GenaiPrices  # noqa: PLC0415
 
-    return GenaiPrices()
+        return GenaiPrices()
 
 
 def _is_standard(request: ModelRequest, usage: Usage) -> bool:
