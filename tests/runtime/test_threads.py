@@ -73,11 +73,12 @@ def no_more_threads() -> Iterator[None]:
 
 
 def test_no_more_threads() -> None:
-    """Where no thread can be started, the work is done at once."""
-    with no_more_threads():
-        with pytest.raises(RuntimeError):
-            threading.Thread(target=bool).start()
-        work = Threads(1, "none").submit(threading.current_thread)
+    """Where no thread can be started, nothing is done in the thread that asks for it."""
+    threads, done = Threads(1, "none"), threading.Event()
 
-    assert work.done()
-    assert work.result() is threading.current_thread()
+    with no_more_threads(), pytest.raises(RuntimeError):
+        threads.submit(done.set)
+
+    assert not done.is_set()
+    threads.submit(done.set).result(10)
+    assert done.is_set()
