@@ -11,6 +11,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.anthropic import anthropic_stream
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.candidates import ALWAYS, Scene, failing, outcomes, rows, running_scene
+from tests.support.prompts import write_prompt
 from tests.support.upstream import Exchange, answer_openai, openai_events, running_upstream
 
 DOWN = "500 Internal Server Error"
@@ -141,6 +142,61 @@ async def test_callers_own_key_that_is_limited(tmp_path: Path, prompts: Path) ->
 
     assert [each.provider for each in own.attempts] == ["one", "two"]
     assert outcomes(other.attempts) == [("one", "m", "ok")]
+
+
+async def test_time_of_another_limit(tmp_path: Path, prompts: Path) -> None:
+    """A caller whose own key is limited is not told when the row's key may be used again."""
+    async with running_scene(tmp_path, prompts, rows("model: one/m")) as scene:
+        scene.one.answer = failing(1, LIMITED, "Retry-After: 50\r\n")
+        of_row = await failure(complete(scene))
+        scene.one.answer = failing(1, LIMITED)
+        own = await failure(complete(scene, **{"x-provider-key-one": "mine"}))
+
+    assert (of_row.retry_after_s, own.retry_after_s) == (50, 1)
+
+
+async def test_time_of_another_row(tmp_path: Path, prompts: Path) -> None:
+    """A limit is told with its own row's time, not with that of a fallback that was not asked."""
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(exchange: Exchange) -> None:
+        begun.set()
+        await release.wait()
+        await answer_openai(exchange)
+
+    config = rows("model: two/n", "model: one/m", "model: one/other")
+    async with running_scene(
+        tmp_path,
+        prompts,
+        config + "\nrouter_settings: {fallbacks: [{a: [b]}]}",
+        settings=", max_concurrency: 1, max_queue_s: 0",
+    ) as scene:
+        scene.one.answer = failing(1, LIMITED, "Retry-After: 50\r\n")
+        await failure(complete(scene, "b"))
+        scene.one.answer, scene.two.answer = hold, failing(1, LIMITED)
+        held = asyncio.create_task(complete(scene, "c"))
+        await begun.wait()
+        error = await failure(complete(scene))
+        release.set()
+        await held
+
+    assert (error.reason, error.metadata["provider"]) == ("UPSTREAM_RATE_LIMITED", "two")
+    assert error.retry_after_s == 1
+
+
+async def test_rows_that_name_neither_a_model_nor_a_prompt(tmp_path: Path, prompts: Path) -> None:
+    """What one of them ran into, with a prompt of the caller's, says nothing of another one."""
+    write_prompt(prompts, "of-one", "<user>\nHi\n</user>", provider="one", model="m")
+    write_prompt(prompts, "of-two", "<user>\nHi\n</user>", provider="two", model="n")
+    config = rows("model: local/auto", "model: local/auto", "model: echo/m")
+    async with running_scene(
+        tmp_path, prompts, config + "\nrouter_settings: {fallbacks: [{b: [c]}]}"
+    ) as scene:
+        scene.one.answer = failing(1, LIMITED, "Retry-After: 50\r\n")
+        await failure(scene.service.client.complete("of-one", alias="a"))
+        response = await scene.service.client.complete("of-two", alias="b")
+
+    assert outcomes(response.attempts) == [("two", "n", "ok")]
 
 
 async def test_fallback_while_an_alias_is_limited(tmp_path: Path, prompts: Path) -> None:

@@ -247,7 +247,7 @@ _UPSTREAM = Row(
                     rate(
                         "prompt_resolver_upstream_attempts_total",
                         "provider, reason",
-                        'outcome!="ok", reason!="caller"',
+                        'outcome!="ok", reason!~"caller|shutdown"',
                     ),
                     "{{provider}} {{reason}}",
                 ),

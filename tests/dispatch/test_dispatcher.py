@@ -29,6 +29,7 @@ from prompt_resolver_server.domain.errors import (
 )
 from prompt_resolver_server.domain.parameters import NO_PARAMETERS
 from prompt_resolver_server.domain.prompts import Message, Text
+from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.providers.provider import do_nothing
@@ -464,6 +465,23 @@ async def test_caller_that_leaves_as_its_time_ends() -> None:
     assert [each.outcome for each in scene.account.attempts] == ["cancelled"]
 
 
+async def test_call_that_the_service_cuts_off() -> None:
+    """A call that the service's own end cuts off is no caller that has left."""
+    scene, calls = Scene(), Running()
+    pausing = scene.provider.act = Pausing(begins=False)
+    call = asyncio.create_task(scene.complete())
+    await pausing.waiting.get()
+    calls.add(call)
+
+    calls.end_all()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    ended = {"provider": "fake", "model": "m", "outcome": "cancelled", "reason": "shutdown"}
+    value = scene.metrics.registry.get_sample_value
+    assert value("prompt_resolver_upstream_attempts_total", ended) == 1
+
+
 @pytest.mark.parametrize("begins", [True, False], ids=["begins", "hangs"])
 async def test_end_that_is_swallowed(begins: bool) -> None:
     """An attempt whose end somebody swallows is ended once more, and is late whatever it begins."""
@@ -502,6 +520,22 @@ async def test_provider_that_never_begins_in_its_share() -> None:
     assert find_remedy(caught.value) is Remedy.OTHER_DEPLOYMENT
     assert caught.value.metadata == {"provider": "fake", "phase": "attempt"}
     assert (await scene.refusal()).error.metadata["cause"] == "upstream_timeout"
+
+
+async def test_share_of_a_caller_in_a_hurry() -> None:
+    """Shares that are short, as the calls' time is, tell nothing about the provider."""
+    scene, bell = Scene(), Bell(asyncio.get_running_loop())
+
+    for _ in range(20):
+        order = replace(scene.order(left_s=20), others=1)
+        with pytest.raises(UpstreamError):
+            async with RunningAttempt(order, None, scene.account, bell, scene.metrics.upstream):
+                bell.ring()
+                await asyncio.Event().wait()
+
+    assert {each.outcome for each in scene.account.attempts} == {"upstream_timeout"}
+    scene.provider.act = answer
+    await scene.complete()
 
 
 async def test_time_that_the_operator_set_is_for_each_attempt() -> None:

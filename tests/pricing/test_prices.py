@@ -294,6 +294,10 @@ async def test_table_that_cannot_be_loaded(caplog: pytest.LogCaptureFixture) -> 
         ("m", "m", {"modalities": ["text", "audio"]}, None),
         ("m", "m", {"modalities": ["text"]}, COST),
         ("m", "m", {"responseModalities": ["AUDIO"]}, None),
+        ("m", "m", {"service_tier": None, "modalities": None}, COST),
+        ("m", "m", {"additionalModelRequestFields": {"speed": "fast"}}, None),
+        ("m", "m", {"additionalModelRequestFields": {"speed": "standard", "top_k": 1}}, COST),
+        ("m", "m", {"additionalModelRequestFields": None}, COST),
     ],
 )
 async def test_whose_price(

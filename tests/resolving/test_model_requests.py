@@ -25,6 +25,7 @@ from prompt_resolver_server.domain.prompts import (
 from prompt_resolver_server.resolving.model_requests import make_model_request
 from prompt_resolver_server.resolving.queries import Query, Resolution
 from tests.support.anthropic import answer_anthropic
+from tests.support.bedrock import answer_bedrock
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.gemini import answer_gemini
 from tests.support.prompts import write_prompt
@@ -34,6 +35,7 @@ from tests.support.upstream import Exchange, Upstream, answer_openai
 BODY = "<user>\n{{name}}\n</user>"
 # Humanloop writes these into each of its files.
 DEFAULTS = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
+BUDGET = "reasoning_effort: 2048"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ async def scene(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Scene]:
     async def answer(exchange: Exchange) -> None:
         if exchange.path.endswith("/messages"):
             await answer_anthropic(exchange)
+        elif "/converse" in exchange.path:
+            await answer_bedrock(exchange)
         elif "enerateContent" in exchange.path:
             await answer_gemini(exchange)
         else:
@@ -81,6 +85,8 @@ providers:
   lenient: {{dialect: anthropic, base_url: '{url}', drop_unsupported: true}}
   gpt: {{dialect: openai, base_url: '{upstream.url}'}}
   google: {{dialect: gemini, base_url: '{url}'}}
+  anthropic: {{base_url: 'http://127.0.0.1:1', api_key: of-anthropic}}
+  bedrock: {{base_url: '{url}', api_key: of-aws}}
   down: {{dialect: openai, base_url: 'http://127.0.0.1:1'}}
 model_list:
   - {{model_name: seeding, litellm_params: {{model: claude/m, seed: 7}}}}
@@ -92,8 +98,13 @@ model_list:
   - {{model_name: to-bare, litellm_params: {{model: down/m}}}}
   - {{model_name: to-gemini, litellm_params: {{model: down/m}}}}
   - {{model_name: to-thinking, litellm_params: {{model: down/m}}}}
+  - {{model_name: claude, litellm_params: {{model: bedrock/us.anthropic.claude, {BUDGET}}}}}
+  - {{model_name: nova, litellm_params: {{model: bedrock/amazon.nova}}}}
+  - {{model_name: to-claude, litellm_params: {{model: anthropic/claude}}}}
+  - {{model_name: to-nova, litellm_params: {{model: anthropic/claude}}}}
 router_settings:
   fallbacks:
+    - {{to-claude: [claude], to-nova: [nova]}}
     - {{down: [bare], to-bare: [bare], to-gemini: [gemini], to-thinking: [thinking]}}
 """
     async with running_service(tmp_path, config) as service:
@@ -217,7 +228,7 @@ def insisted(said: Parameters | ToolChoice) -> frozenset[str]:
         choice=ModelChoice(provider="p", model="m", named_by="caller"),
         began=0,
     )
-    return make_model_request(resolution, moved=False).insisted
+    return make_model_request(resolution, first=resolution.choice).insisted
 
 
 def signed_conversation() -> list[pb.Message]:
@@ -244,6 +255,30 @@ async def test_signatures_stay_where_they_were_made(scene: Scene, fallback: str)
     bodies = [exchange.body for exchange in scene.upstream.exchanges]
     assert [b"of-gpt" in body for body in bodies] == [True, False]
     assert (list(at_home.dropped_parameters), list(moved.dropped_parameters)) == ([], [])
+
+
+@pytest.mark.parametrize(("house", "goes_along"), [("claude", True), ("nova", False)])
+async def test_signatures_of_one_author(scene: Scene, house: str, goes_along: bool) -> None:
+    """Anthropic's models read each other's signatures, at Anthropic and at Bedrock."""
+    response = await scene.service.client.complete(
+        alias=f"to-{house}", messages=signed_conversation()
+    )
+
+    assert [each.provider for each in response.attempts] == ["anthropic", "bedrock"]
+    assert list(response.dropped_parameters) == []
+    assert (b"of-gpt" in scene.upstream.exchanges[0].body) is goes_along
+
+
+async def test_what_is_sealed_stays_where_it_was(scene: Scene) -> None:
+    """Of sealed thoughts nobody says that another provider opens them, and the fallback tells."""
+    conversation = signed_conversation()
+    sealed = pb.ContentPart(reasoning=pb.Reasoning(redacted=b"of-gpt"))
+    conversation[1].content.insert(0, sealed)
+
+    response = await scene.service.client.complete(alias="to-claude", messages=conversation)
+
+    assert list(response.dropped_parameters) == ["reasoning_effort"]
+    assert b"of-gpt" not in scene.upstream.exchanges[0].body
 
 
 async def test_fallback_that_has_not_thought(scene: Scene) -> None:

@@ -33,7 +33,7 @@ VALUES = frozenset(
         *(reason.lower() for reason in Reason),
         *(code.name for code in grpc.StatusCode),
         *("ok", "failed", "cancelled", "caller", "passed_over", "store_auth_caller_key"),
-        *("skipped", "timeout", "unreachable", "refused", "garbage"),
+        *("shutdown", "skipped", "timeout", "unreachable", "refused", "garbage"),
         *("Resolve", "Complete", "CompleteStream", "WatchPrompts"),
         *("[45]..", "$namespace", "$pod"),
     }

@@ -89,15 +89,17 @@ def identify_rows(
 ) -> Mapping[int, Hashable]:
     """Return what each row is to those who limit it: a model with a key at an address.
 
-    A model that its prompt names is that prompt's. It is equal for equal rows, of whichever
-    configuration.
+    A model that its prompt names is that prompt's, and where the caller names that, the row stands
+    for itself alone. It is equal for equal rows, of whichever configuration.
     """
     rows: dict[int, Hashable] = {}
     for alias in aliases.values():
         for deployment in alias.deployments:
             owner = find_owner(notation, deployment)
             provider = alias_providers.get((deployment.row, owner)) or providers.get(owner)
-            model = notation.of_alias(deployment).model or (deployment.store, deployment.prompt)
+            prompt = deployment.prompt
+            of_prompt = deployment.row if prompt is None else (deployment.store, prompt)
+            model = notation.of_alias(deployment).model or of_prompt
             rows[deployment.row] = (provider.identity if provider is not None else owner, model)
     return rows
 

@@ -12,6 +12,7 @@ from ..metrics import UpstreamMetrics
 from ..providers.failures import Failures
 from ..runtime.alarms import Alarms
 from ..runtime.deadlines import has_passed
+from ..runtime.shutdown import was_cut_off
 from .account import Account
 from .admission import leave, let_in
 from .breaker import Verdict, judge
@@ -20,6 +21,9 @@ from .retries import LateError
 
 _LEAST_SHARE_S = 5.0
 """Less than what a model may take to its first word is no chance."""
+
+_TELLING_SHARE_S = 15.0
+"""Who does not begin in less may be as fast as ever: it is the caller that is in a hurry."""
 
 _AGAIN_S = 1.0
 
@@ -53,6 +57,7 @@ class RunningAttempt:
         "_era",
         "_expired",
         "_is_probe",
+        "_is_telling",
         "_limit_s",
         "_limited",
         "_metrics",
@@ -85,6 +90,7 @@ class RunningAttempt:
         self._deadline = order.deadline
         self._limit_s = limit_s
         self._limited = False
+        self._is_telling = True
         self._account = account
         self._upstream = metrics
         self._alarms = alarms
@@ -137,6 +143,7 @@ class RunningAttempt:
             limit_s = self._limit_s
             if limit_s is None:
                 limit_s = share_s(ends - now, self._order.others)
+                self._is_telling = limit_s >= _TELLING_SHARE_S
             self._limited = now + limit_s < ends
             ends = min(now + limit_s, ends)
         self._alarms.set(self._expire, ends)
@@ -161,14 +168,13 @@ class RunningAttempt:
                 error = self._late()
                 self._outcome = error.reason.lower()
                 # Whose caller is in a hurry has not failed; who had a time of its own has.
-                if self._limited:
+                if self._limited and self._is_telling:
                     self._verdict = Verdict.FAILED
                 self._end()
                 raise error from None
             case asyncio.CancelledError():
                 self._outcome = "cancelled"
-                left_s = self._deadline - asyncio.get_running_loop().time()
-                self._ended_by = "deadline" if has_passed(left_s) else "caller"
+                self._ended_by = self._find_who_ended(exception)
             case CallError():
                 self._outcome = exception.reason.lower()
                 self._sent = False
@@ -189,6 +195,12 @@ class RunningAttempt:
         self._expired += 1
         self._task.cancel()
         self._alarms.set(self._expire, asyncio.get_running_loop().time() + _AGAIN_S)
+
+    def _find_who_ended(self, cancellation: asyncio.CancelledError) -> str:
+        if was_cut_off(cancellation):
+            return "shutdown"
+        left_s = self._deadline - asyncio.get_running_loop().time()
+        return "deadline" if has_passed(left_s) else "caller"
 
     def _late(self) -> ResolverError:
         provider, model = self._choice.provider, self._choice.model

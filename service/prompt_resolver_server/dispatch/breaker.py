@@ -1,9 +1,8 @@
 """Whether a target is worth asking: what fails again and again is left alone for a moment."""
 
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
-from weakref import WeakKeyDictionary, WeakSet
 
 from ..domain.errors import Reason, ResolverError, UpstreamError
 
@@ -69,21 +68,20 @@ class Breaker:
     The first that is answered closes it.
 
     `clock` is monotonic, and `draw` returns numbers from 0 to 1. `on_change` is called whenever
-    `state` may have changed, and may be replaced.
+    `state` may have changed.
     """
 
     __slots__ = (
-        "__weakref__",
         "_clock",
         "_draw",
         "_next_probe",
+        "_on_change",
         "_pauses",
         "_probes",
         "_recent",
         "cause",
         "era",
         "is_open",
-        "on_change",
     )
 
     def __init__(
@@ -95,7 +93,7 @@ class Breaker:
     ) -> None:
         self._clock = clock
         self._draw = draw
-        self.on_change = on_change
+        self._on_change = on_change
         self.is_open = False
         self.cause = ""
         """The outcome of the last call that counted as a failure."""
@@ -123,7 +121,7 @@ class Breaker:
             return False
         self._probes += 1
         self._next_probe = self._clock() + _LONGEST_PAUSE_S
-        self.on_change()
+        self._on_change()
         return True
 
     def note(self, verdict: Verdict, outcome: str, era: int) -> None:
@@ -140,7 +138,7 @@ class Breaker:
             if self._recent.is_bad:
                 self.is_open = True
                 self._pause()
-                self.on_change()
+                self._on_change()
 
     def note_probe(self, verdict: Verdict, outcome: str) -> None:
         """Count what a probe tells: at the first sign of an answer, or at its end without one."""
@@ -158,7 +156,7 @@ class Breaker:
                 self._pause()
             case Verdict.UNKNOWN:
                 self._next_probe = self._clock()
-        self.on_change()
+        self._on_change()
 
     def _pause(self) -> None:
         longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**self._pauses)
@@ -167,39 +165,33 @@ class Breaker:
 
 
 class BreakerGauge:
-    """Tells the worst state of a provider's breakers, until it is retired.
+    """Tells the worst state of a provider's breakers, through all configurations that have it.
 
-    The log is told of each that opens, and once that is closed again. It does not keep them: they
-    go with what they are of.
+    The log is told of each that opens, and once that is closed again.
     """
 
     def __init__(self, provider: str, tell: Callable[[State], None]) -> None:
         self._provider = provider
-        self._tell: Callable[[State], None] | None = tell
-        self._breakers: WeakKeyDictionary[Breaker, int | None] = WeakKeyDictionary()
-        self._open: WeakSet[Breaker] = WeakSet()
+        self._tell = tell
+        self._breakers: Mapping[Breaker, int | None] = {}
+        self._open: set[Breaker] = set()
 
-    def add(self, breaker: Breaker, row: int | None) -> None:
-        """Tell of one more breaker, whose `on_change` calls `tell`.
+    def adopt(self, breakers: Mapping[Breaker, int | None]) -> None:
+        """Tell of these from now on, whose `on_change` calls `tell`: others count as closed.
 
-        `row` is the one whose own key or address it is of, if that is not the provider's.
+        Each has the row whose own key or address it is of, if that is not the provider's.
         """
-        self._breakers[breaker] = row
-
-    def replace(self, breaker: Breaker, by: Breaker) -> None:
-        """Tell of one that a gauge told of that is retired, in place of one of its own."""
-        self._breakers[by] = self._breakers.pop(breaker)
-        by.on_change = self.tell
-        if by.is_open:
-            self._open.add(by)
+        closed = [each for each in self._open if each not in breakers]
+        for breaker in closed:
+            self._tell_closed(breaker)
+        self._breakers = breakers
+        if closed:
             self.tell()
 
     def tell(self) -> None:
         """Tell the worst state, and what has opened or closed."""
-        if self._tell is None:
-            return
-        self._tell(max(each.state for each in self._breakers))
-        for breaker in [*self._breakers]:
+        self._tell(max((each.state for each in self._breakers), default=State.CLOSED))
+        for breaker in self._breakers:
             if breaker.is_open and breaker not in self._open:
                 self._open.add(breaker)
                 _log.warning(
@@ -208,15 +200,6 @@ class BreakerGauge:
                 )
             elif not breaker.is_open and breaker in self._open:
                 self._tell_closed(breaker)
-
-    def retire(self, kept: Container[Breaker]) -> None:
-        """Tell nothing more: others tell of those that are kept, and the rest count as closed."""
-        closed = [each for each in self._open if each not in kept]
-        if self._tell is not None and closed:
-            self._tell(State.CLOSED)
-            for breaker in closed:
-                self._tell_closed(breaker)
-        self._tell = None
 
     def _tell_closed(self, breaker: Breaker) -> None:
         self._open.discard(breaker)

@@ -66,7 +66,7 @@ class Cooldowns:
         return limit is not None and self._clock() < limit.until
 
     def wait_s(self, row: int) -> float:
-        """Return when a row that was limited may be asked again: a second at least."""
+        """Return in how many seconds a row that was limited may be asked again: one at least."""
         limit = self.limits.get(self._key(row))
         left_s = limit.until - self._clock() if limit is not None else 0.0
         return max(_FIRST_PAUSE_S, left_s)

@@ -56,60 +56,68 @@ class Dispatcher:
         """What tells of a provider's breakers, by its name."""
         self._targets = {name: self._target(name, each) for name, each in providers.items()}
         self._alias_targets = {
-            (row, name): self._target(name, each, row)
-            for (row, name), each in alias_providers.items()
+            (row, name): self._target(name, each) for (row, name), each in alias_providers.items()
         }
+        self._tell_of_breakers(self.gauges)
         self._alarms = Alarms(loop)
         self.cooldowns = Cooldowns(self._clock, rows)
         """The rows that are put aside."""
 
-    def _target(self, name: str, provider: Provider, row: int | None = None) -> Target:
+    def _target(self, name: str, provider: Provider) -> Target:
         limits = self._limits.get(name, _NO_LIMITS)
-        breaker = None
-        if limits.breaker:
-            gauge = self.gauges.get(name)
-            if gauge is None:
-                gauge = BreakerGauge(name, partial(self._metrics.breaker_changed, name))
-                self.gauges[name] = gauge
-            breaker = Breaker(clock=self._clock, draw=self._draw, on_change=gauge.tell)
-            gauge.add(breaker, row)
+        if limits.breaker and name not in self.gauges:
+            tell = partial(self._metrics.breaker_changed, name)
+            self.gauges[name] = BreakerGauge(name, tell)
+        breaker = self._make_breaker(name) if limits.breaker else None
         if limits.max_concurrency is not None and name not in self.slots:
             self.slots[name] = Slots(count=limits.max_concurrency, max_wait_s=limits.max_queue_s)
         return Target(provider, breaker=breaker, slots=self.slots.get(name))
+
+    def _make_breaker(self, name: str) -> Breaker:
+        return Breaker(clock=self._clock, draw=self._draw, on_change=self.gauges[name].tell)
+
+    def _tell_of_breakers(self, gauges: Mapping[str, BreakerGauge]) -> None:
+        """Have these tell of the breakers that there are now, and of no others."""
+        breakers: dict[str, dict[Breaker, int | None]] = {name: {} for name in gauges}
+        for row, name, target in self.list_targets():
+            if target.breaker is not None:
+                breakers[name][target.breaker] = row
+        for name, gauge in gauges.items():
+            gauge.adopt(breakers[name])
 
     def take_over(self, before: "Dispatcher") -> None:
         """Go on from where the dispatcher of another configuration is, which tells nothing more.
 
         What it knows of a provider holds for the same one, by name, address and key. A provider's
-        slots are those of its name: what is on its way goes on to count.
+        slots and gauge are those of its name: what is on its way goes on to count.
         """
         known: dict[Hashable, deque[Target]] = defaultdict(deque)
-        for _, target in before.list_targets():
+        for _, _, target in before.list_targets():
             known[target.provider.identity].append(target)
         for name, slots in self.slots.items():
             if (taken := before.slots.get(name)) is not None:
                 taken.resize(count=slots.count, max_wait_s=slots.max_wait_s)
                 self.slots[name] = taken
-        kept: dict[Breaker, tuple[Target, Breaker, BreakerGauge]] = {}
-        for name, target in self.list_targets():
+        for name in self.gauges.keys() & before.gauges.keys():
+            self.gauges[name] = before.gauges[name]
+        for _, name, target in self.list_targets():
+            same = known[target.provider.identity]
+            former = same.popleft() if same else None
             target.slots = self.slots.get(name)
-            if same := known[target.provider.identity]:
-                former = same.popleft()
+            if former is not None:
                 target.budget = former.budget
-                if target.breaker is not None and former.breaker is not None:
-                    kept[former.breaker] = target, target.breaker, self.gauges[name]
-        for gauge in before.gauges.values():
-            gauge.retire(kept)
-        for breaker, (target, new, gauge) in kept.items():
-            gauge.replace(new, breaker)
-            target.breaker = breaker
+            if target.breaker is not None:
+                kept = former.breaker if former is not None else None
+                target.breaker = kept or self._make_breaker(name)
+        self._tell_of_breakers({**before.gauges, **self.gauges})
         self.cooldowns.take_over(before.cooldowns)
 
-    def list_targets(self) -> Iterator[tuple[str, Target]]:
-        """Return every target, each with its provider's name."""
-        yield from self._targets.items()
-        for (_, name), target in self._alias_targets.items():
-            yield name, target
+    def list_targets(self) -> Iterator[tuple[int | None, str, Target]]:
+        """Return every target, each with its provider's name, and the row that it is of."""
+        for name, target in self._targets.items():
+            yield None, name, target
+        for (row, name), target in self._alias_targets.items():
+            yield row, name, target
 
     def find(self, choice: ModelChoice, row: int) -> Target:
         """Return the provider of a model, as a deployment knows it. Raises PROVIDER_UNKNOWN."""

@@ -74,6 +74,15 @@ class ModelChoice(Value, frozen=True, kw_only=True):
         """The model with its provider before it, if that is known."""
         return f"{self.provider}/{self.model}" if self.provider else self.model
 
+    @property
+    def author(self) -> str:
+        """Whose signatures the model reads: its maker's, where that is known, else its provider's.
+
+        Anthropic's models read each other's wherever they are served.
+        """
+        is_claude = self.provider == "bedrock" and "anthropic." in self.model
+        return "anthropic" if is_claude else self.provider
+
 
 _NO_CHOICE = ModelChoice()
 

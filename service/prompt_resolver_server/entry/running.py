@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from ..runtime.shutdown import cut_off
+
 _CALM_S = 0.1
 
 
@@ -61,5 +63,5 @@ class Running:
         """End the calls that still run, with DRAINING. Return how many those are."""
         self.draining = True
         for task in self._tasks:
-            task.cancel()
+            cut_off(task)
         return len(self._tasks)

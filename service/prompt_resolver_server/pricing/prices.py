@@ -28,6 +28,8 @@ _USUAL = {
 }
 _MODALITIES = ("modalities", "responseModalities", "response_modalities")
 _USUAL_TTL = "5m"
+_NESTED = "additionalModelRequestFields"
+"""Where Bedrock has what is meant for the model alone."""
 
 
 class PriceTable(Protocol):
@@ -150,10 +152,13 @@ def _is_standard(request: ModelRequest, usage: Usage) -> bool:
     if any(_is_audio(part) for message in request.messages for part in message.content):
         return False
     extra = request.parameters.extra
-    if usage.cache_write_tokens and _is_kept_for_long(extra.get("cache_control")):
+    nested = extra.get(_NESTED)
+    fields = {**extra, **(nested if isinstance(nested, dict) else {})}
+    said = {name: value for name, value in fields.items() if value is not None}
+    if usage.cache_write_tokens and _is_kept_for_long(said.get("cache_control")):
         return False
-    terms = (_word(extra[name]) in usual for name, usual in _USUAL.items() if name in extra)
-    return all(terms) and all(_are_text(extra[name]) for name in _MODALITIES if name in extra)
+    terms = (_word(said[name]) in usual for name, usual in _USUAL.items() if name in said)
+    return all(terms) and all(_are_text(said[name]) for name in _MODALITIES if name in said)
 
 
 def _is_audio(part: Part) -> bool:

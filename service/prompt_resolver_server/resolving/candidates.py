@@ -50,8 +50,7 @@ class Candidates:
 
     def _order(self, resolution: Resolution, first: Resolution, others: int) -> Order:
         query, choice = resolution.query, resolution.choice
-        moved = choice.provider != first.choice.provider
-        request = make_model_request(resolution, moved=moved)
+        request = make_model_request(resolution, first=first.choice)
         return Order(
             target=self._dispatcher.find(choice, resolution.deployment.row),
             choice=choice,

@@ -11,7 +11,7 @@ from ..dispatch.admission import RefusedError
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.orders import Order
 from ..dispatch.route import Draw, Route, Step, count_others
-from ..domain.aliases import Alias
+from ..domain.aliases import NO_ROW, Alias
 from ..domain.answers import Answer, Delta, Dispatch, Finish
 from ..domain.errors import CallError, Reason, ResolverError, ServerError
 from ..domain.prompts import ResolvedPrompt
@@ -35,16 +35,18 @@ _Ask: TypeAlias = Callable[[Order, ResolvedPrompt, Account], Awaitable[_T]]
 class _Call:
     """One call on its way through its candidates.
 
-    `failure` is what the caller is told if none of those that are left answers.
+    `failure` is what the caller is told if none of those that are left answers, and `failed` the
+    candidate that it is of.
     """
 
-    __slots__ = ("account", "failure", "first", "route")
+    __slots__ = ("account", "failed", "failure", "first", "route")
 
     def __init__(self, first: Resolution) -> None:
         self.first = first
         self.account = Account()
         self.route: Route | None = None
         self.failure: ResolverError | None = None
+        self.failed: Candidate | None = None
 
 
 class Failover:
@@ -126,7 +128,7 @@ class Failover:
             error, asked = caught, not isinstance(caught, CallError)
             self._put_aside(failed, error)
         if asked or call.failure is None:
-            call.failure = error
+            call.failure, call.failed = error, failed
         elif isinstance(error, CallError):
             self._tell_passed_over(failed.resolution.alias, error)
         if account.asked > 1 or error.reason is Reason.DEADLINE:
@@ -142,7 +144,7 @@ class Failover:
             call.failure.reason is Reason.UPSTREAM_RATE_LIMITED
             and call.failure.retry_after_s is None
         ):
-            call.failure.retry_after_s = self._cooldowns.wait_s(failed.resolution.deployment.row)
+            call.failure.retry_after_s = self._wait_of(call.failed or failed)
         raise call.failure from call.failure.__cause__
 
     async def _detour(self, call: _Call, put_aside: Candidate) -> Candidate:
@@ -237,6 +239,11 @@ class Failover:
         """Put a row aside that is limited: for a key of its own, and a model that it stands for."""
         if failed.speaks_for_row:
             self._cooldowns.note(failed.resolution.deployment.row, error)
+
+    def _wait_of(self, limited: Candidate) -> float:
+        """Return when one that is limited may be asked again, by what is known of its row."""
+        row = limited.resolution.deployment.row if limited.speaks_for_row else NO_ROW
+        return self._cooldowns.wait_s(row)
 
     @staticmethod
     def _tell_passed_over(alias: Alias, error: ResolverError) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from ..dispatch.notation import ModelChoice
 from ..domain.answers import ModelRequest
 from ..domain.errors import CallError, Reason, Violation
 from ..domain.parameters import NO_PARAMETERS, Json, Parameters
@@ -21,13 +22,14 @@ _HARMLESS: Mapping[str, tuple[Json, ...]] = {
 """What OpenAI's own parameters say that is so anyway, where there are none of that name."""
 
 
-def make_model_request(resolution: Resolution, *, moved: bool) -> ModelRequest:
+def make_model_request(resolution: Resolution, *, first: ModelChoice) -> ModelRequest:
     """Return what a resolved prompt asks of its model. Raises MODEL_MISSING and MESSAGES_MISSING.
 
-    `moved` tells that the provider is another one than that of the call's first candidate, whose
-    signatures it would take for corrupted ones.
+    `first` is the model of the call's first candidate, whose signatures another author's would take
+    for corrupted ones.
     """
     resolved = resolution.prompt
+    moved = resolution.choice.provider != first.provider
     if not resolved.model:
         raise CallError(
             Reason.MODEL_MISSING,
@@ -42,11 +44,27 @@ def make_model_request(resolution: Resolution, *, moved: bool) -> ModelRequest:
         )
     return ModelRequest(
         model=resolved.model,
-        messages=_without_signatures(resolved.messages) if moved else resolved.messages,
+        messages=(
+            _without_signatures(resolved.messages)
+            if moved and not _reads(resolution.choice, first, resolved.messages)
+            else resolved.messages
+        ),
         parameters=resolved.parameters,
         tools=resolved.tools,
         tool_choice=resolved.tool_choice,
         insisted=_insisted(resolution, moved=moved),
+    )
+
+
+def _reads(choice: ModelChoice, first: ModelChoice, messages: Sequence[Message]) -> bool:
+    """Tell whether a model can read what that of another provider has signed.
+
+    Of what one has sealed nobody says that another provider can open it.
+    """
+    return choice.author == first.author and not any(
+        isinstance(part, Reasoning) and part.redacted
+        for message in messages
+        for part in message.content
     )
 
 

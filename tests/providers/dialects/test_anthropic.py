@@ -631,6 +631,31 @@ THOUGHT = Reasoning(text="Hm.", signature=b"s")
             id="answered since",
         ),
         pytest.param([HI, say("assistant", Text("So.")), HI], True, id="no calls"),
+        pytest.param(
+            [
+                *(HI, say("assistant", THOUGHT, tool_calls=(FIND,)), RESULT),
+                *(say("assistant", Text("Well."), tool_calls=(FIND,)), RESULT),
+                *(say("assistant", tool_calls=(FIND,)), RESULT),
+            ],
+            True,
+            id="signed at the beginning of the turn",
+        ),
+        pytest.param(
+            [
+                *(HI, say("assistant", tool_calls=(FIND,)), RESULT),
+                *(say("assistant", THOUGHT, tool_calls=(FIND,)), RESULT),
+            ],
+            False,
+            id="signed later in the turn",
+        ),
+        pytest.param(
+            [
+                *(HI, say("assistant", THOUGHT, tool_calls=(FIND,)), RESULT),
+                *(HI, say("assistant", tool_calls=(FIND,)), RESULT),
+            ],
+            False,
+            id="signed in the turn before",
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -434,7 +434,8 @@ def test_calls_without_a_thought() -> None:
 
     body, dropped = build(*thoughtless, **asked)  # type: ignore[arg-type]  # any fields
     assert ("additionalModelRequestFields" in body, dropped) == (False, ("reasoning_effort",))
-    body, dropped = build(*thoughtless, *thought, **asked)  # type: ignore[arg-type]  # any fields
+    loop = *thought, *thoughtless[1:]
+    body, dropped = build(*thoughtless, HI, *loop, **asked)  # type: ignore[arg-type]  # any fields
     assert ("additionalModelRequestFields" in body, dropped) == (True, ())
     insisted = frozenset({"reasoning_effort"})
     fields = ["parameters.reasoning_effort"]

@@ -87,6 +87,23 @@ def test_code_before_words() -> None:
     assert reason is Reason.UPSTREAM_RATE_LIMITED
 
 
+@pytest.mark.parametrize("status", [401, 402, 404, 408, 429, 502, 503, 529])
+def test_status_before_words(status: int) -> None:
+    """Words do not outweigh a status that says what failed: they may speak of something else."""
+    error = {"message": "Rate limit reached. Please reduce the length of the messages."}
+
+    assert DIALECT.classify(status, json.dumps({"error": error}).encode()) is None
+    assert DIALECT.classify(status, json.dumps({"error": TOO_LONG[0]}).encode()) is None
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422, 500])
+def test_words_before_a_vague_status(status: int) -> None:
+    """What is said counts where the status leaves it open what failed."""
+    body = json.dumps({"error": {"message": TOO_LONG[0]}}).encode()
+
+    assert DIALECT.classify(status, body) is Reason.CONTEXT_LENGTH
+
+
 def test_failure_inside() -> None:
     """A failure in place of an answer is told by what is said, too, streamed and whole."""
     document = json.dumps({"error": {"message": TOO_LONG[0], "code": 400}}).encode()

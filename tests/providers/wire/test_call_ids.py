@@ -53,3 +53,14 @@ def test_ids_that_are_alike(ids: list[list[str]]) -> None:
     assert len(set(calls)) == len(calls)
     assert [each for each in results if each != "z"] == calls
     assert results.count("z") == len(ids)
+
+
+def test_calls_of_one_turn() -> None:
+    """Results go to the calls of their turn, which may be in several messages in a row."""
+    said = [calling("a"), answering("a"), calling("a"), calling("b"), answering("a")]
+
+    told = tell_apart([*said, answering("b")])
+
+    assert [call.id for message in told for call in message.tool_calls] == ["a", "a_2", "b"]
+    results = [message.tool_call_id for message in told if message.role == "tool"]
+    assert results == ["a", "a_2", "b"]

@@ -43,11 +43,16 @@ class _Apart:
     def __init__(self) -> None:
         self._given: set[str] = set()
         self._awaited: dict[str, list[str]] = {}
+        self._last_role = ""
 
     def take(self, message: Message) -> Message:
         """Return the next message."""
+        begins = message.role != self._last_role
+        self._last_role = message.role
         if message.tool_calls:
-            self._awaited = {}
+            # Several messages of the assistant's in a row are one turn.
+            if begins:
+                self._awaited = {}
             return replace(message, tool_calls=tuple(map(self._take_call, message.tool_calls)))
         awaited = self._awaited.get(message.tool_call_id or "") if message.role == "tool" else None
         return replace(message, tool_call_id=awaited.pop(0)) if awaited else message

@@ -31,8 +31,8 @@ def is_thinking(given: Json) -> bool:
 def begin_without_thought(request: ModelRequest) -> tuple[ModelRequest, tuple[str, ...]]:
     """Return a request that has no model think in vain, and the names of what it leaves out.
 
-    A model with a budget for its thoughts has to have thought before the calls whose results it is
-    to go on with, which another one that made the calls has not, or not in words that it takes.
+    A model with a budget for its thoughts has to have thought at the beginning of the turn that it
+    is to go on with, which another one that made the calls has not, or not in words that it takes.
     Raises PARAMETER_UNSUPPORTED where it must think.
     """
     parameters = request.parameters
@@ -52,16 +52,20 @@ def begin_without_thought(request: ModelRequest) -> tuple[ModelRequest, tuple[st
 
 
 def _has_thoughtless_calls(messages: Sequence[Message]) -> bool:
-    """Tell whether the last answer has calls, and does not begin with a thought that is signed."""
-    answer: list[Message] = []
+    """Tell whether the last answer has calls, in a turn that begins without a signed thought.
+
+    A turn is all that the model says to what the user has said, over any number of calls and their
+    results. The model may think at its beginning alone.
+    """
+    turn: list[Message] = []
     for message in reversed(messages):
         if message.role == "assistant":
-            answer.append(message)
-        elif answer:
+            turn.append(message)
+        elif turn and (message.role == "user" or not _have_calls(turn)):
             break
-    if not any(message.tool_calls for message in answer):
+    if not _have_calls(turn):
         return False
-    for message in reversed(answer):
+    for message in reversed(turn):
         for part in message.content:
             match part:
                 case Reasoning() if part.signature or part.redacted:
@@ -71,6 +75,10 @@ def _has_thoughtless_calls(messages: Sequence[Message]) -> bool:
         if message.tool_calls:
             return True
     return True
+
+
+def _have_calls(messages: Sequence[Message]) -> bool:
+    return any(message.tool_calls for message in messages)
 
 
 def is_refused_while_thinking(name: str, parameters: Parameters) -> bool:

@@ -37,4 +37,4 @@ class OpenAIDialect:
 
     def classify(self, status: int, body: bytes) -> Reason | None:
         """Return the reason in an error's body; see `Dialect.classify`."""
-        return classify_error(body)
+        return classify_error(status, body)

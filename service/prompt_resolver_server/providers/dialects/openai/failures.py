@@ -27,6 +27,9 @@ _REASONS_BY_CODE: Mapping[str, Reason] = {
     "service_unavailable": Reason.UPSTREAM_UNAVAILABLE,
 }
 
+# Another status tells more than words do, which may quote the request, or speak of a rate.
+_STATUSES_WITH_WORDS = frozenset({400, 403, 413, 422, 500})
+
 _REASONS_BY_WORDS: Mapping[str, Reason] = {
     # Many servers have no codes for these. Should they change their words, the status still tells
     # that they refuse the request.
@@ -53,10 +56,16 @@ _REASONS_BY_WORDS: Mapping[str, Reason] = {
 }
 
 
-def classify_error(body: bytes) -> Reason | None:
-    """Return the reason that an error's body gives, if it does: in its `error`, or at its top."""
+def classify_error(status: int, body: bytes) -> Reason | None:
+    """Return the reason that an error's body gives, if it does: in its `error`, or at its top.
+
+    Words count only where the status leaves it open what failed.
+    """
     document = find_object(body)
-    return _find_reason(document.get("error") or dict(document))
+    error = document.get("error") or dict(document)
+    if (reason := _find_by_code(error)) is not None or status not in _STATUSES_WITH_WORDS:
+        return reason
+    return _find_in_words(error)
 
 
 def raise_error(document: bytes) -> NoReturn:
@@ -68,17 +77,20 @@ def raise_error(document: bytes) -> NoReturn:
 def raise_reported(error: Json) -> NoReturn:
     """Raise what the `error` of a JSON object reports."""
     code = error.get("code") if isinstance(error, dict) else None
-    raise_in_band(_find_reason(error), read_status(code))
+    raise_in_band(_find_by_code(error) or _find_in_words(error), read_status(code))
 
 
-def _find_reason(error: Json) -> Reason | None:
-    """Return the reason that an error gives by a known code, or by what it says, if it does."""
+def _find_by_code(error: Json) -> Reason | None:
+    """Return the reason that an error gives by a known code, if it does."""
+    codes = [error.get(name) for name in ("code", "type")] if isinstance(error, dict) else []
+    known = (_REASONS_BY_CODE.get(code) for code in codes if isinstance(code, str))
+    return next((reason for reason in known if reason is not None), None)
+
+
+def _find_in_words(error: Json) -> Reason | None:
+    """Return the reason that an error gives by what it says, if it does."""
     if not isinstance(error, dict):
         return find_by_words(error, _REASONS_BY_WORDS)
-    codes = [error.get(name) for name in ("code", "type")]
-    known = [code for code in codes if isinstance(code, str) and code in _REASONS_BY_CODE]
-    if known:
-        return _REASONS_BY_CODE[known[0]]
     metadata = error.get("metadata")
     # A router passes on what a provider said beside its own words.
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
