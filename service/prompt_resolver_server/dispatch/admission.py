@@ -46,7 +46,7 @@ async def let_in(order: Order) -> bool:
 def leave(target: Target, verdict: Verdict, outcome: str, *, era: int, is_probe: bool) -> None:
     """Note the end of a call that was let in in an era of the breaker, and what that tells.
 
-    It is no probe any more once it has told.
+    A probe whose result has been counted already is none any more.
     """
     breaker, slots = target.breaker, target.slots
     if slots is not None:

@@ -1,4 +1,4 @@
-"""Whether a target is worth asking: what fails again and again is left alone for a moment."""
+"""Whether a target is worth asking: what fails again and again is not, for a moment."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -14,7 +14,10 @@ _CALLS_PER_RETRY = 5
 
 
 class Remedy(IntEnum):
-    """Where another attempt may succeed; each place includes those before it."""
+    """Where another attempt may succeed, from the fewest places to the most.
+
+    Each includes those before it.
+    """
 
     NOWHERE = 0
     OTHER_ALIAS = 1

@@ -113,7 +113,7 @@ class Failover:
                 else:
                     return answer, call.account.close(prompt)
         finally:
-            # It remembers this frame, and the one would keep the other.
+            # Its traceback has this frame: the two would keep each other.
             call.failure = None
 
     async def _go_on(

@@ -1,7 +1,7 @@
 """The headers of calls that must not be made twice: what comes before their first message.
 
-They would go with the message. But until they have come, gRPC's clients may call once more, as some
-are told to do where a call is cancelled that was not begun.
+gRPC sends headers with the first message. Until a client has them, it may call once more by itself,
+as some are told to do where a call is cancelled that was not begun.
 """
 
 from __future__ import annotations

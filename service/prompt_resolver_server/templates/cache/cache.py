@@ -147,7 +147,7 @@ class TemplateCache:
     async def renew(
         self, ref: PromptRef, *, deadline: float, caller_key: str | None = None
     ) -> None:
-        """Have a template held and current, as a call of `get` would, but serve it to nobody.
+        """Refresh a template as `get` would, without serving it.
 
         Where its store is due to be asked, the answer is waited for. Raises what `get` raises, and
         nothing where a store fails and there is a copy to serve.

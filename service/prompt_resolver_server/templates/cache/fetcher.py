@@ -54,7 +54,7 @@ class Fetcher:
             ledger.listen(copies)
 
     async def join(self, lookup: Lookup, *, refresh: bool, deadline: float) -> Flight[Outcome]:
-        """Return the fetch to wait for: where the store is to be asked now, one that began after.
+        """Return the fetch to wait for: with `refresh` or a TTL of 0, one that begins from now on.
 
         One that began before may have read what was there before an edit that the caller knows of.
         `refresh` has the store itself asked, and answer in full. Raises `TimeoutError`.

@@ -19,7 +19,7 @@ from .steps import tell_absent
 _log = logging.getLogger(__name__)
 
 ABSENT: Final = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND})
-"""What a store says that has no such prompt."""
+"""The reasons that a store gives for a prompt it does not have."""
 
 # By how much a refresh may come early, so that what was fetched together is not for ever.
 _JITTER = 0.1
@@ -67,7 +67,7 @@ class Ledger:
         self._listeners.append(listener)
 
     def check_absence(self, lookup: Lookup, now: float) -> None:
-        """Raise what the store said instead of a prompt, while it is not to be asked again."""
+        """Raise what the store said in place of a prompt, while it is not to be asked again."""
         absence = self.absent.get(lookup.key)
         if absence is None or self.outages[lookup.key.store].admits(absence.retry, now):
             return
