@@ -18,7 +18,6 @@ from ..runtime.threads import Threads
 from ..settings import Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
-from ..templates.cache.disk import DiskCopies
 from ..templates.cache.ledger import CacheLimits
 from ..templates.cache.sources import Replacement
 from .parts import Parts, Workshop, build_base
@@ -28,6 +27,7 @@ from .stores import Stores
 from .trust import Trust
 
 if TYPE_CHECKING:
+    from ..templates.cache.disk import DiskCopies
     from ..templates.cache.shared.shared_cache import SharedCache
 
 # How long a reload waits for the copies on disk, and for the folders of stores. Then it is refused,
@@ -59,7 +59,7 @@ class Engine:
         workshop: Workshop,
         cache: TemplateCache,
         *,
-        copies: DiskCopies | None,
+        copies: "DiskCopies | None",
         shared_cache: "SharedCache | None",
     ) -> None:
         self._parts = parts
