@@ -28,7 +28,10 @@ class CallNamer:
 
     def name(self, deltas: Sequence[Delta]) -> Sequence[Delta]:
         """Return deltas of which each that begins a call has an id."""
-        if not any(isinstance(delta, ToolCallDelta) for delta in deltas):
+        for delta in deltas:
+            if isinstance(delta, ToolCallDelta):
+                break
+        else:
             return deltas
         return [
             self._name(delta) if isinstance(delta, ToolCallDelta) else delta for delta in deltas

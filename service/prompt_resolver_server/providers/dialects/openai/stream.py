@@ -80,7 +80,7 @@ class OpenAIStreamReader(EventReader[bytes]):
 
     @override
     def _take(self, event: bytes, deltas: list[Delta]) -> None:
-        if event.strip() == _DONE:
+        if event[:1] != b"{" and event.strip() == _DONE:
             self._finish()
             return
         if isinstance(event, ErrorEvent):
@@ -104,7 +104,10 @@ class OpenAIStreamReader(EventReader[bytes]):
             if delta is not None:
                 self._in_deltas = True
                 self._take_delta(delta, deltas)
-            if (raw_reason := read_reason(choice.finish_reason)) is not None:
+            # Most events have none.
+            if choice.finish_reason is not None and (
+                raw_reason := read_reason(choice.finish_reason)
+            ):
                 self._raw_reason = raw_reason
 
     def _read(self, event: bytes) -> _Chunk:
@@ -151,8 +154,8 @@ class OpenAIStreamReader(EventReader[bytes]):
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
-        if pieces := delta.calls:
-            deltas += self._calls.take(pieces)
+        if delta.tool_calls or delta.function_call:
+            deltas += self._calls.take(delta.calls)
         if not self._spoke:
             self._is_beyond_words |= delta.is_beyond_words
 
