@@ -39,22 +39,20 @@ _TOOL_FIELDS = ("name", "description", "parameters", "strict")
 def read_prompt(body: bytes, ref: PromptRef) -> Template:
     """Return the template of a PromptResponse that answers `ref`.
 
-    Raises `AnswerError`, also for another prompt, version or environment, and `FieldError`.
+    Raises `AnswerError`, also for another prompt or version, and `FieldError`.
     """
     document = read_document(body)
     check_prompt(document, ref)
-    if ref.environment is not None:
-        _check_environment(document, ref.environment)
     return read_template(document, ref, size=len(body))
 
 
 def check_prompt(document: Mapping[str, Json], ref: PromptRef) -> None:
-    """Refuse the answer that is another prompt's, by its id and by its path.
+    """Refuse the answer that is another prompt's than the one that an id names.
 
-    Without a path, nothing tells whose an answer to a path is. Raises `AnswerError`.
+    How the API spells a path is its own affair. Raises `AnswerError`.
     """
     prompt_id, path = read_required(document, "id"), read_shown(document, "path")
-    if ref.id not in (prompt_id, path) and (path or ref.id.startswith(ID_PREFIX)):
+    if ref.id.startswith(ID_PREFIX) and ref.id not in (prompt_id, path):
         raise AnswerError(("id",), "expected the prompt that was asked for")
 
 
@@ -87,16 +85,6 @@ def read_template(document: Mapping[str, Json], ref: PromptRef, *, size: int = 0
         created_at=read_moment(document, "created_at"),
         **read_extension(document).fields(),
     )
-
-
-def _check_environment(document: Mapping[str, Json], environment: str) -> None:
-    """Refuse a version that is deployed to others alone, if the answer tells where it is."""
-    listed = document.get("environments")
-    if not isinstance(listed, list) or not listed:
-        return
-    names = [item.get("name") for item in listed if isinstance(item, dict)]
-    if len(names) == len(listed) and None not in names and environment not in names:
-        raise AnswerError(("environments",), "expected the one that was asked for among them")
 
 
 def _environment(document: Mapping[str, Json], ref: PromptRef) -> str:
