@@ -193,7 +193,6 @@ def read_prompt(body: bytes, ref: PromptRef, variables: tuple[str, ...] = ()) ->
     Raises `AnswerError` and `FieldError`.
     """
     document = read_document(body)
-    _check_id(document.get(_ID), ref.id)
     items = as_list(document.get(_TEMPLATE), (_TEMPLATE,))
     if not items:
         raise AnswerError((_TEMPLATE,), "expected messages, got an empty list")
@@ -220,15 +219,6 @@ def read_prompt(body: bytes, ref: PromptRef, variables: tuple[str, ...] = ()) ->
             tool_choice=read_openai_tool_choice(options.get("tool_choice"), ("tool_choice",)),
             schema={"type": "object", "required": list(variables)} if variables else None,
         )
-
-
-def _check_id(answered: Json, asked: str) -> None:
-    """Refuse another prompt's answer, if it tells whose it is.
-
-    Servers that take a selector behind the id, as in `id@version`, may answer with the id alone.
-    """
-    if answered not in (None, "") and str(answered) not in (asked, asked.rpartition("@")[0]):
-        raise AnswerError((_ID,), "expected the prompt that was asked for")
 
 
 def _read_options(value: Json) -> dict[str, Json]:
