@@ -142,7 +142,7 @@ async def test_truncation_tells_how_much_had_come(
         (b'data: {"error": {"message": "m"}}\n\n', StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
         (b"data: not json\n\n", StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
         (b"data: [1]\n\n", StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
-        (b"data: [DONE]\n\n", StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
+        (b"data: [DONE]\n\n", StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
         (b"data: " + b"x" * 1_100_000, StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
         (
             b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}\n\n',

@@ -647,7 +647,7 @@ def test_other_choices_are_ignored() -> None:
         (b'data: {"error": {"code": 500}}\n\n', InBandError),
         (b'data: {"id": 1, "choices": {}, "error": {"code": 500}}\n\n', InBandError),
         (b'event: error\ndata: {"message": "x"}\n\n', ProtocolError),
-        (b"data: [DONE]\n\n", ProtocolError),
+        (b"data: [DONE]\n\n", InBandError),
         (b"data: nonsense\n\n", ProtocolError),
     ],
 )

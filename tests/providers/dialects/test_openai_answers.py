@@ -5,9 +5,15 @@ import json
 import pytest
 
 from prompt_resolver_server.domain.answers import Answer, Delta, Finish, TextDelta
+from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.domain.prompts import Reasoning, Text, ToolCall
 from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import (
+    NO_QUIRKS,
+    InBandError,
+    ProtocolError,
+    Quirks,
+)
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
 from tests.support.upstream import openai_answer
 
@@ -59,8 +65,9 @@ def test_reason_that_is_none(nothing: str | None) -> None:
 
     assert streamed(a, event({}, "length"), last).finish.raw_reason == "length"
     assert read(a, last, quirks=WITHOUT_DONE)[0] is None
-    with pytest.raises(ProtocolError):
+    with pytest.raises(InBandError) as cut:
         read(a, last, DONE)
+    assert cut.value.reason is Reason.UPSTREAM_TRUNCATED
     with pytest.raises(ProtocolError):
         whole(nothing, content="a")
 
@@ -114,11 +121,16 @@ def test_calls_of_functions() -> None:
 
 @pytest.mark.parametrize("reason", ["tool_calls", "function_call"])
 def test_calls_that_are_not_there(reason: str) -> None:
-    """An answer that is said to have ended in calls, and has none, is no answer."""
+    """An answer that is said to have ended in calls, and has nothing at all, is no answer."""
     with pytest.raises(ProtocolError, match="expected a tool call"):
-        streamed(event({"content": "a"}), event({}, reason))
+        streamed(event({"content": ""}), event({}, reason))
     with pytest.raises(ProtocolError, match="expected a tool call"):
-        whole(reason, content="a")
+        whole(reason, content=None)
+    for answer in (
+        streamed(event({"content": "a"}), event({}, reason)),
+        whole(reason, content="a"),
+    ):
+        assert (answer.message.text, answer.finish.reason) == ("a", "tool_calls")
 
 
 @pytest.mark.parametrize(

@@ -284,13 +284,10 @@ async def test_streamed_answer(upstream: Upstream) -> None:
 def test_ends() -> None:
     """Every end that the client knows has a word of ours."""
     words = get_args(Choice.model_fields["finish_reason"].annotation)
-    calling = {"tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}]}
 
-    def answer(word: str) -> bytes:
-        message = {"content": "Hello", **(calling if "call" in word else {})}
-        return openai_answer(choices=[{"message": message, "finish_reason": word}])
-
-    ends = ends_of(DIALECT, words, answer)
+    ends = ends_of(
+        DIALECT, words, lambda word: openai_answer().replace(b'"stop"', f'"{word}"'.encode())
+    )
 
     assert ends == {
         "stop": "stop",

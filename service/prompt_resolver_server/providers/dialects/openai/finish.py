@@ -31,14 +31,20 @@ def read_reason(raw_reason: object) -> str | None:
 
 
 def read_finish(
-    raw_reason: str, model: str, usage: Mapping[str, Json] | None, *, called: bool, refused: bool
+    raw_reason: str,
+    model: str,
+    usage: Mapping[str, Json] | None,
+    *,
+    called: bool,
+    refused: bool,
+    spoke: bool,
 ) -> Finish:
-    """Return how an answer ended, in which tools were called, or that is a refusal.
+    """Return how an answer ended, in which tools were called, that is a refusal, or that has text.
 
-    Raises `ProtocolError` where it has ended in calls that it does not have.
+    Raises `ProtocolError` where it has ended in calls, and has neither these nor anything else.
     """
     reason = _FINISH_REASONS.get(raw_reason, "other")
-    if reason == "tool_calls" and not called:
+    if reason == "tool_calls" and not (called or refused or spoke):
         raise ProtocolError("expected a tool call, in which the answer is said to have ended")
     if refused:
         reason = "refusal"

@@ -59,6 +59,7 @@ def parse_answer(body: bytes) -> Answer:
             completion.usage,
             called=bool(calls),
             refused=bool(message.refusal),
+            spoke=bool(said.text),
         ),
     )
 

@@ -12,10 +12,11 @@ from ....domain.answers import (
     RefusalDelta,
     TextDelta,
 )
+from ....domain.errors import Reason
 from ....domain.json_codec import JsonError, JsonReader
 from ....domain.parameters import Json
 from ....domain.prompts import Reasoning, Text
-from ...dialect import ProtocolError
+from ...dialect import InBandError, ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document
 from ...wire.halves import HalfJoiner
@@ -127,7 +128,8 @@ class OpenAIStreamReader(EventReader[bytes]):
 
     def _finish(self) -> None:
         if self._raw_reason is None:
-            raise ProtocolError("expected a finish reason before the end")
+            # Who says that it is done, and not why, has lost the rest of the answer.
+            raise InBandError(Reason.UPSTREAM_TRUNCATED)
         if self._halves.held:
             raise ProtocolError("expected the second half of a character")
         self._calls.end()
@@ -139,6 +141,7 @@ class OpenAIStreamReader(EventReader[bytes]):
             self._usage,
             called=self._calls.any,
             refused=self._refused,
+            spoke=self._spoke,
         )
 
     def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
