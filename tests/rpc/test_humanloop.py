@@ -11,7 +11,6 @@ from tests.support.humanloop import (
     KEY,
     Document,
     HumanloopApi,
-    environment,
     running_humanloop,
     send,
 )
@@ -83,10 +82,7 @@ model_list:
     assert (response.message.content[0].text, response.prompt.store) == ("Hello Ada", "humanloop")
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"id": "pr_9"}, {"path": "team/other", "id": "pr_9"}, {"environments": [environment("qa")]}],
-)
+@pytest.mark.parametrize("wrong", [{"id": "pr_9"}, {"path": "team/other", "id": "pr_9"}])
 async def test_another_prompt_than_asked_for(
     tmp_path: Path, api: HumanloopApi, wrong: Document
 ) -> None:
