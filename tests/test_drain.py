@@ -19,6 +19,7 @@ from tests.support.flood import Flood
 from tests.support.http import HttpDoor
 from tests.support.load import Load
 from tests.support.ports import find_port
+from tests.support.raw import open_channel
 from tests.support.scene import Scene, faults_in, running_scene
 from tests.support.service import RunningService, running_process
 from tests.support.upstream import Exchange, Upstream, openai_events
@@ -81,7 +82,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
                     _,
                     process,
                 ),
-                grpc.aio.insecure_channel(address) as channel,
+                open_channel(address) as channel,
             ):
                 watching = asyncio.ensure_future(watch_health(channel))
                 await callers.go_on(50)
@@ -119,7 +120,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
 """
     async with (
         running_process(tmp_path, config) as (service, process),
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         watch: grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
         watch = channel.unary_stream("/grpc.health.v1.Health/Watch")

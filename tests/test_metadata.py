@@ -10,6 +10,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.http import HttpDoor
 from tests.support.humanloop import HumanloopApi, running_humanloop
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream
 
@@ -69,7 +70,7 @@ general_settings: {{master_key: token-of-fake}}
 
 async def call_grpc(service: RunningService) -> None:
     request = pb.CompleteRequest(prompt=pb.PromptRef(id="pr_1")).SerializeToString()
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
             f"/{SERVICE}/Complete"
         )

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
@@ -17,7 +16,7 @@ from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import failure
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import write_prompt
-from tests.support.raw import check_health
+from tests.support.raw import check_health, open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange
 
@@ -63,7 +62,7 @@ async def until_ready(service: RunningService) -> None:
 
 
 async def health(service: RunningService, name: str) -> int:
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         return await check_health(channel, name)
 
 

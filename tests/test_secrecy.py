@@ -24,6 +24,7 @@ from tests.support.http import HttpAnswer, HttpDoor
 from tests.support.lies import lies
 from tests.support.operator import ADMIN_DOOR
 from tests.support.prompts import write_prompt
+from tests.support.raw import open_channel
 from tests.support.service import service_process
 from tests.support.upstream import Answer, Exchange, Upstream, openai_answer, openai_events
 
@@ -331,7 +332,7 @@ async def test_operators_are_told_nothing(tmp_path: Path) -> None:
     parameters = pb.ModelParameters(stop=[canary("stop")], extra=extra)
     told: list[str] = []
     with service_process("--config", str(config), environ=environ) as service:
-        async with grpc.aio.insecure_channel(service.door("admin_grpc")) as channel:
+        async with open_channel(service.door("admin_grpc")) as channel:
             admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
             for prompt_id in ("greet", "broken", "nowhere", "../x"):
                 for alias in (None, "alias", "nowhere"):

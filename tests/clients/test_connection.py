@@ -19,6 +19,7 @@ from prompt_resolver import (
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.certificates import Authority
 from tests.support.names import running_name_server
+from tests.support.ports import find_port
 from tests.support.relay import running_relay
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream
@@ -189,6 +190,28 @@ def test_not_waiting() -> None:
             with pytest.raises(PromptResolverError, match="Connection refused") as caught:
                 call("x")
             assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, "")
+
+
+async def test_another_clients_failures() -> None:
+    """A client goes to the server itself, whatever another of its process has found there."""
+    address = f"127.0.0.1:{find_port()}"
+    async with (
+        AsyncPromptResolverClient(address, wait_for_ready=False) as early,
+        AsyncPromptResolverClient(address, wait_for_ready=False) as client,
+    ):
+        # Completions, as gRPC would try `Resolve` again.
+        with pytest.raises(PromptResolverError, match="Connection refused"):
+            await early.complete("x")
+        server = grpc.aio.server()
+        server.add_insecure_port(address)
+        await server.start()
+        try:
+            with pytest.raises(PromptResolverError) as caught:
+                await client.complete("x")
+        finally:
+            await server.stop(None)
+
+    assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_idle_connections_that_are_cut(service: RunningService, upstream: Upstream) -> None:

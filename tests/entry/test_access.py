@@ -24,7 +24,7 @@ from tests.support.calls import failure, status_of
 from tests.support.certificates import Authority, PairFiles, connection_options, trust
 from tests.support.http import HttpDoor
 from tests.support.operator import ADMIN_DOOR, bearer, refusal
-from tests.support.raw import check_health
+from tests.support.raw import check_health, open_channel
 from tests.support.service import RunningService, running_service
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def test_health_needs_no_token(tmp_path: Path) -> None:
     """A probe has no token, and needs none."""
     async with (
         running_service(tmp_path, PROTECTED, ENVIRON) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         status = await check_health(channel)
 

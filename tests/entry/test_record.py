@@ -19,6 +19,7 @@ from prompt_resolver_server.logs import JsonFormatter
 from prompt_resolver_server.rpc.status import to_status
 from tests.support.calls import VARIABLES
 from tests.support.http import HttpDoor
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream
 
@@ -49,7 +50,7 @@ async def service(
 
 @pytest.fixture
 async def stub(service: RunningService) -> "AsyncIterator[PromptResolverAsyncStub]":
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         yield prompt_resolver_pb2_grpc.PromptResolverStub(channel)
 
 

@@ -13,7 +13,7 @@ from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.calls import VARIABLES, collect
 from tests.support.http import HttpDoor
 from tests.support.humanloop import KEY, running_humanloop
-from tests.support.raw import call_unary
+from tests.support.raw import call_unary, open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream
 
@@ -61,7 +61,7 @@ async def call_by(service: RunningService, name: str) -> None:
     ):
         with suppress(PromptResolverError):
             await call
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         for of_service, method in ((SERVICE, name), (name, "Resolve")):
             with suppress(grpc.aio.AioRpcError):
                 await call_unary(channel, of_service, method, b"")

@@ -20,7 +20,7 @@ from tests.support.calls import VARIABLES, failure
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.operator import ADMIN_DOOR, bearer, refusal, running_admin
 from tests.support.prompts import write_prompt
-from tests.support.raw import call_unary
+from tests.support.raw import call_unary, open_channel
 from tests.support.service import RunningService, running_service, service_process
 from tests.support.upstream import Exchange
 from tests.support.watching import refs, watching
@@ -347,7 +347,7 @@ async def test_what_cannot_be_prefetched(
 @pytest.mark.parametrize("method", METHODS)
 async def test_the_data_door_has_no_admin(scene: Scene, method: str) -> None:
     """No method of operators can be reached through the door of callers."""
-    async with grpc.aio.insecure_channel(scene.service.address) as channel:
+    async with open_channel(scene.service.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call_unary(channel, ADMIN_SERVICE, method, b"")
 
@@ -356,7 +356,7 @@ async def test_the_data_door_has_no_admin(scene: Scene, method: str) -> None:
 
 async def test_the_admin_door_has_no_data(scene: Scene) -> None:
     """No prompt can be resolved through the door of operators."""
-    async with grpc.aio.insecure_channel(scene.service.admin_grpc_address) as channel:
+    async with open_channel(scene.service.admin_grpc_address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call_unary(channel, "prompt_resolver.v1.PromptResolver", "Resolve", b"")
 
@@ -387,7 +387,7 @@ async def test_who_may(tmp_path: Path, config: str, token_: str, expected: str) 
     got = set()
     async with (
         running_service(tmp_path, config, ADMIN_DOOR) as service,
-        grpc.aio.insecure_channel(service.admin_grpc_address) as channel,
+        open_channel(service.admin_grpc_address) as channel,
     ):
         for method in METHODS:
             call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
@@ -452,7 +452,7 @@ async def test_explaining_what_is_logged() -> None:
     """Where the log has prompts in it, operators are told with each request that is explained."""
     request = data_pb.ResolveRequest(prompt=data_pb.PromptRef(id="extract/invoice"))
     with service_process("--detailed-debug", environ=ADMIN_DOOR) as process:
-        async with grpc.aio.insecure_channel(process.door("admin_grpc")) as channel:
+        async with open_channel(process.door("admin_grpc")) as channel:
             admin: PromptResolverAdminAsyncStub = PromptResolverAdminStub(channel)
             told = await admin.ExplainResolve(pb.ExplainResolveRequest(request=request))
 

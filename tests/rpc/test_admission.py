@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2
 from prompt_resolver import PromptResolverError
 from tests.support.calls import VARIABLES, Streamed, collect, failure, status_of
 from tests.support.humanloop import running_humanloop, send
-from tests.support.raw import check_health
+from tests.support.raw import check_health, open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
 
@@ -115,7 +115,7 @@ async def test_limit(tmp_path: Path, prompts: Path, upstream: Upstream, call_cla
         error = await failure(call())
         gauge = await service.metric(f"prompt_resolver_calls_inflight{labels}")
         resolved = await service.client.resolve("greet", variables=VARIABLES)
-        async with grpc.aio.insecure_channel(service.address) as channel:
+        async with open_channel(service.address) as channel:
             health = await check_health(channel, "")
         may.set()
         texts = await asyncio.gather(*running)
@@ -146,7 +146,7 @@ async def test_storm(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
         )
         async with (
             running_service(tmp_path, f"{folder}\ndefault_store: local") as service,
-            grpc.aio.insecure_channel(service.address) as channel,
+            open_channel(service.address) as channel,
         ):
             for wave in range(20):
                 barrier.lower()

@@ -24,7 +24,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES
 from tests.support.flood import Flood
-from tests.support.raw import check_health
+from tests.support.raw import check_health, open_channel
 from tests.support.service import RunningService, ServiceProcess, running_process
 from tests.support.upstream import Exchange, Upstream, answer_openai
 from tests.support.vitals import vitals
@@ -100,7 +100,7 @@ async def test_caller_that_stalls(
     floods = Floods(STREAM)
     async with (
         flooded(tmp_path, prompts, upstream, floods) as (service, process),
-        grpc.aio.insecure_channel(service.address, options=options) as channel,
+        open_channel(service.address, *options) as channel,
     ):
         await service.client.resolve("greet", variables=VARIABLES)
         before_kib = vitals(process.process.pid).memory_kib
@@ -130,7 +130,7 @@ async def test_others_meanwhile(tmp_path: Path, prompts: Path, upstream: Upstrea
     floods = Floods(STREAM)
     async with (
         flooded(tmp_path, prompts, upstream, floods) as (service, process),
-        grpc.aio.insecure_channel(service.address, options=PROBE_OFF) as channel,
+        open_channel(service.address, *PROBE_OFF) as channel,
     ):
         await service.client.resolve("greet", variables=VARIABLES)
         before_kib = vitals(process.process.pid).memory_kib

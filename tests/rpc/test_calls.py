@@ -18,7 +18,7 @@ from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.rpc.calls import Calls, Send
 from prompt_resolver_server.rpc.server import SERVICE, Listener
 from tests.support.calls import status_of
-from tests.support.raw import call_stream, call_unary
+from tests.support.raw import call_stream, call_unary, open_channel
 from tests.support.serving import make_serving
 
 SECRET = "a prompt, a value and a key"
@@ -59,7 +59,7 @@ async def channel(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
         listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
         port = listener.bind("127.0.0.1:0")
         await listener.start()
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with open_channel(f"127.0.0.1:{port}") as channel:
             yield channel
         await listener.stop(0)
 

@@ -16,7 +16,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.calls import VARIABLES, failure
-from tests.support.raw import call_stream
+from tests.support.raw import call_stream, open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.unreachable import (
     SilentServer,
@@ -113,7 +113,7 @@ providers:
 """
             async with (
                 running_service(tmp_path, config) as service,
-                grpc.aio.insecure_channel(service.address) as channel,
+                open_channel(service.address) as channel,
             ):
                 stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
                 yield Scene(service, upstream, silent, stub)
@@ -287,7 +287,7 @@ async def test_headers_come_first(service: RunningService, upstream: Upstream, m
     upstream.answer = provider.answer
     request = pb.CompleteRequest(prompt=pb.PromptRef(id="greet"))
     request.variables.update(VARIABLES)
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         # As a stream, also where it is none: gRPC's Python tells of headers only then.
         call = call_stream(channel, SERVICE, method, request.SerializeToString())
         await provider.waiting.get()

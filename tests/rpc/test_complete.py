@@ -12,6 +12,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.candidates import ALWAYS, failing
 from tests.support.prompts import write_prompt
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, openai_answer
 from tests.support.volume import Volume
@@ -214,7 +215,7 @@ async def test_rate_limit(
 ) -> None:
     """A call that is limited says when to try again, whether its provider did or not."""
     upstream.answer = failing(ALWAYS, "429 Too Many Requests", headers)
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         prompt = pb.PromptRef(id="greet")
         whole, streamed = pb.CompleteRequest(prompt=prompt), pb.CompleteStreamRequest(prompt=prompt)

@@ -13,7 +13,7 @@ from prompt_resolver_server.rpc.server import SERVICE
 from tests.support.calls import VARIABLES
 from tests.support.names import running_name_server
 from tests.support.prompts import write_prompt
-from tests.support.raw import call_stream, call_unary
+from tests.support.raw import call_stream, call_unary, open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
 
@@ -51,7 +51,7 @@ async def test_running_calls_go_on(tmp_path: Path, prompts: Path, upstream: Upst
     request.variables.update(VARIABLES)
     async with (
         ageing_service(tmp_path, prompts, upstream, PATIENCE_S) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         call = call_unary(channel, SERVICE, "Complete", request.SerializeToString())
         await held.get()
@@ -70,7 +70,7 @@ async def test_watches_end(tmp_path: Path, prompts: Path, upstream: Upstream) ->
     """A watch, which has no deadline, is ended once every other call has had its time."""
     async with (
         ageing_service(tmp_path, prompts, upstream, max_deadline_s=0.5) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         request = pb.WatchPromptsRequest(prompts=[pb.PromptRef(id="greet")])
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -99,13 +99,11 @@ stores: {{local: {{type: directory, path: {tmp_path / host / "prompts"}}}}}
     answered: set[str] = set()
     async with replica(hosts[0], 0) as first, running_name_server(hosts[0]) as names:
         port = int(first.address.rpartition(":")[2])
-        channel = grpc.aio.insecure_channel(
+        channel = open_channel(
             f"dns://{names.address}/prompts.example:{port}",
-            options=(
-                ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
-                # Half a minute, unless told otherwise.
-                ("grpc.dns_min_time_between_resolutions_ms", 100),
-            ),
+            ("grpc.service_config", '{"loadBalancingConfig": [{"round_robin": {}}]}'),
+            # Half a minute, unless told otherwise.
+            ("grpc.dns_min_time_between_resolutions_ms", 100),
         )
         async with replica(hosts[1], port), channel, asyncio.timeout(PATIENCE_S):
             request = pb.ResolveRequest(prompt=pb.PromptRef(id="where")).SerializeToString()

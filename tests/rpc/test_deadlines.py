@@ -15,6 +15,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from prompt_resolver_server.rpc.calls import ending_at
 from tests.support.calls import collect, failure, status_of
 from tests.support.prompts import write_prompt
+from tests.support.raw import open_channel
 from tests.support.service import running_service
 from tests.support.upstream import Exchange, Upstream, openai_events
 
@@ -36,7 +37,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
 """
     async with (
         running_service(folder, config) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         try:
@@ -70,7 +71,7 @@ router_settings: {{fallbacks: [{{a: [b]}}]}}
 """
     async with (
         running_service(tmp_path, config) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"), alias="a")
@@ -164,7 +165,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     )
     async with (
         running_service(tmp_path, config) as service,
-        grpc.aio.insecure_channel(service.address, options=options) as channel,
+        open_channel(service.address, *options) as channel,
     ):
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"))
@@ -199,7 +200,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     options = (("grpc.http2.bdp_probe", 0),)
     async with (
         running_service(tmp_path, config) as service,
-        grpc.aio.insecure_channel(service.address, options=options) as channel,
+        open_channel(service.address, *options) as channel,
     ):
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         request = pb.CompleteStreamRequest(prompt=pb.PromptRef(id="hi"), include_resolved=True)

@@ -22,7 +22,7 @@ from prompt_resolver_server.rpc.calls import Calls, HandleUnary
 from prompt_resolver_server.rpc.headers import LateHeaders
 from prompt_resolver_server.rpc.server import SERVICE, Listener
 from prompt_resolver_server.runtime.alarms import Alarms
-from tests.support.raw import call_stream, call_unary
+from tests.support.raw import call_stream, call_unary, open_channel
 from tests.support.serving import make_serving
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def test_answer_that_takes_a_moment() -> None:
         await goes_on.wait()
         return ANSWER
 
-    async with serving(handle, Running()) as address, grpc.aio.insecure_channel(address) as channel:
+    async with serving(handle, Running()) as address, open_channel(address) as channel:
         # As a stream: gRPC's Python tells of headers only then.
         call = call_stream(channel, SERVICE, "Complete", b"")
         await call.initial_metadata()
@@ -195,7 +195,7 @@ async def test_answers_that_come_as_they_are_sent() -> None:
             return error.code().name
         return pb.CompleteResponse.FromString(answer).id
 
-    async with serving(handle, Running()) as address, grpc.aio.insecure_channel(address) as channel:
+    async with serving(handle, Running()) as address, open_channel(address) as channel:
         ends = Counter(await asyncio.gather(*(ask(channel) for _ in range(CALLS))))
 
     assert ends == {ANSWER.id: CALLS // 2, "INVALID_ARGUMENT": CALLS // 2}
@@ -211,7 +211,7 @@ def retrying(address: str) -> grpc.aio.Channel:
         "retryableStatusCodes": [code.name for code in grpc.StatusCode if code.name != "OK"],
     }
     config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
-    return grpc.aio.insecure_channel(address, options=[("grpc.service_config", config)])
+    return open_channel(address, ("grpc.service_config", config))
 
 
 FAILURES = [Reason.UPSTREAM_PROTOCOL, Reason.UPSTREAM_UNAVAILABLE, Reason.DEADLINE, Reason.INTERNAL]
@@ -264,7 +264,7 @@ async def test_callers_who_leave_as_they_are_sent() -> None:
 
     async with (
         serving(handle, running, metrics) as address,
-        grpc.aio.insecure_channel(address) as channel,
+        open_channel(address) as channel,
     ):
         for number in range(CALLS):
             request = pb.CompleteRequest(model=str(number))

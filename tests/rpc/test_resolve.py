@@ -14,6 +14,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
 from tests.support.calls import VARIABLES, failure, status_of
 from tests.support.prompts import write_prompt
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream
 
@@ -336,7 +337,7 @@ async def test_placeholder_that_is_unknown(service: RunningService) -> None:
     """Messages for a placeholder that the template lacks are refused, not lost."""
     request = pb.ResolveRequest(prompt=pb.PromptRef(id="greet"))
     request.placeholders["history"].messages.add(role=pb.ROLE_USER)
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await pb_grpc.PromptResolverStub(channel).Resolve(request)
 

@@ -17,7 +17,7 @@ from prompt_resolver.v1 import (
 from prompt_resolver_server.rpc.server import SERVICE
 from prompt_resolver_server.settings import ConfigError
 from tests.support.calls import VARIABLES, failure, status_of
-from tests.support.raw import call_stream, call_unary, check_health
+from tests.support.raw import call_stream, call_unary, check_health, open_channel
 from tests.support.service import RunningService, running_process, running_service
 from tests.support.vitals import vitals
 
@@ -26,7 +26,7 @@ METHODS = prompt_resolver_pb2.DESCRIPTOR.services_by_name["PromptResolver"].meth
 
 @pytest.fixture
 async def channel(service: RunningService) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(service.address) as channel:
+    async with open_channel(service.address) as channel:
         yield channel
 
 
@@ -42,7 +42,7 @@ async def test_one_wait_for_all_methods(tmp_path: Path, prompts: Path) -> None:
     before = asyncio.all_tasks()
 
     async with running_service(tmp_path, config) as service:
-        async with grpc.aio.insecure_channel(service.address) as channel:
+        async with open_channel(service.address) as channel:
             assert len(await list_services(channel)) == 3
         coroutines = [task.get_coro() for task in asyncio.all_tasks() - before]
         names = [getattr(coroutine, "__name__", "") for coroutine in coroutines]
@@ -76,7 +76,7 @@ async def test_reflection_can_be_turned_off(tmp_path: Path) -> None:
     """Reflection is off where the configuration says so."""
     async with (
         running_service(tmp_path, "server: {reflection: false}") as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await list_services(channel)
@@ -163,9 +163,7 @@ async def test_message_that_unpacks_beyond_the_limit(tmp_path: Path) -> None:
     bomb = encode(1, encode(1, b"x" * (96 << 20)))
     async with (
         running_process(tmp_path, "") as (service, running),
-        grpc.aio.insecure_channel(
-            service.address, options=(("grpc.max_send_message_length", -1),)
-        ) as channel,
+        open_channel(service.address, ("grpc.max_send_message_length", -1)) as channel,
     ):
         call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
             f"/{SERVICE}/Resolve"

@@ -13,6 +13,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.prompts import replace_file, write_prompt
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_process, running_service
 from tests.support.upstream import Exchange
 from tests.support.watching import refs, watching
@@ -385,7 +386,7 @@ async def test_many_watchers_cost_one_fetch(tmp_path: Path, api: HumanloopApi) -
     """However many watch a prompt, its store is asked once for each time to live."""
     async with (
         running_service(tmp_path, store(api)) as service,
-        grpc.aio.insecure_channel(service.address) as channel,
+        open_channel(service.address) as channel,
     ):
         method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
             "/prompt_resolver.v1.PromptResolver/WatchPrompts"

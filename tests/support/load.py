@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2
 from prompt_resolver import AsyncPromptResolverClient, PromptResolverError
 from tests.support.humanloop import HumanloopApi
 from tests.support.moods import BAD, GOOD, SLOW
-from tests.support.raw import check_health
+from tests.support.raw import check_health, open_channel
 from tests.support.weather import COLD, WEATHER
 
 TOKEN = "token-of-the-load"
@@ -74,7 +74,7 @@ class Load:
             client = AsyncPromptResolverClient(self._address, token=token, wait_for_ready=False)
             self._clients.append(await self._stack.enter_async_context(client))
         self._stranger = self._clients.pop()
-        self._probe = grpc.aio.insecure_channel(self._address)
+        self._probe = open_channel(self._address)
         await self._stack.enter_async_context(self._probe)
         await self.again()
         return self

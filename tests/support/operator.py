@@ -9,6 +9,7 @@ import grpc
 
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import admin_pb2_grpc
+from tests.support.raw import open_channel
 from tests.support.service import RunningService, running_service
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ async def running_admin(
     """Serve a configuration with the admin door open, and call there."""
     async with (
         running_service(folder, config, ADMIN_DOOR) as service,
-        grpc.aio.insecure_channel(service.admin_grpc_address) as channel,
+        open_channel(service.admin_grpc_address) as channel,
     ):
         yield service, admin_pb2_grpc.PromptResolverAdminStub(channel)
 

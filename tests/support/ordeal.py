@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
-
 from prompt_resolver.v1 import admin_pb2, admin_pb2_grpc
 from tests.support.history import History, Trouble
 from tests.support.prompts import replace_file, write_prompt
+from tests.support.raw import open_channel
 from tests.support.recorded_store import (
     Mood,
     RecordedStore,
@@ -152,7 +151,7 @@ class Ordeal:
             replace_file(self.key_file, draw.choice(["key-of-ours", "key-of-ours-anew"]))
         else:
             address = replica.running.door("admin_grpc")
-            async with grpc.aio.insecure_channel(address) as channel:
+            async with open_channel(address) as channel:
                 admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(
                     channel
                 )

@@ -10,6 +10,17 @@ if TYPE_CHECKING:
     _Stream = grpc.aio.UnaryStreamMultiCallable[bytes, bytes]
 
 
+def open_channel(address: str, *options: tuple[str, str | int]) -> grpc.aio.Channel:
+    """Return a channel whose connection is its own.
+
+    gRPC would have it wait for a connection that another test's has failed to make, where the
+    port was that of a service of that one's.
+    """
+    return grpc.aio.insecure_channel(
+        address, options=(("grpc.use_local_subchannel_pool", 1), *options)
+    )
+
+
 def call_unary(
     channel: grpc.aio.Channel, service: str, method: str, data: bytes
 ) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":

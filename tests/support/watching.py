@@ -9,6 +9,7 @@ import grpc
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
+from tests.support.raw import open_channel
 
 _WAIT_S = 20.0
 
@@ -78,7 +79,7 @@ async def watching(
     timeout_s: float | None = None,
 ) -> AsyncIterator[Watcher]:
     """Watch prompts, on a connection of its own, until the context ends."""
-    async with grpc.aio.insecure_channel(address, (("grpc.http2.bdp_probe", 0),)) as channel:
+    async with open_channel(address, ("grpc.http2.bdp_probe", 0)) as channel:
         stub: pb_grpc.PromptResolverAsyncStub = pb_grpc.PromptResolverStub(channel)
         request = pb.WatchPromptsRequest(prompts=prompts, after_revision=after)
         call = stub.WatchPrompts(request, metadata=tuple(keys), timeout=timeout_s)

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
 import pytest
 from google.protobuf import struct_pb2
 
@@ -27,7 +26,7 @@ from tests.support.calls import VARIABLES
 from tests.support.collector import ERROR, Collector, running_collector
 from tests.support.http import HttpDoor
 from tests.support.prompts import write_prompt
-from tests.support.raw import call_unary
+from tests.support.raw import call_unary, open_channel
 from tests.support.service import RunningService, running_process, running_service
 from tests.support.upstream import (
     Answer,
@@ -377,7 +376,7 @@ async def test_labels(scene: Scene) -> None:
     request = pb.CompleteRequest(prompt=pb.PromptRef(id="greet"), alias="a")
     request.variables.update(VARIABLES)
     request.metadata["team"] = "blue"
-    async with grpc.aio.insecure_channel(scene.service.address) as channel:
+    async with open_channel(scene.service.address) as channel:
         await call_unary(channel, SERVICE, "Complete", request.SerializeToString())
     answered = await HttpDoor(scene.service.http_url).chat(
         model="a", prompt_id="greet", prompt_variables=VARIABLES, metadata={"team": "blue"}

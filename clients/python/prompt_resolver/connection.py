@@ -57,6 +57,9 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 700),
     # As soon is one that has got another address.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
+    # Each client has a connection of its own. gRPC would have all of a process share one, and its
+    # failures: a client that is made anew would be told of an attempt that was not its own.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

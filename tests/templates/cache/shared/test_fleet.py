@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 import trustme
 
@@ -29,6 +28,7 @@ from tests.support.fleet import (
 )
 from tests.support.humanloop import KEY, HumanloopApi, running_humanloop, send
 from tests.support.ports import find_port
+from tests.support.raw import open_channel
 from tests.support.redis import RedisProcess, need_redis, running_redis
 from tests.support.service import RunningService
 from tests.support.upstream import Exchange
@@ -207,7 +207,7 @@ async def test_operator_forgets_everywhere(
         fleet.edit("two")
         asked_before = len(api.exchanges)
 
-        async with grpc.aio.insecure_channel(operated.admin_grpc_address) as channel:
+        async with open_channel(operated.admin_grpc_address) as channel:
             admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
             request = admin_pb2.InvalidatePromptsRequest(prompts=[pb.PromptRef(id="pr_1")])
             answer = await admin.InvalidatePrompts(request)
@@ -235,7 +235,7 @@ async def test_taken_back_while_redis_fails(
         for number in range(5):
             await failure(operated.client.resolve(f"pr_none_{number}"))
 
-        async with grpc.aio.insecure_channel(operated.admin_grpc_address) as channel:
+        async with open_channel(operated.admin_grpc_address) as channel:
             admin: PromptResolverAdminAsyncStub = admin_pb2_grpc.PromptResolverAdminStub(channel)
             await admin.InvalidatePrompts(
                 admin_pb2.InvalidatePromptsRequest(prompts=[pb.PromptRef(id="pr_1")])
