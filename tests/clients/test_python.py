@@ -417,6 +417,16 @@ async def test_endless_times(service: ServiceProcess, timeout_s: float) -> None:
             assert await anext(events)
 
 
+@pytest.mark.parametrize("method", ["resolve", "complete", "complete_stream", "watch"])
+def test_a_time_that_is_no_number(service: ServiceProcess, method: str) -> None:
+    """A time that was computed wrongly is refused, not taken for the longest one."""
+    with (
+        PromptResolverClient(service.address) as client,
+        pytest.raises(ValueError, match="timeout_s: expected a number, got nan"),
+    ):
+        list(getattr(client, method)("support/reply", timeout_s=math.nan))
+
+
 def test_unknown_option() -> None:
     """An option that there is not is refused: what it says would be lost."""
     with pytest.raises(TypeError, match="unexpected option 'varaibles'"):

@@ -98,6 +98,17 @@ def test_credentials() -> None:
     assert "a" not in repr(credentials).replace("Credentials", "")
 
 
+@pytest.mark.parametrize("name", ["x-provider-key-openai", "x-prompt-store-key"])
+@pytest.mark.parametrize("values", [("",), ("a", "b"), ("a", "a")])
+def test_keys_that_are_not_one(name: str, values: Sequence[str]) -> None:
+    """A key that is empty, or is there twice, is refused: else another account might pay."""
+    with pytest.raises(CallError) as caught:
+        Access(master_key=None).admit([(name, value) for value in values])
+
+    assert caught.value.reason == "REQUEST_INVALID"
+    assert name in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"])
 async def test_an_open_door_must_be_protected(tmp_path: Path, address: str) -> None:
     """A data door beyond loopback does not open without anything that tells callers apart."""

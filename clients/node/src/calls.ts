@@ -2,7 +2,6 @@
 
 import {
   fromBinary,
-  toBinary,
   type DescMessage,
   type DescMethodServerStreaming,
   type DescMethodUnary,
@@ -12,6 +11,7 @@ import { connectivityState, Metadata, type Client, type ServiceError } from '@gr
 
 import { PromptResolverError } from './errors.js';
 import { setHeader } from './headers.js';
+import { encode } from './requests.js';
 import { Running } from './running.js';
 import type { TokenSource } from './token.js';
 
@@ -48,11 +48,12 @@ export class Caller {
     options: CallOptions,
   ): Promise<MessageShape<O>> {
     return this.#running.call(options.signal, async (left) => {
+      const bytes = encode(method.input, request);
       const [metadata, callOptions] = await this.#prepare(options, left);
       return new Promise((resolve, reject) => {
         const call = this.#channel.makeUnaryRequest(
           ...asGrpc(method),
-          request,
+          bytes,
           metadata,
           callOptions,
           (error, response) => {
@@ -80,8 +81,9 @@ export class Caller {
     options: CallOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
     const { signal: left } = options;
+    const bytes = encode(method.input, request);
     const [metadata, callOptions] = await this.#prepare(options, left);
-    const call = this.#channel.makeServerStreamRequest(...asGrpc(method), request, metadata, callOptions);
+    const call = this.#channel.makeServerStreamRequest(...asGrpc(method), bytes, metadata, callOptions);
     const cancel = () => call.cancel();
     left?.addEventListener('abort', cancel);
     // A call that is cancelled fails when nobody listens any more, which would end the process.
@@ -128,13 +130,13 @@ export class Caller {
   }
 }
 
-/** Returns what grpc-js wants to know of a method: its path, and how its messages become bytes. */
+/** Returns what grpc-js wants to know of a method: its path, and how bytes become its messages. */
 function asGrpc<I extends DescMessage, O extends DescMessage>(
   method: DescMethodUnary<I, O> | DescMethodServerStreaming<I, O>,
 ) {
   return [
     `/${method.parent.typeName}/${method.name}`,
-    (request: MessageShape<I>) => Buffer.from(toBinary(method.input, request)),
+    (bytes: Buffer) => bytes,
     (bytes: Buffer) => fromBinary(method.output, bytes),
   ] as const;
 }

@@ -1,6 +1,6 @@
 // The client.
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Client } from '@grpc/grpc-js';
 
 import { Caller, type CallOptions } from './calls.js';
@@ -17,6 +17,7 @@ import {
   type ResolveResponse,
   type WatchPromptsResponse,
 } from './generated/prompt_resolver/v1/prompt_resolver_pb.js';
+import { makeRequest } from './requests.js';
 import { tokenSource } from './token.js';
 import { watch } from './watching.js';
 
@@ -56,25 +57,25 @@ export class PromptResolverClient {
   }
 
   /** Returns a rendered prompt, within 10 s unless told otherwise. */
-  resolve(
+  async resolve(
     request: MessageInitShape<typeof ResolveRequestSchema>,
     options: CallOptions = {},
   ): Promise<ResolveResponse> {
     return this.#caller.unary(
       PromptResolver.method.resolve,
-      create(ResolveRequestSchema, request),
+      makeRequest(ResolveRequestSchema, request),
       within(options, RESOLVE_TIMEOUT_MS),
     );
   }
 
   /** Returns a model's whole answer to a prompt, within 120 s unless told otherwise. */
-  complete(
+  async complete(
     request: MessageInitShape<typeof CompleteRequestSchema>,
     options: CallOptions = {},
   ): Promise<CompleteResponse> {
     return this.#caller.unary(
       PromptResolver.method.complete,
-      create(CompleteRequestSchema, request),
+      makeRequest(CompleteRequestSchema, request),
       within(options, COMPLETE_TIMEOUT_MS),
     );
   }
@@ -91,7 +92,7 @@ export class PromptResolverClient {
   ): AsyncGenerator<CompleteStreamResponse, void, undefined> {
     const { completeStream } = PromptResolver.method;
     return this.#caller.stream(within(options, COMPLETE_TIMEOUT_MS), (made) =>
-      whole(this.#caller.events(completeStream, create(CompleteStreamRequestSchema, request), made)),
+      whole(this.#caller.events(completeStream, makeRequest(CompleteStreamRequestSchema, request), made)),
     );
   }
 

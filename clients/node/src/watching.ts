@@ -2,7 +2,7 @@
 
 import { setTimeout } from 'node:timers/promises';
 
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { clone, type MessageInitShape } from '@bufbuild/protobuf';
 
 import type { CallOptions, Caller } from './calls.js';
 import { PromptResolverError } from './errors.js';
@@ -11,6 +11,7 @@ import {
   WatchPromptsRequestSchema,
   type WatchPromptsResponse,
 } from './generated/prompt_resolver/v1/prompt_resolver_pb.js';
+import { makeRequest } from './requests.js';
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 5_000;
@@ -21,7 +22,8 @@ export async function* watch(
   init: MessageInitShape<typeof WatchPromptsRequestSchema>,
   { timeoutMs = Infinity, ...options }: CallOptions,
 ): AsyncGenerator<WatchPromptsResponse, void, undefined> {
-  const request = create(WatchPromptsRequestSchema, init);
+  // A copy, as it is written to: the caller may watch by the same request again.
+  const request = clone(WatchPromptsRequestSchema, makeRequest(WatchPromptsRequestSchema, init));
   const endsAt = performance.now() + timeoutMs;
   const remainingMs = () => Math.max(0, endsAt - performance.now());
   for (let failures = 0; ; failures += 1) {

@@ -14,11 +14,11 @@ import {
 const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 const METHODS = { Resolve: false, Complete: false, CompleteStream: true, WatchPrompts: true };
 
-type Call = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
+export type Call = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 type Answer = (error: { code: status } | null, response?: Buffer) => void;
 
 /** What becomes of a call. */
-export type Handler = (metadata: Metadata, answer: Answer) => void;
+export type Handler = (metadata: Metadata, answer: Answer, call: Call) => void;
 
 export class HangingServer {
   readonly #server = new Server({ 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES });
@@ -67,7 +67,7 @@ export class HangingServer {
         [method]: (call: Call, answer: Answer = (error) => call.emit('error', error)) => {
           call.on('cancelled', () => this.#told.emit('left', method));
           this.#told.emit('begun');
-          this.#handle(call.metadata, answer);
+          this.#handle(call.metadata, answer, call);
         },
       });
     }

@@ -1,5 +1,6 @@
 """Requests, from what a caller says in Python."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypedDict, TypeVar
 
@@ -110,6 +111,8 @@ def complete_request(kind: type[_Request], prompt_id: str, options: CompleteOpti
 def find_timeout(options: Mapping[str, object], default_s: float) -> float:
     """Return how long a call may take, by what is said of it, or else by default."""
     timeout_s = read_number(options, "timeout_s")
+    if timeout_s is not None and math.isnan(timeout_s):
+        raise ValueError("timeout_s: expected a number, got nan")
     return default_s if timeout_s is None else min(LONGEST_S, timeout_s)
 
 

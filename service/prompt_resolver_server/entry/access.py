@@ -86,20 +86,22 @@ class Access:
         Raises `CallError` for who is not known, and for a key that can be none.
         """
         tokens: list[str] = []
-        provider_keys: dict[str, str] = {}
-        store_key = None
+        keys: dict[str, str] = {}
         for name, value in metadata:
             if not isinstance(value, str):
                 continue
-            if name.startswith(_PROVIDER_KEY_PREFIX):
-                provider_keys[name.removeprefix(_PROVIDER_KEY_PREFIX)] = _check_key(name, value)
-            elif name == _STORE_KEY:
-                store_key = _check_key(name, value)
+            if name == _STORE_KEY or name.startswith(_PROVIDER_KEY_PREFIX):
+                # Neither of two may be left out: who has added one would choose who pays.
+                if name in keys:
+                    raise invalid_request(name, "expected one value")
+                keys[name] = _check_key(name, value)
             elif name == _AUTHORIZATION:
                 tokens.append(value)
         known = _NO_CREDENTIALS if self.is_open else self._identify(tokens, find_names)
-        if not provider_keys and store_key is None:
+        if not keys:
             return known
+        store_key = keys.pop(_STORE_KEY, None)
+        provider_keys = {name.removeprefix(_PROVIDER_KEY_PREFIX): key for name, key in keys.items()}
         return replace(known, provider_keys=provider_keys, store_key=store_key)
 
     def admit_operator(
@@ -167,8 +169,8 @@ def not_for_callers(expected: str) -> CallError:
 
 
 def _check_key(name: str, value: str) -> str:
-    if not (value.isascii() and value.isprintable()):
-        raise invalid_request(name, "expected printable ASCII")
+    if not (value and value.isascii() and value.isprintable()):
+        raise invalid_request(name, "expected a key in printable ASCII")
     return value
 
 

@@ -1,7 +1,7 @@
 """What travels in headers: of a request who, until when and under which id; of an answer what ran.
 
 A request may say `x-request-id`, `traceparent`, and how long it may take as `x-request-timeout-ms`,
-or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds.
+or, as LiteLLM's callers do, as `x-litellm-timeout` in seconds. Of both, the earlier ends the call.
 """
 
 import math
@@ -64,10 +64,14 @@ def read_metadata(
 
 def read_deadline(headers: Mapping[str, str]) -> float | None:
     """Return how many seconds the call may take, or None. Raises REQUEST_INVALID."""
-    for name, per_second in _TIMEOUTS.items():
-        if (text := headers.get(name)) is not None:
-            return _positive(name, text) / per_second
-    return None
+    return min(
+        (
+            _positive(name, headers[name]) / per_second
+            for name, per_second in _TIMEOUTS.items()
+            if name in headers
+        ),
+        default=None,
+    )
 
 
 def _positive(name: str, text: str) -> float:

@@ -140,6 +140,8 @@ async def test_left_calls_are_counted(
         ({"timeout": 0.2}, {}),
         ({}, {"x_request_timeout_ms": "200"}),
         ({}, {"x_litellm_timeout": "0.2"}),
+        ({}, {"x_request_timeout_ms": "60000", "x_litellm_timeout": "0.2"}),
+        ({}, {"x_request_timeout_ms": "200", "x_litellm_timeout": "60"}),
     ],
 )
 async def test_a_deadline_ends_the_call(

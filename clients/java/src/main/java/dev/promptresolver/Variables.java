@@ -5,6 +5,7 @@ import com.google.protobuf.NullValue;
 import com.google.protobuf.Struct;
 import com.google.protobuf.Value;
 import java.math.BigDecimal;
+import java.nio.charset.StandardCharsets;
 import java.util.Collection;
 import java.util.Map;
 
@@ -19,8 +20,9 @@ public final class Variables {
    *
    * @param variables strings, numbers, booleans, nulls, and collections and maps of these
    * @throws IllegalArgumentException for a value that is none of them, for a name that is no
-   *     string, and for a number beyond 2^53 that is no {@code double}, which would arrive as
-   *     another one: send it as a string. The message tells where it is.
+   *     string, for text that is cut within a character, and for a number beyond 2^53 that is no
+   *     {@code double}, which would arrive as another one: send it as a string. The message tells
+   *     where it is.
    */
   public static Struct of(Map<String, ?> variables) {
     return struct("variables", variables);
@@ -43,7 +45,7 @@ public final class Variables {
     if (value == null) {
       made.setNullValue(NullValue.NULL_VALUE);
     } else if (value instanceof CharSequence text) {
-      made.setStringValue(text.toString());
+      made.setStringValue(text(path, text.toString()));
     } else if (value instanceof Boolean flag) {
       made.setBoolValue(flag);
     } else if (value instanceof Number number) {
@@ -56,6 +58,15 @@ public final class Variables {
       throw refuse(path, "a string, number, boolean, list or map", value);
     }
     return made.build();
+  }
+
+  private static String text(String path, String text) {
+    // What is cut in the middle of a character would arrive as another one.
+    if (!StandardCharsets.UTF_8.newEncoder().canEncode(text)) {
+      throw new IllegalArgumentException(
+          path + ": expected text that is Unicode, got half a surrogate pair");
+    }
+    return text;
   }
 
   private static ListValue list(String path, Collection<?> values) {

@@ -48,6 +48,21 @@ final class VariablesTest {
   }
 
   @Test
+  @DisplayName("have no text that would arrive as another")
+  void halfCharacters() {
+    var smile = "\uD83D\uDE00";
+    var failure =
+        assertThrows(
+            IllegalArgumentException.class,
+            () -> Variables.of(Map.of("cut", smile.substring(0, 1))));
+
+    assertEquals(
+        "variables.cut: expected text that is Unicode, got half a surrogate pair",
+        failure.getMessage());
+    assertEquals(smile, Variables.of(Map.of("n", smile)).getFieldsOrThrow("n").getStringValue());
+  }
+
+  @Test
   @DisplayName("have nothing that JSON lacks, and the error tells no value")
   void otherThings() {
     var failure =
