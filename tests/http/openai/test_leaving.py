@@ -151,7 +151,8 @@ async def test_a_deadline_ends_the_call(
     provider = WaitingProvider(streamed=False)
     upstream.answer = provider.answer
 
-    answer = await door.post("/v1/chat/completions", {**GREET, **document}, **headers)
+    async with asyncio.timeout(20):
+        answer = await door.post("/v1/chat/completions", {**GREET, **document}, **headers)
     passed_at = time.perf_counter()
 
     assert (answer.status, answer.error["reason"]) == (504, "DEADLINE")
