@@ -1,6 +1,7 @@
 """OpenAI's dialect: what is sent, and what is made of what comes back."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -554,6 +555,46 @@ def test_stream() -> None:
         model="served-model",
         usage=Usage(input_tokens=5, output_tokens=2),
     )
+
+
+FULL = {"prompt_tokens": 10, "completion_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        [{"choices": [{"delta": {}, "usage": FULL}]}],
+        [{"choices": [{"delta": {}, "usage": {"prompt_tokens": 9}}], "usage": FULL}],
+        [{"usage": FULL}, {"usage": {}}],
+        [{"usage": FULL}, {"usage": {"prompt_tokens": None}}],
+        [{"usage": {"prompt_tokens": 10}}, {"usage": {"completion_tokens": 5}}],
+        [{"usage": {"prompt_tokens": 10, "completion_tokens": 1}}, {"usage": FULL}],
+    ],
+    ids=["in a choice", "in both", "emptied", "a null", "in parts", "growing"],
+)
+def test_streamed_usage(told: Sequence[object]) -> None:
+    """Usage is what was said last of each count, in whichever event, and in a choice too."""
+    counted = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in told]
+    _, finish = feed(event(content="a"), *counted, END)
+
+    assert finish is not None
+    assert finish.usage == Usage(input_tokens=10, output_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "reason"),
+    [(("length", "stop"), "length"), (("stop", "length"), "length"), (("", "stop"), "stop")],
+)
+def test_two_streamed_reasons(reasons: Sequence[str], reason: str) -> None:
+    """An answer that was cut does not become a whole one by a stop that follows."""
+    ends = [
+        b'data: {"choices": [{"delta": {}, "finish_reason": "%s"}]}\n\n' % each.encode()
+        for each in reasons
+    ]
+    _, finish = feed(event(content="a"), *ends, b"data: [DONE]\n\n")
+
+    assert finish is not None
+    assert finish.reason == reason
 
 
 def test_streamed_tool_calls() -> None:

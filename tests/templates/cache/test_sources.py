@@ -160,6 +160,25 @@ async def test_fetch_that_runs(subject: Subject, place: str) -> None:
     assert (await subject.get()).template is TWO
 
 
+@pytest.mark.parametrize("place", ["here", "there"])
+async def test_refresh_that_runs(subject: Subject, place: str) -> None:
+    """Who has the store asked gets what it says, though the source is replaced meanwhile."""
+    await subject.get()
+    subject.clock.now += 1
+    subject.store.says = TWO
+    subject.store.asked.clear()
+    subject.store.may.clear()
+    call = subject.cache.get(P, refresh=True, deadline=subject.deadline)
+    refreshing = asyncio.ensure_future(call)
+    await subject.store.asked.wait()
+    subject.adopt(Source(ToldStore(TWO), TTL_S, place=place))
+
+    subject.store.may.set()
+    served = await refreshing
+
+    assert (served.template, served.cache, served.stale) == (TWO, "bypass", False)
+
+
 async def test_refusal_of_the_key_before(subject: Subject) -> None:
     """That the key before is refused by now takes nothing from what the new one keeps."""
     await subject.get()

@@ -285,8 +285,10 @@ class TemplateCache:
         result: CacheResult = "bypass" if refresh else "miss"
         if not refresh and before is not None and outcome.template is before.template:
             result = "hit"
-        # A template that is too large to be held is served all the same.
-        return self._serve(lookup, held or outcome, result)
+        # What is too large to be held, or was forgotten on its way, is served all the same.
+        if held is None or held.confirmed_at < outcome.confirmed_at:
+            held = outcome
+        return self._serve(lookup, held, result)
 
     def _serve(
         self, lookup: Lookup, held: Held, result: CacheResult, *, stale: bool = False

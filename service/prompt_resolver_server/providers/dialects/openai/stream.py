@@ -34,6 +34,7 @@ class _Choice(msgspec.Struct):
     delta: WireMessage | None = None
     message: WireMessage | None = None
     finish_reason: object = None
+    usage: object = None
 
 
 class _Chunk(msgspec.Struct):
@@ -95,7 +96,7 @@ class OpenAIStreamReader(EventReader[bytes]):
             self._opened = Opened(id=str(chunk.id or ""), model=self._model)
             deltas.append(self._opened)
         if chunk.usage is not None:
-            self._usage = chunk.usage
+            self._note_usage(chunk.usage)
         for choice in chunk.choices or ():
             if choice.index not in (0, None):
                 continue
@@ -105,11 +106,23 @@ class OpenAIStreamReader(EventReader[bytes]):
             if delta is not None:
                 self._in_deltas = True
                 self._take_delta(delta, deltas)
-            # Most events have none.
+            # Most events have neither. Moonshot counts in the choice.
+            if isinstance(choice.usage, dict) and chunk.usage is None:
+                self._note_usage(choice.usage)
             if choice.finish_reason is not None and (
                 raw_reason := read_reason(choice.finish_reason)
             ):
-                self._raw_reason = raw_reason
+                self._note_reason(raw_reason)
+
+    def _note_usage(self, usage: dict[str, Json]) -> None:
+        """Keep of each count what was said last: an event may have only some of them."""
+        said: dict[str, Json] = {name: count for name, count in usage.items() if count is not None}
+        self._usage = said if self._usage is None else self._usage | said
+
+    def _note_reason(self, raw_reason: str) -> None:
+        # That it has stopped says less than why it had to.
+        if self._raw_reason is None or raw_reason != "stop":
+            self._raw_reason = raw_reason
 
     def _read(self, event: bytes) -> _Chunk:
         try:
