@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, IntEnum
 
 from ..domain.errors import Reason, ResolverError, UpstreamError
+from ..runtime.backoff import backoff_s
 
 _log = logging.getLogger(__name__)
 
@@ -159,9 +160,9 @@ class Breaker:
         self._on_change()
 
     def _pause(self) -> None:
-        longest_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**self._pauses)
-        self._pauses = min(self._pauses + 1, 16)
-        self._next_probe = self._clock() + longest_s * (1 - _JITTER * self._draw())
+        pause_s = backoff_s(self._pauses, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
+        self._pauses += 1
+        self._next_probe = self._clock() + pause_s * (1 - _JITTER * self._draw())
 
 
 class BreakerGauge:

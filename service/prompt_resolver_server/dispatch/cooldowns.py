@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ..domain.aliases import NO_ROW, Deployment
 from ..domain.errors import Reason, ResolverError
+from ..runtime.backoff import backoff_s
 
 _LONGEST_S = 60.0
 """Limits may be lifted before their time, so that a row is tried again after a minute."""
@@ -57,8 +58,8 @@ class Cooldowns:
             # It was asked before it was put aside.
             return
         pauses = last.pauses if now < last.until + _LONGEST_S else 0
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**pauses)
-        self.limits[key] = _Limit(now + pause_s, min(pauses + 1, 16))
+        pause_s = backoff_s(pauses, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
+        self.limits[key] = _Limit(now + pause_s, pauses + 1)
 
     def holds(self, row: int) -> bool:
         """Tell whether a row is put aside."""

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from ..domain.errors import Reason, ResolverError, UpstreamError
+from ..runtime.backoff import backoff_s
 
-FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 8.0
-
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
 _RESERVE = 10
 # A retry costs as much as this many calls bring in.
 _CALLS_PER_RETRY = 5
@@ -77,7 +77,7 @@ def pause_s(retry: int, draw: Callable[[], float], *, after_s: float = 0.0) -> f
     returns numbers from 0 to 1. Any part of the longest pause is as likely as any other, so that
     calls that failed together do not come back together.
     """
-    longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(retry, 16))
+    longest_s = backoff_s(retry, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S)
     return draw() * max(longest_s, after_s / 10)
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from ..domain.errors import Blame, CallError, Reason, ResolverError, ServerError
 from ..logs import place_of
+from ..runtime.backoff import backoff_s
 from ..templates.cache.cache import TemplateCache
 from ..templates.cache.entries import Key
 from .events import ref_of
@@ -39,7 +40,6 @@ _LOOKS_PER_S = 1_000
 _PER_STORE = 16
 _LOOK_S = 10.0
 _LONGEST_PAUSE_S = 5.0
-_MOST_DOUBLINGS = 20
 _GONE = frozenset({Reason.PROMPT_NOT_FOUND, Reason.VERSION_NOT_FOUND, Reason.STORE_AUTH})
 
 
@@ -307,8 +307,8 @@ class Keeper:
         # A store that is gone may come back.
         ttl_s = inventory.ttls_s.get(key.store, _EVERY_S)
         if topic.failures:
-            doublings = min(topic.failures - 1, _MOST_DOUBLINGS)
-            pause_s = min(2.0**doublings, _LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
+            longest_s = min(_LONGEST_PAUSE_S, max(ttl_s, _EVERY_S))
+            pause_s = backoff_s(topic.failures - 1, first_s=_EVERY_S, longest_s=longest_s)
         elif ttl_s == 0:
             pause_s = max(inventory.due_s(key), _EVERY_S)
         elif inventory.look(key) is None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from ...domain.errors import Reason, ResolverError
+from ...runtime.backoff import backoff_s
 
 _ATTEMPTS = 5
 _FIRST_PAUSE_S = 0.5
@@ -44,7 +45,9 @@ class Retries:
                 pause_s = error.retry_after_s or 0.0
                 if not may_pass(error) or pause_s > _LONGEST_PAUSE_S:
                     raise
-                pause_s += self._draw() * _FIRST_PAUSE_S * 2.0**attempt
+                pause_s += self._draw() * backoff_s(
+                    attempt, first_s=_FIRST_PAUSE_S, longest_s=_LONGEST_PAUSE_S
+                )
             await self._wait(pause_s)
         return await question()
 

@@ -10,7 +10,7 @@ from msgspec import structs
 from ...domain.errors import ResolverError
 from ...domain.prompts import Template
 from ...domain.values import Value
-from .backoff import AT_ONCE, Retry
+from .outage import AT_ONCE, Retry
 
 _OVERHEAD_BYTES = 2048
 # Long texts take what they took in their store, thousands of tiny messages ten times as much, and

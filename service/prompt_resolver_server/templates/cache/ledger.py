@@ -9,9 +9,9 @@ from typing import Final
 from ...domain.errors import CallError, Reason, ResolverError, TemplateError
 from ...domain.prompts import Template
 from ...metrics import Metrics
-from .backoff import AT_ONCE, Outage, Retry
 from .entries import Absence, Entries, Held, Key
 from .listener import CacheListener
+from .outage import AT_ONCE, Outage, Retry
 from .source import Lookup, Source
 from .sources import Replacement
 from .steps import tell_absent

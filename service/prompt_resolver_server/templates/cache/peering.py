@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection
 from math import inf
 
 from ...domain.prompts import Template
-from .backoff import Retry
 from .entries import Entries, Held, Key
+from .outage import Retry
 from .peers import SAME_MOMENT_S, Copy, Peers
 
 # How soon to look again whether another replica has got an answer of the store.

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from ....runtime.backoff import backoff_s
+
 _MOST_FAILURES = 3
 _FIRST_PAUSE_S = 1.0
 _LAST_PAUSE_S = 8.0
@@ -46,5 +48,6 @@ class Breaker:
         return True
 
     def _pause(self) -> None:
-        doublings = min(self._failures - _MOST_FAILURES, 10)
-        self._open_until = self._clock() + min(_FIRST_PAUSE_S * 2**doublings, _LAST_PAUSE_S)
+        doublings = self._failures - _MOST_FAILURES
+        pause_s = backoff_s(doublings, first_s=_FIRST_PAUSE_S, longest_s=_LAST_PAUSE_S)
+        self._open_until = self._clock() + pause_s

@@ -21,6 +21,7 @@ from ....domain.json_codec import JsonError
 from ....domain.prompts import Template
 from ....logs import place_of
 from ....metrics import Metrics
+from ....runtime.backoff import backoff_s
 from ...formats.documents import DocumentError, decode_template, encode_template
 from ...store import Account
 from ..entries import Held, Key
@@ -216,7 +217,7 @@ class SharedCache:
 
     async def _follow(self, replica: Replica) -> None:
         """Pass on what the others tell, and have all looked at again when some may be missing."""
-        wait_s = _FIRST_RETRY_S
+        failures = 0
         while True:
             began_at = self._clock()
             async with aclosing(self._server.subscribe(self._channel)) as messages:
@@ -231,7 +232,8 @@ class SharedCache:
                         _log.error("what a replica tells cannot be taken", extra=told)
             # Not anew with a server that lets go of everybody at once, as all is looked at again.
             lasted = self._clock() - began_at > _LAST_RETRY_S
-            wait_s = _FIRST_RETRY_S if lasted else min(2 * wait_s, _LAST_RETRY_S)
+            failures = 0 if lasted else failures + 1
+            wait_s = backoff_s(failures, first_s=_FIRST_RETRY_S, longest_s=_LAST_RETRY_S)
             await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
 
     def _receive(self, message: bytes, replica: Replica) -> None:

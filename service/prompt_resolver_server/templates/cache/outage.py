@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from math import inf
 
 from ...domain.errors import Reason, ResolverError
+from ...runtime.backoff import backoff_s
 
 _FIRST_S = 0.25
 # A store that is back is asked within this time.
 _PROBE_S = 1.5
 # As long as a key waits, and as long as a store may ask us to leave it alone.
 _LONGEST_S = 60.0
-_DOUBLINGS = 8
 _JITTER = 0.5
 
 _OF_ONE_PROMPT = frozenset({"garbage", "too_large", "unreadable"})
@@ -95,7 +95,7 @@ class Outage:
         `own_key` tells that the key of the store was the configured one: what the store does to a
         caller for asking too often is no other caller's matter.
         """
-        wait_s = min(_FIRST_S * 2 ** min(before.failures, _DOUBLINGS), _LONGEST_S)
+        wait_s = backoff_s(before.failures, first_s=_FIRST_S, longest_s=_LONGEST_S)
         wait_s *= 1 - _JITTER * self._draw()
         asked_s = 0.0
         if isinstance(error, ResolverError) and error.retry_after_s is not None:

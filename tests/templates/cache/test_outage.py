@@ -15,8 +15,8 @@ from prompt_resolver_server.domain.errors import (
 )
 from prompt_resolver_server.domain.prompts import PromptRef
 from prompt_resolver_server.metrics import Metrics
-from prompt_resolver_server.templates.cache.backoff import AT_ONCE, Outage
 from prompt_resolver_server.templates.cache.cache import TemplateCache
+from prompt_resolver_server.templates.cache.outage import AT_ONCE, Outage
 from prompt_resolver_server.templates.cache.source import Source
 from tests.support.stores import (
     Clock,
