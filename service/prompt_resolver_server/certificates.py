@@ -6,7 +6,6 @@ last good ones stay in use. Connections that are open are not touched.
 
 import asyncio
 import logging
-import os
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from typing_extensions import override
+
+from .settings.files import look_if_there
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class CertificateFiles:
     def signature(self) -> tuple[object, ...]:
         """Return what changes when a file does, or what its path leads to."""
         paths = (self.cert, self.key, self.client_ca)
-        return tuple(_status(path) for path in paths if path is not None)
+        return tuple(look_if_there(path) for path in paths if path is not None)
 
     def read(self) -> Mapping[File, bytes]:
         """Return what is in them. Raises `CertificateError`."""
@@ -180,14 +181,6 @@ class _CurrentContext(ssl.SSLContext):
     ) -> ssl.SSLObject:
         context = self.keeper.current.context
         return context.wrap_bio(incoming, outgoing, server_side, server_hostname, session)
-
-
-def _status(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(file: File, path: Path) -> bytes:
