@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple, Self
 
 from aiohappyeyeballs import start_connection
@@ -23,6 +23,7 @@ from .transport import (
     TransportError,
     Unreached,
     gather_body,
+    see_out,
 )
 
 _KEEPALIVE_S = 15.0
@@ -30,8 +31,6 @@ _RENEW_S = 60.0
 # What a server would close while a request is on its way is not used for one.
 _MARGIN_S = 1.0
 _NEXT_ADDRESS_S = 0.25
-_ENDING_S = 1.0
-_ENDING_BYTES = 64 * 1024
 _KEPT_FOR = re.compile(r"\btimeout\s*=\s*(\d{1,9})", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -169,15 +168,9 @@ class DirectTransport:
         return connection
 
     async def _see_out(self, target: _Target, connection: Connection) -> None:
-        """Give a body whose reader has had enough a moment to end, for its connection's reuse.
-
-        A stream's last bytes often follow its terminal marker in a packet of their own.
-        """
         try:
-            async with asyncio.timeout(_ENDING_S):
-                left = _ENDING_BYTES
-                while left > 0 and (chunk := await connection.read_some(_ENDING_S)):
-                    left -= len(chunk)
+            # It is not waited for any longer than that.
+            await see_out(partial(connection.read_some, math.inf))
         except (TransportError, TimeoutError):
             pass
         finally:

@@ -19,13 +19,12 @@ from .transport import (
     TransportError,
     Unreached,
     gather_body,
+    see_out,
 )
 
 _KEEPALIVE_S = 15.0
 _LOOK_S = 1.0
-_ENDING_S = 1.0
 _PROXY_REFUSES = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-_ENDING_BYTES = 64 * 1024
 _MAX_HEADER_BYTES = 64 * 1024
 _FAILURES = (aiohttp.ClientError, OSError, ValueError)
 _REQUEST_HEADERS = {
@@ -161,15 +160,8 @@ class _Response:
 
 
 async def _see_out(response: aiohttp.ClientResponse) -> None:
-    """Give a body whose reader has had enough a moment to end, for its connection's reuse.
-
-    A stream's last bytes often follow its terminal marker in a packet of their own.
-    """
     try:
-        async with asyncio.timeout(_ENDING_S):
-            left = _ENDING_BYTES
-            while left > 0 and (chunk := await response.content.readany()):
-                left -= len(chunk)
+        await see_out(response.content.readany)
     except (*_FAILURES, RuntimeError):
         pass
     finally:

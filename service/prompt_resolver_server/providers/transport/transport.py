@@ -1,6 +1,7 @@
 """The way to a provider: one request, one response, closed on every way out."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Literal, NamedTuple, Protocol
 
@@ -9,6 +10,9 @@ from ...domain.values import Value
 # There are providers behind gates that let nobody in who does not say who it is.
 USER_AGENT = "prompt-resolver"
 CONTENT_TYPE = "application/json"
+
+_ENDING_S = 1.0
+_ENDING_BYTES = 64 * 1024
 
 Phase = Literal["connect", "first_byte", "idle"]
 
@@ -122,3 +126,15 @@ async def gather_body(response: HttpResponse, limit: int) -> bytes:
             raise TransportError("too_large")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def see_out(read_some: Callable[[], Awaitable[bytes]]) -> None:
+    """Give a body whose reader has had enough a moment to end, for its connection's reuse.
+
+    A stream's last bytes often follow its terminal marker in a packet of their own. Raises what
+    `read_some` raises, and `TimeoutError`.
+    """
+    async with asyncio.timeout(_ENDING_S):
+        left = _ENDING_BYTES
+        while left > 0 and (chunk := await read_some()):
+            left -= len(chunk)
