@@ -16,6 +16,10 @@ MessagePolicy = Literal["append", "without_user_turn", "ignore"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 MediaKind = Literal["image", "audio", "file"]
 
+MAX_PARTS = 10_000
+"""How many messages and parts, or tools, a caller may send: more fit into no model, and reading
+them would hold up other calls."""
+
 
 class Text(Value, frozen=True, tag="text"):
     """A part of a message that is text."""

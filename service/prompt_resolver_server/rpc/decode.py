@@ -11,6 +11,7 @@ from ..domain.answers import Credentials
 from ..domain.errors import CallError, Reason, Violation, invalid_request
 from ..domain.parameters import NO_PARAMETERS
 from ..domain.prompts import (
+    MAX_PARTS,
     Media,
     MediaKind,
     Message,
@@ -31,9 +32,6 @@ from .decode_parameters import read_parameters
 from .structs import StructReader
 
 CompleteRequest = pb.CompleteRequest | pb.CompleteStreamRequest
-
-# More of them fit into no model, and reading them would hold up other calls.
-_MAX_PARTS = 10_000
 
 _ROLES: dict[pb.Role.ValueType, Role] = {
     pb.ROLE_SYSTEM: "system",
@@ -138,9 +136,9 @@ def _placeholders(
 
 def _check_size(request: pb.ResolveRequest | CompleteRequest) -> None:
     """Raise REQUEST_INVALID for more messages and parts, or placeholders, than may be together."""
-    left = _MAX_PARTS - len(request.placeholders)
+    left = MAX_PARTS - len(request.placeholders)
     if left < 0:
-        raise invalid_request("placeholders", f"expected at most {_MAX_PARTS}")
+        raise invalid_request("placeholders", f"expected at most {MAX_PARTS}")
     lists = {"messages": request.messages}
     for name, given in request.placeholders.items():
         lists[f"placeholders.{name}.messages"] = given.messages
@@ -149,7 +147,7 @@ def _check_size(request: pb.ResolveRequest | CompleteRequest) -> None:
         if left >= 0:
             left -= sum(len(message.content) + len(message.tool_calls) for message in messages)
         if left < 0:
-            raise invalid_request(path, f"expected at most {_MAX_PARTS} messages and parts")
+            raise invalid_request(path, f"expected at most {MAX_PARTS} messages and parts")
 
 
 def _messages(messages: Sequence[pb.Message], path: str = "messages") -> tuple[Message, ...]:
@@ -236,8 +234,8 @@ def _tool_call(call: pb.ToolCall, path: str) -> ToolCall:
 
 
 def _tools(tools: Sequence[pb.Tool], reader: StructReader) -> tuple[Tool, ...]:
-    if len(tools) > _MAX_PARTS:
-        raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
+    if len(tools) > MAX_PARTS:
+        raise invalid_request("tools", f"expected at most {MAX_PARTS} tools")
     read = []
     for index, tool in enumerate(tools):
         if not tool.name:

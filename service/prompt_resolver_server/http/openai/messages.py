@@ -14,6 +14,7 @@ from ...domain.errors import invalid_request, unsupported
 from ...domain.json_codec import is_deeper
 from ...domain.parameters import Json
 from ...domain.prompts import (
+    MAX_PARTS,
     Media,
     Message,
     Part,
@@ -25,6 +26,7 @@ from ...domain.prompts import (
     ToolCall,
     ToolChoice,
 )
+from ...templates.formats.fields import MAX_LEVELS
 from ..fields import (
     as_items,
     as_mapping,
@@ -44,9 +46,6 @@ _ROLES: Mapping[str, Role] = {
 _SOUNDS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 # What an assistant's message may have beside what is read here; null asks for nothing.
 _NOT_CARRIED = ("audio", "function_call")
-_MAX_PARTS = 10_000
-# The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
-_MAX_LEVELS = 30
 
 
 def read_messages(value: Json) -> tuple[Message, ...]:
@@ -54,8 +53,8 @@ def read_messages(value: Json) -> tuple[Message, ...]:
     if value is None:
         return ()
     items = as_items(value, "messages")
-    if sum(map(_count_parts, items)) > _MAX_PARTS:
-        raise invalid_request("messages", f"expected at most {_MAX_PARTS} messages and parts")
+    if sum(map(_count_parts, items)) > MAX_PARTS:
+        raise invalid_request("messages", f"expected at most {MAX_PARTS} messages and parts")
     return tuple(
         _message(as_mapping(item, f"messages[{i}]"), f"messages[{i}].")
         for i, item in enumerate(items)
@@ -67,8 +66,8 @@ def read_tools(value: Json) -> tuple[Tool, ...]:
     if value is None:
         return ()
     items = as_items(value, "tools")
-    if len(items) > _MAX_PARTS:
-        raise invalid_request("tools", f"expected at most {_MAX_PARTS} tools")
+    if len(items) > MAX_PARTS:
+        raise invalid_request("tools", f"expected at most {MAX_PARTS} tools")
     return tuple(_tool(item, f"tools[{i}]") for i, item in enumerate(items))
 
 
@@ -263,8 +262,8 @@ def _tool(item: Json, path: str) -> Tool:
     function = as_mapping(tool.get("function"), f"{path}.function")
     within = f"{path}.function."
     schema = function.get("parameters")
-    if schema is not None and is_deeper(as_mapping(schema, f"{within}parameters"), _MAX_LEVELS):
-        raise invalid_request(f"{within}parameters", f"expected at most {_MAX_LEVELS} levels")
+    if schema is not None and is_deeper(as_mapping(schema, f"{within}parameters"), MAX_LEVELS):
+        raise invalid_request(f"{within}parameters", f"expected at most {MAX_LEVELS} levels")
     description = function.get("description")
     if not isinstance(description, str | None):
         raise unexpected(f"{within}description", "text", description)

@@ -24,8 +24,9 @@ from ...domain.prompts import Tool
 
 Path = tuple[str | int, ...]
 
-# The contract's messages carry 32 levels of a `Struct`, and a tool's stand inside of one more.
-_MAX_LEVELS = 30
+MAX_LEVELS = 30
+"""How many levels a schema may have. The contract's messages carry 32 of a `Struct`, and a tool's
+stand inside of one more."""
 # More would hold up other calls, each time that they are written into a response.
 _MAX_VALUES = 10_000
 PLACED_IN_OTHER = ("top_k", "parallel_tool_calls")
@@ -252,8 +253,8 @@ def _extra(value: Json) -> Mapping[str, Json]:
 
 def check_nesting(value: Json, path: Path) -> None:
     """Refuse a value that no message of the contract could carry. Raises `FieldError`."""
-    if is_deeper(value, _MAX_LEVELS):
-        raise FieldError(path, f"expected at most {_MAX_LEVELS} levels of nesting")
+    if is_deeper(value, MAX_LEVELS):
+        raise FieldError(path, f"expected at most {MAX_LEVELS} levels of nesting")
 
 
 def check_count(value: Json, path: Path) -> None:
