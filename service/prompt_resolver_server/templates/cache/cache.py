@@ -16,7 +16,7 @@ from math import inf
 
 from msgspec.structs import replace
 
-from ...domain.errors import CallError, Reason, ServerError
+from ...domain.errors import CallError
 from ...domain.explaining import explaining
 from ...domain.prompts import CacheResult, PromptRef, ServedTemplate, Template
 from ...metrics import Metrics
@@ -29,7 +29,7 @@ from .inventory import Inventory
 from .ledger import CacheLimits, Ledger
 from .listener import CacheListener
 from .peers import Peers
-from .source import Lookup, Source, store_unknown
+from .source import Lookup, Source, store_unknown, too_late
 from .sources import Replacement, Sources
 from .steps import tell_fetched, tell_looked, tell_query
 
@@ -75,10 +75,7 @@ class TemplateCache:
         # What is looked at by each call.
         self._held, self._flights = self._ledger.held, self._fetcher.flights
         self.inventory = Inventory(
-            self._held,
-            sources=current,
-            default_store=default_store,
-            clock=clock,
+            self._held, sources=current, default_store=default_store, clock=clock
         )
         self.invalidation = Invalidation(current, self._ledger, self._fetcher)
 
@@ -165,7 +162,7 @@ class TemplateCache:
         try:
             outcome = await flight.wait(deadline)
         except TimeoutError:
-            raise _too_late(lookup) from None
+            raise too_late(lookup) from None
         if isinstance(outcome, Exception) and self._held.peek(lookup.key) is None:
             raise self._ledger.anew(lookup.key, outcome)
 
@@ -271,7 +268,7 @@ class TemplateCache:
         except TimeoutError:
             if held := self._held.get(lookup.key):
                 return self._serve(lookup, held, "stale", stale=True)
-            raise _too_late(lookup) from None
+            raise too_late(lookup) from None
         if explaining() is not None:
             tell_fetched(outcome)
         held = self._held.get(lookup.key)
@@ -305,11 +302,3 @@ class TemplateCache:
             age_s=max(0.0, now - held.confirmed_at),
             stale=stale,
         )
-
-
-def _too_late(lookup: Lookup) -> ServerError:
-    return ServerError(
-        Reason.DEADLINE,
-        f"the deadline passed while store {lookup.key.store!r} was asked",
-        metadata={"phase": "fetch", "attempts": "0"},
-    )

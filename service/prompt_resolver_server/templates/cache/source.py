@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...domain.errors import CallError, Reason
+from ...domain.errors import CallError, Reason, ServerError
 from ...domain.prompts import PromptRef, ServedReason
 from ...domain.values import Value
 from ..store import TemplateStore
@@ -58,4 +58,13 @@ def store_unknown(name: str, known: Iterable[str]) -> CallError:
         Reason.STORE_UNKNOWN,
         f"prompt.store: expected one of {', '.join(known)}, got {name!r}",
         metadata={"store": name},
+    )
+
+
+def too_late(lookup: Lookup) -> ServerError:
+    """Return the error for a store that has not answered by the call's deadline."""
+    return ServerError(
+        Reason.DEADLINE,
+        f"the deadline passed while store {lookup.key.store!r} was asked",
+        metadata={"phase": "fetch", "attempts": "0"},
     )
