@@ -190,6 +190,8 @@ class HttpCalls:
                 if error.reason is Reason.INTERNAL:
                     metrics.fault()
                 _log_call(route, call, status, reason, error)
+                # Whoever is told may call again at once, and finds the room that this call had.
+                call.leave()
                 response = await self._tell(call, error, form)
             finally:
                 call.leave()
