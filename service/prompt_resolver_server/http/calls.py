@@ -16,7 +16,8 @@ from aiohttp import web
 
 from ..domain.errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import OVERTIME_S, Caller
+from ..entry.caller import Caller
+from ..entry.deadlines import OVERTIME_S, ending_at
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
@@ -216,20 +217,10 @@ class HttpCalls:
         now, asked_s = self._loop.time(), read_deadline(headers)
         deadline = self._serving.deadlines.end(now, asked_s)
         call.latest = self._serving.deadlines.latest(now, asked_s)
-        try:
-            # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline + OVERTIME_S) as limit:
-                call.limit = limit
-                caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
-                return await handle(call, caller)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ServerError(
-                Reason.DEADLINE,
-                "the deadline passed while the caller did not send or read",
-                metadata={"phase": "send", "attempts": "1"},
-            ) from None
+        caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
+        # A caller that sends or reads nothing holds its call no longer than its deadline.
+        async with ending_at(deadline, awaited="send or read") as call.limit:
+            return await handle(call, caller)
 
     async def _tell(
         self, call: HttpCall, error: ResolverError, form: ErrorForm

@@ -14,7 +14,8 @@ from ..domain.errors import Reason, ResolverError
 from ..domain.values import Value
 from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
-from ..entry.caller import Caller, Deadlines
+from ..entry.caller import Caller
+from ..entry.deadlines import Deadlines
 from ..entry.faults import as_error
 from ..entry.record import CallRecord, level_of, logs_all_calls
 from ..entry.running import Running
