@@ -11,7 +11,7 @@ from .assembly.engine import build_engine
 from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
-from .entry.running import Running
+from .entry.running import LAST_WORDS_S, Running
 from .logs import tell_fault_of_loop
 from .metrics import Metrics
 from .prefetch import Prefetch
@@ -22,9 +22,6 @@ from .runtime.signals import Signals
 from .settings import Loaded
 
 _log = logging.getLogger(__name__)
-
-# What the calls that are cut off at the end of the drain get for telling their callers so.
-_LAST_WORDS_S = 2.0
 
 
 async def serve(
@@ -95,17 +92,17 @@ async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: floa
     Health checks that watch get a moment and no more: they would last as long as their clients.
     """
     running.refuse()
-    refusing = asyncio.ensure_future(doors.close(drain_s + 2 * _LAST_WORDS_S))
+    refusing = asyncio.ensure_future(doors.close(drain_s + 2 * LAST_WORDS_S))
     idle = asyncio.ensure_future(running.idle())
     hurry = asyncio.ensure_future(signals.hurry.wait())
     await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)
     calls_cut = 0
     if not idle.done():
         calls_cut = running.end_all()
-        await asyncio.wait({idle}, timeout=_LAST_WORDS_S)
+        await asyncio.wait({idle}, timeout=LAST_WORDS_S)
     idle.cancel()
     hurry.cancel()
     # What has been answered may yet have to be sent.
-    await doors.close(0 if signals.hurry.is_set() else _LAST_WORDS_S)
+    await doors.close(0 if signals.hurry.is_set() else LAST_WORDS_S)
     await refusing
     return calls_cut

@@ -28,14 +28,14 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from .assembly.configuration import load_configuration
 from .assembly.engine import build_resolver
 from .entry.access import Access
-from .entry.caller import Caller, Deadlines
+from .entry.caller import Caller
+from .entry.deadlines import Deadlines, ending_at
 from .entry.faults import as_error
 from .entry.serving import Serving
 from .logs import hide_requests, tell_fault_of_loop, write_requests
 from .metrics import Metrics
 from .prefetch import Prefetch
 from .resolving.resolver import Resolver
-from .rpc.calls import ending_at
 from .rpc.servicer import PromptResolverServicer
 from .rpc.status import to_status
 from .runtime.threads import Threads

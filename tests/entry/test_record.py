@@ -172,6 +172,17 @@ async def test_http_call_that_succeeds(service: RunningService, log: Log) -> Non
     }
 
 
+async def test_path_that_is_not_served(service: RunningService, log: Log) -> None:
+    """What was answered, and has a line for completeness alone, has it at debug level."""
+    door = HttpDoor(service.http_url, ASKED)
+    log.level(logging.DEBUG)
+
+    assert (await door.get("/v2/elsewhere")).status == 404
+
+    line = log.line()
+    assert (line["level"], line["code"], line["message"]) == ("debug", "404", "a call ended")
+
+
 async def test_id_that_was_made(stub: "PromptResolverAsyncStub", log: Log) -> None:
     """A caller that gives no id is told the one in the log, and one that does is told nothing."""
     told = await fail_with(stub, {})

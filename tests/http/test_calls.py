@@ -4,9 +4,11 @@ import asyncio
 import errno
 import json
 import logging
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -14,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from prompt_resolver_server.domain.errors import Blame, Reason, ResolverError
+from prompt_resolver_server.entry.admission import CallClass, Gate, make_gates
 from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.http.browsers import keep_pages_out
@@ -36,6 +39,7 @@ general_settings: {master_key: key-of-all}
 callers: {shop: {token: key-of-shop}}
 model_list: [{model_name: m, litellm_params: {model: echo/m, prompt_id: extract/invoice}}]
 """
+LONGER_THAN_BUFFERS = 32 * 1024 * 1024
 ASKED = {"model": "m", "prompt_variables": {"text": "Invoice 1"}}
 
 
@@ -216,20 +220,22 @@ class FaultyTracer:
     async def aclose(self) -> None: ...
 
 
-async def statuses(
+@asynccontextmanager
+async def serving_door(
     metrics: Metrics,
     handlers: Mapping[str, Handle],
     *,
+    gates: Mapping[CallClass, Gate] = MappingProxyType({}),
     running: Running | None = None,
     tracer: Tracer = NO_TRACER,
-) -> list[int]:
-    """Return the status of one call of each handler."""
+) -> AsyncIterator[HttpDoor]:
+    """Serve each handler at the path of its name."""
     async with AsyncExitStack() as stack:
         serving = make_serving(stack)
         calls = HttpCalls(
             serving=serving,
             check=keep_pages_out(serving),
-            gates={},
+            gates=gates,
             running=running or Running(),
             metrics=metrics,
             tracer=tracer,
@@ -238,7 +244,18 @@ async def statuses(
         for name, handle in handlers.items():
             app.router.add_get(f"/{name}", calls.wrap(name, handle, OpenAIErrors()))
         server = await stack.enter_async_context(TestServer(app))
-        door = HttpDoor(str(server.make_url("")).rstrip("/"))
+        yield HttpDoor(str(server.make_url("")).rstrip("/"))
+
+
+async def statuses(
+    metrics: Metrics,
+    handlers: Mapping[str, Handle],
+    *,
+    running: Running | None = None,
+    tracer: Tracer = NO_TRACER,
+) -> list[int]:
+    """Return the status of one call of each handler."""
+    async with serving_door(metrics, handlers, running=running, tracer=tracer) as door:
         return [(await door.get(f"/{name}")).status for name in handlers]
 
 
@@ -269,3 +286,31 @@ async def test_fault_before_a_call_has_begun() -> None:
     assert answers == [500]
     assert metrics.registry.get_sample_value("prompt_resolver_internal_errors_total") == 1
     await asyncio.wait_for(running.idle(), 5)
+
+
+async def test_room_of_a_stream_that_fails() -> None:
+    """Whoever reads that a stream has failed may call at once, while all else is yet to be read."""
+    metrics = Metrics(CollectorRegistry(), version="test")
+
+    async def fail_at_length(call: HttpCall, caller: Caller) -> web.StreamResponse:
+        call.enter("stream")
+        await call.begin_stream({})
+        raise ResolverError(Reason.UPSTREAM_TRUNCATED, "x" * LONGER_THAN_BUFFERS)
+
+    async def enter(call: HttpCall, caller: Caller) -> web.StreamResponse:
+        call.enter("stream")
+        return web.Response()
+
+    async with serving_door(
+        metrics,
+        {"stream": fail_at_length, "next": enter},
+        gates=make_gates({"stream": 1}, metrics),
+    ) as door:
+        parts = urlsplit(door.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"data: ")
+        answer = await door.get("/next")
+        writer.close()
+
+    assert answer.status == 200

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 from pathlib import Path
 
 import grpc
@@ -12,7 +11,6 @@ from prompt_resolver import PromptResolverError
 from prompt_resolver.errors import from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from prompt_resolver.v1 import prompt_resolver_pb2_grpc as pb_grpc
-from prompt_resolver_server.rpc.calls import ending_at
 from tests.support.calls import collect, failure, status_of
 from tests.support.prompts import write_prompt
 from tests.support.raw import open_channel
@@ -217,10 +215,3 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
         "DEADLINE",
     )
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == []
-
-
-async def test_timeout_that_is_no_deadline() -> None:
-    """What times out within a stream is told as it is, and not as a caller that does not read."""
-    with pytest.raises(TimeoutError):
-        async with ending_at(asyncio.get_running_loop().time() + 100):
-            raise TimeoutError(errno.ETIMEDOUT, "timed out")

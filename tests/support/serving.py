@@ -9,7 +9,7 @@ from prompt_resolver_server.dispatch.notation import Notation
 from prompt_resolver_server.domain.aliases import Terms
 from prompt_resolver_server.domain.prompts import Template
 from prompt_resolver_server.entry.access import Access
-from prompt_resolver_server.entry.caller import Deadlines
+from prompt_resolver_server.entry.deadlines import Deadlines
 from prompt_resolver_server.entry.serving import Serving
 from prompt_resolver_server.metrics import Metrics
 from prompt_resolver_server.providers.echo import EchoProvider

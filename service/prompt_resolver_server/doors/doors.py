@@ -11,7 +11,7 @@ from ..assembly.callers import build_access, check_callers
 from ..assembly.engine import Engine
 from ..assembly.protection import check_protection
 from ..entry.admission import CallClass, make_gates
-from ..entry.caller import Deadlines
+from ..entry.deadlines import Deadlines
 from ..entry.running import Running
 from ..entry.serving import Serving
 from ..http.admin import admin_routes

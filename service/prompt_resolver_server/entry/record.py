@@ -43,6 +43,8 @@ class CallRecord:
     # Most calls leave most of these as they are.
     span: CallSpan = NO_SPAN
     """What is told the same."""
+    caller = ""
+    """The name of who calls, once that is known."""
     _asked: PromptRef | None = None
     _alias: str | None = None
     _served: ServedTemplate | None = None
@@ -97,20 +99,21 @@ class CallRecord:
 
     def write(
         self,
-        level: int,
         *,
         method: str,
         code: str | int,
-        caller: str,
+        reason: str,
         request_id: str,
         metadata: Metadata,
-        reason: str = "",
-        details: Mapping[str, str] | None = None,
+        error: ResolverError | None = None,
+        level: int = logging.DEBUG,
     ) -> None:
         """Write the call's line: what was asked, what served it, how it ended, how long it took.
 
-        It is one of a failure if there is a reason; `details` are those of its error.
+        It is one of a failure if there is a reason. The error tells how much it matters to an
+        operator, and `level` where there is none.
         """
+        level = level if error is None else level_of(error)
         if not _log.isEnabledFor(level):
             return
         fields: dict[str, object] = {
@@ -118,14 +121,14 @@ class CallRecord:
             # A text at either door: stores of logs take a field to be of one type.
             "code": str(code),
             "reason": reason.upper(),
-            "caller": caller,
+            "caller": self.caller,
             "request_id": request_id,
             "trace_id": self.span.trace_id or trace_id(metadata),
             **self._describe(),
             "duration_s": round(time.perf_counter() - self.started, 6),
         }
-        if details:
-            fields["details"] = {name: _cut(value) for name, value in details.items()}
+        if error is not None and error.metadata:
+            fields["details"] = {name: _cut(value) for name, value in error.metadata.items()}
         _log.log(level, "a call failed" if reason else "a call ended", extra=fields)
 
     def _describe(self) -> Mapping[str, object]:

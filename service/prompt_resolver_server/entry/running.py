@@ -5,6 +5,9 @@ from typing import Any
 
 from ..runtime.shutdown import cut_off
 
+LAST_WORDS_S = 2.0
+"""What a call gets for telling its caller what went wrong, who may not read it."""
+
 _CALM_S = 0.1
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..resolving.resolver import Resolver
 from .access import Access
-from .caller import Deadlines
+from .deadlines import Deadlines
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ which id; the door has no logic beyond that.
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from aiohttp import web
 
 from ..domain.errors import CallError, Reason, ResolverError, ServerError, invalid_request
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import OVERTIME_S, Caller
+from ..entry.caller import Caller
+from ..entry.deadlines import OVERTIME_S, ending_at
 from ..entry.faults import as_error
-from ..entry.record import CallRecord, level_of, logs_all_calls
-from ..entry.running import Running
+from ..entry.record import CallRecord, logs_all_calls
+from ..entry.running import LAST_WORDS_S, Running
 from ..entry.serving import Serving
 from ..metrics import Metrics
 from ..tracing import NO_TRACER, Tracer
@@ -34,8 +34,6 @@ from .headers import (
 )
 from .peers import peer_names
 
-# What ends a stream that goes wrong, if its reader takes it.
-_LAST_WORDS_S = 2.0
 _SERVER = {"Server": "prompt-resolver"}
 
 
@@ -61,7 +59,6 @@ class HttpCall:
     def __init__(self, request: web.Request, gates: Mapping[CallClass, Gate]) -> None:
         self.request = request
         self.request_id = read_request_id(request.headers)
-        self.caller_name = ""
         self.record = CallRecord()
         self.stream: web.StreamResponse | None = None
         self.latest = 0.0
@@ -190,6 +187,8 @@ class HttpCalls:
                 if error.reason is Reason.INTERNAL:
                     metrics.fault()
                 _log_call(route, call, status, reason, error)
+                # Whoever is told may call again at once, and finds the room that this call had.
+                call.leave()
                 response = await self._tell(call, error, form)
             finally:
                 call.leave()
@@ -209,25 +208,15 @@ class HttpCalls:
         if keys.spare and call.find_peer_names():
             keys = NO_KEY_HEADERS
         credentials = self._serving.access.admit(read_metadata(headers, keys), call.find_peer_names)
-        call.caller_name = credentials.caller
+        call.record.caller = credentials.caller
         self._check(call.request, credentials)
         now, asked_s = self._loop.time(), read_deadline(headers)
         deadline = self._serving.deadlines.end(now, asked_s)
         call.latest = self._serving.deadlines.latest(now, asked_s)
-        try:
-            # A caller that sends or reads nothing holds its call no longer than its deadline.
-            async with asyncio.timeout_at(deadline + OVERTIME_S) as limit:
-                call.limit = limit
-                caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
-                return await handle(call, caller)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise ServerError(
-                Reason.DEADLINE,
-                "the deadline passed while the caller did not send or read",
-                metadata={"phase": "send", "attempts": "1"},
-            ) from None
+        caller = Caller(deadline=deadline, credentials=credentials, span=call.record)
+        # A caller that sends or reads nothing holds its call no longer than its deadline.
+        async with ending_at(deadline, awaited="send or read") as call.limit:
+            return await handle(call, caller)
 
     async def _tell(
         self, call: HttpCall, error: ResolverError, form: ErrorForm
@@ -249,7 +238,7 @@ class HttpCalls:
         # What has begun with 200 must not end as if all were well: the connection is cut, so that
         # those notice as well who read no events.
         try:
-            async with asyncio.timeout(_LAST_WORDS_S):
+            async with asyncio.timeout(LAST_WORDS_S):
                 await call.stream.write(form.event(error))
         except (TimeoutError, ConnectionError):
             pass
@@ -262,22 +251,13 @@ def _log_call(
     route: str, call: HttpCall, status: int, reason: str, error: ResolverError | None = None
 ) -> None:
     call.record.write(
-        level_of(error) if error is not None else _level(status),
         method=route,
         code=status,
         reason=reason,
-        caller=call.caller_name,
         request_id=call.request_id,
         metadata=read_metadata(call.request.headers),
-        details=error.metadata if error is not None else None,
+        error=error,
     )
-
-
-def _level(status: int) -> int:
-    """Return how much a call matters to an operator; one whose caller left (499) matters little."""
-    if status >= 500:
-        return logging.WARNING
-    return logging.DEBUG if status < 400 or status == 499 else logging.INFO
 
 
 def _path_of(request: web.Request) -> str:

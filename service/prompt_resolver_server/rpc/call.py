@@ -14,17 +14,16 @@ from ..domain.errors import Reason, ResolverError
 from ..domain.values import Value
 from ..entry.access import REQUEST_ID, Admit, make_request_id, request_id
 from ..entry.admission import Gate
-from ..entry.caller import Caller, Deadlines
+from ..entry.caller import Caller
+from ..entry.deadlines import Deadlines
 from ..entry.faults import as_error
-from ..entry.record import CallRecord, level_of, logs_all_calls
-from ..entry.running import Running
+from ..entry.record import CallRecord, logs_all_calls
+from ..entry.running import LAST_WORDS_S, Running
 from ..metrics import CallMetrics
 from ..runtime.deadlines import has_passed
 from ..tracing import Tracer
 from .credentials import peer_names
 from .status import to_status
-
-_ABORT_S = 2.0
 
 if TYPE_CHECKING:
     # Generic in the stubs alone.
@@ -49,7 +48,7 @@ class Call:
     """One call that runs: let in, and counted by how it ended."""
 
     __slots__ = (
-        *("_code", "_context", "_gate", "_method", "_name"),
+        *("_code", "_context", "_gate", "_method"),
         *("_reason", "_record", "_running", "_task"),
     )
 
@@ -67,7 +66,6 @@ class Call:
         self._code = "OK"
         self._reason = ""
         self._gate: Gate | None = None
-        self._name = ""
 
     def admit(self, admit: Admit, deadlines: Deadlines, now: float) -> Caller:
         """Let the call in, and return who calls. Raises `CallError` and OVERLOADED."""
@@ -76,7 +74,7 @@ class Call:
         record = self._record
         record.span = self._method.tracer.begin_rpc(self._method.path, metadata)
         credentials = admit(metadata, self._peer_names)
-        self._name = credentials.caller
+        record.caller = credentials.caller
         if (gate := self._method.gate) is not None:
             gate.enter()
             self._gate = gate
@@ -98,7 +96,9 @@ class Call:
             expired = remaining_s is not None and has_passed(remaining_s)
             self._code = "DEADLINE_EXCEEDED" if expired else "CANCELLED"
             self._reason = "deadline" if expired else "cancelled"
-            self._log()
+            # One that its caller ended matters little to an operator.
+            matters = expired and not self._method.lasting
+            self._log(level=logging.WARNING if matters else logging.DEBUG)
             return
         # Whoever waits for longer than there is time gets a deadline that has passed, and no cause.
         in_time = remaining_s is None or (error.retry_after_s or 0.0) < remaining_s
@@ -112,7 +112,7 @@ class Call:
         self._leave()
         try:
             # The end of a stream waits for what the caller has yet to read.
-            async with asyncio.timeout(_ABORT_S):
+            async with asyncio.timeout(LAST_WORDS_S):
                 await self._context.abort(status.code, status.message, trailers)
         except (TimeoutError, grpc.aio.InternalError):
             # The caller does not read, or is gone: there is nobody to tell.
@@ -133,7 +133,9 @@ class Call:
             self._gate.leave()
             self._gate = None
 
-    def _log(self, error: ResolverError | None = None) -> tuple[tuple[str, str], ...]:
+    def _log(
+        self, error: ResolverError | None = None, level: int = logging.DEBUG
+    ) -> tuple[tuple[str, str], ...]:
         """Write the call's line; return the id that it has there, if the caller does not know it.
 
         No other call needs an id, and most callers bring none.
@@ -142,21 +144,12 @@ class Call:
         given = request_id(metadata)
         made = given or make_request_id()
         self._record.write(
-            level_of(error) if error is not None else self._level(),
             method=self._method.path,
             code=self._code,
             reason=self._reason,
-            caller=self._name,
             request_id=made,
             metadata=metadata,
-            details=error.metadata if error is not None else None,
+            error=error,
+            level=level,
         )
         return () if given else ((REQUEST_ID, made),)
-
-    def _level(self) -> int:
-        """Return how much a call without an error matters to an operator.
-
-        One that its caller ended matters little.
-        """
-        expired = self._code == "DEADLINE_EXCEEDED" and not self._method.lasting
-        return logging.WARNING if expired else logging.DEBUG

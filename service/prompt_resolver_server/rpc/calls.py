@@ -6,17 +6,16 @@ It is counted, admitted, read and given its deadline, and whatever goes wrong be
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from ..domain.errors import CallError, Reason, ServerError, UpstreamError
+from ..domain.errors import CallError, Reason, UpstreamError
 from ..entry.admission import CallClass, Gate
-from ..entry.caller import NO_DEADLINES, OVERTIME_S, Caller
+from ..entry.caller import Caller
+from ..entry.deadlines import NO_DEADLINES, ending_at
 from ..entry.running import Running
 from ..entry.serving import Serving
 from ..metrics import CallMetrics, Metrics
@@ -240,22 +239,4 @@ def _parse(request_type: type[_Request], data: bytes) -> _Request:
     except (DecodeError, ValueError):
         raise CallError(
             Reason.REQUEST_INVALID, f"expected a {request_type.DESCRIPTOR.name} message"
-        ) from None
-
-
-@asynccontextmanager
-async def ending_at(deadline: float) -> AsyncIterator[None]:
-    """End a stream whose caller does not read it, with DEADLINE, if nobody else has ended it."""
-    try:
-        async with asyncio.timeout_at(
-            deadline + OVERTIME_S if deadline < math.inf else None
-        ) as limit:
-            yield
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise ServerError(
-            Reason.DEADLINE,
-            "the deadline passed while the caller did not read",
-            metadata={"phase": "send", "attempts": "1"},
         ) from None
