@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -257,6 +258,38 @@ async def test_tokens_are_replaced(tmp_path: Path, path: Path) -> None:
         await refuse(service, path, "callers: {}")
         await reload(service, path, "callers: {}\nserver: {insecure: true}")
         await before.resolve("support/reply", variables=EXAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("caller", "answer"),
+    [("shop: {token: key-of-shop}", b"x-model: new\r\n"), ("desk: {token: t}", b" 403 ")],
+    ids=["still known", "gone"],
+)
+async def test_body_that_takes_its_time(
+    tmp_path: Path, path: Path, caller: str, answer: bytes
+) -> None:
+    """A request whose body comes later goes by what is configured then, its caller too."""
+    config = """
+callers: {%s}
+model_list: [{model_name: m, litellm_params: {model: echo/%s}}]
+"""
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
+    async with running_service(tmp_path, config % ("shop: {token: key-of-shop}", "old")) as service:
+        parts = urlsplit(service.http_url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            b"Expect: 100-continue\r\n"
+            b"Authorization: Bearer key-of-shop\r\nContent-Length: %d\r\n\r\n" % len(body)
+        )
+        await reader.readuntil(b" 100 Continue\r\n\r\n")
+        writer.write(body[:10])
+        await reload(service, path, config % (caller, "new"))
+        writer.write(body[10:])
+        answered = await reader.read()
+        writer.close()
+
+    assert answer in answered
 
 
 async def test_store_that_is_as_before(tmp_path: Path, path: Path, api: HumanloopApi) -> None:

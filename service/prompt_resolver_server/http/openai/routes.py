@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from ...domain.answers import Delta
 from ...domain.json_codec import encode_json
@@ -66,8 +67,9 @@ class ChatApi:
 
     async def complete(self, call: HttpCall, caller: Caller) -> web.StreamResponse:
         """Answer a chat: whole, or as it arrives."""
-        resolver = self._serving.resolver
         body = await call.read()
+        # A body may take its time: what counts is what is configured when it is there.
+        resolver, caller = self._serving.resolver, self._renew(caller)
         read = partial(self._read, body, resolver, caller, call)
         request = read() if len(body) <= _LARGE_BYTES else await self._aside.do(read)
         call.take_until(request.query.deadline)
@@ -85,6 +87,14 @@ class ChatApi:
                 **answered_headers(answer.finish, dispatch),
             },
         )
+
+    def _renew(self, caller: Caller) -> Caller:
+        """Return a caller with what it may use by now. Raises CALLER_FORBIDDEN."""
+        credentials = caller.credentials
+        permissions = self._serving.access.renew(credentials)
+        if permissions is credentials.permissions:
+            return caller
+        return replace(caller, credentials=replace(credentials, permissions=permissions))
 
     def _read(self, body: bytes, resolver: Resolver, caller: Caller, call: HttpCall) -> ChatRequest:
         document = read_document(body)
