@@ -10,7 +10,7 @@ import pytest
 
 from prompt_resolver_server.runtime.event_loop import EventLoop
 from tests.support.model import running_model
-from tests.support.prompts import write_prompt
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream, running_upstream
 
@@ -96,9 +96,7 @@ async def upstream() -> AsyncIterator[Upstream]:
 def prompts(tmp_path: Path) -> Path:
     """A directory with a few prompts in it, whose provider is `fake`."""
     root = tmp_path / "prompts"
-    write_prompt(
-        root, "greet", "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
-    )
+    write_prompt(root, "greet", GREETING)
     return root
 
 

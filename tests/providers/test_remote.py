@@ -30,6 +30,7 @@ from tests.support.upstream import (
     Exchange,
     Upstream,
     answer_openai,
+    answer_with,
     openai_answer,
     openai_events,
     running_upstream,
@@ -147,11 +148,7 @@ async def test_statuses(
     stream: bool,
 ) -> None:
     """Every status has its reason, which a known code in the body makes more precise."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(body, status=f"{status} X")
-
-    upstream.answer = answer
+    upstream.answer = answer_with(body, status=f"{status} X")
 
     error = await failure_of(provider, stream=stream)
 
@@ -164,11 +161,7 @@ async def test_callers_key_that_is_refused(
     provider: RemoteProvider, upstream: Upstream, status: int, blame: Blame
 ) -> None:
     """A refusal of the caller's own key is the caller's affair."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(b"", status=f"{status} X")
-
-    upstream.answer = answer
+    upstream.answer = answer_with(b"", status=f"{status} X")
 
     error = await failure_of(provider, caller_key="mine")
 
@@ -203,11 +196,7 @@ async def test_retry_after(
     provider: RemoteProvider, upstream: Upstream, header: str, expected: float | None, status: int
 ) -> None:
     """The time that a provider asks to wait is told, in all its forms; nonsense is not."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(b"", status=f"{status} X", headers=header)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(b"", status=f"{status} X", headers=header)
 
     assert (await failure_of(provider)).retry_after_s == expected
 
@@ -243,11 +232,7 @@ async def test_retry_delay(
     provider: RemoteProvider, upstream: Upstream, body: object, header: str, expected: float | None
 ) -> None:
     """The time that Google's APIs ask to wait is in the body; a header says more."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(json.dumps(body).encode(), status="429 X", headers=header)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(json.dumps(body).encode(), status="429 X", headers=header)
 
     assert (await failure_of(provider)).retry_after_s == expected
 
@@ -432,11 +417,7 @@ async def test_other_content(
     provider: RemoteProvider, upstream: Upstream, content_type: str
 ) -> None:
     """Content of another type is not the protocol, even if it could be read."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(openai_answer(), content_type=content_type)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(openai_answer(), content_type=content_type)
     error = await failure_of(provider)
 
     assert error.reason == "UPSTREAM_PROTOCOL"
@@ -599,11 +580,7 @@ async def test_whole_answers(
 
 async def test_provider_that_does_not_stream(provider: RemoteProvider, upstream: Upstream) -> None:
     """A whole answer where a stream was asked for is an answer all the same."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(openai_answer())
-
-    upstream.answer = answer
+    upstream.answer = answer_with(openai_answer())
 
     assert (await provider.complete(REQUEST, caller_key=None)).message.text == "Hello"
     error = await failure_of(provider, stream=True)
@@ -629,11 +606,7 @@ async def test_redirects(provider: RemoteProvider, upstream: Upstream, status: i
 
 async def test_cookies_are_not_kept(provider: RemoteProvider, upstream: Upstream) -> None:
     """What one answer sets does not travel with the next request."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(openai_answer(), headers="Set-Cookie: a=b\r\n")
-
-    upstream.answer = answer
+    upstream.answer = answer_with(openai_answer(), headers="Set-Cookie: a=b\r\n")
 
     for _ in range(2):
         await provider.complete(REQUEST, caller_key=None)
@@ -682,11 +655,7 @@ async def test_proxy_that_lets_nobody_through(is_there: bool) -> None:
 @pytest.mark.parametrize("by_proxy", [True, False])
 async def test_proxy_that_wants_to_know_who_asks(upstream: Upstream, by_proxy: bool) -> None:
     """A proxy that passes plain requests on may refuse, too; nobody else is one who says that."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(b"", status="407 X", headers="Proxy-Authenticate: Basic\r\n")
-
-    upstream.answer = answer
+    upstream.answer = answer_with(b"", status="407 X", headers="Proxy-Authenticate: Basic\r\n")
     proxy = upstream.url.removesuffix("/v1") if by_proxy else None
     url = "http://api.invalid/v1" if by_proxy else upstream.url
     transport = AiohttpTransport(tls=ssl.create_default_context(), find_proxy=lambda _: proxy)

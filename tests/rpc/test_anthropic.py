@@ -23,25 +23,21 @@ from tests.support.anthropic import (
 )
 from tests.support.calls import (
     VARIABLES,
-    Streamed,
     collect,
     failure,
     put_together,
     status_of,
 )
-from tests.support.prompts import write_prompt
+from tests.support.cuts import TEXTS, check_cuts
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.upstream import Answer, Exchange, Upstream
-
-BODY = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
+from tests.support.upstream import Upstream, answer_with, stream_of
 
 
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Anthropic's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_anthropic
-    return upstream
+    return upstream.speak(answer_anthropic)
 
 
 @pytest.fixture
@@ -49,10 +45,12 @@ async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningSe
     """The service with a stand-in for Anthropic, whose key is in the customary variable."""
     prompts = tmp_path / "prompts"
     header = {"model": "some-claude", "provider": "anthropic"}
-    write_prompt(prompts, "greet", BODY, **header, temperature=0.3, top_p=1.0, presence_penalty=0)
-    write_prompt(prompts, "think", BODY, **header, reasoning_effort=2048, max_tokens=-1)
-    write_prompt(prompts, "small", BODY, **header, reasoning_effort=2048, max_tokens=2000)
-    write_prompt(prompts, "other", BODY, model="gpt", provider="openai")
+    write_prompt(
+        prompts, "greet", GREETING, **header, temperature=0.3, top_p=1.0, presence_penalty=0
+    )
+    write_prompt(prompts, "think", GREETING, **header, reasoning_effort=2048, max_tokens=-1)
+    write_prompt(prompts, "small", GREETING, **header, reasoning_effort=2048, max_tokens=2000)
+    write_prompt(prompts, "other", GREETING, model="gpt", provider="openai")
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 providers:
@@ -68,17 +66,6 @@ model_list:
     keys = {"ANTHROPIC_API_KEY": "key-of-anthropic"}
     async with running_service(tmp_path, config, keys) as running:
         yield running
-
-
-def stream_of(*events: bytes) -> Answer:
-    """Return a provider that sends these events and then hangs up."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(b"".join(events))
-        exchange.writer.close()
-
-    return answer
 
 
 async def test_complete(service: RunningService, upstream: Upstream) -> None:
@@ -117,11 +104,7 @@ async def test_complete(service: RunningService, upstream: Upstream) -> None:
 async def test_counts_beyond_all_bounds(service: RunningService, upstream: Upstream) -> None:
     """Numbers of tokens that cannot be true are unknown, and no reason to lose an answer."""
     usage = {"input_tokens": 2**63 - 1, "cache_read_input_tokens": 2**63 - 1, "output_tokens": 7}
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(anthropic_answer(usage=usage))
-
-    upstream.answer = answer
+    upstream.answer = answer_with(anthropic_answer(usage=usage))
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.usage == pb.Usage(output_tokens=7)
@@ -254,7 +237,7 @@ async def test_whose_key(service: RunningService, upstream: Upstream) -> None:
 
 async def test_no_key(tmp_path: Path, upstream: Upstream) -> None:
     """Without a key of its own Anthropic is not called, whatever other keys there are."""
-    write_prompt(tmp_path / "prompts", "greet", BODY, provider="anthropic")
+    write_prompt(tmp_path / "prompts", "greet", GREETING, provider="anthropic")
     config = """
 stores: {local: {type: directory, path: prompts}}
 providers: {openai: {api_key: key-of-openai}}
@@ -351,11 +334,7 @@ async def test_refusals(
     expected: tuple[StatusCode, str],
 ) -> None:
     """A refusal is told by its type, and quotes nothing of it."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.send_response(anthropic_error(kind, message), status=status)
-
-    upstream.answer = refuse
+    upstream.answer = answer_with(anthropic_error(kind, message), status=status)
 
     error = await failure(service.client.complete("greet", variables=VARIABLES))
 
@@ -363,42 +342,19 @@ async def test_refusals(
     assert "their words" not in str(error)
 
 
-STREAM = b"".join(anthropic_texts("Hé", "llo", " world"))
-TERMINAL = STREAM.rindex(b"message_stop") + len(b'message_stop"}')
-
-
 async def test_whole_answer_in_place_of_a_stream(
     service: RunningService, upstream: Upstream
 ) -> None:
     """A server that does not stream is understood where a whole answer is wanted."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(anthropic_answer())
-
-    upstream.answer = answer
+    upstream.answer = answer_with(anthropic_answer())
 
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
 
 
-async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+async def test_cut(service: RunningService, upstream: Upstream) -> None:
     """A stream that ends before its terminal marker is never OK, wherever it is cut."""
-    failures: list[tuple[int, Streamed]] = []
+    events = anthropic_texts(*TEXTS)
 
-    for offset in range(TERMINAL):
-        upstream.answer = stream_of(STREAM[:offset])
-        streamed = await collect(service.client)
-        is_prefix = "Héllo world".startswith(streamed.text)
-        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
-            failures.append((offset, streamed))
-        else:
-            assert status_of(streamed.error) in (
-                (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
-                (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
-            )
-    upstream.answer = stream_of(STREAM[:TERMINAL])
-    whole = await collect(service.client)
-
-    assert failures == []
-    assert (whole.text, whole.error) == ("Héllo world", None)
+    await check_cuts(service.client, upstream, events, len(b"".join(events).rstrip()))

@@ -27,12 +27,12 @@ from tests.support.bedrock import (
     stream_of,
 )
 from tests.support.botocore import KEY_ID, REGION, SECRET, signer_of
-from tests.support.calls import VARIABLES, Streamed, collect, failure, status_of
-from tests.support.prompts import write_prompt
+from tests.support.calls import VARIABLES, collect, failure, status_of
+from tests.support.cuts import TEXTS, TRUNCATED, check_cuts
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Upstream, answer_with
 
-BODY = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
 CLAUDE = "us.anthropic.claude-sonnet-4-20250514-v1:0"
 SECRETS = {KEY_ID: SECRET, "id-of-row": "secret-of-row"}
 
@@ -45,17 +45,15 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Bedrock's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_bedrock
-    return upstream
+    return upstream.speak(answer_bedrock)
 
 
 def write_prompts(folder: Path) -> None:
     prompts = folder / "prompts"
-    write_prompt(
-        prompts, "greet", BODY, model="some.model:0", provider="bedrock", temperature=0.3, seed=7
-    )
-    write_prompt(prompts, "think", BODY, model=CLAUDE, provider="bedrock", reasoning_effort=2048)
+    greet = {"model": "some.model:0", "temperature": 0.3, "seed": 7}
+    think = {"model": CLAUDE, "reasoning_effort": 2048}
+    write_prompt(prompts, "greet", GREETING, provider="bedrock", **greet)
+    write_prompt(prompts, "think", GREETING, provider="bedrock", **think)
 
 
 @pytest.fixture
@@ -272,11 +270,7 @@ async def test_refusals(
     expected: tuple[StatusCode, str],
 ) -> None:
     """A refusal is told by its status, and quotes nothing of it."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.send_response(f'{{"message": "{message}"}}'.encode(), status=status)
-
-    upstream.answer = refuse
+    upstream.answer = answer_with(f'{{"message": "{message}"}}'.encode(), status=status)
 
     error = await failure(service.client.complete("greet", variables=VARIABLES))
 
@@ -296,42 +290,32 @@ async def test_failure_inside(service: RunningService, upstream: Upstream) -> No
     assert "their words" not in str(streamed.error)
 
 
-MESSAGES = bedrock_texts("Hé", "llo", " world")
-STREAM = b"".join(MESSAGES)
-TERMINAL = len(b"".join(MESSAGES[:-1]))
-
-
 async def test_whole_answer_in_place_of_a_stream(
     service: RunningService, upstream: Upstream
 ) -> None:
     """A server that does not stream is understood where a whole answer is wanted."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(bedrock_answer({"text": "Hello"}))
-
-    upstream.answer = answer
+    upstream.answer = answer_with(bedrock_answer({"text": "Hello"}))
 
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
 
 
-async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+async def test_cut(service: RunningService, upstream: Upstream) -> None:
     """A stream is OK if it is cut after its terminal marker, and never if it is before."""
-    failures: list[tuple[int, Streamed]] = []
+    messages = bedrock_texts(*TEXTS)
+    *answered, usage = messages
 
-    for offset in range(TERMINAL):
-        upstream.answer = stream_of(STREAM[:offset])
+    await check_cuts(
+        service.client,
+        upstream,
+        messages,
+        len(b"".join(answered)),
+        answer=stream_of,
+        inside=TRUNCATED,
+    )
+    for portion in (b"", usage[: len(usage) // 2], usage):
+        upstream.answer = stream_of(*answered, portion)
         streamed = await collect(service.client)
-        is_prefix = "Héllo world".startswith(streamed.text)
-        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
-            failures.append((offset, streamed))
-        else:
-            expected = (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED")
-            assert status_of(streamed.error) == expected
-    assert failures == []
-    for offset in range(TERMINAL, len(STREAM) + 1):
-        upstream.answer = stream_of(STREAM[:offset])
-        streamed = await collect(service.client)
-        assert (streamed.text, streamed.error) == ("Héllo world", None)
-        assert streamed.finished.HasField("usage") is (offset == len(STREAM))
+        assert (streamed.text, streamed.error) == ("".join(TEXTS), None)
+        assert streamed.finished.HasField("usage") is (portion == usage)

@@ -16,26 +16,22 @@ from tests.support.cohere import (
     cohere_texts,
     frame_end,
 )
-from tests.support.prompts import write_prompt
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.upstream import Answer, Exchange, Upstream
-
-BODY = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
+from tests.support.upstream import Upstream, answer_with, stream_of
 
 
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Cohere's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_cohere
-    return upstream
+    return upstream.speak(answer_cohere)
 
 
 @pytest.fixture
 async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningService]:
     """The service with a stand-in for Cohere, whose key is in the customary variable."""
     header = {"model": "some-command", "provider": "cohere", "temperature": 0.3, "top_p": 1.0}
-    write_prompt(tmp_path / "prompts", "greet", BODY, **header, presence_penalty=0.0)
+    write_prompt(tmp_path / "prompts", "greet", GREETING, **header, presence_penalty=0.0)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 model_list:
@@ -48,17 +44,6 @@ model_list:
     variables = {"CO_API_KEY": "key-of-cohere", "COHERE_API_BASE": f"{upstream.url}/v2/chat"}
     async with running_service(tmp_path, config, variables) as running:
         yield running
-
-
-def stream_of(*events: bytes) -> Answer:
-    """Return a provider that sends these events and then hangs up."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(b"".join(events))
-        exchange.writer.close()
-
-    return answer
 
 
 async def test_complete(service: RunningService, upstream: Upstream) -> None:
@@ -138,12 +123,8 @@ async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> N
 
 async def test_failures(service: RunningService, upstream: Upstream) -> None:
     """A failure is told by its status and its words, in a stream, too, and quotes nothing."""
-
-    async def refuse(exchange: Exchange) -> None:
-        body = cohere_error("too many tokens: their words")
-        await exchange.send_response(body, status="400 Bad Request")
-
-    upstream.answer = refuse
+    body = cohere_error("too many tokens: their words")
+    upstream.answer = answer_with(body, status="400 Bad Request")
     refused = await failure(service.client.complete("greet", variables=VARIABLES))
     *begun, _ = cohere_texts(("Hel", "lo"))
     upstream.answer = stream_of(*begun, frame_end("ERROR", error="their words"))
@@ -162,7 +143,7 @@ async def test_failures(service: RunningService, upstream: Upstream) -> None:
 
 async def test_no_key(tmp_path: Path, upstream: Upstream) -> None:
     """Without a key Cohere is not called."""
-    write_prompt(tmp_path / "prompts", "greet", BODY, model="m", provider="cohere")
+    write_prompt(tmp_path / "prompts", "greet", GREETING, model="m", provider="cohere")
     config = "stores: {local: {type: directory, path: prompts}}"
     async with running_service(tmp_path, config, {"CO_API_URL": upstream.url}) as service:
         error = await failure(service.client.complete("greet", variables=VARIABLES))

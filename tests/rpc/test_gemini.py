@@ -10,12 +10,12 @@ from grpc import StatusCode
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import (
     VARIABLES,
-    Streamed,
     collect,
     failure,
     put_together,
     status_of,
 )
+from tests.support.cuts import TEXTS, check_cuts
 from tests.support.gemini import (
     BARE_CALL,
     CALL,
@@ -32,11 +32,10 @@ from tests.support.gemini import (
     gemini_texts,
     send_gemini,
 )
-from tests.support.prompts import write_prompt
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.upstream import Answer, Exchange, Upstream
+from tests.support.upstream import Answer, Exchange, Upstream, answer_with
 
-BODY = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
 SYSTEM: Fields = {"parts": [{"text": "Greet in French."}]}
 USER: Fields = {"role": "user", "parts": [{"text": "Ada"}]}
 
@@ -44,9 +43,7 @@ USER: Fields = {"role": "user", "parts": [{"text": "Ada"}]}
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Gemini's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_gemini
-    return upstream
+    return upstream.speak(answer_gemini)
 
 
 @pytest.fixture
@@ -54,9 +51,9 @@ async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningSe
     """The service with a stand-in for Gemini, whose key is in a customary variable."""
     prompts = tmp_path / "prompts"
     header = {"model": "gemini-some", "provider": "google"}
-    write_prompt(prompts, "greet", BODY, **header, temperature=0.3, seed=7)
-    write_prompt(prompts, "think", BODY, **header, reasoning_effort="high", max_tokens=-1)
-    write_prompt(prompts, "other", BODY, model="gpt", provider="openai")
+    write_prompt(prompts, "greet", GREETING, **header, temperature=0.3, seed=7)
+    write_prompt(prompts, "think", GREETING, **header, reasoning_effort="high", max_tokens=-1)
+    write_prompt(prompts, "other", GREETING, model="gpt", provider="openai")
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 providers:
@@ -291,20 +288,12 @@ async def test_refusals(
     expected: tuple[StatusCode, str],
 ) -> None:
     """A refusal is told by its status, and quotes nothing of it."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.send_response(body, status=status)
-
-    upstream.answer = refuse
+    upstream.answer = answer_with(body, status=status)
 
     error = await failure(service.client.complete("greet", variables=VARIABLES))
 
     assert status_of(error) == expected
     assert "their words" not in str(error)
-
-
-STREAM = b"".join(gemini_texts("Hé", "llo", " world"))
-TERMINAL = len(STREAM.rstrip())
 
 
 async def test_connection_that_breaks_after_the_reason(
@@ -331,37 +320,15 @@ async def test_whole_answer_in_place_of_a_stream(
     service: RunningService, upstream: Upstream
 ) -> None:
     """A server that does not stream is understood where a whole answer is wanted."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(gemini_answer())
-
-    upstream.answer = answer
+    upstream.answer = answer_with(gemini_answer())
 
     response = await service.client.complete("greet", variables=VARIABLES)
 
     assert response.message.content[0].text == "Hello"
 
 
-async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+async def test_cut(service: RunningService, upstream: Upstream) -> None:
     """A stream that ends before its finish reason is never OK, wherever it is cut."""
-    failures: list[tuple[int, Streamed]] = []
+    events = gemini_texts(*TEXTS)
 
-    def stream_of(sent: bytes) -> Answer:
-        async def answer(exchange: Exchange) -> None:
-            await exchange.begin_stream()
-            await exchange.send(sent)
-            exchange.writer.close()
-
-        return answer
-
-    for offset in range(TERMINAL):
-        upstream.answer = stream_of(STREAM[:offset])
-        streamed = await collect(service.client)
-        is_prefix = "Héllo world".startswith(streamed.text)
-        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
-            failures.append((offset, streamed))
-    upstream.answer = stream_of(STREAM[:TERMINAL])
-    whole = await collect(service.client)
-
-    assert failures == []
-    assert (whole.text, whole.error) == ("Héllo world", None)
+    await check_cuts(service.client, upstream, events, len(b"".join(events).rstrip()))

@@ -7,28 +7,25 @@ import pytest
 from grpc import StatusCode
 
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.providers.wire.ndjson import NDJSON
 from tests.support.calls import VARIABLES, collect, failure, status_of
 from tests.support.ollama import CALL, answer_ollama, ollama_error, ollama_stream
-from tests.support.prompts import write_prompt
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
-from tests.support.upstream import Answer, Exchange, Upstream
-
-BODY = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
+from tests.support.upstream import Upstream, answer_with, stream_of
 
 
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A server that speaks Ollama's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_ollama
-    return upstream
+    return upstream.speak(answer_ollama)
 
 
 @pytest.fixture
 async def service(tmp_path: Path, upstream: Upstream) -> AsyncIterator[RunningService]:
     """The service with a stand-in for Ollama, whose address is in the customary variable."""
     header = {"model": "some-model", "provider": "ollama"}
-    write_prompt(tmp_path / "prompts", "greet", BODY, **header, temperature=0.3)
+    write_prompt(tmp_path / "prompts", "greet", GREETING, **header, temperature=0.3)
     config = f"""
 stores: {{local: {{type: directory, path: prompts}}}}
 model_list:
@@ -41,17 +38,6 @@ model_list:
     variables = {"OLLAMA_API_BASE": upstream.url}
     async with running_service(tmp_path, config, variables) as running:
         yield running
-
-
-def lines_of(*lines: bytes) -> Answer:
-    """Return a server that sends these lines and then hangs up."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream(content_type="application/x-ndjson")
-        await exchange.send(b"".join(lines))
-        exchange.writer.close()
-
-    return answer
 
 
 async def test_complete(service: RunningService, upstream: Upstream) -> None:
@@ -103,7 +89,9 @@ async def test_alias(service: RunningService, upstream: Upstream) -> None:
 
 async def test_tool_round_trip(service: RunningService, upstream: Upstream) -> None:
     """A tool's result goes back with the call, whose thoughts and arguments are as they came."""
-    upstream.answer = lines_of(*ollama_stream({"thinking": "Hm."}, {"tool_calls": [CALL]}))
+    upstream.answer = stream_of(
+        *ollama_stream({"thinking": "Hm."}, {"tool_calls": [CALL]}), content_type=NDJSON
+    )
     tool = pb.Tool(name="find", description="Finds.")
     asked = await service.client.complete("greet", variables=VARIABLES, tools=[tool])
     upstream.answer = answer_ollama
@@ -146,16 +134,12 @@ async def test_parameters_that_cannot_be_sent(service: RunningService, upstream:
 
 async def test_failures(service: RunningService, upstream: Upstream) -> None:
     """A failure is told by its status and its words, in a stream, too, and quotes nothing."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.send_response(ollama_error("model 'm' not found"), status="404 Not Found")
-
-    upstream.answer = refuse
+    upstream.answer = answer_with(ollama_error("model 'm' not found"), status="404 Not Found")
     refused = await failure(service.client.complete("greet", variables=VARIABLES))
     begun = ollama_stream({"content": "Hel"})[0]
-    upstream.answer = lines_of(begun, ollama_error("their words"))
+    upstream.answer = stream_of(begun, ollama_error("their words"), content_type=NDJSON)
     broken = await collect(service.client)
-    upstream.answer = lines_of(begun)
+    upstream.answer = stream_of(begun, content_type=NDJSON)
     cut = await collect(service.client)
 
     assert status_of(refused) == (StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")

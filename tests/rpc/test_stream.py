@@ -9,22 +9,9 @@ from grpc import StatusCode
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.calls import VARIABLES, Streamed, collect, status_of
+from tests.support.cuts import TEXTS, check_cuts
 from tests.support.service import RunningService
-from tests.support.upstream import Answer, Exchange, Upstream, openai_events
-
-
-def answer_with(data: bytes, *, reset: bool = False) -> Answer:
-    """Return a provider that sends this as its stream and then hangs up."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(data)
-        if reset:
-            exchange.reset()
-        else:
-            exchange.writer.close()
-
-    return answer
+from tests.support.upstream import Exchange, Upstream, answer_with, openai_events, stream_of
 
 
 async def test_streams_the_answer(service: RunningService, upstream: Upstream) -> None:
@@ -71,43 +58,31 @@ async def test_started_comes_with_the_first_event(
     assert rest[-1].WhichOneof("event") == "finished"
 
 
-STREAM = b"".join(openai_events("Hé", "llo", " world"))
-TERMINAL = STREAM.index(b"data: [DONE]") + len(b"data: [DONE]")
-
-
-async def test_cut_at_every_byte(service: RunningService, upstream: Upstream) -> None:
+async def test_cut(service: RunningService, upstream: Upstream) -> None:
     """A stream that ends before its terminal marker is never OK, wherever it is cut."""
-    whole = "Héllo world"
-    failures: list[tuple[int, Streamed]] = []
+    events = openai_events(*TEXTS)
 
-    for offset in range(TERMINAL):
-        upstream.answer = answer_with(STREAM[:offset])
-        streamed = await collect(service.client)
-        is_prefix = whole.startswith(streamed.text)
-        if streamed.error is None or "finished" in streamed.kinds or not is_prefix:
-            failures.append((offset, streamed))
-        else:
-            assert status_of(streamed.error) in (
-                (StatusCode.UNAVAILABLE, "UPSTREAM_TRUNCATED"),
-                (StatusCode.INTERNAL, "UPSTREAM_PROTOCOL"),
-            )
-
-    assert failures == []
+    await check_cuts(service.client, upstream, events, len(b"".join(events).rstrip()))
 
 
 async def test_whole_stream_without_its_last_newlines(
     service: RunningService, upstream: Upstream
 ) -> None:
     """The terminal marker makes an answer whole, even without the blank line after it."""
-    upstream.answer = answer_with(STREAM[:TERMINAL])
+    upstream.answer = stream_of(b"".join(openai_events(*TEXTS)).rstrip())
 
     assert (await collect(service.client)).text == "Héllo world"
 
 
 async def test_reset_in_the_stream(service: RunningService, upstream: Upstream) -> None:
     """A connection that is reset cuts the answer; how much had come is told."""
-    events = openai_events("Hello")
-    upstream.answer = answer_with(b"".join(events[:2]), reset=True)
+
+    async def reset(exchange: Exchange) -> None:
+        await exchange.begin_stream()
+        await exchange.send(b"".join(openai_events("Hello")[:2]))
+        exchange.reset()
+
+    upstream.answer = reset
 
     streamed = await collect(service.client)
 
@@ -118,7 +93,7 @@ async def test_truncation_tells_how_much_had_come(
     service: RunningService, upstream: Upstream
 ) -> None:
     """A cut answer's error counts the chunks and the characters that arrived."""
-    upstream.answer = answer_with(b"".join(openai_events("Hello")[:2]))
+    upstream.answer = stream_of(*openai_events("Hello")[:2])
 
     streamed = await collect(service.client)
 
@@ -155,7 +130,7 @@ async def test_failure_inside_the_stream(
     service: RunningService, upstream: Upstream, event: bytes, code: StatusCode, reason: str
 ) -> None:
     """An error, or nonsense, in place of an event is a status and never text."""
-    upstream.answer = answer_with(b"".join(openai_events("Hel")[:2]) + event)
+    upstream.answer = stream_of(*openai_events("Hel")[:2], event)
 
     streamed = await collect(service.client)
 
@@ -167,11 +142,7 @@ async def test_failure_inside_the_stream(
 
 async def test_json_in_place_of_a_stream(service: RunningService, upstream: Upstream) -> None:
     """A failure that comes as JSON under 200, where a stream was asked for, keeps its reason."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(b'{"error": {"code": "insufficient_quota"}}')
-
-    upstream.answer = answer
+    upstream.answer = answer_with(b'{"error": {"code": "insufficient_quota"}}')
 
     streamed = await collect(service.client)
 

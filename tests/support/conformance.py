@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.support.prompts import write_prompt
+from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import ServiceProcess, service_process
 from tests.support.upstream import Upstream, answer_openai, running_upstream
 
@@ -95,8 +95,7 @@ async def running_scene(
     `settings` are lines of the configuration, `environ` is the server's.
     """
     prompts = folder / "prompts"
-    greeting = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
-    write_prompt(prompts, "greet", greeting)
+    write_prompt(prompts, "greet", GREETING)
     write_prompt(prompts, "plain", "<user>\nHello\n</user>")
     async with running_upstream() as upstream:
         (folder / "config.yaml").write_text(f"""

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+GREETING = "<system>\nGreet in {{language}}.\n</system>\n<user>\n{{name}}\n</user>"
+
 
 def write_prompt(root: Path, prompt_id: str, body: str, **header: object) -> Path:
     """Write a `.prompt` file, for a chat with the provider `fake` unless the header says more."""

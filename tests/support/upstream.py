@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -83,11 +84,45 @@ class Upstream:
     is_down: bool = False
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
+    def speak(self, answer: Answer) -> Self:
+        """Answer so from now on, in a dialect whose base URL has no `/v1` at its end."""
+        self.url = self.url.removesuffix("/v1")
+        self.answer = answer
+        return self
+
     def go_down(self) -> None:
         """Cut all connections, and those to come."""
         self.is_down = True
         for writer in self.writers:
             writer.transport.abort()
+
+
+def answer_with(
+    body: bytes,
+    *,
+    status: str = "200 OK",
+    content_type: str = "application/json",
+    headers: str = "",
+) -> Answer:
+    """Return a provider that answers with this, whole."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.send_response(
+            body, status=status, content_type=content_type, headers=headers
+        )
+
+    return answer
+
+
+def stream_of(*portions: bytes, content_type: str = "text/event-stream") -> Answer:
+    """Return a provider that streams these portions and then hangs up."""
+
+    async def answer(exchange: Exchange) -> None:
+        await exchange.begin_stream(content_type=content_type)
+        await exchange.send(b"".join(portions))
+        exchange.writer.close()
+
+    return answer
 
 
 def openai_answer(text: str = "Hello", **changes: object) -> bytes:

@@ -1,16 +1,10 @@
 """Anthropic's dialect: what is sent."""
 
-import json
 import re
 
 import pytest
 
-from prompt_resolver_server.domain.answers import (
-    ModelRequest,
-)
-from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
-    NO_PARAMETERS,
     Json,
     JsonObject,
     JsonSchema,
@@ -28,14 +22,13 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
-from tests.support.anthropic import (
-    Fields,
-)
+from tests.support.anthropic import Fields
+from tests.support.dialects.requests import HI, Requests, say
 
 DIALECT = AnthropicDialect()
-HI = Message(role="user", content=(Text("Hi"),))
+REQUESTS = Requests(DIALECT)
+build, refusal = REQUESTS.build, REQUESTS.refusal
 FORM = ResponseFormat(
     type="json_schema", json_schema=JsonSchema(name="n", schema={"type": "object"}, strict=True)
 )
@@ -45,35 +38,13 @@ def text(value: str) -> Fields:
     return {"type": "text", "text": value}
 
 
-def say(role: str, *parts: Part, **fields: object) -> Message:
-    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
-
-
-def build(
-    *messages: Message, quirks: Quirks = NO_QUIRKS, stream: bool = False, **changes: object
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
-    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
-    wire = DIALECT.build(request, stream=stream, quirks=quirks)
-    assert wire.path == "/v1/messages"
-    body = json.loads(wire.body)
-    assert isinstance(body, dict)
-    return body, wire.dropped
-
-
-def refusal(*messages: Message, **changes: object) -> CallError:
-    with pytest.raises(CallError) as caught:
-        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
-    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    return caught.value
-
-
 def test_smallest_request() -> None:
     """What is not set is not sent, but for the limit that the API cannot do without."""
     messages = [{"role": "user", "content": [text("Hi")]}]
 
     assert build() == ({"model": "m", "max_tokens": 4096, "messages": messages}, ())
     assert build(stream=True)[0]["stream"] is True
+    assert REQUESTS.wire().path == REQUESTS.wire(stream=True).path == "/v1/messages"
 
 
 def test_headers() -> None:
@@ -411,7 +382,7 @@ def test_tool_that_must_be_called_by_who_thinks(choice: ToolChoice, parameters: 
     """A model that thinks chooses among its tools itself: anything else is refused, or told."""
     asked = {"tools": (Tool(name="f"),), "tool_choice": choice, "parameters": parameters}
 
-    body, dropped = build(**asked)  # type: ignore[arg-type]  # any fields
+    body, dropped = build(**asked)
     error = refusal(**asked, insisted=frozenset({"tool_choice"}))
 
     assert "tool_choice" not in body

@@ -1,6 +1,5 @@
 """Anthropic's dialect: what is made of what comes back."""
 
-import json
 from contextlib import suppress
 
 import pytest
@@ -8,10 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prompt_resolver_server.domain.answers import (
-    Answer,
-    Delta,
     Finish,
-    ModelRequest,
     Opened,
     ReasoningDelta,
     TextDelta,
@@ -19,16 +15,13 @@ from prompt_resolver_server.domain.answers import (
     Usage,
 )
 from prompt_resolver_server.domain.errors import Reason
-from prompt_resolver_server.domain.parameters import NO_PARAMETERS
 from prompt_resolver_server.domain.prompts import (
     Message,
-    Part,
     Reasoning,
     Text,
     ToolCall,
 )
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from tests.support.anthropic import (
     BARE_CALL,
@@ -48,12 +41,16 @@ from tests.support.anthropic import (
     frame_end,
     frame_error,
 )
+from tests.support.dialects.requests import Requests, say
+from tests.support.dialects.streams import Streams
 
 DIALECT = AnthropicDialect()
+feed, assemble = Streams(DIALECT).feed, Streams(DIALECT).assemble
 
 
-def say(role: str, *parts: Part) -> Message:
-    return Message(role=role, content=parts)  # type: ignore[arg-type]  # any role
+def send_back(message: Message) -> object:
+    (turn,) = Requests(DIALECT).written(message)
+    return turn["content"]
 
 
 def test_whole_answer() -> None:
@@ -97,21 +94,6 @@ MESSAGE = Message(
         ToolCall(id="toolu_2", name="now", arguments_json="{}"),
     ),
 )
-
-
-def assemble(*chunks: bytes) -> Answer:
-    deltas, finish = feed(*chunks)
-    assert finish is not None
-    assembler = Assembler()
-    assembler.add(deltas)
-    return assembler.finish(finish)
-
-
-def send_back(message: Message) -> object:
-    request = ModelRequest(model="m", messages=(message,), parameters=NO_PARAMETERS)
-    wire = DIALECT.build(request, stream=False, quirks=Quirks())
-    (turn,) = json.loads(wire.body)["messages"]
-    return turn["content"]
 
 
 def test_answer_with_everything() -> None:
@@ -268,14 +250,6 @@ def test_errors_with_a_code() -> None:
     assert DIALECT.classify(400, anthropic_error("new")) is None
     assert DIALECT.classify(400, b"<html>") is None
     assert DIALECT.classify(400, b'{"error": "text"}') is None
-
-
-def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
-    reader = DIALECT.read_stream(NO_QUIRKS)
-    deltas = [delta for chunk in chunks for delta in reader.feed(chunk)]
-    if reader.failure is not None:
-        raise reader.failure
-    return deltas, reader.finish
 
 
 def test_stream() -> None:

@@ -1,7 +1,5 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
-import json
-from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
 import anthropic
@@ -20,7 +18,7 @@ from anthropic.types import (
     ToolUseBlockParam,
 )
 
-from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.answers import ModelRequest
 from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
@@ -31,8 +29,6 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.anthropic.dialect import AnthropicDialect
 from tests.support.anthropic import (
     CALL,
@@ -45,9 +41,11 @@ from tests.support.anthropic import (
     anthropic_stream,
     frame_error,
 )
+from tests.support.dialects.requests import Requests, say
+from tests.support.dialects.streams import Streams
 from tests.support.ends import ends_of
 from tests.support.remote import call_provider
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, answer_with, stream_of
 
 DIALECT = AnthropicDialect()
 SCHEMA: dict[str, object] = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -161,9 +159,7 @@ def client_of(upstream: Upstream) -> anthropic.AsyncAnthropic:
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Anthropic's dialect, whose client adds `/v1` on its own."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_anthropic
-    return upstream
+    return upstream.speak(answer_anthropic)
 
 
 def normal(exchange: Exchange) -> dict[str, object]:
@@ -228,11 +224,7 @@ async def test_same_parameters(upstream: Upstream) -> None:
 async def test_whole_answer(upstream: Upstream) -> None:
     """The client reads the stand-in's whole answer as we do."""
     body = anthropic_answer(THINKING, REDACTED, TEXT, CALL, stop="tool_use")
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(body)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(body)
     async with client_of(upstream) as client:
         theirs = await client.messages.create(
             model="m", max_tokens=9, messages=[{"role": "user", "content": "Hi"}]
@@ -246,13 +238,7 @@ async def test_whole_answer(upstream: Upstream) -> None:
 async def test_streamed_answer(upstream: Upstream) -> None:
     """The client reads the stand-in's streamed answer as we do."""
     events = anthropic_stream(THINKING, REDACTED, TEXT, CALL, stop="tool_use")
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(b"".join(events))
-        exchange.writer.close()
-
-    upstream.answer = answer
+    upstream.answer = stream_of(*events)
     async with (
         client_of(upstream) as client,
         client.messages.stream(
@@ -261,44 +247,26 @@ async def test_streamed_answer(upstream: Upstream) -> None:
     ):
         theirs = await stream.get_final_message()
 
-    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
-    deltas: Sequence[Delta] = reader.feed(b"".join(events))
-    assembler.add(deltas)
-    assert reader.finish is not None
-    check_same(theirs, assembler.finish(reader.finish).message)
-    assert reader.finish.usage is not None
-    assert theirs.usage.output_tokens == reader.finish.usage.output_tokens == 7
+    ours = Streams(DIALECT).assemble(b"".join(events))
+    check_same(theirs, ours.message)
+    assert ours.finish.usage is not None
+    assert theirs.usage.output_tokens == ours.finish.usage.output_tokens == 7
     assert theirs.usage.input_tokens == 5
 
 
 def check_same(theirs: anthropic.types.Message, ours: Message) -> None:
     """Fail unless the client's message says what ours does."""
-    wire = DIALECT.build(
-        ModelRequest(model="m", messages=(ours,), parameters=Parameters()),
-        stream=False,
-        quirks=Quirks(),
-    )
-    (turn,) = json.loads(wire.body)["messages"]
+    (turn,) = Requests(DIALECT).written(ours)
     assert turn["content"] == [block.to_dict() for block in theirs.content]
 
 
 async def test_failures(upstream: Upstream) -> None:
     """The client knows the stand-in's failures by their types, in a response and in a stream."""
-
-    async def refuse(exchange: Exchange) -> None:
-        body = anthropic_error("overloaded_error")
-        await exchange.send_response(body, status="529 Overloaded")
-
-    async def fail(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(anthropic_stream()[0] + frame_error("api_error"))
-        exchange.writer.close()
-
     async with client_of(upstream) as client:
-        upstream.answer = refuse
+        upstream.answer = answer_with(anthropic_error("overloaded_error"), status="529 Overloaded")
         with pytest.raises(anthropic.APIStatusError) as refused:
             await client.messages.create(model="m", max_tokens=9, messages=MESSAGES)
-        upstream.answer = fail
+        upstream.answer = stream_of(anthropic_stream()[0], frame_error("api_error"))
         with pytest.raises(anthropic.APIStatusError) as failed:
             async for _ in await client.messages.create(
                 model="m", max_tokens=9, messages=MESSAGES, stream=True
@@ -330,8 +298,6 @@ def test_types_of_images() -> None:
 
     for media_type in types:
         image = Media(kind="image", data=b"\x00", media_type=media_type)
-        message = Message(role="user", content=(image,))
-        request = ModelRequest(model="m", messages=(message,), parameters=Parameters())
-        wire = DIALECT.build(request, stream=False, quirks=NO_QUIRKS)
-        assert json.loads(wire.body)["messages"][0]["content"][0]["source"]["media_type"] in types
+        (turn,) = Requests(DIALECT).written(say("user", image))
+        assert turn["content"][0]["source"]["media_type"] in types
     assert len(types) == 4

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from prompt_resolver_server.domain.answers import ModelRequest
-from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
@@ -28,13 +27,15 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
+from prompt_resolver_server.providers.dialect import Quirks
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from tests.support.bedrock import Fields
+from tests.support.dialects.requests import HI, Requests, say
 
 DIALECT = BedrockDialect()
+REQUESTS = Requests(DIALECT)
+build, refusal, refused = REQUESTS.build, REQUESTS.refusal, REQUESTS.refused
 CLAUDE = "us.anthropic.claude-sonnet-4-20250514-v1:0"
-HI = Message(role="user", content=(Text("Hi"),))
 TOOL = Tool(name="find")
 CALL = ToolCall(id="c", name="find", arguments_json='{"a": [1, 2.5]}')
 FORM = ResponseFormat(
@@ -42,41 +43,15 @@ FORM = ResponseFormat(
 )
 
 
-def say(role: str, *parts: Part, **fields: object) -> Message:
-    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
-
-
-def build(
-    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
-    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
-    wire = DIALECT.build(request, stream=False, quirks=quirks)
-    body = json.loads(wire.body)
-    assert isinstance(body, dict)
-    return body, wire.dropped
-
-
 def fields(**changes: object) -> dict[str, object]:
     """Return the fields that parameters make, where none is dropped."""
-    body, dropped = build(**changes)  # type: ignore[arg-type]  # any fields
+    body, dropped = build(**changes)
     assert dropped == ()
     return {name: value for name, value in body.items() if name != "messages"}
 
 
 def turns(*messages: Message) -> object:
     return build(*messages)[0]["messages"]
-
-
-def refusal(*messages: Message, **changes: object) -> CallError:
-    with pytest.raises(CallError) as caught:
-        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
-    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    return caught.value
-
-
-def refused(*messages: Message, **changes: object) -> list[str]:
-    return [violation.field for violation in refusal(*messages, **changes).violations]
 
 
 def test_smallest_request() -> None:
@@ -392,7 +367,7 @@ def test_no_tools() -> None:
     called = say("assistant", tool_calls=(CALL,)), say("tool", Text("1"), tool_call_id="c")
 
     assert fields(**asked) == {}
-    body, dropped = build(HI, *called, **asked)  # type: ignore[arg-type]  # any fields
+    body, dropped = build(HI, *called, **asked)
     assert (set(body), dropped) == ({"messages", "toolConfig"}, ("tool_choice",))
     insisted = frozenset({"tool_choice"})
     assert refused(HI, *called, **asked, insisted=insisted) == ["tool_choice"]
@@ -432,10 +407,10 @@ def test_calls_without_a_thought() -> None:
     thoughtless = HI, say("assistant", Reasoning(text="Hm."), tool_calls=(CALL,)), result
     thought = say("assistant", Reasoning(text="Hm.", signature=b"s"), tool_calls=(CALL,)), result
 
-    body, dropped = build(*thoughtless, **asked)  # type: ignore[arg-type]  # any fields
+    body, dropped = build(*thoughtless, **asked)
     assert ("additionalModelRequestFields" in body, dropped) == (False, ("reasoning_effort",))
     loop = *thought, *thoughtless[1:]
-    body, dropped = build(*thoughtless, HI, *loop, **asked)  # type: ignore[arg-type]  # any fields
+    body, dropped = build(*thoughtless, HI, *loop, **asked)
     assert ("additionalModelRequestFields" in body, dropped) == (True, ())
     insisted = frozenset({"reasoning_effort"})
     fields = ["parameters.reasoning_effort"]
@@ -468,9 +443,9 @@ def test_tool_choice_of_a_model_that_thinks() -> None:
     thinking: Fields = {"model": CLAUDE, "parameters": Parameters(reasoning_effort="2048")}
     asked: Fields = {**thinking, "tools": (TOOL,), "tool_choice": ToolChoice(mode="required")}
 
-    assert build(**asked)[1] == ("tool_choice",)  # type: ignore[arg-type]  # any fields
+    assert build(**asked)[1] == ("tool_choice",)
     assert refused(**asked, insisted=frozenset({"tool_choice"})) == ["tool_choice"]
-    assert build(**{**asked, "tool_choice": ToolChoice(mode="auto")})[1] == ()  # type: ignore[arg-type]  # any fields
+    assert build(**{**asked, "tool_choice": ToolChoice(mode="auto")})[1] == ()
 
 
 def test_what_an_answer_can_do_without() -> None:

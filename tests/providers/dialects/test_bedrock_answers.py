@@ -2,13 +2,11 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
 
 import pytest
 
 from prompt_resolver_server.domain.answers import (
     Answer,
-    Delta,
     Finish,
     Opened,
     ReasoningDelta,
@@ -18,12 +16,9 @@ from prompt_resolver_server.domain.answers import (
 )
 from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.domain.prompts import Message, Reasoning, Text, ToolCall
-from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import (
-    NO_QUIRKS,
     InBandError,
     ProtocolError,
-    StreamReader,
 )
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from tests.support.bedrock import (
@@ -44,8 +39,10 @@ from tests.support.bedrock import (
     exception,
     frame,
 )
+from tests.support.dialects.streams import Streams
 
 DIALECT = BedrockDialect()
+read, assemble = Streams(DIALECT).read, Streams(DIALECT).assemble
 EVERYTHING = (THINKING, REDACTED, TEXT, CITED, CALL, BARE_CALL)
 SERVER_CALL: Fields = {
     "toolUse": {
@@ -58,19 +55,6 @@ SERVER_CALL: Fields = {
 USAGE = Usage(input_tokens=10, output_tokens=7, cache_read_tokens=3, cache_write_tokens=2)
 BEGIN = event("messageStart", role="assistant")
 STOP = event("messageStop", stopReason="end_turn")
-
-
-def read(*portions: bytes) -> tuple[StreamReader, list[Delta]]:
-    reader = DIALECT.read_stream(NO_QUIRKS)
-    return reader, [delta for portion in portions for delta in reader.feed(portion)]
-
-
-def answer_of(messages: Sequence[bytes]) -> Answer:
-    reader, deltas = read(*messages)
-    assert reader.finish is not None
-    assembler = Assembler()
-    assembler.add(deltas)
-    return assembler.finish(reader.finish)
 
 
 def test_whole_answer() -> None:
@@ -98,7 +82,7 @@ def test_everything() -> None:
             ToolCall(id="tooluse_2", name="now", arguments_json="{}"),
         ),
     )
-    assert answer_of(bedrock_stream(*EVERYTHING, stop="tool_use")) == whole
+    assert assemble(*bedrock_stream(*EVERYTHING, stop="tool_use")) == whole
 
 
 @pytest.mark.parametrize("block", [SERVER_CALL, {"searchResult": {}}, {"video": {"format": "mp4"}}])
@@ -110,7 +94,7 @@ def test_blocks_of_other_kinds(block: Fields) -> None:
 
     assert whole.message.content == (Text("Hellö 世界"),)
     assert [call.name for call in whole.message.tool_calls] == ["find"]
-    assert answer_of(bedrock_stream(*blocks)) == whole
+    assert assemble(*bedrock_stream(*blocks)) == whole
 
 
 def test_model_that_a_router_chose() -> None:
@@ -118,7 +102,7 @@ def test_model_that_a_router_chose() -> None:
     trace = {"promptRouter": {"invokedModelId": "arn:chosen"}}
 
     assert DIALECT.parse(bedrock_answer(trace=trace)).finish.model == "arn:chosen"
-    assert answer_of(bedrock_stream(trace=trace)).finish.model == "arn:chosen"
+    assert assemble(*bedrock_stream(trace=trace)).finish.model == "arn:chosen"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +120,7 @@ def test_model_that_a_router_chose() -> None:
 def test_usage(usage: Fields, expected: Usage | None) -> None:
     """A count that is not there, or cannot be true, is unknown."""
     assert DIALECT.parse(bedrock_answer(usage=usage)).finish.usage == expected
-    assert answer_of(bedrock_stream(usage=usage)).finish.usage == expected
+    assert assemble(*bedrock_stream(usage=usage)).finish.usage == expected
 
 
 @pytest.mark.parametrize("raw", ["malformed_model_output", "malformed_tool_use"])

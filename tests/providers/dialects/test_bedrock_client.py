@@ -28,7 +28,6 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, Quirks
 from prompt_resolver_server.providers.dialects.bedrock import BedrockDialect
 from prompt_resolver_server.providers.dialects.bedrock.media import _FORMATS
@@ -49,8 +48,9 @@ from tests.support.bedrock import (
     stream_of,
 )
 from tests.support.botocore import BedrockClient
+from tests.support.dialects.streams import Streams
 from tests.support.ends import ends_of
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Exchange, Upstream, answer_with
 
 DIALECT = BedrockDialect()
 CLAUDE = "us.anthropic.claude-sonnet-4-20250514-v1:0"
@@ -169,9 +169,7 @@ REQUESTS = {
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Bedrock's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_bedrock
-    return upstream
+    return upstream.speak(answer_bedrock)
 
 
 @pytest.fixture
@@ -239,11 +237,7 @@ def counts_of(usage: Fields) -> list[object]:
 async def test_whole_answer(client: BedrockClient, upstream: Upstream) -> None:
     """The client reads of a whole answer what we read of it."""
     blocks = (THINKING, REDACTED, TEXT, CALL, BARE_CALL)
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(bedrock_answer(*blocks, stop="tool_use"))
-
-    upstream.answer = answer
+    upstream.answer = answer_with(bedrock_answer(*blocks, stop="tool_use"))
     theirs = await client.converse(modelId="m", messages=[])
     ours = DIALECT.parse(bedrock_answer(*blocks, stop="tool_use"))
 
@@ -285,11 +279,7 @@ async def test_streamed_answer(client: BedrockClient, upstream: Upstream) -> Non
     upstream.answer = stream_of(*messages)
 
     theirs = await client.converse_stream(modelId="m", messages=[])
-    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
-    for message in messages:
-        assembler.add(reader.feed(message))
-    assert reader.finish is not None
-    ours = assembler.finish(reader.finish)
+    ours = Streams(DIALECT).assemble(*messages)
 
     assert as_content(ours) == put_together(theirs)
     *_, stop, metadata = theirs

@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from prompt_resolver_server.domain.answers import ModelRequest, Usage
-from prompt_resolver_server.domain.errors import CallError, Reason
-from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Parameters, ResponseFormat
+from prompt_resolver_server.domain.answers import Usage
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.parameters import Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
-    Message,
     Part,
     Reasoning,
     Refusal,
@@ -18,7 +17,7 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects.cohere import CohereDialect
 from tests.support.cohere import (
     CALL,
@@ -31,44 +30,15 @@ from tests.support.cohere import (
     frame_delta,
     frame_end,
 )
+from tests.support.dialects.requests import HI, Requests, say
 
 DIALECT = CohereDialect()
-HI = Message(role="user", content=(Text("Hi"),))
+REQUESTS = Requests(DIALECT)
+build, refused, written = REQUESTS.build, REQUESTS.refused, REQUESTS.written
 FIND = Tool(name="find")
 FOUND = ToolCall(id="c", name="find", arguments_json="{}")
 IMAGE = Media(kind="image", url="https://x.invalid/a.png")
 START = frame("message-start", id="answer-1", delta={"message": {"role": "assistant"}})
-
-
-def say(role: str, *parts: Part, **fields: object) -> Message:
-    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
-
-
-def build(
-    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
-    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
-    wire = DIALECT.build(request, stream=False, quirks=quirks)
-    body = json.loads(wire.body)
-    assert isinstance(body, dict)
-    return body, wire.dropped
-
-
-def written(*messages: Message) -> list[Fields]:
-    body, dropped = build(*messages)
-    assert dropped == ()
-    wire = body["messages"]
-    assert isinstance(wire, list)
-    return wire
-
-
-def refusal(*messages: Message, **changes: object) -> list[str]:
-    """Return the fields that a refusal names."""
-    with pytest.raises(CallError) as caught:
-        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
-    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    return [violation.field for violation in caught.value.violations]
 
 
 def test_smallest_request() -> None:
@@ -123,11 +93,11 @@ def test_efforts(effort: str, thinking: object) -> None:
 )
 def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:
     """What the API cannot express is dropped and told, or refused if the caller insists."""
-    body, dropped = build(**{"tools": (FIND,), **changes})  # type: ignore[arg-type]  # any fields
+    body, dropped = build(**{"tools": (FIND,), **changes})
 
     assert dropped == (lacking,)
     assert set(body) == {"model", "messages", "stream", "tools"}
-    fields = refusal(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
+    fields = refused(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
     assert fields == ["tool_choice" if lacking == "tool_choice" else f"parameters.{lacking}"]
 
 
@@ -201,7 +171,7 @@ def test_reasoning_goes_back() -> None:
 )
 def test_content_that_it_lacks(role: str, part: Part) -> None:
     """What the API does not take there is refused by its place."""
-    assert refusal(HI, say(role, Text("a"), part)) == ["messages[1].content[1]"]
+    assert refused(HI, say(role, Text("a"), part)) == ["messages[1].content[1]"]
 
 
 @pytest.mark.parametrize(

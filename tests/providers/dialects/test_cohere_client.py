@@ -9,7 +9,7 @@ import pytest
 from cohere.core.api_error import ApiError
 from cohere.types import ChatFinishReason
 
-from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.answers import ModelRequest
 from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
@@ -20,8 +20,6 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.cohere import CohereDialect
 from tests.support.cohere import (
     CALL,
@@ -34,9 +32,10 @@ from tests.support.cohere import (
     cohere_stream,
     frame_end,
 )
+from tests.support.dialects.streams import Streams
 from tests.support.ends import ends_of
 from tests.support.remote import call_provider
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Upstream, answer_with, stream_of
 
 DIALECT = CohereDialect()
 SCHEMA: dict[str, Json] = {"type": "object", "properties": {"a": {"type": "integer"}}}
@@ -148,9 +147,7 @@ HI: list[cohere.ChatMessageV2] = [cohere.UserChatMessageV2(content="Hi")]
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks Cohere's dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_cohere
-    return upstream
+    return upstream.speak(answer_cohere)
 
 
 @pytest.fixture
@@ -209,11 +206,7 @@ async def test_whole_answer(upstream: Upstream, client: cohere.AsyncClientV2) ->
     body = cohere_answer(
         THINKING, TEXT, calls=(CALL, OTHER_CALL), plan="I will look.", stop="TOOL_CALL"
     )
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(body)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(body)
     theirs = await client.chat(model="m", messages=HI)
 
     ours = DIALECT.parse(body)
@@ -243,13 +236,7 @@ async def test_streamed_answer(upstream: Upstream, client: cohere.AsyncClientV2)
     frames = cohere_stream(
         THINKING, TEXT, calls=(CALL, OTHER_CALL), plan="I will look.", stop="TOOL_CALL"
     )
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(b"".join(frames))
-        exchange.writer.close()
-
-    upstream.answer = answer
+    upstream.answer = stream_of(*frames)
     thought = text = ""
     calls: list[list[str | None]] = []
     events = [event async for event in client.chat_stream(model="m", messages=HI)]
@@ -268,11 +255,7 @@ async def test_streamed_answer(upstream: Upstream, client: cohere.AsyncClientV2)
                 more = event.delta.message.tool_calls  # type: ignore[union-attr]
                 calls[-1][2] += more.function.arguments  # type: ignore[union-attr, operator]
 
-    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
-    deltas: list[Delta] = reader.feed(b"".join(frames))
-    assembler.add(deltas)
-    assert reader.finish is not None
-    ours = assembler.finish(reader.finish)
+    ours = Streams(DIALECT).assemble(b"".join(frames))
     check_same(ours.message, thought=thought, text=text, calls=[tuple(call) for call in calls])
     assert len(events) == len(frames)
     last = events[-1]
@@ -298,19 +281,10 @@ def check_same(
 
 async def test_failures(upstream: Upstream, client: cohere.AsyncClientV2) -> None:
     """The client knows the stand-in's failures, in a response and in a stream."""
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.send_response(cohere_error("no such model"), status="404 Not Found")
-
-    async def fail(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(cohere_stream()[0] + frame_end("ERROR", error="it broke"))
-        exchange.writer.close()
-
-    upstream.answer = refuse
+    upstream.answer = answer_with(cohere_error("no such model"), status="404 Not Found")
     with pytest.raises(cohere.NotFoundError) as refused:
         await client.chat(model="m", messages=HI)
-    upstream.answer = fail
+    upstream.answer = stream_of(cohere_stream()[0], frame_end("ERROR", error="it broke"))
     events = [event async for event in client.chat_stream(model="m", messages=HI)]
 
     assert isinstance(refused.value, ApiError)

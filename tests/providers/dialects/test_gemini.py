@@ -6,7 +6,6 @@ from typing import Any, cast
 import pytest
 
 from prompt_resolver_server.domain.answers import ModelRequest
-from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.domain.parameters import (
     NO_PARAMETERS,
     Json,
@@ -19,7 +18,6 @@ from prompt_resolver_server.domain.parameters import (
 from prompt_resolver_server.domain.prompts import (
     Media,
     Message,
-    Part,
     Reasoning,
     Refusal,
     Text,
@@ -27,39 +25,19 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Dialect, Quirks
+from prompt_resolver_server.providers.dialect import Dialect, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, VertexDialect
+from tests.support.dialects.requests import HI, Requests, say
 from tests.support.gemini import Fields
 
 DIALECT = GeminiDialect()
-HI = Message(role="user", content=(Text("Hi"),))
+REQUESTS = Requests(DIALECT)
+build, refusal_of = REQUESTS.build, REQUESTS.refusal
 HI_TURN: Fields = {"role": "user", "parts": [{"text": "Hi"}]}
-
-
-def say(role: str, *parts: Part, **fields: object) -> Message:
-    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
-
-
-def build(
-    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
-) -> tuple[dict[str, Json], tuple[str, ...]]:
-    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
-    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
-    wire = DIALECT.build(request, stream=False, quirks=quirks)
-    body = json.loads(wire.body)
-    assert isinstance(body, dict)
-    return body, wire.dropped
 
 
 def configuration(parameters: Parameters, model: str = "m") -> object:
     return build(parameters=parameters, model=model)[0].get("generationConfig")
-
-
-def refuse(*messages: Message, **changes: object) -> CallError:
-    with pytest.raises(CallError) as caught:
-        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
-    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    return caught.value
 
 
 def test_smallest_request() -> None:
@@ -102,7 +80,7 @@ def test_path(dialect: Dialect, model: str, path: str) -> None:
 @pytest.mark.parametrize("model", ["../../v1/files", "models/..", "a/./b"])
 def test_model_that_is_a_way_up(model: str) -> None:
     """A name that would lead somewhere else, were it read as a path, is no model's."""
-    assert [each.field for each in refuse(model=model).violations] == ["model"]
+    assert [each.field for each in refusal_of(model=model).violations] == ["model"]
 
 
 def test_version() -> None:
@@ -174,7 +152,7 @@ def test_what_is_no_parameter(name: str) -> None:
 def test_parameter_that_the_provider_lacks(parameters: Parameters, name: str) -> None:
     """The template's is dropped and told, the caller's own is refused."""
     body, dropped = build(parameters=parameters, tools=(Tool(name="f"),))
-    error = refuse(parameters=parameters, tools=(Tool(name="f"),), insisted=frozenset({name}))
+    error = refusal_of(parameters=parameters, tools=(Tool(name="f"),), insisted=frozenset({name}))
 
     assert "generationConfig" not in body
     assert dropped == (name,)
@@ -199,7 +177,7 @@ def test_form_beside_tools(model: str, dropped: tuple[str, ...]) -> None:
     assert (told, alone) == (dropped, ())
     assert ("generationConfig" in body) is not bool(dropped)
     if dropped:
-        refuse(
+        refusal_of(
             parameters=parameters,
             tools=(Tool(name="f"),),
             model=model,
@@ -537,7 +515,7 @@ def test_media(part: Media, wire: Fields) -> None:
 )
 def test_content_that_cannot_be_sent(message: Message, field: str) -> None:
     """What the dialect cannot carry is told by its place."""
-    assert refuse(HI, message).violations[0].field == field
+    assert refusal_of(HI, message).violations[0].field == field
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,7 @@ import json
 import pytest
 
 from prompt_resolver_server.domain.answers import (
-    Answer,
-    Delta,
     Finish,
-    ModelRequest,
     Opened,
     ReasoningDelta,
     TextDelta,
@@ -16,11 +13,12 @@ from prompt_resolver_server.domain.answers import (
     Usage,
 )
 from prompt_resolver_server.domain.errors import Reason
-from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Json
-from prompt_resolver_server.domain.prompts import Message, Part, Reasoning, Text, ToolCall
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
+from prompt_resolver_server.domain.parameters import Json
+from prompt_resolver_server.domain.prompts import Message, Reasoning, Text, ToolCall
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect
+from tests.support.dialects.requests import Requests, say
+from tests.support.dialects.streams import Streams
 from tests.support.gemini import (
     BARE_CALL,
     CALL,
@@ -41,27 +39,9 @@ from tests.support.gemini import (
 )
 
 DIALECT = GeminiDialect()
+STREAMS = Streams(DIALECT, to_the_end=True)
+feed, assemble = STREAMS.feed, STREAMS.assemble
 SEAL = SIGNATURE.encode()
-
-
-def say(role: str, *parts: Part) -> Message:
-    return Message(role=role, content=parts)  # type: ignore[arg-type]  # any role
-
-
-def feed(*chunks: bytes) -> tuple[list[Delta], Finish | None]:
-    reader = DIALECT.read_stream(NO_QUIRKS)
-    deltas = [delta for each in (*chunks, b"") for delta in reader.feed(each)]
-    if reader.failure is not None:
-        raise reader.failure
-    return deltas, reader.finish
-
-
-def assemble(*chunks: bytes) -> Answer:
-    deltas, finish = feed(*chunks)
-    assert finish is not None
-    assembler = Assembler()
-    assembler.add(deltas)
-    return assembler.finish(finish)
 
 
 def test_whole_answer() -> None:
@@ -114,13 +94,12 @@ def test_answer_with_everything() -> None:
     """An answer keeps the order of its parts, whole or streamed, and can be sent back as it is."""
     whole = DIALECT.parse(gemini_answer(*EVERYTHING))
     streamed = assemble(*gemini_stream(*EVERYTHING))
-    request = ModelRequest(model="m", messages=(whole.message,), parameters=NO_PARAMETERS)
-    wire = DIALECT.build(request, stream=False, quirks=Quirks())
+    body, _ = Requests(DIALECT).build(whole.message)
 
     assert whole.message == MESSAGE
     assert whole.finish.reason == "tool_calls"
     assert streamed == whole
-    (turn,) = json.loads(wire.body)["contents"]
+    (turn,) = body["contents"]
     *same, named = turn["parts"]
     assert same == list(EVERYTHING[:-1])
     assert named == {"functionCall": {"id": "call_1_resp_1", "name": "now", "args": {}}}

@@ -19,9 +19,9 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, Quirks
 from prompt_resolver_server.providers.dialects.gemini import GeminiDialect, VertexDialect
+from tests.support.dialects.requests import Requests
+from tests.support.dialects.streams import Streams
 from tests.support.ends import ends_of
 from tests.support.gemini import (
     BARE_CALL,
@@ -39,7 +39,7 @@ from tests.support.gemini import (
     gemini_stream,
 )
 from tests.support.remote import call_provider
-from tests.support.upstream import Exchange, Upstream
+from tests.support.upstream import Upstream, answer_with, stream_of
 
 pytestmark = [
     # The client makes of aiohttp's session what aiohttp would rather not have made of it.
@@ -213,9 +213,7 @@ STREAM = b"".join(gemini_stream(THOUGHT, SIGNED_TEXT, CALL, BARE_CALL))
 @pytest.fixture
 def upstream(upstream: Upstream) -> Upstream:
     """A provider that speaks the dialect."""
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_gemini
-    return upstream
+    return upstream.speak(answer_gemini)
 
 
 class Token(AnonymousCredentials):
@@ -317,11 +315,7 @@ async def test_models_by_their_resource(
     upstream: Upstream, client: genai.client.AsyncClient, model: str
 ) -> None:
     """A model that is written as a resource is at the path where the client finds it."""
-    wire = GeminiDialect().build(
-        ModelRequest(model=model, messages=(HI,), parameters=Parameters()),
-        stream=False,
-        quirks=Quirks(),
-    )
+    wire = Requests(GeminiDialect()).wire(model=model)
 
     await ask(client, model, stream=False)
 
@@ -364,14 +358,13 @@ async def test_same_parameters(
     config: types.GenerateContentConfig,
 ) -> None:
     """Parameters that do not go together are those of the client one by one, too."""
-    request = ModelRequest(model="m", messages=(HI,), parameters=parameters)
-    wire = GeminiDialect().build(request, stream=False, quirks=Quirks())
+    ours, _ = Requests(GeminiDialect()).build(parameters=parameters)
 
     await client.models.generate_content(model="m", contents="Hi", config=config)
 
     theirs = normal(json.loads(upstream.exchanges[0].body))
     assert isinstance(theirs, dict)
-    assert {"generationConfig": {}, **json.loads(wire.body)} == {"generationConfig": {}, **theirs}
+    assert {"generationConfig": {}, **ours} == {"generationConfig": {}, **theirs}
 
 
 @pytest.mark.parametrize(
@@ -389,14 +382,7 @@ async def test_same_tool_choice(
     mode: types.FunctionCallingConfigMode,
 ) -> None:
     """The choice among tools is the client's mode."""
-    request = ModelRequest(
-        model="m",
-        messages=(HI,),
-        parameters=Parameters(),
-        tools=(Tool(name="now"),),
-        tool_choice=choice,
-    )
-    wire = GeminiDialect().build(request, stream=False, quirks=Quirks())
+    ours, _ = Requests(GeminiDialect()).build(tools=(Tool(name="now"),), tool_choice=choice)
 
     config = types.GenerateContentConfig(
         tools=[types.Tool(function_declarations=[types.FunctionDeclaration(name="now")])],
@@ -408,16 +394,12 @@ async def test_same_tool_choice(
 
     theirs = normal(json.loads(upstream.exchanges[0].body))
     assert isinstance(theirs, dict)
-    assert json.loads(wire.body)["toolConfig"] == theirs["toolConfig"]
+    assert ours["toolConfig"] == theirs["toolConfig"]
 
 
 async def test_whole_answer(upstream: Upstream, client: genai.client.AsyncClient) -> None:
     """The client reads the stand-in's whole answer as we do, field by field."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(BODY)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(BODY)
     theirs = await client.models.generate_content(model="m", contents="Hi")
 
     check_same([theirs], GeminiDialect().parse(BODY))
@@ -425,21 +407,11 @@ async def test_whole_answer(upstream: Upstream, client: genai.client.AsyncClient
 
 async def test_streamed_answer(upstream: Upstream, client: genai.client.AsyncClient) -> None:
     """The client reads the stand-in's streamed answer as we do, field by field."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(STREAM)
-        exchange.writer.close()
-
-    upstream.answer = answer
+    upstream.answer = stream_of(STREAM)
     stream = await client.models.generate_content_stream(model="m", contents="Hi")
     theirs = [each async for each in stream]
 
-    reader, assembler = GeminiDialect().read_stream(NO_QUIRKS), Assembler()
-    assembler.add(reader.feed(STREAM))
-    reader.feed(b"")
-    assert reader.finish is not None
-    check_same(theirs, assembler.finish(reader.finish))
+    check_same(theirs, Streams(GeminiDialect(), to_the_end=True).assemble(STREAM))
 
 
 def check_same(theirs: Sequence[types.GenerateContentResponse], ours: Answer) -> None:
@@ -489,19 +461,12 @@ async def test_failure_on_the_way(
     upstream: Upstream, client: genai.client.AsyncClient, failure: bytes
 ) -> None:
     """The client, too, knows failures between a stream's events, as events or as plain JSON."""
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(frame(chunk({"text": "Hel"})) + failure)
-        exchange.writer.close()
-
-    upstream.answer = answer
+    portions = (frame(chunk({"text": "Hel"})), failure)
+    upstream.answer = stream_of(*portions)
     with pytest.raises(errors.ServerError) as caught:
         async for _ in await client.models.generate_content_stream(model="m", contents="Hi"):
             pass
-    reader = GeminiDialect().read_stream(NO_QUIRKS)
-    reader.feed(frame(chunk({"text": "Hel"})) + failure)
-    reader.feed(b"")
+    reader, _ = Streams(GeminiDialect(), to_the_end=True).read(b"".join(portions))
 
     assert caught.value.status == "UNAVAILABLE"
     assert reader.failure is not None
@@ -510,12 +475,8 @@ async def test_failure_on_the_way(
 
 async def test_refusal(upstream: Upstream, client: genai.client.AsyncClient) -> None:
     """The client knows the stand-in's refusals by their status."""
-
-    async def refuse(exchange: Exchange) -> None:
-        body = gemini_error("RESOURCE_EXHAUSTED", code=429)
-        await exchange.send_response(body, status="429 Too Many Requests")
-
-    upstream.answer = refuse
+    body = gemini_error("RESOURCE_EXHAUSTED", code=429)
+    upstream.answer = answer_with(body, status="429 Too Many Requests")
     with pytest.raises(errors.ClientError) as caught:
         await client.models.generate_content(model="m", contents="Hi")
 
@@ -525,11 +486,7 @@ async def test_refusal(upstream: Upstream, client: genai.client.AsyncClient) -> 
 async def test_blocked_prompt(upstream: Upstream, client: genai.client.AsyncClient) -> None:
     """What the client has as a blocked prompt is one."""
     body = json.dumps({"promptFeedback": {"blockReason": "SAFETY"}}).encode()
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(body)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(body)
     theirs = await client.models.generate_content(model="m", contents="Hi")
 
     assert theirs.prompt_feedback is not None

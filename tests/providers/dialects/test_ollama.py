@@ -1,16 +1,12 @@
 """Ollama's dialect: what is sent, and what is made of what comes back."""
 
-import json
-
 import pytest
 
-from prompt_resolver_server.domain.answers import Delta, ModelRequest, ToolCallDelta, Usage
-from prompt_resolver_server.domain.errors import CallError, Reason
-from prompt_resolver_server.domain.parameters import NO_PARAMETERS, Json, Parameters, ResponseFormat
+from prompt_resolver_server.domain.answers import Delta, ToolCallDelta, Usage
+from prompt_resolver_server.domain.errors import Reason
+from prompt_resolver_server.domain.parameters import Json, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
-    Message,
-    Part,
     Reasoning,
     Refusal,
     Text,
@@ -18,8 +14,9 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError, Quirks
+from prompt_resolver_server.providers.dialect import NO_QUIRKS, InBandError, ProtocolError
 from prompt_resolver_server.providers.dialects.ollama import OllamaDialect
+from tests.support.dialects.requests import HI, Requests, say
 from tests.support.ollama import (
     BARE_CALL,
     CALL,
@@ -30,39 +27,9 @@ from tests.support.ollama import (
 )
 
 DIALECT = OllamaDialect()
-HI = Message(role="user", content=(Text("Hi"),))
+REQUESTS = Requests(DIALECT)
+build, refused, written = REQUESTS.build, REQUESTS.refused, REQUESTS.written
 FIND = Tool(name="find")
-
-
-def say(role: str, *parts: Part, **fields: object) -> Message:
-    return Message(role=role, content=parts, **fields)  # type: ignore[arg-type]  # any fields
-
-
-def build(
-    *messages: Message, quirks: Quirks = NO_QUIRKS, **changes: object
-) -> tuple[dict[str, object], tuple[str, ...]]:
-    fields: dict[str, object] = {"model": "m", "parameters": NO_PARAMETERS, **changes}
-    request = ModelRequest(messages=messages or (HI,), **fields)  # type: ignore[arg-type]  # any fields
-    wire = DIALECT.build(request, stream=False, quirks=quirks)
-    body = json.loads(wire.body)
-    assert isinstance(body, dict)
-    return body, wire.dropped
-
-
-def written(*messages: Message) -> list[Fields]:
-    body, dropped = build(*messages)
-    assert dropped == ()
-    wire = body["messages"]
-    assert isinstance(wire, list)
-    return wire
-
-
-def refusal(*messages: Message, **changes: object) -> list[str]:
-    """Return the fields that a refusal names."""
-    with pytest.raises(CallError) as caught:
-        build(*messages, **changes)  # type: ignore[arg-type]  # any fields
-    assert caught.value.reason == Reason.PARAMETER_UNSUPPORTED
-    return [violation.field for violation in caught.value.violations]
 
 
 def call(call_id: str, name: str, arguments: str = "{}") -> ToolCall:
@@ -109,7 +76,7 @@ def test_extra_parameters() -> None:
 @pytest.mark.parametrize("options", [None, 3, "text", []])
 def test_options_that_are_none(options: Json) -> None:
     """Options that are no mapping are refused, as nothing could be made of them."""
-    fields = refusal(HI, parameters=Parameters(seed=1, extra={"options": options}))
+    fields = refused(HI, parameters=Parameters(seed=1, extra={"options": options}))
 
     assert fields == ["parameters.extra.options"]
 
@@ -145,11 +112,11 @@ def test_efforts(effort: str, think: object) -> None:
 )
 def test_what_it_lacks(changes: dict[str, object], lacking: str) -> None:
     """What the API cannot express is dropped and told, or refused if the caller insists."""
-    body, dropped = build(**{"tools": (FIND,), **changes})  # type: ignore[arg-type]  # any fields
+    body, dropped = build(**{"tools": (FIND,), **changes})
 
     assert dropped == (lacking,)
     assert set(body) == {"model", "messages", "stream", "tools"}
-    fields = refusal(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
+    fields = refused(**{"tools": (FIND,), **changes, "insisted": frozenset({lacking})})
     assert fields == ["tool_choice" if lacking == "tool_choice" else f"parameters.{lacking}"]
 
 
@@ -237,7 +204,7 @@ def test_media(media: Media, data: str) -> None:
 )
 def test_media_that_it_lacks(media: Media) -> None:
     """What the server cannot fetch or read is refused by its place."""
-    assert refusal(HI, say("user", Text("a"), media)) == ["messages[1].content[1]"]
+    assert refused(HI, say("user", Text("a"), media)) == ["messages[1].content[1]"]
 
 
 def test_reasoning_goes_back() -> None:

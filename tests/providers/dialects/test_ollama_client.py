@@ -6,12 +6,12 @@ from typing import Any
 import ollama
 import pytest
 
-from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.answers import ModelRequest
 from prompt_resolver_server.domain.parameters import Json, JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import Media, Message, Reasoning, Text, Tool, ToolCall
-from prompt_resolver_server.providers.assembler import Assembler
-from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.ollama import OllamaDialect
+from prompt_resolver_server.providers.wire.ndjson import NDJSON
+from tests.support.dialects.streams import Streams
 from tests.support.ollama import (
     BARE_CALL,
     CALL,
@@ -22,7 +22,7 @@ from tests.support.ollama import (
     ollama_stream,
 )
 from tests.support.remote import call_provider
-from tests.support.upstream import Answer, Exchange, Upstream
+from tests.support.upstream import Upstream, answer_with
 
 DIALECT = OllamaDialect()
 PNG = b"\x89PNG\r\n\x1a\n\x00"
@@ -115,9 +115,7 @@ HI: list[Mapping[str, object]] = [{"role": "user", "content": "Hi"}]
 def upstream(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     """A server that speaks Ollama's dialect, and a key for the vendor's client."""
     monkeypatch.setenv("OLLAMA_API_KEY", "key-of-fake")
-    upstream.url = upstream.url.removesuffix("/v1")
-    upstream.answer = answer_ollama
-    return upstream
+    return upstream.speak(answer_ollama)
 
 
 @pytest.fixture
@@ -125,14 +123,6 @@ async def client(upstream: Upstream) -> AsyncIterator[ollama.AsyncClient]:
     """The vendor's client."""
     async with ollama.AsyncClient(host=upstream.url) as client:
         yield client
-
-
-def answer_with(body: bytes, *, streamed: bool = False, status: str = "200 OK") -> Answer:
-    async def answer(exchange: Exchange) -> None:
-        kind = "application/x-ndjson" if streamed else "application/json; charset=utf-8"
-        await exchange.send_response(body, content_type=kind, status=status)
-
-    return answer
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -205,14 +195,11 @@ async def test_streamed_answer(upstream: Upstream, client: ollama.AsyncClient) -
         {"tool_calls": [BARE_CALL]},
         stop="length",
     )
-    upstream.answer = answer_with(b"".join(lines), streamed=True)
+    upstream.answer = answer_with(b"".join(lines), content_type=NDJSON)
 
     parts = [part async for part in await client.chat(model="m", messages=HI, stream=True)]
 
-    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
-    deltas: list[Delta] = reader.feed(b"".join(lines))
-    assembler.add(deltas)
-    assert reader.finish is not None
+    ours = Streams(DIALECT).assemble(b"".join(lines))
     theirs: Fields = {
         "role": "assistant",
         "thinking": "".join(part.message.thinking or "" for part in parts),
@@ -221,9 +208,9 @@ async def test_streamed_answer(upstream: Upstream, client: ollama.AsyncClient) -
             call.model_dump() for part in parts for call in part.message.tool_calls or ()
         ],
     }
-    check_same(theirs, assembler.finish(reader.finish).message)
+    check_same(theirs, ours.message)
     assert [part.done for part in parts] == [False] * 6 + [True]
-    assert parts[-1].done_reason == reader.finish.raw_reason == "length"
+    assert parts[-1].done_reason == ours.finish.raw_reason == "length"
 
 
 def check_same(theirs: Mapping[str, object], ours: Message) -> None:
@@ -253,7 +240,7 @@ async def test_failures(upstream: Upstream, client: ollama.AsyncClient) -> None:
     upstream.answer = answer_with(unknown, status="404 Not Found")
     with pytest.raises(ollama.ResponseError) as refused:
         await client.chat(model="m", messages=HI)
-    upstream.answer = answer_with(ollama_stream({"content": "a"})[0] + unknown, streamed=True)
+    upstream.answer = answer_with(ollama_stream({"content": "a"})[0] + unknown, content_type=NDJSON)
     with pytest.raises(ollama.ResponseError) as failed:
         async for _ in await client.chat(model="m", messages=HI, stream=True):
             pass

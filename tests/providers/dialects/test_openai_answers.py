@@ -4,10 +4,9 @@ import json
 
 import pytest
 
-from prompt_resolver_server.domain.answers import Answer, Delta, Finish, TextDelta
+from prompt_resolver_server.domain.answers import Answer, Delta, TextDelta
 from prompt_resolver_server.domain.errors import Reason
 from prompt_resolver_server.domain.prompts import Reasoning, Text, ToolCall
-from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.dialect import (
     NO_QUIRKS,
     InBandError,
@@ -15,6 +14,7 @@ from prompt_resolver_server.providers.dialect import (
     Quirks,
 )
 from prompt_resolver_server.providers.dialects.openai.dialect import OpenAIDialect
+from tests.support.dialects.streams import Streams, answer_of
 from tests.support.upstream import openai_answer
 
 DIALECT = OpenAIDialect()
@@ -31,17 +31,8 @@ def event(delta: object = None, finish: object = None, **fields: object) -> byte
 
 def read(*events: bytes, quirks: Quirks = NO_QUIRKS) -> tuple[Answer | None, list[Delta]]:
     """Return the answer of a stream, None if it is cut, and its deltas. Raises its failure."""
-    reader = DIALECT.read_stream(quirks)
-    deltas = [delta for portion in (*events, b"") for delta in reader.feed(portion)]
-    if reader.failure is not None:
-        raise reader.failure
-    return (assemble(deltas, reader.finish) if reader.finish else None), deltas
-
-
-def assemble(deltas: list[Delta], finish: Finish) -> Answer:
-    assembler = Assembler()
-    assembler.add(deltas)
-    return assembler.finish(finish)
+    deltas, finish = Streams(DIALECT, quirks, to_the_end=True).feed(*events)
+    return (answer_of(deltas, finish) if finish else None), deltas
 
 
 def streamed(*events: bytes) -> Answer:

@@ -1,6 +1,5 @@
 """The vendor's own client sends what we send, and understands what the stand-in answers."""
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import openai
@@ -8,7 +7,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 from openai.types.chat.chat_completion import Choice
 
-from prompt_resolver_server.domain.answers import Delta, ModelRequest
+from prompt_resolver_server.domain.answers import ModelRequest
 from prompt_resolver_server.domain.parameters import JsonSchema, Parameters, ResponseFormat
 from prompt_resolver_server.domain.prompts import (
     Media,
@@ -19,14 +18,13 @@ from prompt_resolver_server.domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from prompt_resolver_server.providers.assembler import Assembler
 from prompt_resolver_server.providers.catalogue import CATALOGUE
-from prompt_resolver_server.providers.dialect import NO_QUIRKS
 from prompt_resolver_server.providers.dialects.openai import OpenAIDialect
 from tests.support.dialects.openai import OPENAI
+from tests.support.dialects.streams import Streams
 from tests.support.ends import ends_of
 from tests.support.remote import call_provider
-from tests.support.upstream import Exchange, Upstream, openai_answer
+from tests.support.upstream import Upstream, answer_with, openai_answer, stream_of
 
 DIALECT = OpenAIDialect()
 QUIRKS = CATALOGUE["openai"].quirks
@@ -223,11 +221,7 @@ async def test_whole_answer(upstream: Upstream) -> None:
     body = openai_answer(
         choices=[{"index": 0, "message": message, "finish_reason": "tool_calls"}], usage=usage
     )
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.send_response(body)
-
-    upstream.answer = answer
+    upstream.answer = answer_with(body)
     async with client_of(upstream) as client:
         theirs = await client.chat.completions.create(model="m", messages=HI)
 
@@ -253,13 +247,7 @@ async def test_whole_answer(upstream: Upstream) -> None:
 async def test_streamed_answer(upstream: Upstream) -> None:
     """The client reads the stand-in's streamed answer as we do."""
     (recording,) = [each for each in OPENAI.recordings if each.name == "everything"]
-
-    async def answer(exchange: Exchange) -> None:
-        await exchange.begin_stream()
-        await exchange.send(recording.body)
-        exchange.writer.close()
-
-    upstream.answer = answer
+    upstream.answer = stream_of(recording.body)
     async with (
         client_of(upstream) as client,
         client.chat.completions.stream(model="m", messages=HI) as stream,
@@ -268,17 +256,14 @@ async def test_streamed_answer(upstream: Upstream) -> None:
             pass
         theirs = (await stream.get_final_completion()).choices[0]
 
-    reader, assembler = DIALECT.read_stream(NO_QUIRKS), Assembler()
-    deltas: Sequence[Delta] = reader.feed(recording.body)
-    assembler.add(deltas)
-    assert reader.finish is not None
-    ours = assembler.finish(reader.finish).message
+    answer = Streams(DIALECT).assemble(recording.body)
+    ours = answer.message
     assert ours.text == theirs.message.content
     assert [(each.id, each.name, each.arguments_json) for each in ours.tool_calls] == [
         (each.id, each.function.name, each.function.arguments)
         for each in theirs.message.tool_calls or ()
     ]
-    assert reader.finish.raw_reason == theirs.finish_reason
+    assert answer.finish.raw_reason == theirs.finish_reason
 
 
 def test_ends() -> None:

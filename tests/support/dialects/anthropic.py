@@ -31,7 +31,7 @@ ANTHROPIC = Subject(
     streamed=lambda pieces: anthropic_texts(*pieces),
     in_band_error=frame_error("overloaded_error"),
     recordings=(
-        record("text", anthropic_texts("Hel", "lo")),
+        record("text", anthropic_texts("Hé", "llo")),
         record(
             "everything",
             anthropic_stream(THINKING, REDACTED, TEXT, CALL, BARE_CALL, stop="tool_use"),
