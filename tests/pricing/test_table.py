@@ -1,5 +1,7 @@
 """The prices of the package, beside what it says itself and what one works out by hand."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -26,6 +28,30 @@ def prices() -> GenaiPrices:
 def usd(prices: GenaiPrices, url: str, model: str, usage: Usage) -> float | None:
     cost = prices.price(url, model, usage)
     return cost.usd if cost is not None else None
+
+
+IMPORTS = """
+import sys
+from prompt_resolver_server.domain.answers import Usage
+from prompt_resolver_server.pricing.table import GenaiPrices
+
+prices = GenaiPrices()
+usage = Usage(input_tokens=300_000, output_tokens=9, cache_read_tokens=1, reasoning_tokens=1)
+before = set(sys.modules)
+for url, model in (("OPENAI", "gpt-4o"), ("GOOGLE", "gemini-2.5-pro"), ("OPENAI", "none")):
+    prices.price(url, model, usage)
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_what_is_imported() -> None:
+    """Where a fork is possible nothing is imported: all that the package needs came before."""
+    program = IMPORTS.replace("OPENAI", OPENAI).replace("GOOGLE", GOOGLE)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert done.stdout == "[]\n"
 
 
 # In US dollars for a million tokens, as the vendors publish them: input, read from the cache,

@@ -11,13 +11,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import genai_prices
-from genai_prices import data_snapshot
 from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from ..domain.answers import Cost, Usage
 
 _MAX_MODELS = 1_024
 _FREE = ":free"
+_ANY_MODEL = ("https://api.openai.com/v1", "gpt-4o")
+_ANY_PRICE = ModelPrice(input_mtok=Decimal(1), output_mtok=Decimal(1))
 
 
 class GenaiPrices:
@@ -25,8 +26,10 @@ class GenaiPrices:
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._now = now
-        # It is read now, in the thread that this is made in, rather than with the first answer.
-        data_snapshot.get_snapshot()
+        # It is read now, in the thread that this is made in, rather than with the first answer. So
+        # is what the package imports only as it is asked: a fork meanwhile could never import it.
+        _find(*_ANY_MODEL)
+        _Rates(_ANY_PRICE, is_free=False)
         self._source = f"genai-prices {genai_prices.__version__}"
         self._find = lru_cache(_MAX_MODELS)(_find)
         # A price lives as long as the table, so that it is known by its id.
