@@ -19,6 +19,9 @@ MediaKind = Literal["image", "audio", "file"]
 MAX_PARTS = 10_000
 """How many messages and parts, or tools, a caller may send: more fit into no model, and reading
 them would hold up other calls."""
+MAX_LEVELS = 30
+"""How many levels a schema may have. The contract's messages carry 32 of a `Struct`, and a tool's
+stand inside of one more."""
 
 
 class Text(Value, frozen=True, tag="text"):

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from botocore.utils import ContainerMetadataFetcher
 
 from prompt_resolver_server.domain.errors import CallError, Reason
 from prompt_resolver_server.providers.dialects.bedrock.model import write_path
@@ -299,12 +298,8 @@ async def test_credentials_that_expire(short_lived: Upstream) -> None:
     assert key_of(renewed) != key_of(first)
 
 
-async def test_renewal_that_fails(
-    short_lived: Upstream, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_renewal_that_fails(short_lived: Upstream, caplog: pytest.LogCaptureFixture) -> None:
     """Where credentials can no longer be renewed, the error is one of the way there."""
-    # Its tries are all made, without the seconds between them.
-    monkeypatch.setattr(ContainerMetadataFetcher, "SLEEP_TIME", 0)
     now = 0.0
     ours = AwsSigner(AccountSettings(aws_region_name=REGION), clock=lambda: now)
     await ours.sign(request())

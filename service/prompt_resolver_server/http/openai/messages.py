@@ -14,6 +14,7 @@ from ...domain.errors import invalid_request, unsupported
 from ...domain.json_codec import is_deeper
 from ...domain.parameters import Json
 from ...domain.prompts import (
+    MAX_LEVELS,
     MAX_PARTS,
     Media,
     Message,
@@ -26,7 +27,6 @@ from ...domain.prompts import (
     ToolCall,
     ToolChoice,
 )
-from ...templates.formats.fields import MAX_LEVELS
 from ..fields import (
     as_items,
     as_mapping,

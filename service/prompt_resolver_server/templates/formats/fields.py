@@ -20,13 +20,10 @@ from ...domain.parameters import (
     refusal,
     take_limit,
 )
-from ...domain.prompts import Tool
+from ...domain.prompts import MAX_LEVELS, Tool
 
 Path = tuple[str | int, ...]
 
-MAX_LEVELS = 30
-"""How many levels a schema may have. The contract's messages carry 32 of a `Struct`, and a tool's
-stand inside of one more."""
 # More would hold up other calls, each time that they are written into a response.
 _MAX_VALUES = 10_000
 PLACED_IN_OTHER = ("top_k", "parallel_tool_calls")
