@@ -22,9 +22,11 @@ def ask(prompt_id="test-chat-prompt", **options):
 
 def say(work):
     try:
-        print(work().choices[0].message.content)
+        said = work().choices[0].message.content
     except prompt_resolver.PromptResolverError as error:
-        print(error.code.name, error.message)
+        said = f"{error.code.name} {error.message}"
+    # In one write: what `print` writes unbuffered lets others in before the line's end.
+    sys.stdout.write(f"{said}\\n")
 
 def go_on(*works):
     # Once the main thread has come to its end.
@@ -130,8 +132,14 @@ async def test_the_interpreters_end(scene: Scene) -> None:
 
 async def test_a_fork_during_the_import(scene: Scene) -> None:
     """What is forked while another thread touches `completion` for the first time can call."""
+    # That thread calls once the fork is made: gRPC survives none amid a call.
     program = """
-begun, forking = threading.Event(), threading.Event()
+begun, forking, forked = threading.Event(), threading.Event(), threading.Event()
+
+def touch():
+    prompt_resolver.completion
+    forked.wait()
+    say(ask)
 
 class Wait:
     def find_spec(self, name, path=None, target=None):
@@ -140,8 +148,8 @@ class Wait:
             forking.wait()
 
 sys.meta_path.insert(0, Wait())
-os.register_at_fork(before=forking.set)
-thread = threading.Thread(target=say, args=(ask,))
+os.register_at_fork(before=forking.set, after_in_parent=forked.set)
+thread = threading.Thread(target=touch)
 thread.start()
 begun.wait()
 pid = os.fork()
@@ -150,7 +158,8 @@ if pid == 0:
     say(ask)
     sys.stdout.flush()
     os._exit(0)
-print(os.waitpid(pid, 0)[1])
+ended = os.waitpid(pid, 0)[1]
 thread.join()
+print(ended)
 """
     assert sorted((await scene.output(GOES_ON + program)).split()) == ["0", "Hello", "Hello"]
