@@ -48,6 +48,7 @@ async def test_a_service_that_is_not_there_yet(tmp_path: Path, address: str) -> 
     assert said == ["Hello", "Hello"]
 
 
+@pytest.mark.timed
 async def test_a_service_that_restarts(tmp_path: Path, address: str) -> None:
     """No call fails while the service is stopped and started anew, three times."""
     environ = {"PROMPT_RESOLVER_GRPC_ADDRESS": address}

@@ -51,7 +51,9 @@ async def test_taken_along(driver: Driver, restarted: Scene, op: str, end: str) 
     assert len(restarted.upstream.exchanges) == 1
 
 
-@pytest.mark.parametrize("method", ["resolve", "complete"])
+# Where gRPC's threads wait for a processor, a call may be cut off that comes as it is told to stop,
+# and clients make only `Resolve` again then.
+@pytest.mark.parametrize("method", ["resolve", pytest.param("complete", marks=pytest.mark.timed)])
 async def test_rolling_restart(driver: Driver, restarted: Scene, method: str) -> None:
     """No call fails while the server is stopped and started anew, five times."""
     await driver.connect(restarted.address)

@@ -77,6 +77,13 @@ async def until_shared(redis: RedisProcess, number: int = 1) -> list[str]:
     return names
 
 
+async def until_told(replica: RunningService, times: int) -> None:
+    """Wait until a replica has shared so many times what its store has confirmed."""
+    async with asyncio.timeout(20):
+        while await asked(replica, "write", "ok") < times:
+            pass
+
+
 async def until_older(redis: RedisProcess, *, ttl_s: float) -> None:
     """Wait until what is shared has outlived its time."""
     (name,) = await until_shared(redis)
@@ -134,11 +141,14 @@ async def test_nobody_hears_itself(fleet: Fleet, redis: RedisProcess) -> None:
     one, two = fleet.replicas
     listener = redis.client.pubsub()
     await listener.subscribe("prompt-resolver:news")
-    for text in ("one", "two", "three"):
+    for times, text in enumerate(("one", "two", "three"), 1):
         fleet.edit(text)
         await one.client.resolve("pr_1", refresh=True)
+        await until_told(one, times)
         await until_served(two, text)
         await two.client.resolve("pr_1", refresh=True)
+        # What came later than the next edit would be told once more, as nobody knew which is newer.
+        await until_told(two, times)
     heard = 0
     while message := await listener.get_message(timeout=0.5):
         heard += message["type"] == "message"
