@@ -114,11 +114,14 @@ def check_ref(ref: PromptRef, *, store: str) -> None:
 
 
 def is_same(template: Template, held: Template) -> bool:
-    """Return whether a template that was read anew is the one that is held."""
-    return (template.content_sha256, template.version, template.environment) == (
-        held.content_sha256,
-        held.version,
-        held.environment,
+    """Return whether a template that was read anew is the one that is held, names included."""
+    return _identity(template) == _identity(held)
+
+
+def _identity(template: Template) -> tuple[str, ...]:
+    return (
+        *(template.content_sha256, template.version, template.environment),
+        *(template.id, template.name, template.location),
     )
 
 

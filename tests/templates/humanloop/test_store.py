@@ -63,6 +63,18 @@ def make_store(url: str, *, timeout_s: float = 5) -> HumanloopStore:
     )
 
 
+async def test_a_prompt_that_was_moved(api: HumanloopApi, store: HumanloopStore) -> None:
+    """A prompt that has another path is told by that, although its version is the one held."""
+    held = await store.fetch(HELLO, None)
+    api.prompts["pr_1"].path = "Team/Welcome"
+
+    template = await store.fetch(HELLO, held)
+
+    assert (template.name, template.location) == ("Welcome", "Team/Welcome")
+    assert (template.version, template.content_sha256) == (held.version, held.content_sha256)
+    assert await store.fetch(HELLO, template) is template
+
+
 async def failure(fetch: Awaitable[Template]) -> ResolverError:
     with pytest.raises(ResolverError) as caught:
         await fetch
