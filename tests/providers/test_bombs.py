@@ -52,6 +52,7 @@ BEFORE_AN_ANSWER = ("error", "header", "headers")
 OF_OURS = ("interim responses", "early hints")
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("transport", "name"),
     [
