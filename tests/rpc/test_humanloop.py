@@ -52,6 +52,23 @@ async def test_configured(tmp_path: Path, api: HumanloopApi) -> None:
     assert len(api.requests) == 2
 
 
+async def test_renamed(tmp_path: Path, api: HumanloopApi) -> None:
+    """Whoever calls, or watches, is told a new name, although the version stays."""
+    # All calls ask.
+    config = configured(api).replace("type:", "ttl_s: 0, type:")
+    async with running_service(tmp_path, config) as service:
+        first = await service.client.resolve("pr_1", variables=NAME)
+        watch = service.client.watch("pr_1")
+        assert (await anext(watch)).prompt.name == first.prompt.name == "greet"
+        api.prompts["pr_1"].path = "team/welcome"
+        again = await service.client.resolve("pr_1", variables=NAME)
+        assert again.prompt.name == "welcome"
+        assert (await anext(watch)).prompt.name == "welcome"
+        await watch.aclose()
+
+    assert first.prompt.version == again.prompt.version
+
+
 @pytest.mark.parametrize("model", [None, "humanloop/auto", "humanloop/echo/other"])
 async def test_not_configured(tmp_path: Path, api: HumanloopApi, model: str | None) -> None:
     """The store is there by its variables alone, as a store's name and as a model's prefix."""

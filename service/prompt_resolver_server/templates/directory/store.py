@@ -43,6 +43,7 @@ from ..formats.format_rule import BY_SIGNS, FormatRule, PromptFormat
 from ..kind import Site, StoreKind
 from ..listing import Environment, ListQuery, TemplatePage
 from ..readers import LIST_S, Readers
+from ..store import is_same
 from .changes import Changes, Witness
 from .contents import Content, Contents
 from .faults import Faults
@@ -126,8 +127,8 @@ class DirectoryStore:
             return held
         outcome, at_hand = await self._readers.do(lambda: self._load_here(ref))
         template, digest = outcome.get()
-        is_same = origin is not None and origin.digest == digest
-        if held is not None and is_same and _names(held) == _names(template):
+        is_as_read = origin is not None and origin.digest == digest
+        if held is not None and is_as_read and is_same(template, held):
             template = held
         witness = Witness(outcome.looks, self._changes) if at_hand else None
         self._origins[template] = _Origin(digest, outcome.looks, witness)
@@ -251,11 +252,6 @@ class DirectoryStore:
                 "versions are broken, the others are listed",
                 extra={"store": self._name, "broken": broken},
             )
-
-
-def _names(template: Template) -> tuple[str, str, str, str]:
-    """Return what a template is called, whatever it says."""
-    return (template.id, template.version, template.environment, template.location)
 
 
 def _build(settings: DirectorySettings, site: Site) -> DirectoryStore:
