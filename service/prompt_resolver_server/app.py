@@ -11,7 +11,7 @@ from .assembly.engine import build_engine
 from .assembly.metrics import deliver_metrics
 from .assembly.tracing import build_tracer
 from .doors import Addresses, Doors
-from .entry.running import LAST_WORDS_S, Running
+from .entry.running import CALM_S, LAST_WORDS_S, Running
 from .logs import tell_fault_of_loop
 from .metrics import Metrics
 from .prefetch import Prefetch
@@ -91,8 +91,12 @@ async def _drain(doors: Doors, running: Running, signals: Signals, drain_s: floa
 
     Health checks that watch get a moment and no more: they would last as long as their clients.
     """
+    running.hold()
+    await asyncio.sleep(CALM_S)
     running.refuse()
     refusing = asyncio.ensure_future(doors.close(drain_s + 2 * LAST_WORDS_S))
+    await asyncio.sleep(CALM_S)
+    running.release()
     idle = asyncio.ensure_future(running.idle())
     hurry = asyncio.ensure_future(signals.hurry.wait())
     await asyncio.wait({idle, hurry}, timeout=drain_s, return_when=asyncio.FIRST_COMPLETED)

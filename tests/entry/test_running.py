@@ -27,3 +27,16 @@ async def test_outlasting_calls() -> None:
 async def test_nothing_to_outlast() -> None:
     """Where no call runs, nothing is waited for."""
     await asyncio.wait_for(Running().outlast(), 10)
+
+
+async def test_ends_that_are_held_back() -> None:
+    """They come when calls may end again; nobody waits whose caller has little time left."""
+    running = Running()
+    await asyncio.wait_for(running.hold_back(), 10)
+    running.hold()
+    patient = [asyncio.ensure_future(running.hold_back(left_s)) for left_s in (None, 60.0)]
+    await asyncio.wait_for(running.hold_back(0.5), 10)
+    assert not any(each.done() for each in patient)
+
+    running.release()
+    await asyncio.wait_for(asyncio.gather(*patient, running.hold_back()), 10)

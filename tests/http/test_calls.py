@@ -259,6 +259,33 @@ async def statuses(
         return [(await door.get(f"/{name}")).status for name in handlers]
 
 
+async def test_end_that_is_held_back() -> None:
+    """An answer comes once calls may end again, takes no room meanwhile, and closes."""
+    metrics = Metrics(CollectorRegistry(), version="test")
+    running, gates = Running(), make_gates({"complete": 1}, metrics)
+    handled = asyncio.Event()
+
+    async def enter(call: HttpCall, caller: Caller) -> web.StreamResponse:
+        call.enter("complete")
+        handled.set()
+        return web.Response()
+
+    running.hold()
+    async with serving_door(metrics, {"greet": enter}, gates=gates, running=running) as door:
+        answer = asyncio.ensure_future(door.get("/greet"))
+        await handled.wait()
+        again = asyncio.ensure_future(door.get("/greet"))
+        handled.clear()
+        await handled.wait()
+        assert not answer.done()
+        running.refuse()
+        running.release()
+        answers = [await answer, await again]
+
+    assert [each.status for each in answers] == [200, 200]
+    assert [each.headers["Connection"] for each in answers] == ["close", "close"]
+
+
 async def test_faults_are_counted() -> None:
     """A fault of ours is counted for whoever mends it, and what a caller asks amiss is not."""
     metrics = Metrics(CollectorRegistry(), version="test")

@@ -1,9 +1,10 @@
 """What the wrapper around every call makes of faults that nobody foresaw."""
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from prompt_resolver.errors import PromptResolverError, from_rpc_error
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.entry.admission import Gate, make_gates
 from prompt_resolver_server.entry.caller import Caller
 from prompt_resolver_server.entry.running import Running
 from prompt_resolver_server.logs import JsonFormatter
@@ -22,6 +24,7 @@ from tests.support.raw import call_stream, call_unary, open_channel
 from tests.support.serving import make_serving
 
 SECRET = "a prompt, a value and a key"
+FAULTS = "prompt_resolver_internal_errors_total"
 
 
 async def fail(request: pb.ResolveRequest, caller: Caller) -> pb.ResolveResponse:
@@ -39,14 +42,32 @@ def metrics() -> Metrics:
     return Metrics(CollectorRegistry(), version="test")
 
 
+async def answer(request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
+    return pb.CompleteResponse(id="whole")
+
+
 @pytest.fixture
-async def channel(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
+def running() -> Running:
+    """The calls that run."""
+    return Running()
+
+
+@pytest.fixture
+def gate(metrics: Metrics) -> Gate:
+    """Lets completions in."""
+    return make_gates({"complete": 1}, metrics)["complete"]
+
+
+@pytest.fixture
+async def channel(
+    metrics: Metrics, running: Running, gate: Gate
+) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to a server whose methods have faults."""
     async with AsyncExitStack() as stack:
         calls = Calls(
             serving=make_serving(stack),
-            gates={},
-            running=Running(),
+            gates={"complete": gate},
+            running=running,
             metrics=metrics,
             max_message_bytes=4 * 1024 * 1024,
         )
@@ -55,6 +76,9 @@ async def channel(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
             "CompleteStream": calls.stream(
                 SERVICE, "CompleteStream", pb.CompleteStreamRequest, fail_in_the_stream
             ),
+            "Complete": calls.unary(
+                SERVICE, "Complete", pb.CompleteRequest, answer, call_class="complete"
+            ),
         }
         listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
         port = listener.bind("127.0.0.1:0")
@@ -62,6 +86,15 @@ async def channel(metrics: Metrics) -> AsyncIterator[grpc.aio.Channel]:
         async with open_channel(f"127.0.0.1:{port}") as channel:
             yield channel
         await listener.stop(0)
+
+
+async def code_of(call: "grpc.aio.Call") -> str:
+    """Return how a call ends, having read all of it."""
+    if isinstance(call, grpc.aio.UnaryStreamCall):
+        with suppress(grpc.aio.AioRpcError):
+            async for _ in call:
+                pass
+    return (await call.code()).name
 
 
 async def caught(call: "grpc.aio.Call") -> PromptResolverError:
@@ -93,15 +126,36 @@ async def test_fault_is_told_by_an_id(
     assert SECRET not in "".join([str(error), *lines])
 
 
+async def test_ends_that_are_held_back(
+    channel: grpc.aio.Channel, running: Running, metrics: Metrics
+) -> None:
+    """Answers and failures come once calls may end again, and take nobody's room until then."""
+    running.hold()
+    calls = [
+        *(call_unary(channel, SERVICE, "Complete", b"") for _ in range(3)),
+        call_unary(channel, SERVICE, "Resolve", b""),
+        call_stream(channel, SERVICE, "CompleteStream", b""),
+    ]
+    begun = [asyncio.ensure_future(code_of(call)) for call in calls]
+    hurried = ""
+    while hurried != "OK" or metrics.registry.get_sample_value(FAULTS) != 2:
+        # Who has no time to spare is answered at once, and finds room.
+        hurried = await code_of(call_unary(channel, SERVICE, "Complete", b"", timeout_s=0.9))
+    assert not any(each.done() for each in begun)
+
+    running.release()
+
+    assert await asyncio.gather(*begun) == ["OK"] * 3 + ["INTERNAL"] * 2
+
+
 async def test_faults_are_counted(channel: grpc.aio.Channel, metrics: Metrics) -> None:
     """A fault is counted for whoever mends it, from a number that is there before the first."""
-    name = "prompt_resolver_internal_errors_total"
-    before = metrics.registry.get_sample_value(name)
+    before = metrics.registry.get_sample_value(FAULTS)
 
     await caught(call_unary(channel, SERVICE, "Resolve", b""))
     await caught(call_stream(channel, SERVICE, "CompleteStream", b""))
 
-    assert (before, metrics.registry.get_sample_value(name)) == (0, 2)
+    assert (before, metrics.registry.get_sample_value(FAULTS)) == (0, 2)
 
 
 def test_log_hides_the_text_of_exceptions() -> None:

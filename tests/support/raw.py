@@ -22,11 +22,11 @@ def open_channel(address: str, *options: tuple[str, str | int]) -> grpc.aio.Chan
 
 
 def call_unary(
-    channel: grpc.aio.Channel, service: str, method: str, data: bytes
+    channel: grpc.aio.Channel, service: str, method: str, data: bytes, *, timeout_s: float = 10
 ) -> "grpc.aio.UnaryUnaryCall[bytes, bytes]":
     """Call a method with one response."""
     call: _Unary = channel.unary_unary(f"/{service}/{method}")
-    return call(data, timeout=10)
+    return call(data, timeout=timeout_s)
 
 
 def call_stream(

@@ -174,6 +174,9 @@ class HttpCalls:
                 )
                 response = await self._serve(call, handle, keys)
                 status, reason = response.status, ""
+                if self._running.holding:
+                    call.leave()
+                    await self._running.hold_back()
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
                     if self._running.refusing:

@@ -22,6 +22,7 @@ from .transport.transport import (
     Gathering,
     HttpRequest,
     HttpResponse,
+    Portions,
     Transport,
     TransportError,
 )
@@ -136,7 +137,6 @@ class RemoteProvider:
         namer = CallNamer()
         gathering = Gathering(gather_s, reader.last_words) if gather_s is not None else None
         streaming = True
-        received = 0
         try:
             async with self._transport.post(await self._address(wire, caller_key)) as response:
                 if response.status != _OK:
@@ -147,16 +147,14 @@ class RemoteProvider:
                     begun()
                     answer = await self._read_whole(response)
                     return replace(answer, finish=_complete(answer.finish, request, wire))
+                body = Portions(response, MAX_STREAM_BYTES)
                 while reader.finish is None:
                     try:
-                        chunk = await response.read_some(gathering if reader.chunks else None)
+                        chunk = await body.read_some(gathering if reader.chunks else None)
                     except TransportError:
                         if not reader.is_complete:
                             raise
                         chunk = b""
-                    received += len(chunk)
-                    if received > MAX_STREAM_BYTES:
-                        raise TransportError("too_large")
                     if deltas := reader.feed(chunk):
                         await emit(namer.name(_with_model(deltas, request.model)))
                     if reader.failure is not None:

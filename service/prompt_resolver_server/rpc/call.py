@@ -87,6 +87,12 @@ class Call:
     def _peer_names(self) -> Sequence[str]:
         return peer_names(self._context.auth_context())
 
+    async def hold(self) -> None:
+        """Wait with the end until calls may end."""
+        # Whoever is told may call again at once, and finds the room that this call had.
+        self._leave()
+        await self._running.hold_back(self._context.time_remaining())
+
     async def fail(self, exception: BaseException, *, draining: bool) -> None:
         """Tell the caller what went wrong, if it still listens."""
         error = as_error(exception, draining=draining)
@@ -108,8 +114,7 @@ class Call:
         if error.reason is Reason.INTERNAL:
             self._method.metrics.fault()
         trailers = (*status.trailers, *self._log(error))
-        # Whoever is told may call again at once, and finds the room that this call had.
-        self._leave()
+        await self.hold()
         try:
             # The end of a stream waits for what the caller has yet to read.
             async with asyncio.timeout(LAST_WORDS_S):

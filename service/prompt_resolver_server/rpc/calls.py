@@ -162,6 +162,8 @@ class Calls:
                 finally:
                     if headers is not None:
                         await headers.settle(size, names_time=names_time)
+                if running.holding:
+                    await call.hold()
                 metrics.sent()
                 return data
             except BaseException as exception:
@@ -213,6 +215,8 @@ class Calls:
                     if not known.repeatable:
                         await stream.begin()
                     await handle(_parse(request_type, data), caller, stream)
+                    if running.holding:
+                        await call.hold()
             except BaseException as exception:
                 draining = running.refusing if lasting else running.draining
                 await call.fail(exception, draining=draining)

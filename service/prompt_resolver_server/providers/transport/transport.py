@@ -11,6 +11,8 @@ from ...domain.values import Value
 USER_AGENT = "prompt-resolver"
 CONTENT_TYPE = "application/json"
 
+# Of the smallest events there are, what takes a few milliseconds.
+_PORTION_BYTES = 32 * 1024
 _ENDING_S = 1.0
 _ENDING_BYTES = 64 * 1024
 
@@ -114,6 +116,34 @@ class Transport(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+class Portions:
+    """A body of up to `limit` bytes, in portions between which others have their turn.
+
+    What has arrived may be much: a quarter of a MiB, if whoever sends it is fast.
+    """
+
+    def __init__(self, response: HttpResponse, limit: int) -> None:
+        self._response = response
+        self._left = limit
+        self._waiting = b""
+
+    async def read_some(self, gathering: Gathering | None = None) -> bytes:
+        """Return the next portion, or nothing at the end; see `HttpResponse.read_some`.
+
+        Raises `TransportError`, also for more than the limit.
+        """
+        if self._waiting:
+            await asyncio.sleep(0)
+            chunk = self._waiting
+        else:
+            chunk = await self._response.read_some(gathering)
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise TransportError("too_large")
+        self._waiting = chunk[_PORTION_BYTES:]
+        return chunk[:_PORTION_BYTES]
 
 
 async def gather_body(response: HttpResponse, limit: int) -> bytes:
