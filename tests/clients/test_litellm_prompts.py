@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import secrets
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from bench.litellm_proxy import find_litellm
 from bench.processes import running
 
 from tests.support.http import HttpDoor
+from tests.support.ports import find_port
 from tests.support.prompts import write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Exchange, Upstream, answer_openai
@@ -169,9 +169,7 @@ async def test_proxy(
     }
     path = tmp_path / "litellm.yaml"
     path.write_text(json.dumps(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_port()
     command = (str(proxy), "--config", str(path), "--host", "127.0.0.1", "--port", str(port))
     environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "DOOR_TOKEN": TOKEN}
     async with running(*command, environ=environ, port=port) as process:

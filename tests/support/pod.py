@@ -11,12 +11,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from socket import create_server
 
 from tests.support.manifest import Manifest, Object
+from tests.support.ports import find_ports
 from tests.support.volume import Volume
 
 PATIENCE_S = 30
@@ -131,10 +131,6 @@ def make_pod(
     manifest: Manifest, folder: Path, files: Mapping[str, Mapping[str, str]] | None = None
 ) -> Pod:
     """Return a pod on free ports."""
-    with ExitStack() as stack:
-        doors = {
-            port: stack.enter_context(create_server(("127.0.0.1", 0)))
-            for port in (50051, 4000, 9090)
-        }
-        addresses = {port: f"127.0.0.1:{door.getsockname()[1]}" for port, door in doors.items()}
+    doors = (50051, 4000, 9090)
+    addresses = {door: f"127.0.0.1:{port}" for door, port in zip(doors, find_ports(3), strict=True)}
     return Pod(manifest, folder, addresses, files or {})

@@ -15,3 +15,11 @@ def find_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def find_ports(count: int) -> list[int]:
+    """Return so many of them, each another one."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(find_port())
+    return list(ports)

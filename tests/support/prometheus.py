@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+
+from tests.support.ports import find_port
 
 SERVER, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 
@@ -82,9 +83,7 @@ async def running_prometheus(folder: Path, target: str, rules: Path) -> AsyncIte
     assert SERVER is not None
     config = folder / "prometheus.yaml"
     config.write_text(CONFIG.format(rules=rules, target=target))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{find_port()}"
     command = [
         SERVER,
         f"--config.file={config}",

@@ -75,7 +75,8 @@ def test_end(pod: Pod, replica: subprocess.Popen[str]) -> None:
     """SIGTERM, which comes after the preStop, ends it with 0; then no probe succeeds."""
     replica.send_signal(signal.SIGTERM)
 
-    assert replica.wait(PATIENCE_S) == 0
+    said = replica.communicate(timeout=PATIENCE_S)
+    assert replica.returncode == 0, said
     assert not pod.probe("readinessProbe")[0]
     assert not pod.probe("livenessProbe")[0]
 
