@@ -20,6 +20,7 @@ from ..entry.running import Running
 from ..entry.serving import Serving
 from ..metrics import CallMetrics, Metrics
 from ..runtime.alarms import Alarms
+from ..runtime.batching import Batches
 from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method
 from .headers import LateHeaders, gone, send_headers
@@ -112,6 +113,7 @@ class Calls:
         self._running = running
         self._tracer = tracer
         self._alarms = Alarms(self._loop)
+        self._batches = Batches(self._loop)
         self._max_bytes = max_message_bytes
 
     def unary(
@@ -123,8 +125,12 @@ class Calls:
         *,
         call_class: CallClass | None = None,
         repeatable: bool = False,
+        batched: bool = False,
     ) -> Handler:
-        """Return the handler of a method with one response."""
+        """Return the handler of a method with one response.
+
+        One that is `batched` takes so little time that its calls are best worked on together.
+        """
         metrics = self._metrics.for_method(service, method, "UNARY")
         known = Method(
             path=f"{service}/{method}",
@@ -135,7 +141,7 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        alarms, max_bytes = self._alarms, self._max_bytes
+        alarms, batches, max_bytes = self._alarms, self._batches, self._max_bytes
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
@@ -152,10 +158,15 @@ class Calls:
                     else:
                         headers = LateHeaders(context, alarms, now)
                 try:
+                    together = batched and batches.wanted()
+                    if together:
+                        await batches.join()
                     response = await handle(_parse(request_type, data), caller)
                     data = response.SerializeToString()
                     size = len(data)
                     check_size(size, max_bytes)
+                    if together:
+                        await batches.part()
                 except UpstreamError as error:
                     names_time = error.reason is Reason.UPSTREAM_RATE_LIMITED
                     raise

@@ -48,6 +48,7 @@ def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
             servicer.resolve,
             call_class="resolve",
             repeatable=True,
+            batched=True,
         ),
         "Complete": calls.unary(
             SERVICE, "Complete", pb.CompleteRequest, servicer.complete, call_class="complete"

@@ -1,0 +1,121 @@
+"""Calls that wait for each other, and those that do not."""
+
+import asyncio
+import itertools
+
+import pytest
+
+from prompt_resolver_server.runtime.batching import Batches
+
+MOST = 12
+WINDOW = 16
+SOON = 64
+
+
+def make_batches(*, busy: bool = True) -> Batches:
+    """Return those of a loop that has been at work ever since, or never."""
+    passed = itertools.count() if busy else itertools.repeat(0.0)
+    return Batches(asyncio.get_running_loop(), cpu_time=lambda: float(next(passed)))
+
+
+def alone(batches: Batches) -> int:
+    """Return after how many calls, each for itself, one is to wait for others."""
+    return next(calls for calls in itertools.count() if batches.wanted())
+
+
+async def together(batches: Batches, calls: int) -> list[int]:
+    """Have so many calls come at once, and return how many were there as each went on."""
+    going = 0
+    seen = []
+
+    async def call() -> None:
+        nonlocal going
+        await batches.join()
+        going += 1
+        await batches.part()
+        seen.append(going)
+
+    await asyncio.wait_for(asyncio.gather(*(call() for _ in range(calls))), 10)
+    return seen
+
+
+async def test_idle_loop() -> None:
+    """Where the loop has little to do, no call waits."""
+    batches = make_batches(busy=False)
+
+    assert not any(batches.wanted() for _ in range(10_000))
+
+
+async def test_busy_loop() -> None:
+    """Where it is busy, it is tried; those that come at once go on together, and end together."""
+    batches = make_batches()
+
+    assert alone(batches) == SOON - 1
+    assert await together(batches, 5) == [5] * 5
+
+
+async def test_most() -> None:
+    """No more wait for each other than a dozen, which do not wait for the time to pass."""
+    batches = make_batches()
+    alone(batches)
+    calls = [asyncio.ensure_future(batches.join()) for _ in range(MOST)]
+    late = asyncio.ensure_future(batches.join())
+
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert all(each.done() for each in calls)
+    assert not late.done()
+    await asyncio.wait_for(late, 10)
+
+
+@pytest.mark.parametrize("calls", [5, MOST])
+async def test_worth_it(calls: int) -> None:
+    """Calls go on waiting for each other while enough of them come."""
+    batches = make_batches()
+    alone(batches)
+
+    for _ in range(3 * WINDOW):
+        await together(batches, calls)
+
+    assert batches.wanted()
+
+
+async def test_not_worth_it() -> None:
+    """Where few come they stop, and each time that this shows it is longer until it is tried."""
+    batches = make_batches()
+    pauses = []
+
+    for _ in range(10):
+        pauses.append(alone(batches) + 1)
+        for _ in range(WINDOW):
+            await together(batches, 2)
+
+    assert pauses == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192, 8192]
+
+
+async def test_worth_it_again() -> None:
+    """Once it was worth it, it is tried as soon as in the beginning."""
+    batches = make_batches()
+    pauses = []
+
+    for sizes in ((2,), (2,), (5, 2), (5, 2)):
+        pauses.append(alone(batches) + 1)
+        for calls in sizes:
+            for _ in range(WINDOW):
+                await together(batches, calls)
+
+    assert pauses == [64, 128, 256, 128]
+
+
+async def test_calls_that_are_cancelled() -> None:
+    """One that leaves while it waits, or as it ends, is nothing to the others."""
+    batches = make_batches()
+    alone(batches)
+
+    for wait in (batches.join, batches.part):
+        leaving, staying = (asyncio.ensure_future(wait()) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait_for(staying, 10)
+        assert leaving.cancelled()
