@@ -15,7 +15,8 @@ SOON = 64
 def make_batches(*, busy: bool = True) -> Batches:
     """Return those of a loop that has been at work ever since, or never."""
     passed = itertools.count() if busy else itertools.repeat(0.0)
-    return Batches(asyncio.get_running_loop(), cpu_time=lambda: float(next(passed)))
+    loop = asyncio.get_running_loop()
+    return Batches(loop, wait_s=0.001, cpu_time=lambda: float(next(passed)))
 
 
 def alone(batches: Batches) -> int:

@@ -113,7 +113,6 @@ class Calls:
         self._running = running
         self._tracer = tracer
         self._alarms = Alarms(self._loop)
-        self._batches = Batches(self._loop)
         self._max_bytes = max_message_bytes
 
     def unary(
@@ -125,11 +124,11 @@ class Calls:
         *,
         call_class: CallClass | None = None,
         repeatable: bool = False,
-        batched: bool = False,
+        wait_s: float = 0.0,
     ) -> Handler:
         """Return the handler of a method with one response.
 
-        One that is `batched` takes so little time that its calls are best worked on together.
+        Its calls may wait for each other for so long, see `Batches`.
         """
         metrics = self._metrics.for_method(service, method, "UNARY")
         known = Method(
@@ -141,7 +140,8 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        alarms, batches, max_bytes = self._alarms, self._batches, self._max_bytes
+        alarms, max_bytes = self._alarms, self._max_bytes
+        batches = Batches(self._loop, wait_s=wait_s) if wait_s else None
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)
@@ -158,15 +158,16 @@ class Calls:
                     else:
                         headers = LateHeaders(context, alarms, now)
                 try:
-                    together = batched and batches.wanted()
-                    if together:
-                        await batches.join()
+                    batch = batches if batches is not None and batches.wanted() else None
+                    if batch is not None:
+                        await batch.join()
                     response = await handle(_parse(request_type, data), caller)
                     data = response.SerializeToString()
                     size = len(data)
                     check_size(size, max_bytes)
-                    if together:
-                        await batches.part()
+                    if batch is not None and repeatable:
+                        # The others end when those answer that they have asked.
+                        await batch.part()
                 except UpstreamError as error:
                     names_time = error.reason is Reason.UPSTREAM_RATE_LIMITED
                     raise

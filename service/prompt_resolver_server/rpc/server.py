@@ -29,6 +29,9 @@ READINESS = "readiness"
 
 _MAX_STREAMS = 16_000
 _HANDSHAKE_MS = 20_000
+# Next to what a provider takes, two milliseconds are nothing.
+_RESOLVE_WAIT_S = 0.001
+_COMPLETE_WAIT_S = 0.002
 
 if TYPE_CHECKING:
     from .calls import Handler
@@ -48,10 +51,15 @@ def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
             servicer.resolve,
             call_class="resolve",
             repeatable=True,
-            batched=True,
+            wait_s=_RESOLVE_WAIT_S,
         ),
         "Complete": calls.unary(
-            SERVICE, "Complete", pb.CompleteRequest, servicer.complete, call_class="complete"
+            SERVICE,
+            "Complete",
+            pb.CompleteRequest,
+            servicer.complete,
+            call_class="complete",
+            wait_s=_COMPLETE_WAIT_S,
         ),
         "CompleteStream": calls.stream(
             SERVICE,

@@ -9,8 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable
 
-_WAIT_S = 0.001
-"""How long a call waits for others; an event loop's timers tell no shorter time apart."""
 _MOST = 12
 _ENOUGH = 4.5
 """How many have to be together, on the average, to be worth the waiting."""
@@ -26,17 +24,20 @@ is not, twice as many go on without."""
 class Batches:
     """The calls of one event loop that wait for each other, while that is worth it.
 
-    It is where the loop is busy and several come within a millisecond. Elsewhere none waits, but
-    for a few every now and then, to find out. `cpu_time` is the clock of the loop's thread.
+    It is where the loop is busy and several come within `wait_s`, which is a millisecond or more,
+    as the timers of event loops are. Elsewhere none waits, but for a few every now and then, to
+    find out. `cpu_time` is the clock of the loop's thread.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         *,
+        wait_s: float,
         cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
         self._loop = loop
+        self._wait_s = wait_s
         self._cpu_time = cpu_time
         self._since = loop.time(), cpu_time()
         self._on = False
@@ -62,7 +63,7 @@ class Batches:
         turn = self._loop.create_future()
         self._coming.append(turn)
         if len(self._coming) == 1:
-            self._timer = self._loop.call_later(_WAIT_S, self._begin)
+            self._timer = self._loop.call_later(self._wait_s, self._begin)
         elif len(self._coming) == _MOST:
             self._begin()
         await turn
