@@ -7,7 +7,7 @@ import pytest
 
 from prompt_resolver_server.runtime.batching import Batches
 
-MOST = 12
+MOST = 16
 WINDOW = 16
 SOON = 64
 
@@ -16,7 +16,7 @@ def make_batches(*, busy: bool = True) -> Batches:
     """Return those of a loop that has been at work ever since, or never."""
     passed = itertools.count() if busy else itertools.repeat(0.0)
     loop = asyncio.get_running_loop()
-    return Batches(loop, wait_s=0.001, cpu_time=lambda: float(next(passed)))
+    return Batches(loop, cpu_time=lambda: float(next(passed)))
 
 
 def alone(batches: Batches) -> int:
@@ -56,12 +56,28 @@ async def test_busy_loop() -> None:
 
 
 async def test_most() -> None:
-    """No more wait for each other than a dozen, which do not wait for the time to pass."""
+    """No more wait for each other than sixteen, which do not wait for the time to pass."""
     batches = make_batches()
     alone(batches)
     calls = [asyncio.ensure_future(batches.join()) for _ in range(MOST)]
     late = asyncio.ensure_future(batches.join())
 
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    assert all(each.done() for each in calls)
+    assert not late.done()
+    await asyncio.wait_for(late, 10)
+
+
+async def test_as_many_as_there_are() -> None:
+    """Where fewer came the first time, no time passes until as many go on the next time."""
+    batches = make_batches()
+    alone(batches)
+    await together(batches, 6)
+
+    calls = [asyncio.ensure_future(batches.join()) for _ in range(6)]
+    late = asyncio.ensure_future(batches.join())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 

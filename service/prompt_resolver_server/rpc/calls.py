@@ -124,11 +124,11 @@ class Calls:
         *,
         call_class: CallClass | None = None,
         repeatable: bool = False,
-        wait_s: float = 0.0,
+        batched: bool = False,
     ) -> Handler:
         """Return the handler of a method with one response.
 
-        Its calls may wait for each other for so long, see `Batches`.
+        If it is `batched`, its calls may wait for each other for a moment; see `Batches`.
         """
         metrics = self._metrics.for_method(service, method, "UNARY")
         known = Method(
@@ -141,7 +141,7 @@ class Calls:
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
         alarms, max_bytes = self._alarms, self._max_bytes
-        batches = Batches(self._loop, wait_s=wait_s) if wait_s else None
+        batches = Batches(self._loop) if batched else None
 
         async def handler(data: bytes, context: Context) -> bytes:
             call = Call(known, context, running)

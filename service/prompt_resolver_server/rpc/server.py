@@ -29,9 +29,6 @@ READINESS = "readiness"
 
 _MAX_STREAMS = 16_000
 _HANDSHAKE_MS = 20_000
-# Next to what a provider takes, two milliseconds are nothing.
-_RESOLVE_WAIT_S = 0.001
-_COMPLETE_WAIT_S = 0.002
 
 if TYPE_CHECKING:
     from .calls import Handler
@@ -51,7 +48,7 @@ def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
             servicer.resolve,
             call_class="resolve",
             repeatable=True,
-            wait_s=_RESOLVE_WAIT_S,
+            batched=True,
         ),
         "Complete": calls.unary(
             SERVICE,
@@ -59,7 +56,7 @@ def data_handlers(calls: Calls, serving: Serving, watches: Watches) -> Handlers:
             pb.CompleteRequest,
             servicer.complete,
             call_class="complete",
-            wait_s=_COMPLETE_WAIT_S,
+            batched=True,
         ),
         "CompleteStream": calls.stream(
             SERVICE,

@@ -9,7 +9,11 @@ import asyncio
 import time
 from collections.abc import Callable
 
-_MOST = 12
+_WAIT_S = 0.002
+"""How long a call waits for others at most."""
+_MOST = 16
+_LEAST = 4
+"""How many are waited for at most, and how many even where fewer came the last time."""
 _ENOUGH = 4.5
 """How many have to be together, on the average, to be worth the waiting."""
 _WINDOW = 16
@@ -24,25 +28,23 @@ is not, twice as many go on without."""
 class Batches:
     """The calls of one event loop that wait for each other, while that is worth it.
 
-    It is where the loop is busy and several come within `wait_s`, which is a millisecond or more,
-    as the timers of event loops are. Elsewhere none waits, but for a few every now and then, to
-    find out. `cpu_time` is the clock of the loop's thread.
+    It is where the loop is busy and several come within two milliseconds. Elsewhere none waits, but
+    for a few every now and then, to find out. `cpu_time` is the clock of the loop's thread.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        wait_s: float,
         cpu_time: Callable[[], float] = time.thread_time,
     ) -> None:
         self._loop = loop
-        self._wait_s = wait_s
         self._cpu_time = cpu_time
         self._since = loop.time(), cpu_time()
         self._on = False
         self._left = self._pause = _SOON
         self._calls = 0
+        self._most = _MOST
         self._coming: list[asyncio.Future[None]] = []
         self._going: list[asyncio.Future[None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -63,8 +65,8 @@ class Batches:
         turn = self._loop.create_future()
         self._coming.append(turn)
         if len(self._coming) == 1:
-            self._timer = self._loop.call_later(self._wait_s, self._begin)
-        elif len(self._coming) == _MOST:
+            self._timer = self._loop.call_later(_WAIT_S, self._begin)
+        elif len(self._coming) >= self._most:
             self._begin()
         await turn
 
@@ -87,6 +89,9 @@ class Batches:
             self._timer.cancel()
         coming, self._coming = self._coming, []
         self._calls += len(coming)
+        if self._left == _WINDOW:
+            # As many as call at a time: to wait for more would be to wait for nobody.
+            self._most = max(len(coming), _LEAST)
         self._left -= 1
         if self._left == 0:
             self._judge()
@@ -95,7 +100,7 @@ class Batches:
     def _judge(self) -> None:
         """Go on with it, or stop, for longer than the last time."""
         self._on = self._calls >= _ENOUGH * _WINDOW
-        self._calls = 0
+        self._calls, self._most = 0, _MOST
         if self._on:
             self._left, self._pause = _WINDOW, _SOON
         else:
