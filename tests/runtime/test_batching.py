@@ -12,16 +12,26 @@ WINDOW = 16
 SOON = 64
 
 
-def make_batches(*, busy: bool = True) -> Batches:
-    """Return those of a loop that has been at work ever since, or never."""
-    passed = itertools.count() if busy else itertools.repeat(0.0)
-    loop = asyncio.get_running_loop()
-    return Batches(loop, cpu_time=lambda: float(next(passed)))
+class Clock:
+    """How long the loop's thread has been at work."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
-def alone(batches: Batches) -> int:
-    """Return after how many calls, each for itself, one is to wait for others."""
-    return next(calls for calls in itertools.count() if batches.wanted())
+def make_batches(clock: Clock) -> Batches:
+    return Batches(asyncio.get_running_loop(), cpu_time=clock)
+
+
+def alone(batches: Batches, clock: Clock) -> int:
+    """Return after how many calls, each for itself on a busy loop, one is to wait for others."""
+    for calls in itertools.count():
+        clock.now_s += 60
+        if batches.wanted():
+            return calls
+    raise AssertionError
 
 
 async def together(batches: Batches, calls: int) -> list[int]:
@@ -42,23 +52,25 @@ async def together(batches: Batches, calls: int) -> list[int]:
 
 async def test_idle_loop() -> None:
     """Where the loop has little to do, no call waits."""
-    batches = make_batches(busy=False)
+    batches = make_batches(Clock())
 
     assert not any(batches.wanted() for _ in range(10_000))
 
 
 async def test_busy_loop() -> None:
     """Where it is busy, it is tried; those that come at once go on together, and end together."""
-    batches = make_batches()
+    clock = Clock()
+    batches = make_batches(clock)
 
-    assert alone(batches) == SOON - 1
+    assert alone(batches, clock) == SOON - 1
     assert await together(batches, 5) == [5] * 5
 
 
 async def test_most() -> None:
     """No more wait for each other than sixteen, which do not wait for the time to pass."""
-    batches = make_batches()
-    alone(batches)
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
     calls = [asyncio.ensure_future(batches.join()) for _ in range(MOST)]
     late = asyncio.ensure_future(batches.join())
 
@@ -72,8 +84,9 @@ async def test_most() -> None:
 
 async def test_as_many_as_there_are() -> None:
     """Where fewer came the first time, no time passes until as many go on the next time."""
-    batches = make_batches()
-    alone(batches)
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
     await together(batches, 6)
 
     calls = [asyncio.ensure_future(batches.join()) for _ in range(6)]
@@ -89,8 +102,9 @@ async def test_as_many_as_there_are() -> None:
 @pytest.mark.parametrize("calls", [5, MOST])
 async def test_worth_it(calls: int) -> None:
     """Calls go on waiting for each other while enough of them come."""
-    batches = make_batches()
-    alone(batches)
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
 
     for _ in range(3 * WINDOW):
         await together(batches, calls)
@@ -100,24 +114,41 @@ async def test_worth_it(calls: int) -> None:
 
 async def test_not_worth_it() -> None:
     """Where few come they stop, and each time that this shows it is longer until it is tried."""
-    batches = make_batches()
+    clock = Clock()
+    batches = make_batches(clock)
     pauses = []
 
     for _ in range(10):
-        pauses.append(alone(batches) + 1)
+        pauses.append(alone(batches, clock) + 1)
         for _ in range(WINDOW):
             await together(batches, 2)
 
     assert pauses == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192, 8192]
 
 
+async def test_long_calls() -> None:
+    """Calls that keep the loop for long do not wait for each other."""
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
+
+    async def call() -> None:
+        await batches.join()
+        clock.now_s += 0.001
+
+    await asyncio.wait_for(asyncio.gather(*(call() for _ in range(MOST))), 10)
+
+    assert not batches.wanted()
+
+
 async def test_worth_it_again() -> None:
     """Once it was worth it, it is tried as soon as in the beginning."""
-    batches = make_batches()
+    clock = Clock()
+    batches = make_batches(clock)
     pauses = []
 
     for sizes in ((2,), (2,), (5, 2), (5, 2)):
-        pauses.append(alone(batches) + 1)
+        pauses.append(alone(batches, clock) + 1)
         for calls in sizes:
             for _ in range(WINDOW):
                 await together(batches, calls)
@@ -127,8 +158,9 @@ async def test_worth_it_again() -> None:
 
 async def test_calls_that_are_cancelled() -> None:
     """One that leaves while it waits, or as it ends, is nothing to the others."""
-    batches = make_batches()
-    alone(batches)
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
 
     for wait in (batches.join, batches.part):
         leaving, staying = (asyncio.ensure_future(wait()) for _ in range(2))

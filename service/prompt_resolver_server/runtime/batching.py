@@ -18,6 +18,8 @@ _ENOUGH = 4.5
 """How many have to be together, on the average, to be worth the waiting."""
 _WINDOW = 16
 """Of so many batches."""
+_LONG_S = 0.005
+"""How long a batch may keep the loop from everything else."""
 _BUSY = 0.5
 """How much of its time an event loop has to be at work, so that any waiting can be worth it."""
 _SOON, _LATE = 64, 8192
@@ -96,6 +98,14 @@ class Batches:
         if self._left == 0:
             self._judge()
         _wake(coming)
+        # The next in turn after all of them.
+        self._loop.call_soon(self._look, self._cpu_time())
+
+    def _look(self, begun: float) -> None:
+        """Stop where calls take long: next to that, it is nothing what caches save."""
+        if self._on and self._cpu_time() - begun > _LONG_S:
+            self._calls = 0
+            self._judge()
 
     def _judge(self) -> None:
         """Go on with it, or stop, for longer than the last time."""
