@@ -42,6 +42,10 @@ def metrics() -> Metrics:
     return Metrics(CollectorRegistry(), version="test")
 
 
+async def fail_to_watch(request: pb.CompleteStreamRequest, caller: Caller, send: Send) -> None:
+    raise ValueError(SECRET)
+
+
 async def answer(request: pb.CompleteRequest, caller: Caller) -> pb.CompleteResponse:
     return pb.CompleteResponse(id="whole")
 
@@ -78,6 +82,9 @@ async def channel(
             ),
             "Complete": calls.unary(
                 SERVICE, "Complete", pb.CompleteRequest, answer, call_class="complete"
+            ),
+            "WatchPrompts": calls.stream(
+                SERVICE, "WatchPrompts", pb.CompleteStreamRequest, fail_to_watch, lasting=True
             ),
         }
         listener = Listener(SERVICE, handlers, max_message_bytes=10_000, with_reflection=False)
@@ -146,6 +153,34 @@ async def test_ends_that_are_held_back(
     running.release()
 
     assert await asyncio.gather(*begun) == ["OK"] * 3 + ["INTERNAL"] * 2
+
+
+async def test_watch_that_ends_as_the_service_does(
+    channel: grpc.aio.Channel, running: Running, metrics: Metrics
+) -> None:
+    """One that has failed while ends are held back is told of its failure, and of nothing else."""
+    running.hold()
+    watch = asyncio.ensure_future(code_of(call_stream(channel, SERVICE, "WatchPrompts", b"")))
+    while metrics.registry.get_sample_value(FAULTS) != 1:
+        await code_of(call_unary(channel, SERVICE, "Complete", b"", timeout_s=0.9))
+    running.refuse()
+    running.release()
+
+    assert await watch == "INTERNAL"
+
+
+async def test_headers_of_an_answer_that_is_held_back(
+    channel: grpc.aio.Channel, running: Running
+) -> None:
+    """They come meanwhile, so that nobody has it made anew."""
+    running.hold()
+    # As a stream: gRPC's Python tells of headers only then.
+    call = call_stream(channel, SERVICE, "Complete", b"")
+    await call.initial_metadata()
+    assert not call.done()
+    running.release()
+
+    assert await code_of(call) == "OK"
 
 
 async def test_faults_are_counted(channel: grpc.aio.Channel, metrics: Metrics) -> None:

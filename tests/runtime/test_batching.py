@@ -34,8 +34,9 @@ def alone(batches: Batches, clock: Clock) -> int:
     raise AssertionError
 
 
-async def together(batches: Batches, calls: int) -> list[int]:
-    """Have so many calls come at once, and return how many were there as each went on."""
+async def together(batches: Batches, clock: Clock, calls: int) -> list[int]:
+    """Have so many calls come to a busy loop, and return how many were there as each went on."""
+    clock.now_s += 60
     going = 0
     seen = []
 
@@ -63,7 +64,7 @@ async def test_busy_loop() -> None:
     batches = make_batches(clock)
 
     assert alone(batches, clock) == SOON - 1
-    assert await together(batches, 5) == [5] * 5
+    assert await together(batches, clock, 5) == [5] * 5
 
 
 async def test_most() -> None:
@@ -87,7 +88,7 @@ async def test_as_many_as_there_are() -> None:
     clock = Clock()
     batches = make_batches(clock)
     alone(batches, clock)
-    await together(batches, 6)
+    await together(batches, clock, 6)
 
     calls = [asyncio.ensure_future(batches.join()) for _ in range(6)]
     late = asyncio.ensure_future(batches.join())
@@ -107,9 +108,22 @@ async def test_worth_it(calls: int) -> None:
     alone(batches, clock)
 
     for _ in range(3 * WINDOW):
-        await together(batches, calls)
+        await together(batches, clock, calls)
 
     assert batches.wanted()
+
+
+async def test_loop_that_is_idle_again() -> None:
+    """However many come at once, they do not wait for each other once the loop has little to do."""
+    clock = Clock()
+    batches = make_batches(clock)
+    alone(batches, clock)
+
+    for _ in range(2 * WINDOW):
+        await together(batches, clock, 5)
+        clock.now_s = 0.0
+
+    assert not batches.wanted()
 
 
 async def test_not_worth_it() -> None:
@@ -121,13 +135,13 @@ async def test_not_worth_it() -> None:
     for _ in range(10):
         pauses.append(alone(batches, clock) + 1)
         for _ in range(WINDOW):
-            await together(batches, 2)
+            await together(batches, clock, 2)
 
     assert pauses == [64, 128, 256, 512, 1024, 2048, 4096, 8192, 8192, 8192]
 
 
 async def test_long_calls() -> None:
-    """Calls that keep the loop for long do not wait for each other."""
+    """Calls that keep the loop for long, and not just once, do not wait for each other."""
     clock = Clock()
     batches = make_batches(clock)
     alone(batches, clock)
@@ -137,7 +151,8 @@ async def test_long_calls() -> None:
         clock.now_s += 0.001
 
     await asyncio.wait_for(asyncio.gather(*(call() for _ in range(MOST))), 10)
-
+    assert batches.wanted()
+    await asyncio.wait_for(asyncio.gather(*(call() for _ in range(MOST))), 10)
     assert not batches.wanted()
 
 
@@ -151,7 +166,7 @@ async def test_worth_it_again() -> None:
         pauses.append(alone(batches, clock) + 1)
         for calls in sizes:
             for _ in range(WINDOW):
-                await together(batches, calls)
+                await together(batches, clock, calls)
 
     assert pauses == [64, 128, 256, 128]
 

@@ -48,6 +48,10 @@ class Running:
             self._quiet.set()
             self._quiet = None
 
+    def lasts_no_more(self, task: asyncio.Task[Any]) -> None:
+        """Note that a call is about to end by itself, and need not be ended."""
+        self._lasting.discard(task)
+
     async def outlast(self) -> None:
         """Wait until the calls have ended that run now, but for lasting ones."""
         if tasks := self._tasks - self._lasting:

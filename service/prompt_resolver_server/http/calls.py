@@ -89,6 +89,11 @@ class HttpCall:
         transport = self.request.transport
         return peer_names(transport.get_extra_info("peercert")) if transport is not None else ()
 
+    def left(self, now: float) -> float | None:
+        """How long it may go on, by the event loop's clock, or None if nobody has said."""
+        until = self.limit.when() if self.limit is not None else None
+        return until - OVERTIME_S - now if until is not None else None
+
     async def read(self) -> bytes:
         """Return the request's body. Raises REQUEST_TOO_LARGE and REQUEST_INVALID."""
         if self.request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -173,10 +178,9 @@ class HttpCalls:
                     request.method, _path_of(request), read_metadata(request.headers)
                 )
                 response = await self._serve(call, handle, keys)
+                call.leave()
+                await self._running.hold_back(call.left(self._loop.time()))
                 status, reason = response.status, ""
-                if self._running.holding:
-                    call.leave()
-                    await self._running.hold_back()
                 if not response.prepared:
                     response.headers.update(_SERVER, **{"x-request-id": call.request_id})
                     if self._running.refusing:
@@ -192,6 +196,7 @@ class HttpCalls:
                 _log_call(route, call, status, reason, error)
                 # Whoever is told may call again at once, and finds the room that this call had.
                 call.leave()
+                await self._running.hold_back(call.left(self._loop.time()))
                 response = await self._tell(call, error, form)
             finally:
                 call.leave()
@@ -235,7 +240,8 @@ class HttpCalls:
                     **error_headers(error),
                 },
             )
-            if error.reason is Reason.DRAINING:
+            if self._running.refusing:
+                # The next call would meet the end of the connection.
                 response.force_close()
             return response
         # What has begun with 200 must not end as if all were well: the connection is cut, so that

@@ -151,8 +151,8 @@ class RemoteProvider:
                 while reader.finish is None:
                     try:
                         chunk = await body.read_some(gathering if reader.chunks else None)
-                    except TransportError:
-                        if not reader.is_complete:
+                    except TransportError as error:
+                        if error.kind == "too_large" or not reader.is_complete:
                             raise
                         chunk = b""
                     if deltas := reader.feed(chunk):

@@ -114,6 +114,7 @@ class Call:
         if error.reason is Reason.INTERNAL:
             self._method.metrics.fault()
         trailers = (*status.trailers, *self._log(error))
+        self._running.lasts_no_more(self._task)
         await self.hold()
         try:
             # The end of a stream waits for what the caller has yet to read.

@@ -168,14 +168,14 @@ class Calls:
                     if batch is not None and repeatable:
                         # The others end when those answer that they have asked.
                         await batch.part()
+                    if running.holding:
+                        await call.hold()
                 except UpstreamError as error:
                     names_time = error.reason is Reason.UPSTREAM_RATE_LIMITED
                     raise
                 finally:
                     if headers is not None:
                         await headers.settle(size, names_time=names_time)
-                if running.holding:
-                    await call.hold()
                 metrics.sent()
                 return data
             except BaseException as exception:
@@ -227,8 +227,8 @@ class Calls:
                     if not known.repeatable:
                         await stream.begin()
                     await handle(_parse(request_type, data), caller, stream)
-                    if running.holding:
-                        await call.hold()
+                if running.holding:
+                    await call.hold()
             except BaseException as exception:
                 draining = running.refusing if lasting else running.draining
                 await call.fail(exception, draining=draining)

@@ -19,9 +19,9 @@ _ENOUGH = 4.5
 _WINDOW = 16
 """Of so many batches."""
 _LONG_S = 0.005
-"""How long a batch may keep the loop from everything else."""
-_BUSY = 0.5
-"""How much of its time an event loop has to be at work, so that any waiting can be worth it."""
+"""How long a batch may keep the loop from everything else, but for one now and then."""
+_BUSY, _STILL_BUSY = 0.5, 0.25
+"""How much of its time an event loop has to be at work for calls to wait, and to go on with it."""
 _SOON, _LATE = 64, 8192
 """After how many calls that do not wait it is tried whether waiting is worth it. Each time that it
 is not, twice as many go on without."""
@@ -43,6 +43,7 @@ class Batches:
         self._loop = loop
         self._cpu_time = cpu_time
         self._since = loop.time(), cpu_time()
+        self._begun, self._long = 0.0, 0
         self._on = False
         self._left = self._pause = _SOON
         self._calls = 0
@@ -58,8 +59,9 @@ class Batches:
         self._left -= 1
         if self._left > 0:
             return False
-        self._on = self._is_busy()
+        self._on = self._is_busy(_BUSY)
         self._left = _WINDOW if self._on else self._pause
+        self._calls, self._most = 0, _MOST
         return self._on
 
     async def join(self) -> None:
@@ -80,42 +82,51 @@ class Batches:
         self._going.append(turn)
         await turn
 
-    def _is_busy(self) -> bool:
-        """Tell whether the loop has been at work for most of the time since it was last asked."""
+    def _is_busy(self, least: float) -> bool:
+        """Tell whether the loop has been at work for so much of the time since the last answer."""
         (time_then, cpu_then), self._since = self._since, (self._loop.time(), self._cpu_time())
         time_now, cpu_now = self._since
-        return cpu_now - cpu_then > _BUSY * (time_now - time_then)
+        return cpu_now - cpu_then > least * (time_now - time_then)
 
     def _begin(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         coming, self._coming = self._coming, []
-        self._calls += len(coming)
+        if self._on:
+            self._count(sum(not turn.done() for turn in coming))
+        # The loop comes to them one after the other, right before the calls, and after them.
+        self._loop.call_soon(self._look)
+        _wake(coming)
+        self._loop.call_soon(self._look_again)
+
+    def _count(self, calls: int) -> None:
+        self._calls += calls
         if self._left == _WINDOW:
             # As many as call at a time: to wait for more would be to wait for nobody.
-            self._most = max(len(coming), _LEAST)
+            self._most = max(calls, _LEAST)
         self._left -= 1
-        if self._left == 0:
-            self._judge()
-        _wake(coming)
-        # The next in turn after all of them.
-        self._loop.call_soon(self._look, self._cpu_time())
-
-    def _look(self, begun: float) -> None:
-        """Stop where calls take long: next to that, it is nothing what caches save."""
-        if self._on and self._cpu_time() - begun > _LONG_S:
-            self._calls = 0
-            self._judge()
-
-    def _judge(self) -> None:
-        """Go on with it, or stop, for longer than the last time."""
-        self._on = self._calls >= _ENOUGH * _WINDOW
-        self._calls, self._most = 0, _MOST
-        if self._on:
+        if self._left > 0:
+            return
+        if self._calls >= _ENOUGH * _WINDOW and self._is_busy(_STILL_BUSY):
             self._left, self._pause = _WINDOW, _SOON
+            self._calls, self._most = 0, _MOST
         else:
-            self._left = self._pause = min(2 * self._pause, _LATE)
-            self._since = self._loop.time(), self._cpu_time()
+            self._stop()
+
+    def _look(self) -> None:
+        self._begun = self._cpu_time()
+
+    def _look_again(self) -> None:
+        """Stop where calls take long: next to that, it is nothing what caches save."""
+        self._long = self._long + 1 if self._cpu_time() - self._begun > _LONG_S else 0
+        if self._on and self._long > 1:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Have no call wait, for longer than the last time."""
+        self._on = False
+        self._left = self._pause = min(2 * self._pause, _LATE)
+        self._since = self._loop.time(), self._cpu_time()
 
     def _end(self) -> None:
         going, self._going = self._going, []
