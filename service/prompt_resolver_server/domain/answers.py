@@ -78,7 +78,7 @@ class Opened(Value, frozen=True, kw_only=True):
     model: str
 
 
-class TextDelta(Value, frozen=True):
+class TextDelta(Value, frozen=True, gc=False):
     """More text."""
 
     text: str

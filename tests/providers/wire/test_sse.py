@@ -66,6 +66,7 @@ def test_error_events(stream: bytes, errors: list[bool]) -> None:
     st.lists(
         st.sampled_from(
             [b"data: ", b"data", b":", b" ", b"a", b"\n", b"\r", b"\r\n", b"\xef\xbb\xbf"]
+            + [b"data: a\n\n", b"event: error\n"]
         ),
         max_size=30,
     ),

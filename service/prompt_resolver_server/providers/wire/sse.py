@@ -39,6 +39,8 @@ class SseParser:
         """
         if not chunk:
             return self._take_lines([*self._join_fragments(b""), b""])
+        if events := self._split(chunk):
+            return events
         if self._after_return:
             # A line's end may be split: the newline belongs to the return before it.
             chunk = chunk.removeprefix(b"\n")
@@ -54,6 +56,20 @@ class SseParser:
             if self._fragments_bytes > MAX_EVENT_BYTES:
                 raise ProtocolError("a line of more than 1 MiB")
         return self._take_lines(lines)
+
+    def _split(self, chunk: bytes) -> list[bytes]:
+        """Return the data of events that are whole and have a line of data each, as most do.
+
+        There is none where it takes a look at each line to tell.
+        """
+        is_between = not (self._fragments or self._data or self._is_error or self._after_return)
+        if not (is_between and chunk[:6] == b"data: " and chunk[-2:] == b"\n\n"):
+            return []
+        events = chunk[6:-2].split(b"\n\ndata: ")
+        if chunk.count(b"\n") != 2 * len(events) or b"\r" in chunk or len(chunk) > MAX_EVENT_BYTES:
+            return []
+        self._first_line = False
+        return events
 
     def _join_fragments(self, end: bytes) -> list[bytes]:
         line = b"".join((*self._fragments, end))

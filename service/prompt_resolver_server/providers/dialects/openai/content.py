@@ -14,7 +14,7 @@ _READ = frozenset({"text", "thinking"})
 """The kinds of chunks that are read."""
 
 
-class WireMessage(msgspec.Struct):
+class WireMessage(msgspec.Struct, gc=False):
     """A message, or what an event adds to one.
 
     Two of the names are for the same thing; servers that send both send the same text in both, or

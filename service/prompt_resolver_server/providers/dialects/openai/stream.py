@@ -27,7 +27,7 @@ from .finish import read_finish, read_reason
 from .tool_calls import ToolCallReader
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     """An event of one of the answers that were asked for."""
 
     index: object = 0
@@ -37,7 +37,7 @@ class _Choice(msgspec.Struct):
     usage: object = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     """An event of a stream."""
 
     id: str | int | None = None
@@ -87,7 +87,10 @@ class OpenAIStreamReader(EventReader[bytes]):
             return
         if isinstance(event, ErrorEvent):
             raise_error(event)
-        chunk = self._read(event)
+        try:
+            chunk = _CHUNKS.read(event)
+        except JsonError:
+            chunk = self._read_otherwise(event)
         if chunk.error:
             raise_reported(chunk.error)
         # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
@@ -98,7 +101,7 @@ class OpenAIStreamReader(EventReader[bytes]):
         if chunk.usage is not None:
             self._note_usage(chunk.usage)
         for choice in chunk.choices or ():
-            if choice.index not in (0, None):
+            if choice.index != 0 and choice.index is not None:
                 continue
             delta = choice.delta
             if delta is None and not self._in_deltas:
@@ -107,7 +110,7 @@ class OpenAIStreamReader(EventReader[bytes]):
                 self._in_deltas = True
                 self._take_delta(delta, deltas)
             # Most events have neither. Moonshot counts in the choice.
-            if isinstance(choice.usage, dict) and chunk.usage is None:
+            if chunk.usage is None and isinstance(choice.usage, dict):
                 self._note_usage(choice.usage)
             if choice.finish_reason is not None and (
                 raw_reason := read_reason(choice.finish_reason)
@@ -124,15 +127,13 @@ class OpenAIStreamReader(EventReader[bytes]):
         if self._raw_reason is None or raw_reason != "stop":
             self._raw_reason = raw_reason
 
-    def _read(self, event: bytes) -> _Chunk:
-        try:
-            return _CHUNKS.read(event)
-        except JsonError:
-            if (joined := self._halves.join(event)) != event:
-                return _CHUNKS.read(joined)
-            # What reports a failure need not have the form of an answer.
-            read_document(event, raise_reported)
-            raise
+    def _read_otherwise(self, event: bytes) -> _Chunk:
+        """Return an event that is not of the form of an answer, if it becomes so."""
+        if (joined := self._halves.join(event)) != event:
+            return _CHUNKS.read(joined)
+        # What reports a failure need not have the form of an answer.
+        read_document(event, raise_reported)
+        raise JsonError("expected JSON of another form")
 
     @override
     def _end(self) -> None:
@@ -160,13 +161,14 @@ class OpenAIStreamReader(EventReader[bytes]):
     def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
             deltas.append(ReasoningDelta(read_thoughts(thought)))
-        if isinstance(delta.content, list):
-            parts = [*read_chunks(delta.content)]
-            self._spoke |= any(isinstance(part, Text) for part in parts)
-            deltas += map(_tell, parts)
-        elif delta.content:
-            self._spoke = True
-            deltas.append(TextDelta(delta.content))
+        if content := delta.content:
+            if isinstance(content, str):
+                self._spoke = True
+                deltas.append(TextDelta(content))
+            else:
+                parts = [*read_chunks(content)]
+                self._spoke |= any(isinstance(part, Text) for part in parts)
+                deltas += map(_tell, parts)
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
