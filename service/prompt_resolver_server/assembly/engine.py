@@ -15,6 +15,7 @@ from ..metrics import Metrics
 from ..pricing import build_prices
 from ..resolving.resolver import Resolver
 from ..runtime.threads import Threads
+from ..runtime.turns import Turns
 from ..settings import Loaded
 from ..settings.model import CacheSettings
 from ..templates.cache.cache import TemplateCache
@@ -59,9 +60,12 @@ class Engine:
         workshop: Workshop,
         cache: TemplateCache,
         *,
+        turns: Turns,
         copies: "DiskCopies | None",
         shared_cache: "SharedCache | None",
     ) -> None:
+        self.turns = turns
+        """When the answers of providers are taken."""
         self._parts = parts
         self._workshop = workshop
         self._cache = cache
@@ -156,9 +160,11 @@ async def build_engine(
         await restore_copies(copies, held, stack)
     if shared_cache is not None:
         shared_cache.join(held.invalidation)
-    workshop = Workshop(held, metrics, build_prices(importing), trace_requests=trace_requests)
+    turns = Turns(asyncio.get_running_loop())
+    prices = build_prices(importing)
+    workshop = Workshop(held, metrics, prices, turns=turns, trace_requests=trace_requests)
     parts = await workshop.make(loaded, trust, stores)
-    engine = Engine(parts, workshop, held, copies=copies, shared_cache=shared_cache)
+    engine = Engine(parts, workshop, held, turns=turns, copies=copies, shared_cache=shared_cache)
     stack.push_async_callback(engine.aclose)
     return engine
 

@@ -17,6 +17,7 @@ from ..providers.transport.traced import TracedTransport
 from ..providers.transport.transport import Transport
 from ..rendering import Renderer, WorkerPool
 from ..resolving.resolver import Resolver
+from ..runtime.turns import Turns
 from ..settings import Loaded
 from ..templates.cache.cache import TemplateCache
 from ..templates.prompt_stores import PromptStores
@@ -66,11 +67,18 @@ class Workshop:
     """
 
     def __init__(
-        self, cache: TemplateCache, metrics: Metrics, prices: Prices, *, trace_requests: bool
+        self,
+        cache: TemplateCache,
+        metrics: Metrics,
+        prices: Prices,
+        *,
+        turns: Turns,
+        trace_requests: bool,
     ) -> None:
         self._cache = cache
         self._metrics = metrics
         self._prices = prices
+        self._turns = turns
         self._trace_requests = trace_requests
 
     async def make(
@@ -127,7 +135,7 @@ class Workshop:
             return before.transport
         find_proxy = loaded.environment.proxy_for
         transport: Transport = RoutedTransport(
-            direct=DirectTransport(tls=trust.tls),
+            direct=DirectTransport(tls=trust.tls, turns=self._turns),
             proxied=AiohttpTransport(tls=trust.tls, find_proxy=find_proxy),
             find_proxy=find_proxy,
         )

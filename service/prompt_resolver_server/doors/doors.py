@@ -93,6 +93,7 @@ class Doors:
         self._metrics = metrics
         self._running = running
         self._tracer = tracer
+        self._turns = engine.turns
         self._stack = stack
         self._binder = Binder(loaded, metrics, stack)
         self._grpc: list[Listener] = []
@@ -204,6 +205,7 @@ class Doors:
             metrics=self._metrics,
             max_message_bytes=self._loaded.settings.server.max_message_bytes,
             tracer=self._tracer,
+            turns=self._turns,
             for_operators=for_operators,
         )
 

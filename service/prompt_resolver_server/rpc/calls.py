@@ -21,6 +21,7 @@ from ..entry.serving import Serving
 from ..metrics import CallMetrics, Metrics
 from ..runtime.alarms import Alarms
 from ..runtime.batching import Batches
+from ..runtime.turns import Turns
 from ..tracing import NO_TRACER, Tracer
 from .call import Call, Method
 from .headers import LateHeaders, gone, send_headers
@@ -90,6 +91,7 @@ class Calls:
     """Wraps the methods of the services. `for_operators` tells that they are not for callers.
 
     gRPC itself refuses to send more than `max_message_bytes`, and would count such a call as good.
+    Calls begin between the `turns` of answers.
 
     Made inside of a running event loop.
     """
@@ -103,6 +105,7 @@ class Calls:
         metrics: Metrics,
         max_message_bytes: int,
         tracer: Tracer = NO_TRACER,
+        turns: Turns | None = None,
         for_operators: bool = False,
     ) -> None:
         self._serving = serving
@@ -113,6 +116,7 @@ class Calls:
         self._running = running
         self._tracer = tracer
         self._alarms = Alarms(self._loop)
+        self._turns = turns or Turns(self._loop)
         self._max_bytes = max_message_bytes
 
     def unary(
@@ -140,10 +144,11 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        alarms, max_bytes = self._alarms, self._max_bytes
+        alarms, turns, max_bytes = self._alarms, self._turns, self._max_bytes
         batches = Batches(self._loop) if batched else None
 
         async def handler(data: bytes, context: Context) -> bytes:
+            turns.begin()
             call = Call(known, context, running)
             try:
                 access = serving.access
@@ -212,9 +217,10 @@ class Calls:
         )
 
         serving, for_operators, running = self._serving, self._for_operators, self._running
-        max_bytes = self._max_bytes
+        turns, max_bytes = self._turns, self._max_bytes
 
         async def handler(data: bytes, context: Context) -> None:
+            turns.begin()
             call = Call(known, context, running)
             try:
                 access = serving.access

@@ -13,7 +13,8 @@ from typing import cast
 
 from typing_extensions import override
 
-from ...runtime.alarms import Alarms
+from ...runtime.alarms import Alarm, Alarms
+from ...runtime.turns import Turns
 from .incoming import Incoming
 from .transport import Gathering, Phase, TransportError
 
@@ -25,15 +26,22 @@ class Connection(asyncio.Protocol):
     """A connection over a socket, which carries one exchange at a time."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, alarms: Alarms, sock: socket.socket
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        alarms: Alarms,
+        turns: Turns,
+        sock: socket.socket,
     ) -> None:
         self._loop = loop
         self._socket = sock
         self._arrivals = select.poll()
         self._arrivals.register(sock, select.POLLIN)
         self._alarms = alarms
+        self._turns = turns
         self._transport: asyncio.Transport | None = None
         self._waiter: Future[None] | None = None
+        self._alarm: Alarm | None = None
         self._calling: bytes | None = None
         self._lost = False
         self.response = Incoming()
@@ -165,7 +173,10 @@ class Connection(asyncio.Protocol):
             response.paused = True
             self._transport.pause_reading()
         calling = self._calling
-        if calling is None or response.ended or response.paused or calling in data:
+        if response.ended or (calling is not None and calling in data):
+            # All that is left is to make something of it.
+            self._wake(in_turn=True)
+        elif calling is None or response.paused:
             self._wake()
 
     @override
@@ -173,15 +184,21 @@ class Connection(asyncio.Protocol):
         self._lost = True
         self._wake()
 
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
+    def _wake(self, *, in_turn: bool = False) -> None:
+        waiter, alarm = self._waiter, self._alarm
+        if waiter is None or alarm is None or waiter.done():
+            return
+        # It has come in time, whenever its turn is.
+        self._alarms.pop(alarm, None)
+        if in_turn:
+            self._turns.take(waiter)
+        else:
             waiter.set_result(None)
 
     async def _wait(self, until: float, phase: Phase) -> None:
         """Wait for something to happen, until then."""
         waiter = self._waiter = self._loop.create_future()
-        alarm = partial(_expire, waiter)
+        alarm = self._alarm = partial(_expire, waiter)
         self._alarms.set(alarm, until)
         try:
             await waiter
@@ -189,7 +206,7 @@ class Connection(asyncio.Protocol):
             raise TransportError("timeout", phase=phase) from None
         finally:
             self._alarms.pop(alarm, None)
-            self._waiter = None
+            self._waiter = self._alarm = None
 
 
 def _expire(waiter: Future[None]) -> None:

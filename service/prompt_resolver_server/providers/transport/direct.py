@@ -13,6 +13,7 @@ from aiohappyeyeballs import start_connection
 from yarl import URL
 
 from ...runtime.alarms import Alarms
+from ...runtime.turns import Turns
 from .connection import Connection
 from .names import LookUp, Names, look_up
 from .transport import (
@@ -47,17 +48,23 @@ class DirectTransport:
     """A `Transport`. Made inside of a running event loop, and used in that loop alone.
 
     `renew_s` is the age at which a connection takes no further request: names are looked up for new
-    connections alone, and a provider may move.
+    connections alone, and a provider may move. Answers wait for their `turns`.
     """
 
     def __init__(
-        self, *, tls: ssl.SSLContext, look_up: LookUp = look_up, renew_s: float = _RENEW_S
+        self,
+        *,
+        tls: ssl.SSLContext,
+        look_up: LookUp = look_up,
+        renew_s: float = _RENEW_S,
+        turns: Turns | None = None,
     ) -> None:
         self._tls = tls
         self._renew_s = renew_s
         self._names = Names(look_up)
         self._loop = asyncio.get_running_loop()
         self._alarms = Alarms(self._loop)
+        self._turns = turns or Turns(self._loop)
         self._idle: dict[_Target, list[Connection]] = {}
         self._busy: set[Connection] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -152,7 +159,9 @@ class DirectTransport:
                 # An address that does not answer must not keep the next one from being tried.
                 sock = await start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS_S)
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self._alarms, sock),
+                    lambda: Connection(
+                        self._loop, alarms=self._alarms, turns=self._turns, sock=sock
+                    ),
                     sock=sock,
                     ssl=self._tls if target.secure else None,
                     # Names in certificates have no dot at their end.
