@@ -50,10 +50,11 @@ async def test_one_wait_for_all_methods(tmp_path: Path, prompts: Path) -> None:
     assert [name for name in names if name.startswith("_request_")] == ["_request_call"]
 
 
+REFLECT = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
 async def list_services(channel: grpc.aio.Channel) -> list[str]:
-    call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(
-        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
-    )
+    call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(REFLECT)
     stream = call(timeout=10)
     await stream.write(reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString())
     await stream.done_writing()
@@ -70,6 +71,20 @@ async def test_reflection_on_loopback(channel: grpc.aio.Channel) -> None:
         "grpc.reflection.v1alpha.ServerReflection",
         SERVICE,
     ]
+
+
+async def test_reflection_of_nonsense(channel: grpc.aio.Channel) -> None:
+    """What is no message of reflection is told so."""
+    call: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(REFLECT)
+    stream = call(timeout=10)
+    await stream.write(b"\xff")
+    await stream.done_writing()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        async for _ in stream:
+            pass
+
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details() == "expected a ServerReflectionRequest message"
 
 
 async def test_reflection_can_be_turned_off(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from typing_extensions import override
 
 from prompt_resolver.v1 import admin_pb2, prompt_resolver_pb2
@@ -20,6 +19,7 @@ from .admin import AdminServicer
 from .calls import Calls
 from .credentials import server_credentials
 from .leaving import say_nothing_of_leaving
+from .reflection import reflection_handler
 from .servicer import PromptResolverServicer
 from .watching import WatchServicer
 
@@ -204,7 +204,7 @@ class Listener:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, by_name)
         if with_reflection:
             names = (service, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
-            reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), by_name)
+            self._server.add_generic_rpc_handlers((reflection_handler(names),))
         # The last that is asked for a method.
         self._server.add_generic_rpc_handlers((_Unknown(count_unknown),))
 
