@@ -530,6 +530,30 @@ def test_stream() -> None:
     )
 
 
+@given(
+    st.lists(st.tuples(st.text(max_size=6), st.integers(0, 2), st.booleans()), max_size=12),
+    st.integers(1, 200),
+)
+def test_streamed_texts(told: list[tuple[str, int, bool]], size: int) -> None:
+    """A stream's text is that of its events, however alike they are, and wherever they are cut."""
+    events = [
+        json.dumps(
+            {"id": "1", "created": created, "choices": [{"delta": {"content": text}}]},
+            ensure_ascii=in_ascii,
+        )
+        for text, created, in_ascii in told
+    ]
+    stream = b"".join(b"data: %b\n\n" % event.encode() for event in events) + END
+    reader = DIALECT.read_stream(NO_QUIRKS)
+    cuts = range(0, len(stream), size)
+    deltas = [delta for cut in cuts for delta in reader.feed(stream[cut : cut + size])]
+
+    texts = [delta.text for delta in deltas if isinstance(delta, TextDelta)]
+    assert "".join(texts) == "".join(text for text, _, _ in told)
+    assert reader.chunks == len(told) + 2
+    assert reader.finish is not None
+
+
 FULL = {"prompt_tokens": 10, "completion_tokens": 5}
 
 

@@ -20,6 +20,7 @@ from ...dialect import InBandError, ProtocolError
 from ...wire.event_reader import EventReader
 from ...wire.failures import read_document
 from ...wire.halves import HalfJoiner
+from ...wire.repetition import Repetition
 from ...wire.sse import ErrorEvent, SseParser
 from .content import WireMessage, check_words, read_chunks, read_thoughts
 from .failures import raise_error, raise_reported
@@ -69,6 +70,7 @@ class OpenAIStreamReader(EventReader[bytes]):
         self._model = ""
         self._calls = ToolCallReader()
         self._halves = HalfJoiner()
+        self._repetition = Repetition("content", _read_text)
         self._in_deltas = False
         self._spoke = False
         self._refused = False
@@ -87,6 +89,14 @@ class OpenAIStreamReader(EventReader[bytes]):
             return
         if isinstance(event, ErrorEvent):
             raise_error(event)
+        text = self._repetition.text_of(event)
+        if text is None:
+            self._take_whole(event, deltas)
+        elif text:
+            deltas.append(TextDelta(text))
+
+    def _take_whole(self, event: bytes, deltas: list[Delta]) -> None:
+        """Add what an event tells of which nothing is known."""
         try:
             chunk = _CHUNKS.read(event)
         except JsonError:
@@ -116,6 +126,8 @@ class OpenAIStreamReader(EventReader[bytes]):
                 raw_reason := read_reason(choice.finish_reason)
             ):
                 self._note_reason(raw_reason)
+        if self._spoke and self._raw_reason is None:
+            self._repetition.learn(event)
 
     def _note_usage(self, usage: dict[str, Json]) -> None:
         """Keep of each count what was said last: an event may have only some of them."""
@@ -176,6 +188,29 @@ class OpenAIStreamReader(EventReader[bytes]):
             deltas += self._calls.take(delta.calls)
         if not self._spoke:
             self._is_beyond_words |= delta.is_beyond_words
+
+
+def _read_text(event: bytes) -> str | None:
+    """Return the text of an event that tells nothing else, and None of others."""
+    try:
+        chunk = _CHUNKS.read(event)
+    except JsonError:
+        return None
+    match chunk:
+        case _Chunk(
+            choices=[
+                _Choice(
+                    index=0 | None,
+                    delta=WireMessage(content=str() as text) as delta,
+                    finish_reason=None,
+                    usage=None,
+                )
+            ],
+            usage=None,
+        ) if not chunk.error and delta == WireMessage(content=text):
+            return text
+        case _:
+            return None
 
 
 def _tell(part: Text | Reasoning) -> Delta:

@@ -1,0 +1,123 @@
+"""What is read of an event by its form alone is what reading all of it would tell."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompt_resolver_server.providers.wire.repetition import Repetition
+
+Form = tuple[str, str, bool]
+"""What is before the text and after it, and whether all of it is in ASCII, without spaces."""
+
+TEXTS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(['"', "\\", '","content":"x', '"content":"', "\x01", "\\u0001", "\n", "é"]),
+)
+
+
+def read(event: bytes) -> str | None:
+    """Return the text of an event in full."""
+    try:
+        document = json.loads(event)
+    except ValueError:
+        return None
+    text = document.get("content") if isinstance(document, dict) else None
+    return text if isinstance(text, str) else None
+
+
+def write(text: str, form: Form) -> bytes:
+    before, after, is_plain = form
+    separators = (",", ":") if is_plain else (", ", ": ")
+    document = {"before": before, "content": text, "after": after}
+    return json.dumps(document, ensure_ascii=is_plain, separators=separators).encode()
+
+
+def know(event: bytes) -> Repetition:
+    """Return what has learnt the form of an event."""
+    repetition = Repetition("content", read)
+    repetition.learn(event)
+    return repetition
+
+
+@given(TEXTS, TEXTS, st.tuples(TEXTS, TEXTS, st.booleans()))
+def test_same_form(first: str, text: str, form: Form) -> None:
+    """Of an event of a form that is known, the text is known, or all of it has to be read."""
+    found = know(write(first, form)).text_of(write(text, form))
+
+    assert found in (text, None)
+
+
+@given(TEXTS, TEXTS)
+def test_usual_form(first: str, text: str) -> None:
+    """In a form where nothing else could be the text, it is known."""
+    form = ("id", "model", True)
+
+    assert know(write(first, form)).text_of(write(text, form)) == text
+
+
+@given(TEXTS, TEXTS, *[st.tuples(TEXTS, TEXTS, st.booleans())] * 2)
+def test_other_form(first: str, text: str, known: Form, form: Form) -> None:
+    """An event that differs in more than its text is never taken for one that does not."""
+    event = write(text, form)
+    found = know(write(first, known)).text_of(event)
+
+    assert found is None or json.loads(event) == {
+        **json.loads(write(first, known)),
+        "content": found,
+    }
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"content":"a","content":"b"}',
+        b'{"content":"a","\\u0063ontent":"b"}',
+        b'{"x":{"content":"a"},"content":"b"}',
+        b'{"x":"\\"content\\":\\"a\\"","content" : 1}',
+        b'{"content":null}',
+        b'{"content":["a"]}',
+    ],
+)
+def test_form_that_is_none(event: bytes) -> None:
+    """Where another text in the place of the first one is not the event's, nothing is learnt."""
+    assert know(event).text_of(event) is None
+
+
+@pytest.mark.parametrize(
+    "literal", [b"", b'"', b'"\\ud83d"', b'"\xff"', b'"a","b":"c"', b'"a" "b"', b"1", b"null"]
+)
+def test_what_is_no_text(literal: bytes) -> None:
+    """What is in the place of the text and is none has to be read in full."""
+    assert know(b'{"content":"a","x":1}').text_of(b'{"content":' + literal + b',"x":1}') is None
+
+
+def test_overlap() -> None:
+    """An event has the beginning and the end of a form one after the other, and not as one."""
+    assert know(b'{"content":"a"}').text_of(b'{"content":}') is None
+    assert know(b'["content":"a"').text_of(b'["content":') is None
+
+
+def test_streams_that_keep_to_no_form() -> None:
+    """Where each event has a form of its own, it is soon given up to learn them."""
+    repetition = Repetition("content", read)
+    events = [write("a", (f"{number}", "", True)) for number in range(10)]
+    known = []
+    for event in events:
+        repetition.learn(event)
+        known.append(repetition.text_of(event) is not None)
+
+    assert known == [True] * 3 + [False] * 7
+
+
+def test_forms_that_last_for_a_while() -> None:
+    """A form that many events have had is followed by the next one, however often."""
+    repetition = Repetition("content", read)
+    known = []
+    for number in range(10):
+        event = write("a", (f"{number}", "", True))
+        repetition.learn(event)
+        known.append({repetition.text_of(event) for _ in range(10)})
+
+    assert known == [{"a"}] * 10
