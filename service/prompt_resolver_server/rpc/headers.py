@@ -15,7 +15,7 @@ import grpc
 
 from ..runtime.alarms import Alarms
 
-_SOON_S = 0.05
+_SOON_S = 0.1
 _LARGE_BYTES = 16 * 1024
 
 if TYPE_CHECKING:

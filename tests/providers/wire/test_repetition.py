@@ -41,10 +41,16 @@ def know(event: bytes) -> Repetition:
     return repetition
 
 
+def text_of(repetition: Repetition, event: bytes) -> str | None:
+    """Return the text of one event, or None if all of it has to be read."""
+    texts = repetition.texts_of([event])
+    return texts[0] if texts else None
+
+
 @given(TEXTS, TEXTS, st.tuples(TEXTS, TEXTS, st.booleans()))
 def test_same_form(first: str, text: str, form: Form) -> None:
     """Of an event of a form that is known, the text is known, or all of it has to be read."""
-    found = know(write(first, form)).text_of(write(text, form))
+    found = text_of(know(write(first, form)), write(text, form))
 
     assert found in (text, None)
 
@@ -54,14 +60,14 @@ def test_usual_form(first: str, text: str) -> None:
     """In a form where nothing else could be the text, it is known."""
     form = ("id", "model", True)
 
-    assert know(write(first, form)).text_of(write(text, form)) == text
+    assert text_of(know(write(first, form)), write(text, form)) == text
 
 
 @given(TEXTS, TEXTS, *[st.tuples(TEXTS, TEXTS, st.booleans())] * 2)
 def test_other_form(first: str, text: str, known: Form, form: Form) -> None:
     """An event that differs in more than its text is never taken for one that does not."""
     event = write(text, form)
-    found = know(write(first, known)).text_of(event)
+    found = text_of(know(write(first, known)), event)
 
     assert found is None or json.loads(event) == {
         **json.loads(write(first, known)),
@@ -82,7 +88,7 @@ def test_other_form(first: str, text: str, known: Form, form: Form) -> None:
 )
 def test_form_that_is_none(event: bytes) -> None:
     """Where another text in the place of the first one is not the event's, nothing is learnt."""
-    assert know(event).text_of(event) is None
+    assert text_of(know(event), event) is None
 
 
 @pytest.mark.parametrize(
@@ -90,13 +96,38 @@ def test_form_that_is_none(event: bytes) -> None:
 )
 def test_what_is_no_text(literal: bytes) -> None:
     """What is in the place of the text and is none has to be read in full."""
-    assert know(b'{"content":"a","x":1}').text_of(b'{"content":' + literal + b',"x":1}') is None
+    assert text_of(know(b'{"content":"a","x":1}'), b'{"content":' + literal + b',"x":1}') is None
+
+
+@given(st.lists(st.sampled_from([b'"a"', b'"b" ', b'"a","b"', b"", b" ", b"1", b'"']), max_size=5))
+def test_many_at_once(literals: list[bytes]) -> None:
+    """Of events that come together, those are known that are known one by one, up to the first."""
+    repetition = know(b'{"content":"a","x":1}')
+    events = [b'{"content":' + literal + b',"x":1}' for literal in literals]
+    alone = []
+    for event in events:
+        if (text := text_of(repetition, event)) is None:
+            break
+        alone.append(text)
+
+    assert [*repetition.texts_of(events)] == alone
+
+
+class Named(bytes):
+    """An event that is more than its data."""
+
+
+def test_events_that_are_more() -> None:
+    """An event with a name of its own is for its reader to look at, whatever its data."""
+    event = b'{"content":"a","x":1}'
+
+    assert [*know(event).texts_of([event, Named(event), event])] == ["a"]
 
 
 def test_overlap() -> None:
     """An event has the beginning and the end of a form one after the other, and not as one."""
-    assert know(b'{"content":"a"}').text_of(b'{"content":}') is None
-    assert know(b'["content":"a"').text_of(b'["content":') is None
+    assert text_of(know(b'{"content":"a"}'), b'{"content":}') is None
+    assert text_of(know(b'["content":"a"'), b'["content":') is None
 
 
 def test_streams_that_keep_to_no_form() -> None:
@@ -106,7 +137,7 @@ def test_streams_that_keep_to_no_form() -> None:
     known = []
     for event in events:
         repetition.learn(event)
-        known.append(repetition.text_of(event) is not None)
+        known.append(text_of(repetition, event) is not None)
 
     assert known == [True] * 3 + [False] * 7
 
@@ -118,6 +149,6 @@ def test_forms_that_last_for_a_while() -> None:
     for number in range(10):
         event = write("a", (f"{number}", "", True))
         repetition.learn(event)
-        known.append({repetition.text_of(event) for _ in range(10)})
+        known.append({text_of(repetition, event) for _ in range(10)})
 
     assert known == [{"a"}] * 10

@@ -51,11 +51,7 @@ class EventReader(ABC, Generic[_Event]):
             return []
         deltas: list[Delta] = []
         try:
-            for event in self._framing.feed(chunk):
-                self.chunks += 1
-                self._take(event, deltas)
-                if self.finish is not None:
-                    break
+            self._take_all(self._framing.feed(chunk), deltas)
             if not chunk and self.finish is None:
                 self._end()
         except JsonError as error:
@@ -65,6 +61,14 @@ class EventReader(ABC, Generic[_Event]):
         told = coalesce(deltas)
         self._count(told)
         return told
+
+    def _take_all(self, events: Iterable[_Event], deltas: list[Delta]) -> None:
+        """Add what events tell, up to the one that ends the answer."""
+        for event in events:
+            self.chunks += 1
+            self._take(event, deltas)
+            if self.finish is not None:
+                break
 
     @abstractmethod
     def _take(self, event: _Event, deltas: list[Delta], /) -> None:

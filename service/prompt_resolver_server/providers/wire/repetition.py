@@ -4,11 +4,12 @@ To read all of such an event again costs three times as much as to read what is 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
 _decode_text = msgspec.json.Decoder(str).decode
+_decode_texts = msgspec.json.Decoder(list[str]).decode
 _PROBE, _PROBE_TEXT = b'"\\u0001"', "\x01"
 _TRIES = 3
 """How many forms of events are learnt of a stream whose events do not keep to any."""
@@ -31,19 +32,21 @@ class Repetition:
         self._tries = _TRIES
         self._had = 0
 
-    def text_of(self, event: bytes) -> str | None:
-        """Return the text of an event of the known form, and None of any other event."""
+    def texts_of(self, events: Iterable[bytes]) -> Sequence[str]:
+        """Return the texts of events of the known form, up to one that is not, or is not plain."""
         if self._form is None:
-            return None
+            return ()
         before, after = self._form
-        if not (event.startswith(before) and event.endswith(after)):
-            return None
-        try:
-            text = _decode_text(event[len(before) : len(event) - len(after)])
-        except ValueError:
-            return None
-        self._had += 1
-        return text
+        first, last = len(before), -len(after)
+        literals = []
+        for event in events:
+            is_plain = type(event) is bytes
+            if not (is_plain and event.startswith(before) and event.endswith(after)):
+                break
+            literals.append(event[first:last])
+        texts = _read_texts(literals)
+        self._had += len(texts)
+        return texts
 
     def learn(self, event: bytes) -> None:
         """Take the form of an event for that of those which follow, if it may be it."""
@@ -59,3 +62,21 @@ class Repetition:
         if form != self._form and self._read(before + _PROBE + after) == _PROBE_TEXT:
             self._form, self._had = form, 0
             self._tries -= 1
+
+
+def _read_texts(literals: Sequence[bytes]) -> Sequence[str]:
+    """Return texts, up to what is none."""
+    try:
+        texts = _decode_texts(b"[%b]" % b",".join(literals))
+    except ValueError:
+        texts = []
+    # Between two commas there has to be something: if there are as many, each of them is one text.
+    return texts if len(texts) == len(literals) else [*_read_one_by_one(literals)]
+
+
+def _read_one_by_one(literals: Sequence[bytes]) -> Iterator[str]:
+    for literal in literals:
+        try:
+            yield _decode_text(literal)
+        except ValueError:
+            return

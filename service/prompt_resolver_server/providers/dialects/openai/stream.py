@@ -1,5 +1,7 @@
 """Streams in OpenAI's chat dialect."""
 
+from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -83,20 +85,31 @@ class OpenAIStreamReader(EventReader[bytes]):
         return not self._says_done and self._raw_reason is not None
 
     @override
+    def _take_all(self, events: Iterable[bytes], deltas: list[Delta]) -> None:
+        left = deque(events)
+        while left and self.finish is None:
+            texts = self._repetition.texts_of(left)
+            if not texts:
+                self.chunks += 1
+                self._take(left.popleft(), deltas)
+                continue
+            self.chunks += len(texts)
+            if text := "".join(texts):
+                deltas.append(TextDelta(text))
+            for _ in texts:
+                left.popleft()
+
+    @override
     def _take(self, event: bytes, deltas: list[Delta]) -> None:
         if event[:1] != b"{" and event.strip() == _DONE:
             self._finish()
             return
         if isinstance(event, ErrorEvent):
             raise_error(event)
-        text = self._repetition.text_of(event)
-        if text is None:
-            self._take_whole(event, deltas)
-        elif text:
-            deltas.append(TextDelta(text))
+        self._take_chunk(event, deltas)
 
-    def _take_whole(self, event: bytes, deltas: list[Delta]) -> None:
-        """Add what an event tells of which nothing is known."""
+    def _take_chunk(self, event: bytes, deltas: list[Delta]) -> None:
+        """Add what a piece of the answer tells, and learn from it how the next ones may look."""
         try:
             chunk = _CHUNKS.read(event)
         except JsonError:
