@@ -17,7 +17,8 @@ class Scene:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.turns = Turns(loop)
+        self.now_s = 0.0
+        self.turns = Turns(loop, clock=lambda: self.now_s)
         self.taken: list[int] = []
         """How many calls had begun by then, for each answer that was taken."""
         self.order: list[int] = []
@@ -99,6 +100,19 @@ async def test_nobody_calls(scene: Scene) -> None:
         rounds += 1
 
     assert rounds < 25
+
+
+async def test_long_rounds(scene: Scene) -> None:
+    """Where each round is long with other things, the answers do not wait for calls to begin."""
+    tasks = scene.arrive(10 * AT_ONCE)
+    rounds = 0
+    async with scene.calling():
+        while not all(task.done() for task in tasks):
+            await asyncio.sleep(0)
+            scene.now_s += 0.005
+            rounds += 1
+
+    assert rounds < 40
 
 
 async def test_later_answers_wait_for_earlier_ones(scene: Scene) -> None:

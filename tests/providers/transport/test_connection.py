@@ -25,7 +25,9 @@ class Scene:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._loop = asyncio.get_running_loop()
-        self.alarms, self.turns = Alarms(self._loop), Turns(self._loop)
+        self.alarms = Alarms(self._loop)
+        # No time passes: turns end by what happens alone.
+        self.turns = Turns(self._loop, clock=lambda: 0.0)
         stack.callback(self.alarms.close)
         self.servers: list[socket.socket] = []
 
@@ -123,6 +125,23 @@ async def test_parts_of_a_stream_wait_for_nobody(scene: Scene) -> None:
     others = scene.keep_waiting()
 
     assert await reading == b"more"
+    assert not any(other.done() for other in others)
+
+
+@pytest.mark.timeout(10)
+async def test_end_that_nobody_waits_for(scene: Scene) -> None:
+    """The end of a body whose reader has had enough is read at once, and takes nobody's turn."""
+    connection = await scene.connect()
+    scene.answer(HEAD)
+    await connection.exchange(b"x", 5)
+    assert await connection.read_some(5) == b"more"
+    connection.in_turn = False
+    reading = asyncio.ensure_future(connection.read_some(5))
+    await asyncio.sleep(0)
+    scene.answer(END)
+    others = scene.keep_waiting()
+
+    assert await reading == b""
     assert not any(other.done() for other in others)
 
 

@@ -1,6 +1,8 @@
 """What is read of an event by its form alone is what reading all of it would tell."""
 
 import json
+from collections.abc import Iterator
+from itertools import takewhile
 
 import pytest
 from hypothesis import given
@@ -82,6 +84,7 @@ def test_other_form(first: str, text: str, known: Form, form: Form) -> None:
         b'{"content":"a","\\u0063ontent":"b"}',
         b'{"x":{"content":"a"},"content":"b"}',
         b'{"x":"\\"content\\":\\"a\\"","content" : 1}',
+        b'{"x":{"content":"a"},"content":"\\u0001"}',
         b'{"content":null}',
         b'{"content":["a"]}',
     ],
@@ -99,18 +102,22 @@ def test_what_is_no_text(literal: bytes) -> None:
     assert text_of(know(b'{"content":"a","x":1}'), b'{"content":' + literal + b',"x":1}') is None
 
 
-@given(st.lists(st.sampled_from([b'"a"', b'"b" ', b'"a","b"', b"", b" ", b"1", b'"']), max_size=5))
+@given(
+    st.lists(
+        st.sampled_from(
+            [b'"a"', b'"b" ', b'"a","b"', b"", b" ", b"1", b'"']
+            + [b'"a', b'b","c"', b'"a\\"', b'","c"']
+        ),
+        max_size=5,
+    )
+)
 def test_many_at_once(literals: list[bytes]) -> None:
     """Of events that come together, those are known that are known one by one, up to the first."""
-    repetition = know(b'{"content":"a","x":1}')
+    known = b'{"content":"a","x":1}'
     events = [b'{"content":' + literal + b',"x":1}' for literal in literals]
-    alone = []
-    for event in events:
-        if (text := text_of(repetition, event)) is None:
-            break
-        alone.append(text)
+    alone = [text_of(know(known), event) for event in events]
 
-    assert [*repetition.texts_of(events)] == alone
+    assert [*know(known).texts_of(events)] == [*takewhile(lambda text: text is not None, alone)]
 
 
 class Named(bytes):
@@ -128,6 +135,14 @@ def test_overlap() -> None:
     """An event has the beginning and the end of a form one after the other, and not as one."""
     assert text_of(know(b'{"content":"a"}'), b'{"content":}') is None
     assert text_of(know(b'["content":"a"'), b'["content":') is None
+
+
+def test_large_event() -> None:
+    """A large event is not learnt from, and is known where a small one was."""
+    small, large = write("a", ("", "", True)), write("a" * 5000, ("", "", True))
+
+    assert text_of(know(large), large) is None
+    assert text_of(know(small), large) == "a" * 5000
 
 
 def test_streams_that_keep_to_no_form() -> None:
@@ -152,3 +167,23 @@ def test_forms_that_last_for_a_while() -> None:
         known.append({text_of(repetition, event) for _ in range(10)})
 
     assert known == [{"a"}] * 10
+
+
+@pytest.mark.parametrize("literal", [b"null", b'"\\ud83d"', b'["a"]'])
+def test_what_is_looked_at(literal: bytes) -> None:
+    """However many events look alike and tell no text, each is looked at a few times at most."""
+    repetition = know(b'{"content":"a","x":1}')
+    looked_at = 0
+
+    def look(events: list[bytes]) -> Iterator[bytes]:
+        nonlocal looked_at
+        for event in events:
+            looked_at += 1
+            yield event
+
+    events = [b'{"content":' + literal + b',"x":1}'] * 1000
+    for left in range(len(events), 0, -1):
+        assert not repetition.texts_of(look(events[:left]))
+        repetition.learn(events[0])
+
+    assert looked_at < 3 * len(events)

@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
         self.response = Incoming()
         """The response that comes in, or came last."""
         self.made_at = loop.time()
+        self.in_turn = True
+        """Whether much is made of the end of what is read, so that it has to wait for its turn."""
         self.kept_until = 0.0
         """How long it may wait for its next request, on the event loop's clock."""
 
@@ -85,6 +87,7 @@ class Connection(asyncio.Protocol):
         """
         assert self._transport is not None
         response = self.response = Incoming()
+        self.in_turn = True
         if len(request) <= _LARGE_BYTES:
             self._transport.write(request)
         else:
@@ -175,7 +178,7 @@ class Connection(asyncio.Protocol):
         calling = self._calling
         if response.ended or (calling is not None and calling in data):
             # All that is left is to make something of it.
-            self._wake(in_turn=True)
+            self._wake(in_turn=self.in_turn)
         elif calling is None or response.paused:
             self._wake()
 

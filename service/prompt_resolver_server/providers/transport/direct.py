@@ -177,6 +177,7 @@ class DirectTransport:
         return connection
 
     async def _see_out(self, target: _Target, connection: Connection) -> None:
+        connection.in_turn = False
         try:
             # It is not waited for any longer than that.
             await see_out(partial(connection.read_some, math.inf))
