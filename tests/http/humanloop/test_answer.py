@@ -32,22 +32,22 @@ from prompt_resolver_server.templates.humanloop.prompt import read_prompt
 from prompt_resolver_server.templates.listing import Environment, ListQuery, TemplatePage
 from tests.support.stores import make_template
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 WORDS = TEXTS.filter(bool)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
     st.booleans() | st.integers(-(2**53), 2**53) | FINITE | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=5,
 )
-OBJECTS = st.dictionaries(TEXTS, JSON, max_size=3)
+OBJECTS = st.dictionaries(TEXTS, JSON, max_size=2)
 
 
 def or_none(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.none() | strategy
 
 
-def tuples(strategy: st.SearchStrategy[Any], most: int = 3) -> st.SearchStrategy[tuple[Any, ...]]:
+def tuples(strategy: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(strategy, max_size=most).map(tuple)
 
 
