@@ -113,35 +113,25 @@ async def test_gathered_answers_are_taken_in_turns(scene: Scene, last: bytes) ->
 
 
 @pytest.mark.timeout(10)
-async def test_parts_of_a_stream_wait_for_nobody(scene: Scene) -> None:
-    """Who reads a stream as it comes is woken at once, whatever else has arrived."""
+@pytest.mark.parametrize(
+    ("arriving", "in_turn", "read"),
+    [pytest.param(PART, True, b"more", id="part"), pytest.param(END, False, b"", id="unread end")],
+)
+async def test_what_waits_for_nobody(
+    scene: Scene, arriving: bytes, in_turn: bool, read: bytes
+) -> None:
+    """Neither a stream that is read as it comes, nor an end that nobody looks at, takes a turn."""
     connection = await scene.connect()
     scene.answer(HEAD)
     await connection.exchange(b"x", 5)
     assert await connection.read_some(5) == b"more"
+    connection.in_turn = in_turn
     reading = asyncio.ensure_future(connection.read_some(5))
     await asyncio.sleep(0)
-    scene.answer(PART)
+    scene.answer(arriving)
     others = scene.keep_waiting()
 
-    assert await reading == b"more"
-    assert not any(other.done() for other in others)
-
-
-@pytest.mark.timeout(10)
-async def test_end_that_nobody_waits_for(scene: Scene) -> None:
-    """The end of a body whose reader has had enough is read at once, and takes nobody's turn."""
-    connection = await scene.connect()
-    scene.answer(HEAD)
-    await connection.exchange(b"x", 5)
-    assert await connection.read_some(5) == b"more"
-    connection.in_turn = False
-    reading = asyncio.ensure_future(connection.read_some(5))
-    await asyncio.sleep(0)
-    scene.answer(END)
-    others = scene.keep_waiting()
-
-    assert await reading == b""
+    assert await reading == read
     assert not any(other.done() for other in others)
 
 

@@ -110,10 +110,7 @@ class OpenAIStreamReader(EventReader[bytes]):
 
     def _take_chunk(self, event: bytes, deltas: list[Delta]) -> None:
         """Add what a piece of the answer tells, and learn from it how the next ones may look."""
-        try:
-            chunk = _CHUNKS.read(event)
-        except JsonError:
-            chunk = self._read_otherwise(event)
+        chunk = self._read(event)
         if chunk.error:
             raise_reported(chunk.error)
         # Azure's verdict on a prompt comes before the answer, which it leaves without a name.
@@ -124,7 +121,7 @@ class OpenAIStreamReader(EventReader[bytes]):
         if chunk.usage is not None:
             self._note_usage(chunk.usage)
         for choice in chunk.choices or ():
-            if choice.index != 0 and choice.index is not None:
+            if choice.index not in (0, None):
                 continue
             delta = choice.delta
             if delta is None and not self._in_deltas:
@@ -133,7 +130,7 @@ class OpenAIStreamReader(EventReader[bytes]):
                 self._in_deltas = True
                 self._take_delta(delta, deltas)
             # Most events have neither. Moonshot counts in the choice.
-            if chunk.usage is None and isinstance(choice.usage, dict):
+            if isinstance(choice.usage, dict) and chunk.usage is None:
                 self._note_usage(choice.usage)
             if choice.finish_reason is not None and (
                 raw_reason := read_reason(choice.finish_reason)
@@ -152,13 +149,15 @@ class OpenAIStreamReader(EventReader[bytes]):
         if self._raw_reason is None or raw_reason != "stop":
             self._raw_reason = raw_reason
 
-    def _read_otherwise(self, event: bytes) -> _Chunk:
-        """Return an event that is not of the form of an answer, if it becomes so."""
-        if (joined := self._halves.join(event)) != event:
-            return _CHUNKS.read(joined)
-        # What reports a failure need not have the form of an answer.
-        read_document(event, raise_reported)
-        raise JsonError("expected JSON of another form")
+    def _read(self, event: bytes) -> _Chunk:
+        try:
+            return _CHUNKS.read(event)
+        except JsonError:
+            if (joined := self._halves.join(event)) != event:
+                return _CHUNKS.read(joined)
+            # What reports a failure need not have the form of an answer.
+            read_document(event, raise_reported)
+            raise
 
     @override
     def _end(self) -> None:
@@ -186,14 +185,13 @@ class OpenAIStreamReader(EventReader[bytes]):
     def _take_delta(self, delta: WireMessage, deltas: list[Delta]) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
             deltas.append(ReasoningDelta(read_thoughts(thought)))
-        if content := delta.content:
-            if isinstance(content, str):
-                self._spoke = True
-                deltas.append(TextDelta(content))
-            else:
-                parts = [*read_chunks(content)]
-                self._spoke |= any(isinstance(part, Text) for part in parts)
-                deltas += map(_tell, parts)
+        if isinstance(delta.content, list):
+            parts = [*read_chunks(delta.content)]
+            self._spoke |= any(isinstance(part, Text) for part in parts)
+            deltas += map(_tell, parts)
+        elif delta.content:
+            self._spoke = True
+            deltas.append(TextDelta(delta.content))
         if refusal := delta.refusal:
             self._refused = True
             deltas.append(RefusalDelta(refusal))
