@@ -60,7 +60,7 @@ type: $(VENV)/.dev ## Check the types
 ready: $(VENV)/.dev $(VENV)/.model $(TRIED) ## Set up all that the tests need
 
 test: ready ## Pass the tests; ARGS are passed on to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
 	@PEERS_HOME="$(PEERS_HOME)" $(BIN)/python -m bench.run $(ARGS)
@@ -102,10 +102,12 @@ clean: ## Remove what was set up and built
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV)
 
+# Where Python is told to keep nothing that it compiles, each start would compile the service anew.
 $(VENV)/.server: requirements/server.lock requirements/build.lock pyproject.toml | $(VENV)/bin/python
 	@echo "setting up the service in $(VENV) ..."
 	@$(PIP) --require-hashes -r requirements/server.lock -r requirements/build.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q clients/python service
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.lock $(VENV)/.server

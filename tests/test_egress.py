@@ -12,7 +12,7 @@ from prompt_resolver.v1 import prompt_resolver_pb2 as pb
 from tests.support.certificates import Authority
 from tests.support.forward_proxy import ForwardProxy, running_proxy
 from tests.support.humanloop import KEY, HumanloopApi
-from tests.support.service import running_service
+from tests.support.service import running_process, running_service
 from tests.support.upstream import Exchange, answer_openai, running_upstream
 
 STORE, PROVIDER = "store.example", "provider.example"
@@ -98,6 +98,22 @@ async def test_no_proxy(tmp_path: Path, outside: Outside, excepted: str) -> None
 
     assert answer.message.content[0].text
     assert outside.proxy.asked == []
+
+
+@pytest.mark.parametrize("by_proxy", [True, False], ids=["by a proxy", "directly"])
+async def test_certificates_of_the_system(tmp_path: Path, outside: Outside, by_proxy: bool) -> None:
+    """Without `ca_file` those are trusted whom the environment names as the system's."""
+    environ = {"SSL_CERT_FILE": str(outside.authority.ca_file)}
+    store_url = provider_url = outside.url
+    if by_proxy:
+        environ["HTTPS_PROXY"] = outside.proxy.url
+        store_url, provider_url = f"https://{STORE}", f"https://{PROVIDER}"
+    config = configure(store_url, provider_url, None)
+    # OpenSSL reads the environment by itself, so it has to be that of a process.
+    async with running_process(tmp_path, config, environ) as (service, _):
+        answer = await service.client.complete("pr_1")
+
+    assert answer.message.content[0].text
 
 
 @pytest.mark.parametrize("by_proxy", [True, False], ids=["by a proxy", "directly"])

@@ -12,7 +12,7 @@ import pytest
 
 from prompt_resolver import calls as client_calls
 from prompt_resolver import health as client_health
-from prompt_resolver_server import __main__ as serve
+from prompt_resolver_server import serve
 from prompt_resolver_server.commands import config_check, render_file
 from prompt_resolver_server.commands.lint import command as lint
 from prompt_resolver_server.commands.pull import command as pull

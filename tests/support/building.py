@@ -1,5 +1,7 @@
 """Clients in other languages, built by the documented commands in a copy of the tree."""
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients"
+_KEPT = ROOT / "build" / "clients"
 # What somebody built in the tree would hide that the commands do not build it.
 _PRODUCTS = shutil.ignore_patterns(
     "node_modules", "generated", "target", "build", "dist", "__pycache__"
@@ -37,11 +40,40 @@ class BuiltClient:
 
 
 def build_in_copy(folder: str, build: str, copy: Path) -> BuiltClient:
-    """Build a client in a copy, so that nothing is left in the tree."""
+    """Build a client in a copy, so that nothing is left in the tree.
+
+    What was built of the same files by the same command is copied, by whomever it was built: parts
+    of the tests that run at once build each client once.
+    """
+    _copy_sources(folder, copy)
+    client = BuiltClient(copy / "clients" / folder)
+    kept = _KEPT / _fingerprint(copy, build)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            done = client.sh(build)
+            assert done.returncode == 0, done.stdout + done.stderr
+            partial = kept.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(copy, partial, symlinks=True)
+            partial.rename(kept)
+            return client
+    shutil.rmtree(copy)
+    shutil.copytree(kept, copy, symlinks=True)
+    return client
+
+
+def _copy_sources(folder: str, copy: Path) -> None:
     shutil.copy(ROOT / "buf.yaml", copy)
     shutil.copytree(ROOT / "protos", copy / "protos")
-    client = BuiltClient(copy / "clients" / folder)
-    shutil.copytree(CLIENTS / folder, client.place, ignore=_PRODUCTS)
-    done = client.sh(build)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return client
+    shutil.copytree(CLIENTS / folder, copy / "clients" / folder, ignore=_PRODUCTS)
+
+
+def _fingerprint(sources: Path, command: str) -> str:
+    """Return what differs where a file or the command does."""
+    digest = hashlib.sha256(command.encode())
+    for path in sorted(path for path in sources.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"\0{path.relative_to(sources)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

@@ -53,6 +53,11 @@ CALM_S = 2 + TIMEOUT_S + 1
 """After how long without trouble nothing may tell of it any more."""
 
 
+_LOOK_S = 0.05
+# A fetch waits for the store a few times: to be let in, to be read, to be answered.
+_PAUSE_S = TIMEOUT_S / 4
+
+
 class Ordeal:
     """What the replicas go through."""
 
@@ -172,6 +177,19 @@ class Ordeal:
         acts = (self.vex_store, self.vex_redis, self.vex_replica)
         await asyncio.gather(*(keep(act, salt) for salt, act in enumerate(acts)))
 
+    async def note_pauses(self) -> None:
+        """Write down when this process, and the store in it, had to wait for a processor.
+
+        An answer that comes too late by that is the store's failure, to those who asked for it.
+        """
+        while True:
+            began_at = time.monotonic()
+            await asyncio.sleep(_LOOK_S)
+            ended_at = time.monotonic()
+            if ended_at - began_at > _LOOK_S + _PAUSE_S:
+                self.outcomes["pause"] += 1
+                self.history.troubles.append(Trouble(began_at, ended_at=ended_at))
+
     async def edit(self) -> None:
         """Publish all the time."""
         draw = random.Random(self.seed)
@@ -215,8 +233,10 @@ async def running_ordeal(folder: Path, redis: RedisProcess, seed: int) -> AsyncI
                 store.publish(account, prompt, "prv_0")
         for replica in ordeal.replicas:
             await replica.start()
+        noting = asyncio.ensure_future(ordeal.note_pauses())
         try:
             yield ordeal
         finally:
+            noting.cancel()
             for replica in ordeal.replicas:
                 await replica.end()
