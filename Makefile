@@ -11,7 +11,7 @@ TRIED := $(addprefix try-,envoy humanloop kubernetes langfuse litellm llmock)
 PEERS_HOME ?= $(or $(TMPDIR),/tmp)/prompt-resolver-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo proto check-proto settle format lint type ready test bench bench-fleet bench-peers $(TRIED) image manifest lock clean
+.PHONY: help install run demo proto check-proto settle format lint type ready test cover bench bench-fleet bench-peers $(TRIED) image manifest lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ ready: $(VENV)/.dev $(VENV)/.model $(TRIED) ## Set up all that the tests need
 
 test: ready ## Pass the tests; ARGS are passed on to pytest
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest $(ARGS)
+
+cover: ## Pass the tests, and fail if they run less of the code than they should
+	@$(MAKE) --no-print-directory test ARGS="--cov $(ARGS)"
 
 bench: $(VENV)/.server ## Measure the service beside its peers; ARGS are passed on
 	@PEERS_HOME="$(PEERS_HOME)" $(BIN)/python -m bench.run $(ARGS)
