@@ -22,7 +22,7 @@ from tests.support.ports import find_port
 from tests.support.raw import open_channel
 from tests.support.scene import Scene, faults_in, running_scene
 from tests.support.service import RunningService, running_process
-from tests.support.upstream import Exchange, Upstream, openai_events
+from tests.support.upstream import Exchange, Upstream, answer_openai, openai_events
 
 DRAIN_S = 2
 HELD = 10
@@ -155,6 +155,43 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     assert faults_in(log) == []
     assert code == 0
     assert ended_after_s < DRAIN_S + 3
+
+
+async def test_an_answer_that_comes_first(
+    tmp_path: Path, prompts: Path, upstream: Upstream
+) -> None:
+    """An answer that is there before the doors are closed is given once nothing more is let in."""
+    asked: asyncio.Queue[Exchange] = asyncio.Queue()
+
+    async def hold(exchange: Exchange) -> None:
+        asked.put_nowait(exchange)
+        await exchange.wait_closed()
+
+    upstream.answer = hold
+    config = f"""
+stores: {{local: {{type: directory, path: {prompts}}}}}
+providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
+"""
+    async with running_process(tmp_path, config) as (service, process):
+        calls = [
+            asyncio.ensure_future(service.client.complete("greet", variables=VARIABLES))
+            for _ in range(2)
+        ]
+        first, second = [await asked.get() for _ in calls]
+
+        process.process.send_signal(signal.SIGTERM)
+        while '"draining"' not in process.log_file.read_text():
+            await service.metrics()
+        await answer_openai(first)
+        await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        ready = await readiness(service)
+        await answer_openai(second)
+        answers = await asyncio.gather(*calls)
+        code = await asyncio.to_thread(process.process.wait, 30)
+
+    assert ready == 503
+    assert all(answer.message.content[0].text for answer in answers)
+    assert code == 0
 
 
 async def test_caller_that_does_not_read(tmp_path: Path, prompts: Path, upstream: Upstream) -> None:
