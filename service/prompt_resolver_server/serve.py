@@ -26,8 +26,8 @@ from .settings.server import ServerSettings
 _log = logging.getLogger(__name__)
 
 # How many objects may be new before the collector looks for cycles among them; Python's own 700 are
-# made by a few calls.
-_GARBAGE_THRESHOLD = 50_000
+# made by a few calls. How often it looks through older ones is as Python has it.
+_GARBAGE_THRESHOLDS = (50_000, 10, 10)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,4 +145,4 @@ def _settle() -> None:
     What has gone of it is no more than a start leaves, and is not looked for.
     """
     gc.freeze()
-    gc.set_threshold(_GARBAGE_THRESHOLD)
+    gc.set_threshold(*_GARBAGE_THRESHOLDS)
