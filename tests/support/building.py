@@ -42,25 +42,27 @@ class BuiltClient:
 def build_in_copy(folder: str, build: str, copy: Path) -> BuiltClient:
     """Build a client in a copy, so that nothing is left in the tree.
 
-    What was built of the same files by the same command is copied, by whomever it was built: parts
-    of the tests that run at once build each client once.
+    What was last built by a command is kept, and copied while the files are the same, by whomever
+    it was built: parts of the tests that run at once build each client once.
     """
     _copy_sources(folder, copy)
     client = BuiltClient(copy / "clients" / folder)
-    kept = _KEPT / _fingerprint(copy, build)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with kept.with_suffix(".lock").open("w") as lock:
+    kept = _KEPT / f"{folder}-{hashlib.sha256(build.encode()).hexdigest()[:8]}"
+    kept.mkdir(parents=True, exist_ok=True)
+    mark, product = kept / "sources", kept / "product"
+    fingerprint = _fingerprint(copy)
+    with (kept / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not kept.exists():
+        if mark.exists() and mark.read_text() == fingerprint:
+            shutil.rmtree(copy)
+            shutil.copytree(product, copy, symlinks=True)
+        else:
             done = client.sh(build)
             assert done.returncode == 0, done.stdout + done.stderr
-            partial = kept.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            shutil.copytree(copy, partial, symlinks=True)
-            partial.rename(kept)
-            return client
-    shutil.rmtree(copy)
-    shutil.copytree(kept, copy, symlinks=True)
+            mark.unlink(missing_ok=True)
+            shutil.rmtree(product, ignore_errors=True)
+            shutil.copytree(copy, product, symlinks=True)
+            mark.write_text(fingerprint)
     return client
 
 
@@ -70,9 +72,9 @@ def _copy_sources(folder: str, copy: Path) -> None:
     shutil.copytree(CLIENTS / folder, copy / "clients" / folder, ignore=_PRODUCTS)
 
 
-def _fingerprint(sources: Path, command: str) -> str:
-    """Return what differs where a file or the command does."""
-    digest = hashlib.sha256(command.encode())
+def _fingerprint(sources: Path) -> str:
+    """Return what differs where a file does."""
+    digest = hashlib.sha256()
     for path in sorted(path for path in sources.rglob("*") if path.is_file()):
         content = path.read_bytes()
         digest.update(f"\0{path.relative_to(sources)}\0{len(content)}\0".encode() + content)
