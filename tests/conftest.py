@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Look through what a timed test finds in memory before it, as the service's process does."""
+    """Spare the collector what a timed test finds in memory, as the service's process does."""
     if item.get_closest_marker("timed") is None:
         return (yield)
     gc.collect()

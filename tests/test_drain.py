@@ -157,6 +157,7 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
     assert ended_after_s < DRAIN_S + 3
 
 
+@pytest.mark.timed
 async def test_an_answer_that_comes_first(
     tmp_path: Path, prompts: Path, upstream: Upstream
 ) -> None:
@@ -185,6 +186,9 @@ providers: {{fake: {{dialect: openai, base_url: '{upstream.url}'}}}}
         await answer_openai(first)
         await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
         ready = await readiness(service)
+        host, _, port = service.address.rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(port))
         await answer_openai(second)
         answers = await asyncio.gather(*calls)
         code = await asyncio.to_thread(process.process.wait, 30)

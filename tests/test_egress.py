@@ -1,7 +1,8 @@
 """How outgoing calls leave: by whose proxy, and with which certificates trusted."""
 
+import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from prompt_resolver import PromptResolverError
 from prompt_resolver.v1 import prompt_resolver_pb2 as pb
+from prompt_resolver_server.__main__ import _import_aiohttp
 from tests.support.certificates import Authority
 from tests.support.forward_proxy import ForwardProxy, running_proxy
 from tests.support.humanloop import KEY, HumanloopApi
@@ -114,6 +116,20 @@ async def test_certificates_of_the_system(tmp_path: Path, outside: Outside, by_p
         answer = await service.client.complete("pr_1")
 
     assert answer.message.content[0].text
+
+
+@pytest.mark.parametrize("named", [(), ("SSL_CERT_FILE",), ("SSL_CERT_FILE", "SSL_CERT_DIR")])
+def test_environment_is_as_it_was(monkeypatch: pytest.MonkeyPatch, named: Sequence[str]) -> None:
+    """Whom the environment names, or does not, as trusted is the same once the service starts."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in named:
+        monkeypatch.setenv(name, f"/{name}")
+    before = dict(os.environ)
+
+    _import_aiohttp()
+
+    assert dict(os.environ) == before
 
 
 @pytest.mark.parametrize("by_proxy", [True, False], ids=["by a proxy", "directly"])

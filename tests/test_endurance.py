@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ordeal import CALM_S, running_ordeal
+from tests.support.ordeal import CALM_S, LONG_CALM_S, running_ordeal
 from tests.support.redis import RedisProcess, need_redis, running_redis
 
 pytestmark = pytest.mark.foreign
@@ -35,7 +35,8 @@ async def test_endurance(tmp_path: Path, redis: RedisProcess, pytestconfig: pyte
         editing = asyncio.ensure_future(ordeal.edit())
         for number in range(rounds):
             await ordeal.chaos(CHAOS_S, number)
-            await asyncio.sleep(CALM_S)
+            await ordeal.calm(CALM_S)
+        await ordeal.calm(LONG_CALM_S)
         editing.cancel()
         await ordeal.until_told("prv_last")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "clients"
+# `buf` is one of them.
+_TOOLS = ROOT / "requirements" / "dev.lock"
 _KEPT = ROOT / "build" / "clients"
 # What somebody built in the tree would hide that the commands do not build it.
 _PRODUCTS = shutil.ignore_patterns(
@@ -42,8 +44,9 @@ class BuiltClient:
 def build_in_copy(folder: str, build: str, copy: Path) -> BuiltClient:
     """Build a client in a copy, so that nothing is left in the tree.
 
-    What was last built by a command is kept, and copied while the files are the same, by whomever
-    it was built: parts of the tests that run at once build each client once.
+    What was last built by a command is kept, and copied while the files and the tools of this
+    repository are the same, by whomever it was built: parts of the tests that run at once build
+    each client once. `make clean` forgets it, as after another Go, JDK or Node was installed.
     """
     _copy_sources(folder, copy)
     client = BuiltClient(copy / "clients" / folder)
@@ -74,7 +77,7 @@ def _copy_sources(folder: str, copy: Path) -> None:
 
 def _fingerprint(sources: Path) -> str:
     """Return what differs where a file does."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_TOOLS.read_bytes())
     for path in sorted(path for path in sources.rglob("*") if path.is_file()):
         content = path.read_bytes()
         digest.update(f"\0{path.relative_to(sources)}\0{len(content)}\0".encode() + content)

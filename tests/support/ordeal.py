@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
 CALM_S = 2 + TIMEOUT_S + 1
 """After how long without trouble nothing may tell of it any more."""
+LONG_CALM_S = CALM_S + 5 + 1
+"""After how long what somebody who was killed had claimed is fresh again, too."""
 
 
 _LOOK_S = 0.05
@@ -189,6 +191,13 @@ class Ordeal:
             if ended_at - began_at > _LOOK_S + _PAUSE_S:
                 self.outcomes["pause"] += 1
                 self.history.troubles.append(Trouble(began_at, ended_at=ended_at))
+
+    async def calm(self, seconds: float) -> None:
+        """Wait until there has been no trouble for so long."""
+        last = max(each.ended_at for each in self.history.troubles)
+        if (left_s := last + seconds - time.monotonic()) > 0:
+            await asyncio.sleep(left_s)
+            await self.calm(seconds)
 
     async def edit(self) -> None:
         """Publish all the time."""
