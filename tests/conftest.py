@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mappin
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prompt_resolver_server.runtime.event_loop import EventLoop
 from tests.support.model import running_model
 from tests.support.prompts import GREETING, write_prompt
 from tests.support.service import RunningService, running_service
 from tests.support.upstream import Upstream, running_upstream
+
+# How long an example takes, or takes to be made up, is the machine's affair, and that of `timed`.
+settings.register_profile("whenever", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("whenever")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

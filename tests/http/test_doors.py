@@ -139,7 +139,10 @@ async def ask_http(door: HttpDoor, said: list[Fields], parameters: Fields, *, to
 
 
 @given(said=st.lists(MESSAGES, max_size=3), parameters=PARAMETERS, tools=st.booleans())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=200,
+)
 async def test_doors_agree(
     door_service: RunningService,
     upstream: Upstream,

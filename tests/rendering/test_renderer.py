@@ -171,7 +171,10 @@ async def test_arguments_in_place_of_values(renderer: Renderer) -> None:
     }
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(JSON_VALUES)
 async def test_arguments_stay_json(renderer: Renderer, value: Json) -> None:
     """Arguments are JSON whatever the values are, inside of strings and in place of values."""

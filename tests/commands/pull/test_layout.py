@@ -31,7 +31,7 @@ def write_files(root: Path, files: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(templates)
 async def test_any_version(template: Template) -> None:
     """A template that is one of several versions comes back equal, by version and environment."""
@@ -61,7 +61,7 @@ async def test_version_that_is_deployed_and_served(named_default: str) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(templates)
 async def test_any_template_alone(template: Template) -> None:
     """A template that is all there is of a prompt comes back equal, with its version."""

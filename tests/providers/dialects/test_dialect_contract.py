@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from prompt_resolver_server.domain.answers import (
@@ -103,7 +103,6 @@ def test_cut_at_every_byte(subject: Subject, recording: Recording) -> None:
 
 
 @pytest.mark.parametrize(("subject", "recording"), STREAMS)
-@settings(deadline=None)
 @given(data=st.data())
 def test_any_portions(subject: Subject, recording: Recording, data: st.DataObject) -> None:
     """However a stream is cut into portions, it is the same answer."""

@@ -202,4 +202,4 @@ class CacheHistory(RuleBasedStateMachine):
 
 
 TestCacheHistory = CacheHistory.TestCase
-TestCacheHistory.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCacheHistory.settings = settings(max_examples=60, stateful_step_count=40)

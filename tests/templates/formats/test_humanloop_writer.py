@@ -138,7 +138,7 @@ def test_examples() -> None:
         assert parse_prompt_file(content) == file
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plain_templates)
 def test_any_template(template: Template) -> None:
     """Whatever is written is read back as it was."""
