@@ -13,7 +13,8 @@ import pytest
 from tests.support.ordeal import CALM_S, LONG_CALM_S, running_ordeal
 from tests.support.redis import RedisProcess, need_redis, running_redis
 
-pytestmark = pytest.mark.foreign
+# A replica that waits for a processor as long as its store may take rightly calls the store down.
+pytestmark = [pytest.mark.foreign, pytest.mark.timed]
 
 CHAOS_S = 4.0
 ROUND_S = 10.0
