@@ -36,8 +36,8 @@ async def test_endurance(tmp_path: Path, redis: RedisProcess, pytestconfig: pyte
         editing = asyncio.ensure_future(ordeal.edit())
         for number in range(rounds):
             await ordeal.chaos(CHAOS_S, number)
-            await ordeal.calm(CALM_S)
-        await ordeal.calm(LONG_CALM_S)
+            await asyncio.sleep(CALM_S)
+        await asyncio.sleep(LONG_CALM_S - CALM_S)
         editing.cancel()
         await ordeal.until_told("prv_last")
 

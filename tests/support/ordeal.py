@@ -55,11 +55,6 @@ LONG_CALM_S = CALM_S + 5 + 1
 """After how long what somebody who was killed had claimed is fresh again, too."""
 
 
-_LOOK_S = 0.05
-# A fetch waits for the store a few times: to be let in, to be read, to be answered.
-_PAUSE_S = TIMEOUT_S / 4
-
-
 class Ordeal:
     """What the replicas go through."""
 
@@ -179,26 +174,6 @@ class Ordeal:
         acts = (self.vex_store, self.vex_redis, self.vex_replica)
         await asyncio.gather(*(keep(act, salt) for salt, act in enumerate(acts)))
 
-    async def note_pauses(self) -> None:
-        """Write down when this process, and the store in it, had to wait for a processor.
-
-        An answer that comes too late by that is the store's failure, to those who asked for it.
-        """
-        while True:
-            began_at = time.monotonic()
-            await asyncio.sleep(_LOOK_S)
-            ended_at = time.monotonic()
-            if ended_at - began_at > _LOOK_S + _PAUSE_S:
-                self.outcomes["pause"] += 1
-                self.history.troubles.append(Trouble(began_at, ended_at=ended_at))
-
-    async def calm(self, seconds: float) -> None:
-        """Wait until there has been no trouble for so long."""
-        last = max(each.ended_at for each in self.history.troubles)
-        if (left_s := last + seconds - time.monotonic()) > 0:
-            await asyncio.sleep(left_s)
-            await self.calm(seconds)
-
     async def edit(self) -> None:
         """Publish all the time."""
         draw = random.Random(self.seed)
@@ -242,10 +217,8 @@ async def running_ordeal(folder: Path, redis: RedisProcess, seed: int) -> AsyncI
                 store.publish(account, prompt, "prv_0")
         for replica in ordeal.replicas:
             await replica.start()
-        noting = asyncio.ensure_future(ordeal.note_pauses())
         try:
             yield ordeal
         finally:
-            noting.cancel()
             for replica in ordeal.replicas:
                 await replica.end()
